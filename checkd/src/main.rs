@@ -1,0 +1,2 @@
+//! Entry of checkd.
+fn main() {}

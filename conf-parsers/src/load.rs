@@ -1,0 +1,1 @@
+//! Reads files, directories and includes.

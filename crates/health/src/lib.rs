@@ -1,0 +1,1 @@
+//! Health checks: probes, judges, schedules.

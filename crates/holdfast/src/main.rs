@@ -1,0 +1,2 @@
+//! Entry of holdfast.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Entry of keepalived.
+fn main() {}

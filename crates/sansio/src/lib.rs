@@ -1,0 +1,1 @@
+//! Convention and tools for cores without I/O.

@@ -1,0 +1,2 @@
+//! Entry of proxyd.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Entry of vrrpd.
+fn main() {}
