@@ -1,0 +1,5 @@
+//! ACLs and conditions.
+
+/// `if …` or `unless …`, compiled.
+#[derive(Debug, Clone)]
+pub struct Condition {}

@@ -1,0 +1,107 @@
+//! Rules and actions. A rule set is run by [`RuleSet::run`]; an action that must wait returns
+//! [`Flow::Wait`] and is called again, in the same place, once the engine has what it waits for.
+
+use crate::acl;
+use crate::stream::view::View;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an action wants next.
+#[derive(Debug, Clone)]
+pub enum Flow {
+    /// The next rule.
+    Continue,
+    /// No more rules of this set: `allow`, `accept`.
+    Stop,
+    /// Ends the transaction.
+    Finish(Verdict),
+    /// Calls again later: more bytes, a time, a result.
+    Wait(Wait),
+}
+
+/// How a rule ends a transaction.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// An HTTP answer made by the proxy (`deny`, `return`, `redirect`, `auth`), logged as such.
+    Reply(Arc<Reply>),
+    /// An answer after the tarpit timeout.
+    Tarpit(Arc<Reply>),
+    /// `reject`: the connection ends without an answer.
+    Reject,
+    /// `silent-drop`: the connection is forgotten, the peer not told.
+    SilentDrop,
+    /// A built-in service answers: `prometheus-exporter`, `stats`.
+    Service(&'static str),
+    /// A rule failed inside the proxy (strict mode): 500.
+    Internal,
+}
+
+/// What an action waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// More of the request's body or bytes.
+    RequestBytes,
+    /// More of the response's.
+    ResponseBytes,
+    /// A time.
+    Delay(Duration),
+}
+
+/// An answer made by the proxy.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// Sent byte for byte, head included (`errorfile`); then `headers` and `body` are not used.
+    pub raw: Option<Arc<[u8]>>,
+    /// Header names and values.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The rule denied the request: counted and logged as `PR`/`LR`.
+    pub denied: bool,
+}
+
+/// One action of a rule: what the user wrote, compiled.
+pub trait Action: Debug + Send + Sync {
+    /// Acts on the transaction.
+    fn run(&self, view: &mut View<'_>) -> Flow;
+}
+
+/// An action and when it applies.
+#[derive(Debug)]
+pub struct Rule {
+    /// `None`: always.
+    pub condition: Option<acl::Condition>,
+    /// What to do.
+    pub action: Box<dyn Action>,
+    /// File and line, for logs and `show` commands.
+    pub origin: String,
+}
+
+/// An ordered list of rules of one kind.
+pub type RuleSet = Arc<Vec<Rule>>;
+
+/// The rule sets of a proxy. Sets inherited from a defaults section run before the proxy's own.
+#[derive(Debug, Default, Clone)]
+pub struct RuleSets {
+    /// `tcp-request connection`.
+    pub tcp_req_conn: Vec<RuleSet>,
+    /// `tcp-request session`.
+    pub tcp_req_sess: Vec<RuleSet>,
+    /// `tcp-request content`.
+    pub tcp_req_cont: Vec<RuleSet>,
+    /// `tcp-response content`.
+    pub tcp_res_cont: Vec<RuleSet>,
+    /// `http-request` (and `redirect`, `block`, `req*` in their order).
+    pub http_req: Vec<RuleSet>,
+    /// `http-response`.
+    pub http_res: Vec<RuleSet>,
+    /// `http-after-response`.
+    pub http_after_res: Vec<RuleSet>,
+    /// `tcp-request inspect-delay`.
+    pub req_inspect_delay: Option<Duration>,
+    /// `tcp-response inspect-delay`.
+    pub res_inspect_delay: Option<Duration>,
+}

@@ -1,0 +1,3 @@
+//! From words to the model.
+
+pub mod model;

@@ -1,0 +1,283 @@
+//! `server` lines.
+
+use super::{ProxyId, ServerId, Verify};
+use crate::sample;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// An address; port 0 with `map_ports` set means the client's destination port.
+    Inet(SocketAddr),
+    /// A name still to resolve, and its port.
+    Name(String, u16),
+    /// A path.
+    Unix(PathBuf),
+    /// An abstract name.
+    Abstract(Vec<u8>),
+    /// `0.0.0.0` or `*`: the client's destination address.
+    Destination(u16),
+}
+
+/// How a port is made from the client's destination port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MapPorts {
+    /// The address says the port.
+    #[default]
+    No,
+    /// No port, `+N` or `-N`: destination port plus this.
+    Offset(i32),
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The name.
+    pub name: String,
+    /// `id`, or the automatic one.
+    pub uuid: u32,
+    /// Where it is.
+    pub address: ServerAddress,
+    /// The address as written.
+    pub address_text: String,
+    /// Ports relative to the client's.
+    pub map_ports: MapPorts,
+    /// `weight`, 0..256.
+    pub weight: u32,
+    /// `backup`.
+    pub backup: bool,
+    /// `disabled`.
+    pub disabled: bool,
+    /// `cookie`.
+    pub cookie: Option<String>,
+    /// `maxconn`; 0 is none.
+    pub maxconn: u32,
+    /// `minconn`; 0 is none.
+    pub minconn: u32,
+    /// `maxqueue`; 0 is none.
+    pub maxqueue: u32,
+    /// `slowstart`.
+    pub slowstart: Option<Duration>,
+    /// `check` and its options.
+    pub check: ServerCheck,
+    /// `agent-check` and its options.
+    pub agent: AgentCheck,
+    /// `on-error`.
+    pub on_error: OnError,
+    /// `error-limit`.
+    pub error_limit: u32,
+    /// `observe`.
+    pub observe: Observe,
+    /// `on-marked-down shutdown-sessions`.
+    pub on_marked_down_shutdown: bool,
+    /// `on-marked-up shutdown-backup-sessions`.
+    pub on_marked_up_shutdown_backup: bool,
+    /// `track PROXY/SERVER`.
+    pub track: Option<(ProxyId, ServerId)>,
+    /// `redir PREFIX`.
+    pub redir: Option<String>,
+    /// `source`.
+    pub source: Option<Source>,
+    /// `send-proxy`, `send-proxy-v2`, `send-proxy-v2-ssl(-cn)`.
+    pub send_proxy: Option<SendProxy>,
+    /// `proxy-v2-options`.
+    pub proxy_v2_options: Vec<String>,
+    /// `init-addr`, in order; `None` is `last,libc`.
+    pub init_addr: Option<Vec<InitAddr>>,
+    /// `resolvers`.
+    pub resolvers: Option<String>,
+    /// `resolve-prefer`: prefers IPv4.
+    pub resolve_prefer_ipv4: bool,
+    /// `pool-max-conn`; -1 is none.
+    pub pool_max_conn: i32,
+    /// `pool-purge-delay`.
+    pub pool_purge_delay: Duration,
+    /// `pool-low-conn`.
+    pub pool_low_conn: u32,
+    /// `max-reuse`; -1 is none.
+    pub max_reuse: i32,
+    /// `tfo`.
+    pub tfo: bool,
+    /// `tcp-ut`.
+    pub tcp_ut: Option<Duration>,
+    /// `namespace`.
+    pub namespace: Option<String>,
+    /// `non-stick`.
+    pub non_stick: bool,
+    /// `proto`.
+    pub proto: Option<String>,
+    /// `ws`: auto, h1, h2.
+    pub ws: Option<String>,
+    /// `ssl` and everything that belongs to it.
+    pub tls: Option<ServerTls>,
+    /// `socks4`.
+    pub socks4: Option<SocketAddr>,
+}
+
+/// TLS towards a server.
+#[derive(Debug, Clone, Default)]
+pub struct ServerTls {
+    /// `ssl` itself; false when only checks use TLS (`check-ssl`).
+    pub enabled: bool,
+    /// `verify`.
+    pub verify: Verify,
+    /// `ca-file`.
+    pub ca_file: Option<String>,
+    /// `crl-file`.
+    pub crl_file: Option<PathBuf>,
+    /// `crt`.
+    pub crt: Option<PathBuf>,
+    /// `sni`.
+    pub sni: Option<Arc<sample::expr::Expr>>,
+    /// `verifyhost`.
+    pub verifyhost: Option<String>,
+    /// `alpn`.
+    pub alpn: Option<Vec<String>>,
+    /// `ssl-min-ver`.
+    pub min_version: Option<String>,
+    /// `ssl-max-ver`.
+    pub max_version: Option<String>,
+    /// `ciphers`, `ciphersuites` and other words by keyword.
+    pub other: BTreeMap<String, String>,
+}
+
+/// `check` of a server.
+#[derive(Debug, Clone)]
+pub struct ServerCheck {
+    /// `check`.
+    pub enabled: bool,
+    /// `inter`.
+    pub inter: Duration,
+    /// `fastinter`.
+    pub fastinter: Option<Duration>,
+    /// `downinter`.
+    pub downinter: Option<Duration>,
+    /// `rise`.
+    pub rise: u32,
+    /// `fall`.
+    pub fall: u32,
+    /// `addr`.
+    pub addr: Option<IpAddr>,
+    /// `port`.
+    pub port: Option<u16>,
+    /// `check-ssl`.
+    pub ssl: bool,
+    /// `no-check-ssl`.
+    pub no_ssl: bool,
+    /// `check-send-proxy`.
+    pub send_proxy: bool,
+    /// `check-via-socks4`.
+    pub via_socks4: bool,
+    /// `check-sni`.
+    pub sni: Option<String>,
+    /// `check-alpn`.
+    pub alpn: Option<Vec<String>>,
+    /// `check-proto`.
+    pub proto: Option<String>,
+}
+
+impl Default for ServerCheck {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            inter: Duration::from_secs(2),
+            fastinter: None,
+            downinter: None,
+            rise: 2,
+            fall: 3,
+            addr: None,
+            port: None,
+            ssl: false,
+            no_ssl: false,
+            send_proxy: false,
+            via_socks4: false,
+            sni: None,
+            alpn: None,
+            proto: None,
+        }
+    }
+}
+
+/// `agent-check` of a server.
+#[derive(Debug, Clone, Default)]
+pub struct AgentCheck {
+    /// `agent-check`.
+    pub enabled: bool,
+    /// `agent-inter`.
+    pub inter: Option<Duration>,
+    /// `agent-addr`.
+    pub addr: Option<IpAddr>,
+    /// `agent-port`.
+    pub port: Option<u16>,
+    /// `agent-send`.
+    pub send: Option<String>,
+}
+
+/// `on-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// `fastinter`.
+    Fastinter,
+    /// `fail-check`, the default.
+    #[default]
+    FailCheck,
+    /// `sudden-death`.
+    SuddenDeath,
+    /// `mark-down`.
+    MarkDown,
+}
+
+/// `observe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Observe {
+    /// Off.
+    #[default]
+    No,
+    /// `layer4`.
+    Layer4,
+    /// `layer7`.
+    Layer7,
+}
+
+/// `send-proxy*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendProxy {
+    /// Version 1.
+    V1,
+    /// Version 2.
+    V2,
+    /// Version 2 with the TLS TLV.
+    V2Ssl,
+    /// Version 2 with the TLS TLV and the common name.
+    V2SslCn,
+}
+
+/// One method of `init-addr`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitAddr {
+    /// `last`.
+    Last,
+    /// `libc`.
+    Libc,
+    /// `none`.
+    None,
+    /// An address.
+    Ip(IpAddr),
+}
+
+/// `source`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Local address; the unspecified one leaves it to the kernel.
+    pub address: SocketAddr,
+    /// Last port of a range.
+    pub port_high: Option<u16>,
+    /// `interface`.
+    pub interface: Option<String>,
+    /// `usesrc client|clientip|hdr_ip(…)|ADDR`.
+    pub usesrc: Option<String>,
+}

@@ -1,0 +1,227 @@
+//! One HTTP head: start line and header fields, editable without copying what is not touched.
+//!
+//! All bytes live in one arena that a connection uses again for its next message; fields are ranges of it, so
+//! an edit appends the new bytes and moves a range. Order is kept; a removed field leaves a hole.
+//!
+//! Absent on purpose: bodies, sockets, and what a field means.
+
+use smallvec::SmallVec;
+
+/// A range of bytes in the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slice {
+    /// First byte.
+    pub start: u32,
+    /// Length in bytes.
+    pub len: u32,
+}
+
+/// One header field.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Field {
+    /// The name as received (its case is the sender's).
+    pub name: Slice,
+    /// The value without surrounding white space.
+    pub value: Slice,
+    /// Taken out; skipped by everything.
+    pub removed: bool,
+}
+
+/// A request's or a response's start line.
+#[derive(Debug, Clone, Copy)]
+pub enum Start {
+    /// `GET /uri HTTP/1.1`.
+    Request {
+        /// The method.
+        method: Slice,
+        /// The target as received.
+        uri: Slice,
+    },
+    /// `HTTP/1.1 200 OK`.
+    Response {
+        /// The status.
+        status: u16,
+        /// The reason phrase.
+        reason: Slice,
+    },
+}
+
+/// A head.
+#[derive(Debug, Clone)]
+pub struct Message {
+    arena: Vec<u8>,
+    fields: SmallVec<[Field; 24]>,
+    /// The start line.
+    pub start: Start,
+    /// Major and minor version as received.
+    pub version: (u8, u8),
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            arena: Vec::new(),
+            fields: SmallVec::new(),
+            start: Start::Request { method: Slice::default(), uri: Slice::default() },
+            version: (1, 1),
+        }
+    }
+}
+
+impl Message {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.fields.clear();
+    }
+
+    /// Puts bytes into the arena.
+    pub fn store(&mut self, bytes: &[u8]) -> Slice {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        Slice { start, len: bytes.len() as u32 }
+    }
+
+    /// The bytes of a slice of this message.
+    pub fn get(&self, slice: Slice) -> &[u8] {
+        &self.arena[slice.start as usize..(slice.start + slice.len) as usize]
+    }
+
+    /// Method; empty for a response.
+    pub fn method(&self) -> &[u8] {
+        match self.start {
+            Start::Request { method, .. } => self.get(method),
+            Start::Response { .. } => b"",
+        }
+    }
+
+    /// Request target; empty for a response.
+    pub fn uri(&self) -> &[u8] {
+        match self.start {
+            Start::Request { uri, .. } => self.get(uri),
+            Start::Response { .. } => b"",
+        }
+    }
+
+    /// Status; 0 for a request.
+    pub fn status(&self) -> u16 {
+        match self.start {
+            Start::Request { .. } => 0,
+            Start::Response { status, .. } => status,
+        }
+    }
+
+    /// Reason phrase; empty for a request.
+    pub fn reason(&self) -> &[u8] {
+        match self.start {
+            Start::Request { .. } => b"",
+            Start::Response { reason, .. } => self.get(reason),
+        }
+    }
+
+    /// Replaces the method; nothing happens to a response.
+    pub fn set_method(&mut self, new: &[u8]) {
+        let new = self.store(new);
+        if let Start::Request { method, .. } = &mut self.start {
+            *method = new;
+        }
+    }
+
+    /// Replaces the target; nothing happens to a response.
+    pub fn set_uri(&mut self, new: &[u8]) {
+        let new = self.store(new);
+        if let Start::Request { uri, .. } = &mut self.start {
+            *uri = new;
+        }
+    }
+
+    /// Replaces status and reason; nothing happens to a request.
+    pub fn set_status(&mut self, new: u16, new_reason: &[u8]) {
+        let stored = self.store(new_reason);
+        if let Start::Response { status, reason } = &mut self.start {
+            *status = new;
+            *reason = stored;
+        }
+    }
+
+    /// Puts a field with stored name and value behind the others.
+    pub fn push_field(&mut self, name: Slice, value: Slice) {
+        self.fields.push(Field { name, value, removed: false });
+    }
+
+    /// Adds a field behind the others.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        let (name, value) = (self.store(name), self.store(value));
+        self.push_field(name, value);
+    }
+
+    /// All fields in force, in order, with their indices.
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = (usize, &[u8], &[u8])> {
+        self.fields
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| !f.removed)
+            .map(|(i, f)| (i, self.get(f.name), self.get(f.value)))
+    }
+
+    /// The fields of a name (any case), in order.
+    pub fn find<'a>(&'a self, name: &'a [u8]) -> impl DoubleEndedIterator<Item = (usize, &'a [u8])> {
+        self.fields()
+            .filter(move |(_, n, _)| n.len() == name.len() && n.eq_ignore_ascii_case(name))
+            .map(|(i, _, v)| (i, v))
+    }
+
+    /// The first value of a name.
+    pub fn first<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
+        self.find(name).next().map(|(_, v)| v)
+    }
+
+    /// Replaces the value of the field at an index.
+    pub fn set_value(&mut self, index: usize, value: &[u8]) {
+        let value = self.store(value);
+        self.fields[index].value = value;
+    }
+
+    /// Takes out the field at an index.
+    pub fn remove_at(&mut self, index: usize) {
+        self.fields[index].removed = true;
+    }
+
+    /// Takes out all fields of a name (any case); says whether there was one.
+    pub fn remove(&mut self, name: &[u8]) -> bool {
+        let mut hit = false;
+        for i in 0..self.fields.len() {
+            let f = self.fields[i];
+            if !f.removed && self.get(f.name).eq_ignore_ascii_case(name) {
+                self.fields[i].removed = true;
+                hit = true;
+            }
+        }
+        hit
+    }
+
+    /// Takes out all fields of a name and adds one.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.remove(name);
+        self.add(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_keep_order_and_leave_others_alone() {
+        let mut m = Message::default();
+        for (n, v) in [("Host", "a"), ("X", "1"), ("x", "2"), ("Y", "3")] {
+            m.add(n.as_bytes(), v.as_bytes());
+        }
+        m.set(b"X", b"new");
+        let names: Vec<_> = m.fields().map(|(_, n, v)| (n.to_vec(), v.to_vec())).collect();
+        let want = [("Host", "a"), ("Y", "3"), ("X", "new")];
+        assert_eq!(names, want.map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())));
+        assert_eq!(m.first(b"host"), Some(&b"a"[..]));
+        assert!(!m.remove(b"x-none"));
+    }
+}

@@ -1,0 +1,3 @@
+//! HTTP messages as they travel between muxes.
+
+pub mod message;
