@@ -1,1 +1,3 @@
-//! Code map of checkd.
+//! checkd: health checks of real servers and the IPVS table.
+
+pub mod config;
