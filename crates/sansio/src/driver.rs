@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn wakes_the_core_at_its_deadline_and_feeds_back() {
-        let rt = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let rt =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         rt.block_on(async {
             let (tx, mut rx) = mpsc::channel(4);
             tx.send(Input::Poke).await.unwrap();

@@ -1,0 +1,41 @@
+//! Making a second process out of this one, before any thread exists.
+
+use nix::unistd::{ForkResult, Pid};
+use std::io;
+
+/// Which of the two processes the caller is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// The one that called; the child's pid.
+    Parent(u32),
+    /// The new one.
+    Child,
+}
+
+/// Forks. Refuses with `Unsupported` when this process has more than one thread: the child would inherit locks
+/// whose holders do not exist in it. Call it before any runtime is built.
+pub fn fork() -> io::Result<Fork> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "cannot fork with threads running"));
+    }
+    // SAFETY: the only hazard of fork is other threads' locks and state; the check above saw that there is one
+    // thread, and that is the one that is here.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Fork::Parent(Pid::as_raw(child) as u32)),
+        ForkResult::Child => Ok(Fork::Child),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_beside_other_threads() {
+        let (tx, rx) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || rx.recv());
+        assert_eq!(fork().unwrap_err().kind(), io::ErrorKind::Unsupported);
+        drop(tx);
+        assert!(other.join().unwrap().is_err());
+    }
+}
