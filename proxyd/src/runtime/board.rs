@@ -1,8 +1,9 @@
 //! Live state that outlives generations, keyed by name: health, weights, admin states, counters.
 
+use crate::stats::rate::Rate;
 use crate::stats::{BackCounters, FrontCounters};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// All live state of the process.
@@ -29,6 +30,26 @@ pub struct ProcessCounters {
     pub cum_req: AtomicU64,
     /// Numbers for `uniq_id` of streams.
     pub next_id: AtomicU64,
+    /// Connections per second over all frontends.
+    pub conn_rate: Rate,
+    /// Sessions per second.
+    pub sess_rate: Rate,
+    /// TLS handshakes per second.
+    pub ssl_rate: Rate,
+    /// TLS connections now.
+    pub ssl_conns: AtomicU64,
+    /// TLS connections in all.
+    pub cum_ssl_conns: AtomicU64,
+    /// Bytes sent to clients and servers.
+    pub bytes_out: AtomicU64,
+    /// Bytes that went through a kernel pipe.
+    pub spliced_bytes_out: AtomicU64,
+    /// Bytes out per second.
+    pub bytes_out_rate: Rate,
+    /// Log lines that could not be sent.
+    pub dropped_logs: AtomicU64,
+    /// Whether a soft stop is under way.
+    pub stopping: std::sync::atomic::AtomicBool,
 }
 
 /// Live state of a frontend, backend or listen section.
@@ -38,7 +59,7 @@ pub struct ProxyState {
     pub front: FrontCounters,
     /// The backend half's counters.
     pub back: BackCounters,
-    /// Listener counters, by bind line.
+    /// Listener counters, by bind line; filled where `option socket-stats` asks for them.
     pub listeners: Vec<FrontCounters>,
     /// Stopped by `disable frontend` or soft stop.
     pub stopped: std::sync::atomic::AtomicBool,
@@ -69,6 +90,63 @@ pub struct ServerState {
     pub sessions: AtomicI64,
     /// `maxconn` in force, changed by the CLI.
     pub maxconn: AtomicU32,
+    /// Idle connections kept, over all threads: safe and unsafe.
+    pub idle: [AtomicU64; 2],
+    /// Connections in use.
+    pub used: AtomicU64,
+    /// Estimated need of connections.
+    pub need: AtomicU64,
+}
+
+/// Bits of [`ServerState::admin`], with the values `show servers state` prints.
+pub mod admin {
+    /// Maintenance asked for by an operator.
+    pub const FORCED_MAINT: u32 = 0x01;
+    /// Maintenance inherited from a tracked server.
+    pub const INHERITED_MAINT: u32 = 0x02;
+    /// Maintenance by `disabled` in the configuration.
+    pub const CONFIGURED_MAINT: u32 = 0x04;
+    /// Drain asked for by an operator.
+    pub const FORCED_DRAIN: u32 = 0x08;
+    /// Drain inherited from a tracked server.
+    pub const INHERITED_DRAIN: u32 = 0x10;
+    /// Maintenance since the name does not resolve.
+    pub const RESOLUTION_MAINT: u32 = 0x20;
+    /// Maintenance since the name's records ended (host removed).
+    pub const HOSTNAME_MAINT: u32 = 0x40;
+    /// Any maintenance.
+    pub const MAINT: u32 = 0x67;
+    /// Any drain.
+    pub const DRAIN: u32 = 0x18;
+}
+
+/// Values of [`ServerState::oper`].
+pub mod oper {
+    /// Down.
+    pub const STOPPED: u32 = 0;
+    /// Up, in slow start.
+    pub const STARTING: u32 = 1;
+    /// Up.
+    pub const RUNNING: u32 = 2;
+    /// Up, answers 404 to `disable-on-404`: no new sessions.
+    pub const STOPPING: u32 = 3;
+}
+
+impl ServerState {
+    /// Whether an admin state keeps it out of service.
+    pub fn in_maintenance(&self) -> bool {
+        self.admin.load(Relaxed) & admin::MAINT != 0
+    }
+
+    /// Whether an admin state keeps new sessions away.
+    pub fn in_drain(&self) -> bool {
+        self.admin.load(Relaxed) & admin::DRAIN != 0
+    }
+
+    /// Whether it may get traffic, weight aside.
+    pub fn is_up(&self) -> bool {
+        self.oper.load(Relaxed) != oper::STOPPED && !self.in_maintenance()
+    }
 }
 
 /// Parts of a server's state that are rarely touched.
@@ -78,4 +156,58 @@ pub struct ServerDetail {
     pub address: Option<std::net::SocketAddr>,
     /// Name behind the address.
     pub fqdn: Option<String>,
+    /// The health check.
+    pub check: CheckState,
+    /// The agent check.
+    pub agent: CheckState,
+    /// Failed checks in all (`chkfail`).
+    pub failed_checks: u64,
+    /// Failed observed requests (`hanafail`).
+    pub failed_hana: u64,
+    /// Transitions from UP to DOWN (`chkdown`).
+    pub down_transitions: u64,
+    /// When the state changed last, seconds since the epoch.
+    pub last_change: u64,
+    /// Seconds spent down until the last change.
+    pub down_time: u64,
+    /// When slow start began and ends, milliseconds since process start.
+    pub slowstart: Option<(u64, u64)>,
+    /// `proxy/server` that is tracked.
+    pub tracked: Option<String>,
+}
+
+/// What a check's last run found, as operators see it.
+#[derive(Debug, Default, Clone)]
+pub struct CheckState {
+    /// Configured and not switched off by an operator.
+    pub enabled: bool,
+    /// Configured at all.
+    pub configured: bool,
+    /// Paused by an operator (`disable health`).
+    pub paused: bool,
+    /// A run is under way: the status is shown with `* ` before it.
+    pub running: bool,
+    /// `L4OK`, `L7STS` …; empty before the first run (`INI`).
+    pub status: &'static str,
+    /// The status in words, `Layer4 connection problem`.
+    pub status_text: &'static str,
+    /// HTTP status or the like.
+    pub code: Option<i64>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// What it said (`last_chk`).
+    pub description: String,
+    /// 0..rise+fall-1.
+    pub health: u32,
+    /// `rise`.
+    pub rise: u32,
+    /// `fall`.
+    pub fall: u32,
+}
+
+impl CheckState {
+    /// Whether the counter says up.
+    pub fn is_passing(&self) -> bool {
+        self.health >= self.rise
+    }
 }

@@ -1,20 +1,33 @@
 //! Counters. Written by the engine with relaxed atomics, read by the stats page, the CLI and the exporter.
 
-use std::sync::atomic::AtomicU64;
+pub mod rate;
+
+use rate::{Average, Rate};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 macro_rules! counters {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident, $rates:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: AtomicU64,)*
+            /// Rates and averages.
+            pub rates: $rates,
+        }
+
+        impl $name {
+            /// Sets every counter to zero (`clear counters all`), gauges aside.
+            pub fn clear_all(&self) {
+                let gauges = self.gauges();
+                $(if !gauges.iter().any(|g| std::ptr::eq(*g, &raw const self.$field)) { self.$field.store(0, Relaxed); })*
+            }
         }
     };
 }
 
 counters! {
     /// What haproxy counts for a frontend or listener.
-    FrontCounters {
+    FrontCounters, FrontRates {
         /// Connections now (`scur`).
         cur_conn,
         /// Most at once (`smax`).
@@ -65,18 +78,12 @@ counters! {
         comp_byp,
         /// Compressed responses (`comp_rsp`).
         comp_rsp,
-        /// Highest connection rate (`conn_rate_max`).
-        conn_rate_max,
-        /// Highest session rate (`rate_max`).
-        sess_rate_max,
-        /// Highest request rate (`req_rate_max`).
-        req_rate_max,
     }
 }
 
 counters! {
     /// What haproxy counts for a backend or server.
-    BackCounters {
+    BackCounters, BackRates {
         /// Sessions now (`scur`).
         cur_sess,
         /// Most at once (`smax`).
@@ -131,8 +138,6 @@ counters! {
         failed_rewrites,
         /// Internal errors (`eint`).
         internal_errors,
-        /// Highest session rate (`rate_max`).
-        sess_rate_max,
         /// Bytes fed to the compressor (`comp_in`).
         comp_in,
         /// Bytes that came out (`comp_out`).
@@ -141,5 +146,71 @@ counters! {
         comp_byp,
         /// Compressed responses (`comp_rsp`).
         comp_rsp,
+    }
+}
+
+/// Rates of a frontend or listener.
+#[derive(Debug, Default)]
+pub struct FrontRates {
+    /// Connections (`conn_rate`).
+    pub conn: Rate,
+    /// Sessions (`rate`).
+    pub sess: Rate,
+    /// Requests (`req_rate`).
+    pub req: Rate,
+}
+
+/// Rates and times of a backend or server.
+#[derive(Debug, Default)]
+pub struct BackRates {
+    /// Sessions (`rate`).
+    pub sess: Rate,
+    /// Time in the queue, milliseconds (`qtime`).
+    pub queue_ms: Average,
+    /// Time to connect, milliseconds (`ctime`).
+    pub connect_ms: Average,
+    /// Time to the response, milliseconds (`rtime`); 0 in TCP.
+    pub response_ms: Average,
+    /// Whole time, milliseconds (`ttime`).
+    pub total_ms: Average,
+    /// When the last session began, seconds since the epoch; 0 is never (`lastsess`).
+    pub last_session: AtomicU64,
+}
+
+impl FrontCounters {
+    fn gauges(&self) -> [*const AtomicU64; 1] {
+        [&raw const self.cur_conn]
+    }
+
+    /// Counts a response status.
+    pub fn count_status(&self, status: u16) {
+        let counter = match status / 100 {
+            1 => &self.http_1xx,
+            2 => &self.http_2xx,
+            3 => &self.http_3xx,
+            4 => &self.http_4xx,
+            5 => &self.http_5xx,
+            _ => &self.http_other,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+impl BackCounters {
+    fn gauges(&self) -> [*const AtomicU64; 2] {
+        [&raw const self.cur_sess, &raw const self.queue_cur]
+    }
+
+    /// Counts a response status.
+    pub fn count_status(&self, status: u16) {
+        let counter = match status / 100 {
+            1 => &self.http_1xx,
+            2 => &self.http_2xx,
+            3 => &self.http_3xx,
+            4 => &self.http_4xx,
+            5 => &self.http_5xx,
+            _ => &self.http_other,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 }
