@@ -1,1 +1,2 @@
 //! Code map of vrrpd.
+pub mod config;

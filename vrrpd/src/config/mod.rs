@@ -1,0 +1,2 @@
+//! From text to model.
+pub mod model;
