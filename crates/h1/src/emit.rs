@@ -1,0 +1,83 @@
+//! Writes heads and chunk framing into an output buffer.
+
+/// Longest chunk size line: 16 digits and CRLF.
+pub const SIZE_LINE_MAX: usize = 18;
+
+/// Appends a name in lower case, as haproxy puts all names on the wire.
+#[inline]
+pub fn name(out: &mut Vec<u8>, name: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(name);
+    out[start..].make_ascii_lowercase();
+}
+
+/// Appends `name: value` and CRLF; the name is written as given.
+#[inline]
+pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a value that was folded: each CR and LF becomes a blank.
+pub fn unfolded(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
+}
+
+/// Appends a request line.
+#[inline]
+pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8], version: (u8, u8)) {
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(target);
+    out.extend_from_slice(&[
+        b' ',
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        b'0' + version.0,
+        b'.',
+        b'0' + version.1,
+        b'\r',
+        b'\n',
+    ]);
+}
+
+/// Appends a status line.
+#[inline]
+pub fn status_line(out: &mut Vec<u8>, version: (u8, u8), status: u16, reason: &[u8]) {
+    out.extend_from_slice(&[b'H', b'T', b'T', b'P', b'/', b'0' + version.0, b'.', b'0' + version.1, b' ']);
+    decimal(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a decimal number.
+#[inline]
+pub fn decimal(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a chunk size line.
+pub fn chunk_size(out: &mut Vec<u8>, size: u64) {
+    let digits = (64 - size.leading_zeros()).div_ceil(4).max(1);
+    for i in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(size >> (4 * i) & 15) as usize]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
