@@ -21,3 +21,15 @@ pub fn haproxy(diagnostic: &Diagnostic, sources: &SourceMap, pid: u32) -> String
         None => format!("{label}({pid}) : config : {}", diagnostic.text),
     }
 }
+
+/// keepalived's form: `(f.conf: Line 8) text`, without line ending. The first pass leaves the main file's name
+/// out: `(Line 8) text`; a diagnostic without a span is its text alone.
+pub fn keepalived(diagnostic: &Diagnostic, sources: &SourceMap, first_pass: bool) -> String {
+    match diagnostic.span {
+        Some(span) if first_pass && span.file.0 == 0 => {
+            format!("(Line {}) {}", sources.line(span), diagnostic.text)
+        }
+        Some(span) => format!("({}: Line {}) {}", sources.name(span), sources.line(span), diagnostic.text),
+        None => diagnostic.text.clone(),
+    }
+}

@@ -1,0 +1,299 @@
+//! Reads the files of a configuration and turns their lines into statements.
+
+use super::expand::Expander;
+use super::lex::{pieces, uncomment};
+use super::text::{Text, restore};
+use super::{Brace, Complaint, Statement, Tree};
+use diag::{FileId, Span};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+/// A longer line is left out with a complaint; the original's limit of a line.
+const LINE_MAX: usize = 1023;
+/// Includes nest no deeper: a file that includes itself ends here.
+const INCLUDE_DEPTH_MAX: usize = 64;
+/// No more statements are read: sequences and nested parameters can multiply without bound.
+const STATEMENTS_MAX: usize = 4_000_000;
+
+/// What a run is told about how to read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// What `@id` lines are compared with; the node name up to its first dot by default.
+    pub config_id: String,
+    /// Every include must find its files (`-e`).
+    pub strict_includes: bool,
+    /// Whether includes are followed at all.
+    pub follow_includes: bool,
+    /// Directory that relative includes of the main file start from.
+    pub directory: PathBuf,
+}
+
+impl ReadOptions {
+    /// Options for a configuration id, all else as by default.
+    pub fn new(config_id: impl Into<String>) -> Self {
+        Self {
+            config_id: config_id.into(),
+            strict_includes: false,
+            follow_includes: true,
+            directory: PathBuf::from("."),
+        }
+    }
+}
+
+/// Reads `path` and all it includes. A main file that can't be read is an error of the caller's words.
+///
+/// # Errors
+/// The main file can't be read.
+pub fn parse(path: &Path, options: &ReadOptions) -> std::io::Result<Tree> {
+    let bytes = std::fs::read(path)?;
+    let mut options = options.clone();
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        options.directory = parent.to_path_buf();
+    }
+    Ok(parse_bytes(&path.to_string_lossy(), &bytes, &options))
+}
+
+/// Reads a configuration from memory. Total: any bytes give a tree.
+pub fn parse_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Tree {
+    let mut reader = Reader {
+        tree: Tree::default(),
+        options,
+        expander: Expander::new(&options.config_id),
+        pending: Vec::new(),
+        depth: 0,
+        include_depth: 0,
+    };
+    reader.file(name, bytes, &options.directory);
+    reader.finish()
+}
+
+struct Reader<'a> {
+    tree: Tree,
+    options: &'a ReadOptions,
+    expander: Expander,
+    pending: Vec<Complaint>,
+    depth: i64,
+    include_depth: usize,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, name: &str, bytes: &[u8], directory: &Path) {
+        let file = self.tree.sources.add(name, bytes);
+        let mut lines = physical_lines(bytes);
+        while let Some((start, line)) = lines.pop_front() {
+            if self.tree.statements.len() >= STATEMENTS_MAX {
+                return;
+            }
+            let Some(text) = self.line_text(file, start, line) else { continue };
+            if let Some((strictness, pattern)) = super::expand::include(&text) {
+                self.include(&text, &strictness, &pattern, directory);
+                continue;
+            }
+            let mut continuation = Continuation { reader: FileLines { file, lines: &mut lines } };
+            let pwd = absolute(directory);
+            let (texts, faults) = self.expander.line(text, &pwd, &mut continuation);
+            for (span, text) in faults {
+                self.pending.push(Complaint { span: Some(span), text, first_pass: false, counts: true });
+            }
+            for text in texts {
+                self.statements(&text);
+            }
+        }
+    }
+
+    /// The line without comment; `None` when nothing is left or it is too long.
+    fn line_text(&mut self, file: FileId, start: usize, line: &[u8]) -> Option<Text> {
+        if line.len() > LINE_MAX {
+            let span = Span::new(file, start, start + line.len());
+            self.complain(span, "Line too long - ignoring");
+            return None;
+        }
+        let text = Text::of(file, start, line);
+        let (text, unclosed) = uncomment(&text);
+        if text.s.is_empty() {
+            return None;
+        }
+        if unclosed {
+            let span = text.span(0, text.s.len());
+            let shown = restore(&text.s).0;
+            self.complain(span, format!("Unterminated quote '{shown}'"));
+            self.complain(span, format!("Unmatched quote: '{shown}'"));
+        }
+        Some(text)
+    }
+
+    fn complain(&mut self, span: Span, text: impl Into<String>) {
+        self.pending.push(Complaint { span: Some(span), text: text.into(), first_pass: false, counts: true });
+    }
+
+    fn statements(&mut self, text: &Text) {
+        for piece in pieces(text) {
+            let span = piece.words[0].span.to(piece.words[piece.words.len() - 1].span);
+            match piece.brace {
+                Brace::Open => self.depth += 1,
+                Brace::Close => {
+                    self.depth -= 1;
+                    if self.depth < 0 {
+                        self.depth = 0;
+                        self.complain(span, "Extra '}' found");
+                    }
+                }
+                Brace::None => {}
+            }
+            let raw = text.s[piece.start..piece.end].trim();
+            let later = later_words(&text.part(piece.start, piece.end), piece.brace);
+            self.tree.statements.push(Statement {
+                words: piece.words,
+                brace: piece.brace,
+                text: restore(raw).0,
+                later,
+                complaints: std::mem::take(&mut self.pending),
+                span,
+            });
+        }
+    }
+
+    fn include(&mut self, text: &Text, strictness: &str, pattern: &str, directory: &Path) {
+        if !self.options.follow_includes {
+            return;
+        }
+        let span = text.span(0, text.s.len());
+        let strict = !strictness.is_empty() || self.options.strict_includes;
+        let mut found = expand_glob(pattern, directory);
+        if found.is_empty() {
+            self.include_complaint(span, format!("Config files missing '{pattern}'."));
+            self.tree.include_failed |= strict;
+        }
+        if self.include_depth >= INCLUDE_DEPTH_MAX {
+            let text =
+                format!("Configuration file '{pattern}' open problem (Too many open files) - skipping");
+            self.include_complaint(span, text);
+            found.clear();
+        }
+        for (name, path) in found {
+            match read_include(&name, &path) {
+                Ok(bytes) => {
+                    self.include_depth += 1;
+                    let parent = path.parent().map_or_else(|| directory.to_path_buf(), Path::to_path_buf);
+                    self.file(&name, &bytes, &parent);
+                    self.include_depth -= 1;
+                }
+                Err(text) => {
+                    self.include_complaint(span, text);
+                    self.tree.include_failed |=
+                        matches!(strictness, "r" | "a") || self.options.strict_includes;
+                }
+            }
+        }
+    }
+
+    fn include_complaint(&mut self, span: Span, text: String) {
+        self.pending.push(Complaint { span: Some(span), text, first_pass: true, counts: false });
+    }
+
+    fn finish(mut self) -> Tree {
+        if self.depth > 0 {
+            let text = format!("There are {} missing '}}'s or extra '{{'s", self.depth);
+            self.pending.push(Complaint { span: None, text, first_pass: false, counts: true });
+        }
+        self.tree.complaints = self.pending;
+        self.tree
+    }
+}
+
+/// The words that the later passes see, where they differ.
+fn later_words(text: &Text, brace: Brace) -> Option<Vec<crate::Word>> {
+    if brace == Brace::Close || !text.s.contains(['#', '!']) {
+        return None;
+    }
+    let (again, _) = uncomment(text);
+    if again.s.len() == text.s.trim_end().len() {
+        return None;
+    }
+    Some(pieces(&again).into_iter().flat_map(|p| p.words).collect())
+}
+
+/// Reads an included file; the error is the original's complaint.
+fn read_include(name: &str, path: &Path) -> Result<Vec<u8>, String> {
+    use std::os::unix::fs::PermissionsExt;
+    let problem = |e: std::io::Error| {
+        let full = e.to_string();
+        let reason = full.split(" (os error").next().unwrap_or_default();
+        format!("Configuration file '{name}' open problem ({reason}) - skipping")
+    };
+    let meta = std::fs::metadata(path).map_err(problem)?;
+    if meta.is_dir() {
+        return Err(format!("Configuration file '{name}/' is a directory - skipping"));
+    }
+    if !meta.is_file() || meta.permissions().mode() & 0o111 != 0 {
+        return Err(format!("Configuration file '{name}' is not a regular non-executable file - skipping"));
+    }
+    std::fs::read(path).map_err(problem)
+}
+
+/// The files a pattern names, braces and wildcards expanded: the name as messages show it, and its path.
+fn expand_glob(pattern: &str, directory: &Path) -> Vec<(String, PathBuf)> {
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let mut out = Vec::new();
+    for one in super::expand::braces(pattern) {
+        let path = directory.join(&one);
+        let Ok(found) = glob::glob_with(&path.to_string_lossy(), options) else { continue };
+        for entry in found.filter_map(Result::ok) {
+            let name = if Path::new(&one).is_absolute() {
+                &entry
+            } else {
+                entry.strip_prefix(directory).unwrap_or(&entry)
+            };
+            out.push((name.to_string_lossy().into_owned(), entry.clone()));
+        }
+    }
+    out
+}
+
+fn absolute(directory: &Path) -> String {
+    std::fs::canonicalize(directory)
+        .unwrap_or_else(|_| directory.to_path_buf())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Lines without their endings, with their offsets. A NUL ends a line's text, as it does for the original.
+fn physical_lines(bytes: &[u8]) -> VecDeque<(usize, &[u8])> {
+    let mut out = VecDeque::new();
+    let mut start = 0;
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let mut text = line.strip_suffix(b"\n").unwrap_or(line);
+        while let Some(shorter) = text.strip_suffix(b"\r") {
+            text = shorter;
+        }
+        if let Some(nul) = text.iter().position(|b| *b == 0) {
+            text = &text[..nul];
+        }
+        out.push_back((start, text));
+        start += line.len();
+    }
+    out
+}
+
+/// The lines behind the current one, for definitions that span several.
+struct FileLines<'a, 'b> {
+    file: FileId,
+    lines: &'a mut VecDeque<(usize, &'b [u8])>,
+}
+
+pub(super) struct Continuation<'a, 'b> {
+    reader: FileLines<'a, 'b>,
+}
+
+impl Continuation<'_, '_> {
+    /// The next line that is not empty, without its comment.
+    pub(super) fn next(&mut self) -> Option<Text> {
+        loop {
+            let (start, line) = self.reader.lines.pop_front()?;
+            let (text, _) = uncomment(&Text::of(self.reader.file, start, line));
+            if !text.s.is_empty() {
+                return Some(text);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The blocks that both daemons read.
