@@ -65,6 +65,8 @@ pub struct ProxyState {
     pub stopped: std::sync::atomic::AtomicBool,
     /// Last change of the backend's state, seconds since the epoch.
     pub last_change: AtomicU64,
+    /// Times the backend went down (`chkdown`).
+    pub down_transitions: AtomicU64,
     /// Seconds without any server.
     pub down_time: AtomicU64,
 }

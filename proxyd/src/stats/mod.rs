@@ -1,6 +1,10 @@
 //! Counters. Written by the engine with relaxed atomics, read by the stats page, the CLI and the exporter.
 
+pub mod csv;
+pub mod fields;
 pub mod rate;
+pub mod rows;
+pub mod status;
 
 use rate::{Average, Rate};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -78,6 +82,26 @@ counters! {
         comp_byp,
         /// Compressed responses (`comp_rsp`).
         comp_rsp,
+        /// TLS sessions (`ssl_sess`).
+        ssl_sess,
+        /// Resumed TLS sessions (`ssl_reused_sess`).
+        ssl_reused_sess,
+        /// Failed TLS handshakes (`ssl_failed_handshake`).
+        ssl_failed_handshake,
+        /// HTTP/2 connections now (`h2_open_connections`).
+        h2_open_connections,
+        /// HTTP/2 connections in all (`h2_total_connections`).
+        h2_total_connections,
+        /// HTTP/2 streams now (`h2_backend_open_streams`).
+        h2_open_streams,
+        /// HTTP/2 streams in all (`h2_backend_total_streams`).
+        h2_total_streams,
+        /// HTTP/1 streams now (`h1_open_streams`).
+        h1_open_streams,
+        /// Bytes from clients that went through a pipe (`h1_spliced_bytes_in`).
+        spliced_in,
+        /// Bytes to clients that went through a pipe (`h1_spliced_bytes_out`).
+        spliced_out,
     }
 }
 
@@ -146,6 +170,16 @@ counters! {
         comp_byp,
         /// Compressed responses (`comp_rsp`).
         comp_rsp,
+        /// TLS sessions (`ssl_sess`).
+        ssl_sess,
+        /// Resumed TLS sessions (`ssl_reused_sess`).
+        ssl_reused_sess,
+        /// Failed TLS handshakes (`ssl_failed_handshake`).
+        ssl_failed_handshake,
+        /// Bytes that went through a pipe towards the server.
+        spliced_in,
+        /// Bytes that went through a pipe from the server.
+        spliced_out,
     }
 }
 
@@ -178,8 +212,13 @@ pub struct BackRates {
 }
 
 impl FrontCounters {
-    fn gauges(&self) -> [*const AtomicU64; 1] {
-        [&raw const self.cur_conn]
+    fn gauges(&self) -> [*const AtomicU64; 4] {
+        [
+            &raw const self.cur_conn,
+            &raw const self.h2_open_connections,
+            &raw const self.h2_open_streams,
+            &raw const self.h1_open_streams,
+        ]
     }
 
     /// Counts a response status.
