@@ -26,6 +26,20 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Ends this process by a signal, whatever handler there was, so that the parent sees what ended it. Falls back
+/// to the exit code that a shell would show when the signal does not end a process.
+pub fn die_by(signal: i32) -> ! {
+    if let Ok(which) = nix::sys::signal::Signal::try_from(signal) {
+        let mut only = nix::sys::signal::SigSet::empty();
+        only.add(which);
+        // SAFETY: SIG_DFL installs no code of ours, so there is no handler that could be unsafe to run.
+        let _ = unsafe { nix::sys::signal::signal(which, nix::sys::signal::SigHandler::SigDfl) };
+        let _ = only.thread_unblock();
+        let _ = nix::sys::signal::raise(which);
+    }
+    std::process::exit(128 + signal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

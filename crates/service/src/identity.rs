@@ -1,0 +1,101 @@
+//! Who the daemon is after it has bound: chroot, group, user, limits.
+//!
+//! Invariant: the order is chroot, supplementary groups, group, user; any failure leaves the caller to stop, for
+//! half dropped rights are worse than none.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{Gid, Uid};
+use std::io;
+use std::path::PathBuf;
+
+/// What to become; `None` leaves things as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// User.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// New root directory.
+    pub chroot: Option<PathBuf>,
+}
+
+/// The step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The directory can't become the root.
+    #[error("Cannot chroot({0}).")]
+    Chroot(String, #[source] io::Error),
+    /// The group can't be taken.
+    #[error("Cannot set gid {0}.")]
+    Gid(u32, #[source] io::Error),
+    /// The user can't be taken.
+    #[error("Cannot set uid {0}.")]
+    Uid(u32, #[source] io::Error),
+}
+
+impl Identity {
+    /// Becomes it.
+    pub fn assume(&self) -> Result<(), IdentityError> {
+        if let Some(root) = &self.chroot {
+            let failed = |e: nix::Error| IdentityError::Chroot(root.display().to_string(), e.into());
+            nix::unistd::chroot(root.as_path()).map_err(failed)?;
+            nix::unistd::chdir("/").map_err(failed)?;
+        }
+        if let Some(gid) = self.gid {
+            let failed = |e: nix::Error| IdentityError::Gid(gid, e.into());
+            if nix::unistd::geteuid().is_root() {
+                nix::unistd::setgroups(&[]).map_err(failed)?;
+            }
+            nix::unistd::setgid(Gid::from_raw(gid)).map_err(failed)?;
+        }
+        if let Some(uid) = self.uid {
+            nix::unistd::setuid(Uid::from_raw(uid)).map_err(|e| IdentityError::Uid(uid, e.into()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Raises the number of descriptors to at least `wanted`, beyond the hard limit when allowed; gives what is in
+/// force afterwards (soft limit). Never lowers it.
+pub fn raise_descriptors(wanted: u64) -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(soft);
+    }
+    if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard)?;
+    }
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
+}
+
+/// The soft and hard limits of descriptors.
+pub fn descriptors() -> io::Result<(u64, u64)> {
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?)
+}
+
+/// Bounds the address space, in bytes.
+pub fn limit_memory(bytes: u64) -> io::Result<()> {
+    Ok(setrlimit(Resource::RLIMIT_AS, bytes, bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_to_become_is_no_failure() {
+        assert!(Identity::default().assume().is_ok());
+    }
+
+    #[test]
+    fn a_missing_root_is_told() {
+        let to = Identity { chroot: Some("/nonexistent/root".into()), ..Identity::default() };
+        assert_eq!(to.assume().unwrap_err().to_string(), "Cannot chroot(/nonexistent/root).");
+    }
+
+    #[test]
+    fn descriptors_are_never_lowered() {
+        let (soft, _) = descriptors().unwrap();
+        assert_eq!(raise_descriptors(1).unwrap(), soft);
+    }
+}
