@@ -1,6 +1,7 @@
 //! A cursor over the words of a line, with typed getters that complain in the originals' words.
 
 use crate::Word;
+use crate::value::{self, NumberFault, TimeUnit};
 use diag::Span;
 
 /// Reads the words of a line from left to right.
@@ -26,6 +27,20 @@ impl Fault {
     /// A fault at a place.
     pub fn new(span: Span, text: impl Into<String>) -> Self {
         Self { span, text: text.into(), help: None }
+    }
+
+    /// Adds the remedy.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The fault as an alert of the configuration.
+    pub fn into_alert(self) -> diag::Diagnostic {
+        let mut alert = diag::Diagnostic::at(diag::Severity::Alert, self.span, self.text);
+        alert.help = self.help;
+        alert
     }
 }
 
@@ -90,5 +105,77 @@ impl<'a> Args<'a> {
     /// A fault at the last taken word.
     pub fn fault(&self, text: impl Into<String>) -> Fault {
         Fault::new(self.span(), text)
+    }
+
+    /// The next word, or a fault at the keyword with the text that `missing` gives.
+    pub fn expect(&mut self, missing: impl FnOnce() -> String) -> Result<&'a Word, Fault> {
+        let keyword = self.keyword.span;
+        self.next().ok_or_else(|| Fault::new(keyword, missing()))
+    }
+
+    /// Takes one of the listed words and gives what stands beside it; `None` leaves the cursor where it was.
+    pub fn one_of<T: Copy>(&mut self, choices: &[(&str, T)]) -> Option<T> {
+        let word = self.peek()?;
+        let (_, value) = choices.iter().find(|(name, _)| *name == word.text)?;
+        self.next += 1;
+        Some(*value)
+    }
+
+    /// A whole number in `range`; `complain` words the fault from what was written (empty when nothing was).
+    pub fn int(
+        &mut self,
+        range: std::ops::RangeInclusive<i64>,
+        complain: impl FnOnce(&str) -> String,
+    ) -> Result<i64, Fault> {
+        let word = self.next();
+        let text = word.map_or("", |w| w.text.as_str());
+        value::strict_int(text)
+            .filter(|n| range.contains(n))
+            .ok_or_else(|| Fault::new(word.map_or(self.keyword.span, |w| w.span), complain(text)))
+    }
+
+    /// A time in `unit`; `complain` words the fault.
+    pub fn time(
+        &mut self,
+        unit: TimeUnit,
+        complain: impl FnOnce(&str, NumberFault) -> String,
+    ) -> Result<u32, Fault> {
+        let word = self.next();
+        let text = word.map_or("", |w| w.text.as_str());
+        value::time(text, unit)
+            .map_err(|e| Fault::new(word.map_or(self.keyword.span, |w| w.span), complain(text, e)))
+    }
+
+    /// A size in bytes with `k`, `m` or `g`; `complain` words the fault.
+    pub fn size(&mut self, complain: impl FnOnce(&str, NumberFault) -> String) -> Result<u32, Fault> {
+        let word = self.next();
+        let text = word.map_or("", |w| w.text.as_str());
+        value::size(text)
+            .map_err(|e| Fault::new(word.map_or(self.keyword.span, |w| w.span), complain(text, e)))
+    }
+
+    /// A fault at the first word that was not taken, where there is one.
+    pub fn unexpected(&self, complain: impl FnOnce(&str) -> String) -> Result<(), Fault> {
+        self.peek().map_or(Ok(()), |w| Err(Fault::new(w.span, complain(&w.text))))
+    }
+
+    /// How many words were taken.
+    pub fn taken(&self) -> usize {
+        self.next
+    }
+}
+
+/// haproxy's words for a bad time: `timer overflow in argument <x> to <y>, …`, without a final stop.
+pub fn time_fault_text(written: &str, to: &str, fault: NumberFault) -> String {
+    match fault {
+        NumberFault::Overflow => format!(
+            "timer overflow in argument <{written}> to <{to}>, maximum value is 2147483647 ms (~24.8 days)."
+        ),
+        NumberFault::Underflow => {
+            format!("timer underflow in argument <{written}> to <{to}>, minimum non-null value is 1 ms.")
+        }
+        NumberFault::Unexpected(byte) => {
+            format!("unexpected character '{}' in argument to <{to}>.", char::from(byte))
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod haproxy;
 pub mod keepalived;
 pub mod load;
 pub mod table;
+pub mod value;
 
 use diag::Span;
 

@@ -137,6 +137,20 @@ impl Severity {
     }
 }
 
+/// How haproxy leads into a text that has a place; keepalived's form does not look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lead {
+    /// `parsing [f:8] : text`, the common form.
+    #[default]
+    Parsing,
+    /// `parsing [f:8]: text`, used by the file reader.
+    Tight,
+    /// `[f:8] : text`, used by servers and log targets.
+    Bracket,
+    /// The text alone; the place serves the excerpt only.
+    Bare,
+}
+
 /// One thing to tell the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -148,17 +162,26 @@ pub struct Diagnostic {
     pub text: String,
     /// A remedy of ours, shown by `--explain` only.
     pub help: Option<String>,
+    /// How haproxy leads into the text.
+    pub lead: Lead,
 }
 
 impl Diagnostic {
     /// A diagnostic at a place.
     pub fn at(severity: Severity, span: Span, text: impl Into<String>) -> Self {
-        Self { severity, span: Some(span), text: text.into(), help: None }
+        Self { severity, span: Some(span), text: text.into(), help: None, lead: Lead::Parsing }
     }
 
     /// A diagnostic without a place.
     pub fn global(severity: Severity, text: impl Into<String>) -> Self {
-        Self { severity, span: None, text: text.into(), help: None }
+        Self { severity, span: None, text: text.into(), help: None, lead: Lead::Parsing }
+    }
+
+    /// Changes how haproxy leads into the text.
+    #[must_use]
+    pub fn lead(mut self, lead: Lead) -> Self {
+        self.lead = lead;
+        self
     }
 
     /// Adds the remedy.

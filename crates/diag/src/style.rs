@@ -1,24 +1,64 @@
 //! Dresses diagnostics as haproxy, as keepalived, or with a source excerpt.
 
-use crate::{Diagnostic, Severity, SourceMap};
+mod explain;
+
+pub use explain::explain;
+
+use crate::{Diagnostic, Lead, Severity, SourceMap};
 
 /// haproxy 2.6's form: `[ALERT]    (1234) : config : parsing [f.cfg:8] : text`, without line ending.
 /// A diagnostic without a span has no `parsing […]` part.
 pub fn haproxy(diagnostic: &Diagnostic, sources: &SourceMap, pid: u32) -> String {
-    let label = match diagnostic.severity {
+    format!("{}({pid}) : config : {}", label(diagnostic.severity), haproxy_text(diagnostic, sources))
+}
+
+/// The same without severity and pid, as logs and startup logs of the CLI carry it.
+pub fn haproxy_text(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let text = &diagnostic.text;
+    let Some(span) = diagnostic.span else { return text.clone() };
+    let (name, line) = (sources.name(span), sources.line(span));
+    match diagnostic.lead {
+        Lead::Parsing => format!("parsing [{name}:{line}] : {text}"),
+        Lead::Tight => format!("parsing [{name}:{line}]: {text}"),
+        Lead::Bracket => format!("[{name}:{line}] : {text}"),
+        Lead::Bare => text.clone(),
+    }
+}
+
+/// The severity's label, padded to the column where haproxy writes the pid.
+pub fn label(severity: Severity) -> &'static str {
+    match severity {
         Severity::Diag => "[DIAG]     ",
         Severity::Notice => "[NOTICE]   ",
         Severity::Warning => "[WARNING]  ",
         Severity::Alert | Severity::Fatal => "[ALERT]    ",
-    };
-    match diagnostic.span {
-        Some(span) => format!(
-            "{label}({pid}) : config : parsing [{}:{}] : {}",
-            sources.name(span),
-            sources.line(span),
-            diagnostic.text
-        ),
-        None => format!("{label}({pid}) : config : {}", diagnostic.text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Span;
+
+    #[test]
+    fn every_lead_is_haproxys() {
+        let mut map = SourceMap::new();
+        let f = map.add("t.cfg", "global\n maxconn x\n");
+        let at = Span::new(f, 8, 15);
+        let show = |lead| haproxy(&Diagnostic::at(Severity::Alert, at, "no").lead(lead), &map, 7);
+        assert_eq!(show(Lead::Parsing), "[ALERT]    (7) : config : parsing [t.cfg:2] : no");
+        assert_eq!(show(Lead::Tight), "[ALERT]    (7) : config : parsing [t.cfg:2]: no");
+        assert_eq!(show(Lead::Bracket), "[ALERT]    (7) : config : [t.cfg:2] : no");
+        assert_eq!(show(Lead::Bare), "[ALERT]    (7) : config : no");
+        let whole = Diagnostic::global(Severity::Warning, "w");
+        assert_eq!(haproxy(&whole, &map, 7), "[WARNING]  (7) : config : w");
+    }
+
+    #[test]
+    fn labels_align() {
+        for severity in [Severity::Diag, Severity::Notice, Severity::Warning, Severity::Alert] {
+            assert_eq!(label(severity).len(), 11);
+        }
     }
 }
 
