@@ -1,10 +1,12 @@
 //! Live state that outlives generations, keyed by name: health, weights, admin states, counters.
 
 use crate::stats::rate::Rate;
+use crate::stats::rows::Clock;
 use crate::stats::{BackCounters, FrontCounters};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
 
 /// All live state of the process.
 #[derive(Debug, Default)]
@@ -17,6 +19,68 @@ pub struct Board {
     pub vars: Mutex<crate::stream::vars::Vars>,
     /// Counters of the whole process, for `show info`.
     pub process: ProcessCounters,
+    /// Facts of the whole process.
+    pub info: ProcessInfo,
+}
+
+impl Board {
+    /// What time it is for rates and ages.
+    pub fn clock(&self) -> Clock {
+        let seconds = |t: SystemTime| t.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Clock {
+            mono_ms: self.info.started.elapsed().as_millis() as u64,
+            wall_s: seconds(SystemTime::now()),
+            started_s: seconds(self.info.started_at),
+        }
+    }
+}
+
+/// Facts of the whole process, set once at its start.
+#[derive(Debug)]
+pub struct ProcessInfo {
+    /// Version as `-v` prints it.
+    pub version: String,
+    /// Date of this version.
+    pub release_date: String,
+    /// Threads.
+    pub nbthread: usize,
+    /// This process.
+    pub pid: u32,
+    /// Start of the process, monotonic; the rates' zero.
+    pub started: Instant,
+    /// Start of the process, wall clock.
+    pub started_at: SystemTime,
+    /// Descriptors at most.
+    pub ulimit_n: u64,
+    /// Sockets at most.
+    pub maxsock: u64,
+    /// Connections at most; the CLI changes it.
+    pub maxconn: AtomicU64,
+    /// `node`, or the host's name.
+    pub node: String,
+    /// `description`.
+    pub description: Option<String>,
+    /// Listening sockets.
+    pub listeners: AtomicU64,
+}
+
+impl Default for ProcessInfo {
+    fn default() -> Self {
+        Self {
+            version: String::new(),
+            release_date: String::new(),
+            nbthread: 1,
+            pid: std::process::id(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            ulimit_n: 0,
+            maxsock: 0,
+            maxconn: AtomicU64::new(0),
+            node: String::new(),
+            description: None,
+            listeners: AtomicU64::new(0),
+        }
+    }
 }
 
 /// Counters of the whole process.
@@ -48,6 +112,8 @@ pub struct ProcessCounters {
     pub bytes_out_rate: Rate,
     /// Log lines that could not be sent.
     pub dropped_logs: AtomicU64,
+    /// Share of the last second that threads slept, percent.
+    pub idle_percent: AtomicU64,
     /// Whether a soft stop is under way.
     pub stopping: std::sync::atomic::AtomicBool,
 }

@@ -2,6 +2,8 @@
 
 pub mod csv;
 pub mod fields;
+pub mod info;
+pub mod prometheus;
 pub mod rate;
 pub mod rows;
 pub mod status;
