@@ -265,7 +265,7 @@ impl<'t> Walker<'t> {
         for complaint in complaints.iter().filter(|c| self.first || !c.first_pass) {
             let severity = if complaint.counts { Severity::Warning } else { Severity::Notice };
             let (span, text) = (complaint.span, complaint.text.clone());
-            self.report.push(Diagnostic { severity, span, text, help: None });
+            self.report.push(Diagnostic { severity, span, text, help: None, lead: diag::Lead::Parsing });
         }
     }
 
