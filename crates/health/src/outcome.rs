@@ -88,7 +88,9 @@ impl Status {
     pub fn has_code(self) -> bool {
         match self {
             Self::L7Response | Self::L7Timeout | Self::ProcessTimeout => false,
-            Self::L7Ok | Self::L7OkConditional | Self::L7Status | Self::ProcessError | Self::ProcessOk => true,
+            Self::L7Ok | Self::L7OkConditional | Self::L7Status | Self::ProcessError | Self::ProcessOk => {
+                true
+            }
             Self::Unknown | Self::Initializing | Self::Analysis | Self::SocketError | Self::L4Ok => false,
             Self::L4Timeout | Self::L4Connection | Self::L6Ok | Self::L6Timeout | Self::L6Response => false,
         }

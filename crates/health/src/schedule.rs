@@ -59,7 +59,12 @@ impl Intervals {
 
     /// The delay before the first check of server `index` of `count` checked ones: haproxy spreads the starts over
     /// the smallest interval of all, at most over `max_spread` (`max-spread-checks`) where given.
-    pub fn first(index: usize, count: usize, smallest_inter: Duration, max_spread: Option<Duration>) -> Duration {
+    pub fn first(
+        index: usize,
+        count: usize,
+        smallest_inter: Duration,
+        max_spread: Option<Duration>,
+    ) -> Duration {
         if count == 0 {
             return Duration::ZERO;
         }
@@ -69,7 +74,11 @@ impl Intervals {
 
     /// `timeout check` and `timeout connect` as haproxy combines them: the time to connect, and the time that then
     /// remains for the exchange (`None`: the connect time bounds the whole check).
-    pub fn timeouts(&self, check: Option<Duration>, connect: Option<Duration>) -> (Duration, Option<Duration>) {
+    pub fn timeouts(
+        &self,
+        check: Option<Duration>,
+        connect: Option<Duration>,
+    ) -> (Duration, Option<Duration>) {
         match (check, connect) {
             (None, _) => (self.inter.max(FLOOR), None),
             (Some(check), Some(connect)) => (connect.min(self.inter).max(FLOOR), Some(check)),
