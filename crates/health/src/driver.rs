@@ -30,7 +30,7 @@ use crate::{Check, Endpoint, Outcome, ProxyHeader, Source, Spec};
 const READ_SIZE: usize = 8 << 10;
 
 /// Where a core names no deadline of its own (it always should).
-const LAST_RESORT: Duration = Duration::from_secs(3600);
+const LAST_RESORT: Duration = Duration::from_hours(1);
 
 /// Carries out one check.
 ///

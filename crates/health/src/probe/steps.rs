@@ -116,7 +116,7 @@ pub enum Transport {
     /// As the step says (`ssl`, `sni`, `alpn`, `send-proxy`).
     Own {
         /// TLS.
-        tls: Option<tls::client::Options>,
+        tls: Option<Box<tls::client::Options>>,
         /// PROXY header.
         proxy_header: Option<ProxyHeader>,
     },
@@ -318,7 +318,7 @@ impl Core {
     fn connect(&mut self, now: Instant, connect: &Connect, out: &mut Vec<Effect>) {
         let mut link = Link::of(&self.spec);
         if let Transport::Own { tls, proxy_header } = &connect.transport {
-            link.tls.clone_from(tls);
+            link.tls = tls.as_deref().cloned();
             link.proxy_header = *proxy_header;
         }
         link.address = connect.address;

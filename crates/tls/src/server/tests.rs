@@ -19,8 +19,11 @@ fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime").block_on(future)
 }
 
-/// Handshake over a pipe; gives the ALPN and the first certificate the client saw.
-fn shake(server: &Server, options: &client::Options) -> std::io::Result<(Option<Vec<u8>>, Vec<u8>, Vec<u8>)> {
+/// ALPN, first certificate and text the client saw.
+type Seen = (Option<Vec<u8>>, Vec<u8>, Vec<u8>);
+
+/// Handshake over a pipe.
+fn shake(server: &Server, options: &client::Options) -> std::io::Result<Seen> {
     let client = client::build(options).map_err(std::io::Error::other)?;
     run(async {
         let (near, far) = tokio::io::duplex(64 << 10);
