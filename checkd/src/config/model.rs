@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// `delay_loop` where none is given.
-pub const DELAY_LOOP: Duration = Duration::from_secs(60);
+pub const DELAY_LOOP: Duration = Duration::from_mins(1);
 /// `connect_timeout` where none is given.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// `persistence_timeout` without a value.
