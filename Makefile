@@ -1,0 +1,42 @@
+# The ways in. `make demo` shows what this is, `make test` runs all that CI runs.
+CARGO ?= cargo
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+
+.PHONY: all build demo test bench lint fuzz install uninstall
+
+all: build
+
+build:
+	$(CARGO) build --release --workspace --bins
+
+# KEEP=1 leaves it running; HAPROXY_CFG= and KEEPALIVED_CONF= take files of yours;
+# HAPROXY= and KEEPALIVED= show other programs than ours.
+demo:
+	CARGO="$(CARGO)" tests/demo.sh
+
+# Everything: formatting, rules of the house, unit, property, simulation, oracles, whole daemons in namespaces.
+test:
+	CARGO="$(CARGO)" tests/run.sh
+
+# Speed, never part of the tests.
+bench:
+	$(CARGO) bench --workspace --benches
+
+lint:
+	CARGO="$(CARGO)" tests/lint.sh
+
+# All fuzz targets for FUZZ_SECONDS each; needs nightly and cargo-fuzz.
+fuzz:
+	@for target in $$(cd tests/fuzz && $(CARGO) fuzz list); do \
+		(cd tests/fuzz && $(CARGO) fuzz run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
+
+install:
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" packaging/install.sh install
+
+uninstall:
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" packaging/install.sh uninstall

@@ -1,0 +1,45 @@
+#!/bin/bash
+# Installs the Debian packages that the tests use: as root with apt, else says what is missing. Never fails:
+# a test whose program is missing says so itself and is listed at the end.
+set -u
+export DEBIAN_FRONTEND=noninteractive
+
+# program:package; a program that is there needs no package
+WANTED="cc:gcc ip:iproute2 nft:nftables ps:procps killall:psmisc curl:curl socat:socat nsenter:util-linux
+haproxy:haproxy keepalived:keepalived tshark:tshark"
+
+missing=""
+for pair in $WANTED; do
+	PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+[ -e /usr/lib/frr/vrrpd ] || missing="$missing frr"
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "prepare: not root, so not installed:$missing (tests that need them are skipped)"
+	exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+	echo "prepare: no apt here, so not installed:$missing (tests that need them are skipped)"
+	exit 0
+fi
+
+# The packages bring services; the tests start programs themselves, so none is started here.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+	trap 'rm -f "$policy"' EXIT
+fi
+echo "prepare: installing$missing"
+log="$(mktemp)"
+install() { apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1; }
+# shellcheck disable=SC2086  # a list of packages
+if ! install $missing; then
+	apt-get update -qq >/dev/null 2>&1
+	# One by one, so that one that can't be had does not keep the others away.
+	for package in $missing; do
+		install "$package" || echo "prepare: $package can't be installed: $(tail -n 1 "$log")"
+	done
+fi
+rm -f "$log"
+exit 0
