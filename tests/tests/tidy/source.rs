@@ -53,7 +53,8 @@ impl Source {
             self.text.lines().skip_while(|l| !l.starts_with("//!")).take_while(|l| l.starts_with("//!"));
         let doc: Vec<&str> = doc.map(|l| l[3..].trim()).take_while(|l| !l.is_empty()).collect();
         let doc = doc.join(" ");
-        let sentence = doc.split_once(". ").map_or(doc.as_str(), |(s, _)| s);
+        let sentence = doc.split(". ").next().unwrap_or_default();
+        let sentence = sentence.split(": ").next().unwrap_or_default();
         let sentence = sentence.trim_end_matches(['.', ':']).replace("[`", "`").replace("`]", "`");
         (!sentence.is_empty()).then_some(sentence)
     }
