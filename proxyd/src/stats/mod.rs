@@ -3,9 +3,12 @@
 pub mod csv;
 pub mod fields;
 pub mod info;
+pub mod page;
 pub mod prometheus;
 pub mod rate;
 pub mod rows;
+pub mod schema;
+pub mod service;
 pub mod status;
 
 use rate::{Average, Rate};
