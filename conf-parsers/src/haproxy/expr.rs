@@ -1,6 +1,21 @@
-//! Syntax of sample expressions, ACL conditions and log formats.
+//! Syntax of sample expressions, ACL conditions and log formats: the trees, and reading of expressions.
+//!
+//! Invariant: spans count from the span that the caller gives for the text; quoting around the text is not undone
+//! in them, so they can be off by the quotes.
 
-use diag::Span;
+use diag::{FileId, Span};
+use pest::Parser;
+use pest::iterators::Pair;
+
+mod grammar {
+    #![expect(unreachable_pub, reason = "the derive makes its types public")]
+
+    #[derive(pest_derive::Parser)]
+    #[grammar = "haproxy/expr.pest"]
+    pub struct Grammar;
+}
+use grammar::Rule;
+pub(super) use grammar::{Grammar, Rule as FormatRule};
 
 /// One argument between parentheses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,4 +102,99 @@ pub enum FormatItem {
         /// The item's name and type between parentheses.
         name: Option<String>,
     },
+}
+
+/// An expression that is the whole text.
+pub fn expression(text: &str) -> Result<SampleExpr, String> {
+    let (tree, used) = prefix(text)?;
+    if used < text.len() {
+        return Err(format!("extra characters '{}' after the expression '{text}'", &text[used..]));
+    }
+    Ok(tree)
+}
+
+/// An expression at the start of the text, and how many bytes it took.
+pub fn prefix(text: &str) -> Result<(SampleExpr, usize), String> {
+    prefix_at(text, Span::new(FileId(0), 0, text.len()))
+}
+
+/// Like [`prefix`], with spans that count from the start of `origin`.
+pub fn prefix_at(text: &str, origin: Span) -> Result<(SampleExpr, usize), String> {
+    let pairs = Grammar::parse(Rule::expression, text).map_err(|_| "missing fetch method".to_owned())?;
+    let mut calls = Vec::new();
+    let mut end = 0;
+    for pair in pairs.filter(|p| p.as_rule() == Rule::call) {
+        end = pair.as_span().end();
+        let first = calls.is_empty();
+        calls.push(call(pair, first, origin)?);
+    }
+    let mut calls = calls.into_iter();
+    let fetch = calls.next().filter(|c| !c.name.is_empty()).ok_or("missing fetch method")?;
+    let span = Span { start: origin.start, end: origin.start + end as u32, ..origin };
+    Ok((SampleExpr { fetch, converters: calls.collect(), span }, end))
+}
+
+fn sub_span(pair: &Pair<'_, Rule>, origin: Span) -> Span {
+    let (from, to) = (pair.as_span().start() as u32, pair.as_span().end() as u32);
+    Span { start: origin.start.saturating_add(from), end: origin.start.saturating_add(to), ..origin }
+}
+
+fn call(pair: Pair<'_, Rule>, fetch: bool, origin: Span) -> Result<Call, String> {
+    let span = sub_span(&pair, origin);
+    let mut name = String::new();
+    let mut args = None;
+    for part in pair.into_inner() {
+        if part.as_rule() == Rule::name {
+            part.as_str().clone_into(&mut name);
+            continue;
+        }
+        let mut list = Vec::new();
+        let mut closed = false;
+        for item in part.into_inner() {
+            match item.as_rule() {
+                Rule::arg => list.push(arg(item, origin)),
+                _ => closed = true,
+            }
+        }
+        if !closed {
+            let who = if fetch { "fetch method" } else { "converter" };
+            return Err(format!("expected ')' after arguments of {who} '{name}'"));
+        }
+        args = Some(list);
+    }
+    Ok(Call { name, args, span })
+}
+
+fn arg(pair: Pair<'_, Rule>, origin: Span) -> Arg {
+    let span = sub_span(&pair, origin);
+    let mut text = String::new();
+    for part in pair.into_inner() {
+        match part.as_rule() {
+            Rule::escape => unescape(part.as_str(), "\\\"' ,)(", &mut text),
+            Rule::weak => {
+                for piece in part.into_inner() {
+                    match piece.as_rule() {
+                        Rule::escape => unescape(piece.as_str(), "\\\"", &mut text),
+                        Rule::weak_text => text.push_str(piece.as_str()),
+                        _ => {}
+                    }
+                }
+            }
+            Rule::strong => {
+                part.into_inner()
+                    .filter(|p| p.as_rule() == Rule::strong_text)
+                    .for_each(|p| text.push_str(p.as_str()));
+            }
+            _ => text.push_str(part.as_str()),
+        }
+    }
+    Arg { text, span }
+}
+
+/// Takes the backslash off before one of `known`, and leaves it before others.
+fn unescape(escape: &str, known: &str, out: &mut String) {
+    match escape[1..].chars().next() {
+        Some(c) if known.contains(c) => out.push(c),
+        _ => out.push_str(escape),
+    }
 }

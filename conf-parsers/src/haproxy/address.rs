@@ -1,0 +1,221 @@
+//! Addresses as `bind`, `server`, `log`, `source` and others write them.
+//!
+//! Invariant: pure syntax; names are not resolved, `$VAR` comes from the caller, users and files are not looked up.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What stands before the address: `stream+ipv4@`, `unix@`, `quic4@` …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Prefix {
+    /// Only IPv4 (`Some(4)`) or IPv6 (`Some(6)`).
+    pub family: Option<u8>,
+    /// Datagrams: `udp@`, `dgram+`.
+    pub datagram: bool,
+    /// QUIC: `quic4@`, `quic6@`.
+    pub quic: bool,
+    /// MPTCP: `mptcp@`.
+    pub mptcp: bool,
+}
+
+/// Where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// No address or `*`: any.
+    Any,
+    /// An IP address.
+    Ip(IpAddr),
+    /// A name to resolve.
+    Name(String),
+    /// A path.
+    Unix(String),
+    /// An abstract name; the flag says that it is padded with zeros to the full length (`abns@`, not `abnsz@`).
+    Abstract(Vec<u8>, bool),
+    /// An inherited descriptor.
+    Fd(i32),
+    /// One end of a `sockpair`.
+    Sockpair(i32),
+    /// A reverse HTTP listener's server, `backend/server`.
+    ReverseHttp(String),
+}
+
+/// The port part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ports {
+    /// None said.
+    None,
+    /// One, or a range.
+    Fixed(u16, u16),
+    /// `+N` or `-N`: relative to the destination port.
+    Offset(i32),
+}
+
+/// An address in all its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// What stood before it.
+    pub prefix: Prefix,
+    /// Where.
+    pub host: Host,
+    /// The port or ports.
+    pub ports: Ports,
+}
+
+/// Puts `$VAR` and `${VAR}` in, quoted or not; addresses are where haproxy does so.
+pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let (name, after) = match rest.strip_prefix('{') {
+            Some(braced) => match braced.find('}') {
+                Some(end) => (&braced[..end], &braced[end + 1..]),
+                None => (braced, ""),
+            },
+            None => {
+                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                (&rest[..end], &rest[end..])
+            }
+        };
+        out.push_str(&variable(name).unwrap_or_default());
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Reads one address. The fault is haproxy's text about it, such as
+/// `invalid character 'x' in port number 'x' in 'a:x'`.
+pub fn parse(text: &str) -> Result<Address, String> {
+    let mut prefix = Prefix::default();
+    let mut rest = text;
+    if let Some(r) = rest.strip_prefix("stream+") {
+        rest = r;
+    } else if let Some(r) = rest.strip_prefix("dgram+") {
+        prefix.datagram = true;
+        rest = r;
+    }
+    let plain = |host| Ok(Address { prefix, host, ports: Ports::None });
+    for (word, take) in SPECIAL {
+        if let Some(r) = rest.strip_prefix(word) {
+            return take(r, text).and_then(plain);
+        }
+    }
+    for (word, family, datagram, quic, mptcp) in FAMILIES {
+        if let Some(r) = rest.strip_prefix(word) {
+            prefix.family = *family;
+            prefix.datagram |= datagram;
+            prefix.quic |= quic;
+            prefix.mptcp |= mptcp;
+            rest = r;
+            break;
+        }
+    }
+    if rest.starts_with('/') && prefix.family.is_none() {
+        return Ok(Address { prefix, host: Host::Unix(rest.to_owned()), ports: Ports::None });
+    }
+    let (host, port) = split_port(rest);
+    let ports = match port {
+        None => Ports::None,
+        Some(port) => ports(port, text)?,
+    };
+    Ok(Address { prefix, host: inet(host), ports })
+}
+
+type Special = fn(&str, &str) -> Result<Host, String>;
+
+const SPECIAL: &[(&str, Special)] = &[
+    ("unix@", |r, _| Ok(Host::Unix(r.to_owned()))),
+    ("uxst@", |r, _| Ok(Host::Unix(r.to_owned()))),
+    ("uxdg@", |r, _| Ok(Host::Unix(r.to_owned()))),
+    ("abnsz@", |r, _| Ok(Host::Abstract(r.as_bytes().to_vec(), false))),
+    ("abns@", |r, _| Ok(Host::Abstract(r.as_bytes().to_vec(), true))),
+    ("fd@", |r, t| fd(r, t).map(Host::Fd)),
+    ("sockpair@", |r, t| fd(r, t).map(Host::Sockpair)),
+    ("rhttp@", |r, _| Ok(Host::ReverseHttp(r.to_owned()))),
+    ("rev@", |r, _| Ok(Host::ReverseHttp(r.to_owned()))),
+];
+
+#[expect(clippy::type_complexity, reason = "a table of five plain columns")]
+const FAMILIES: &[(&str, Option<u8>, bool, bool, bool)] = &[
+    ("ipv4@", Some(4), false, false, false),
+    ("ipv6@", Some(6), false, false, false),
+    ("ip@", None, false, false, false),
+    ("tcp4@", Some(4), false, false, false),
+    ("tcp6@", Some(6), false, false, false),
+    ("tcp@", None, false, false, false),
+    ("mptcp4@", Some(4), false, false, true),
+    ("mptcp6@", Some(6), false, false, true),
+    ("mptcp@", None, false, false, true),
+    ("udp4@", Some(4), true, false, false),
+    ("udp6@", Some(6), true, false, false),
+    ("udp@", None, true, false, false),
+    ("quic4@", Some(4), true, true, false),
+    ("quic6@", Some(6), true, true, false),
+    ("quic@", None, true, true, false),
+];
+
+fn fd(rest: &str, text: &str) -> Result<i32, String> {
+    rest.parse().map_err(|_| format!("file descriptor '{rest}' is not a valid integer in '{text}'"))
+}
+
+/// The last colon parts host and port, unless it belongs to brackets.
+fn split_port(text: &str) -> (&str, Option<&str>) {
+    if text.starts_with('[')
+        && let Some(end) = text.rfind(']')
+    {
+        return (&text[..=end], text[end + 1..].strip_prefix(':'));
+    }
+    match text.rfind(':') {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+fn inet(text: &str) -> Host {
+    if text.is_empty() || text == "*" {
+        return Host::Any;
+    }
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    let bare = bare.split_once('%').map_or(bare, |(a, _)| a);
+    if let Ok(v4) = bare.parse::<Ipv4Addr>() {
+        return Host::Ip(IpAddr::V4(v4));
+    }
+    match bare.parse::<Ipv6Addr>() {
+        Ok(v6) => Host::Ip(IpAddr::V6(v6)),
+        Err(_) => Host::Name(bare.to_owned()),
+    }
+}
+
+fn ports(port: &str, text: &str) -> Result<Ports, String> {
+    let number = |digits: &str| -> Result<i64, String> {
+        if let Some(bad) = digits.chars().find(|c| !c.is_ascii_digit()) {
+            return Err(format!("invalid character '{bad}' in port number '{port}' in '{text}'"));
+        }
+        Ok(digits.parse().unwrap_or(i64::MAX))
+    };
+    if port.is_empty() {
+        return Ok(Ports::None);
+    }
+    if let Some(offset) = port.strip_prefix('+') {
+        return number(offset).and_then(|n| offset_in_range(n, text)).map(Ports::Offset);
+    }
+    if let Some(offset) = port.strip_prefix('-') {
+        return number(offset).and_then(|n| offset_in_range(-n, text)).map(Ports::Offset);
+    }
+    let (low, high) = port.split_once('-').unwrap_or((port, port));
+    let (low, high) = (number(low)?, number(high)?);
+    let Ok(first) = u16::try_from(low) else { return Err(format!("invalid port '{low}' in '{text}'")) };
+    let Ok(last) = u16::try_from(high) else { return Err(format!("invalid port '{high}' in '{text}'")) };
+    if first > last {
+        return Err(format!("invalid port range '{port}' in '{text}'"));
+    }
+    Ok(Ports::Fixed(first, last))
+}
+
+fn offset_in_range(offset: i64, text: &str) -> Result<i32, String> {
+    if (-65_535..=65_535).contains(&offset) {
+        return Ok(offset as i32);
+    }
+    Err(format!("invalid port offset '{offset}' in '{text}'"))
+}
