@@ -8,7 +8,9 @@
 //! original would have said it. Absent on purpose: meaning of keywords, exit codes.
 
 mod expand;
+pub mod globals;
 mod lex;
+mod number;
 mod read;
 pub mod shared;
 mod text;
@@ -18,6 +20,7 @@ pub mod walk;
 mod tests;
 
 pub use lex::command_words;
+pub use number::boolean;
 pub use read::{ReadOptions, parse, parse_bytes};
 
 use crate::Word;

@@ -68,11 +68,13 @@ pub enum Takes<C: 'static> {
         open: fn(&mut C, &mut Line<'_>) -> Result<bool, Stop>,
         /// The keywords inside.
         rows: &'static [Row<C>],
-        /// Is told of the end.
+        /// Is told of the end; the line is the opening one, its place that of the `}`.
         close: fn(&mut C, &mut Line<'_>),
     },
     /// Words or a block that another pass reads.
     Elsewhere,
+    /// The same, but this pass wants to know that there is one.
+    Seen(fn(&mut C)),
 }
 
 /// A keyword that works and takes words.
@@ -243,12 +245,14 @@ pub struct Walker<'t> {
     next: usize,
     first: bool,
     report: Report,
+    /// Where the statement taken last stands: complaints at the end of a block are made there.
+    last: Span,
 }
 
 impl<'t> Walker<'t> {
     /// A walker for the first pass (`first`) or a later one.
     pub fn new(tree: &'t Tree, first: bool) -> Self {
-        Self { tree, next: 0, first, report: Report::new() }
+        Self { tree, next: 0, first, report: Report::new(), last: Span::new(tree.main(), 0, 0) }
     }
 
     /// Walks all statements. The report holds what was wrong, in order; after a [`Stop`] it ends with the fatal
@@ -275,6 +279,7 @@ impl<'t> Walker<'t> {
             let statement = self.tree.statements.get(self.next)?;
             self.next += 1;
             self.complain(&statement.complaints);
+            self.last = statement.span;
             let words = self.words_of(statement);
             if !words.is_empty() || statement.brace != Brace::None {
                 return Some((statement, words));
@@ -338,7 +343,7 @@ impl<'t> Walker<'t> {
             Takes::Items { open, item, close } => {
                 open(config, &mut Line::new(statement, words, &mut self.report))?;
                 self.items(config, statement, *item)?;
-                close(config, &mut Line::new(statement, words, &mut self.report));
+                close(config, &mut Line { span: self.last, ..Line::new(statement, words, &mut self.report) });
             }
             Takes::Block { open, rows, close } => {
                 let enter = open(config, &mut Line::new(statement, words, &mut self.report))?;
@@ -348,9 +353,13 @@ impl<'t> Walker<'t> {
                 }
                 self.opening(statement);
                 self.level(config, rows, depth + 1)?;
-                close(config, &mut Line::new(statement, words, &mut self.report));
+                close(config, &mut Line { span: self.last, ..Line::new(statement, words, &mut self.report) });
             }
             Takes::Elsewhere => self.skip(statement),
+            Takes::Seen(seen) => {
+                seen(config);
+                self.skip(statement);
+            }
         }
         Ok(())
     }
