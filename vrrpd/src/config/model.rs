@@ -756,7 +756,8 @@ pub struct Address {
     pub noprefixroute: bool,
     /// `autojoin`.
     pub autojoin: bool,
-    /// `preferred_lft`/`deprecated`: seconds; `None`: for ever.
+    /// `preferred_lft`/`deprecated`: seconds, `u32::MAX` for ever; `None`: not given, which is 0 (deprecated) for an
+    /// IPv6 address with prefix length 128 and for ever otherwise.
     pub preferred_lft: Option<u32>,
     /// `use_vmac`.
     pub use_vmac: bool,

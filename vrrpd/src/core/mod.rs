@@ -1,0 +1,13 @@
+//! What decides: adverts, states, groups, trackers. No clock, socket, file or task in here.
+
+pub mod advert;
+pub mod garp;
+pub mod group;
+pub mod machine;
+pub mod priority;
+pub mod receive;
+pub mod reload;
+pub mod router;
+#[cfg(test)]
+mod tests;
+pub mod track;

@@ -1,0 +1,123 @@
+//! A new configuration without a flap.
+//!
+//! Invariant: an instance with the same VRID, family, interface and way of speaking keeps its state, its timers and its
+//! counters; a Master keeps every address that is in both configurations and never stops advertising.
+//! Absent on purpose: reading the new configuration; a bad one never gets here.
+
+use super::machine::Act;
+use super::router::{Effect, Member, NoticeState, Router, Timer, rules};
+use crate::config::model::{Config, Instance};
+use crate::messages::StateName;
+use std::sync::Arc;
+use std::time::Instant;
+
+fn same(a: &Instance, b: &Instance) -> bool {
+    let way = |i: &Instance| (i.unicast_peers.is_empty(), i.source, i.mcast_group, i.vmac.is_some());
+    (a.vrid, a.family, &a.interface) == (b.vrid, b.family, &b.interface) && way(a) == way(b)
+}
+
+/// What of `a` is not in `b`.
+fn minus<T: PartialEq + Clone>(a: &[T], b: &[T]) -> Vec<T> {
+    a.iter().filter(|x| !b.contains(x)).cloned().collect()
+}
+
+impl Router {
+    /// Puts a new configuration into force.
+    pub fn reload(&mut self, now: Instant, config: Config, out: &mut Vec<Effect>) {
+        let mut old: Vec<Option<Member>> = self.members.drain(..).map(Some).collect();
+        let gone: Vec<usize> = (0..old.len())
+            .filter(|i| {
+                !config.instances.iter().any(|new| old[*i].as_ref().is_some_and(|o| same(&o.config, new)))
+            })
+            .collect();
+        self.dismiss(now, &mut old, &gone, out);
+        self.scripts.retain(|name, _| {
+            let script =
+                |c: &Config| c.scripts.iter().find(|s| s.name == *name).map(|s| s.command.argv.clone());
+            script(&config).is_some() && script(&config) == script(&self.config)
+        });
+        let mut kept = Vec::new();
+        for instance in &config.instances {
+            let found = old.iter_mut().find(|o| o.as_ref().is_some_and(|m| same(&m.config, instance)));
+            let new = Arc::new(instance.clone());
+            match found.and_then(Option::take) {
+                Some(mut member) => {
+                    kept.push((self.members.len(), Arc::clone(&member.config)));
+                    member.machine.rules = rules(&new);
+                    member.config = new;
+                    self.members.push(member);
+                }
+                None => self.members.push(Member::new(new)),
+            }
+        }
+        self.config = Arc::new(config);
+        self.timers.retain(|t| matches!(t, Timer::Link(_) | Timer::Start));
+        self.quiet.clear();
+        self.index();
+        self.files.retain(|name, _| self.config.files.iter().any(|f| f.name == *name));
+        self.processes.retain(|name, _| self.config.processes.iter().any(|p| p.name == *name));
+        out.push(Effect::Sockets);
+        for (i, before) in kept {
+            self.exchange(now, i, &before, out);
+        }
+        self.review_all(now, out);
+    }
+
+    /// Stops what is no longer configured.
+    fn dismiss(&mut self, now: Instant, old: &mut [Option<Member>], gone: &[usize], out: &mut Vec<Effect>) {
+        for i in gone {
+            let Some(mut member) = old[*i].take() else { continue };
+            let told = if member.config.notify.deleted { NoticeState::Deleted } else { NoticeState::Fault };
+            member.group = None;
+            self.members.push(member);
+            self.stop_member(now, self.members.len() - 1, told, out);
+            self.members.pop();
+        }
+    }
+
+    /// Changes what a Master holds from the old to the new configuration.
+    fn exchange(&mut self, now: Instant, i: usize, before: &Arc<Instance>, out: &mut Vec<Effect>) {
+        if self.members[i].machine.name() == StateName::Master {
+            let after = Arc::clone(&self.members[i].config);
+            let list = |c: &Instance| c.vips.iter().chain(&c.excluded_vips).cloned().collect::<Vec<_>>();
+            let (was, is) = (list(before), list(&after));
+            let mut push = |adding: bool, list: Vec<_>| {
+                let instance = Arc::clone(if adding { &after } else { before });
+                if !list.is_empty() {
+                    out.push(Effect::Addresses { instance, adding, list });
+                }
+            };
+            push(false, minus(&was, &is));
+            let new = minus(&is, &was);
+            push(true, new.clone());
+            if !new.is_empty() && after.garp.repeat > 0 {
+                out.push(Effect::Announce {
+                    instance: Arc::clone(&after),
+                    list: new,
+                    count: after.garp.repeat,
+                });
+            }
+            for (adding, list) in
+                [(false, minus(&before.routes, &after.routes)), (true, minus(&after.routes, &before.routes))]
+            {
+                if !list.is_empty() {
+                    out.push(Effect::Routes { instance: Arc::clone(&after), adding, list });
+                }
+            }
+            for (adding, list) in
+                [(false, minus(&before.rules, &after.rules)), (true, minus(&after.rules, &before.rules))]
+            {
+                if !list.is_empty() {
+                    out.push(Effect::Rules { instance: Arc::clone(&after), adding, list });
+                }
+            }
+        }
+        let mut acts: Vec<Act> = Vec::new();
+        self.members[i].machine.advertise(now, &mut acts);
+        // The priority may be another in a moment; the advert that says so is sent by the review.
+        if self.members[i].config.priority != before.priority {
+            acts.clear();
+        }
+        self.perform(now, i, acts, out);
+    }
+}

@@ -1,0 +1,720 @@
+//! All instances, groups and trackers of one daemon: the one entry point of the core.
+//!
+//! Invariant: [`Router::handle`] is a function of the state, the time and the input; every effect is idempotent and
+//! carries all that its execution needs, so that a queue of them survives a reload. Facts about links and addresses
+//! are mirrored here, so decisions never ask the kernel.
+//! Absent on purpose: how effects are carried out, and when (run.rs sends adverts first, then the rest).
+
+use super::advert::{self, Advert, Envelope, Raw, V3Checksum};
+use super::garp::Plan;
+use super::group::Group;
+use super::machine::{Act, Claim, Machine, Rules, Why};
+use crate::config::model::{
+    Address, Authentication, Config, Family, Instance, Route, Rule, SyncGroup, Version,
+};
+use crate::messages::{Message, Note, StateName};
+use sansio::Timers;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Hundredths of a second.
+const CENTISECOND: Duration = Duration::from_millis(10);
+
+/// A link as the core sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Link {
+    /// The kernel's number.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Up with carrier.
+    pub up: bool,
+}
+
+/// What happens to the core.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A link is there, new or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(u32),
+    /// An address is usable (not tentative).
+    Address(u32, IpAddr),
+    /// An address is gone.
+    AddressGone(u32, IpAddr),
+    /// The facts above are complete: begin.
+    Start,
+    /// A packet for protocol 112 or 51.
+    Packet(Raw),
+    /// The deadline has come.
+    Timeout,
+    /// A script's judgement: up or down.
+    Script(String, bool),
+    /// A tracked file's value.
+    File(String, i64),
+    /// Whether a tracked process has its quorum.
+    Process(String, bool),
+    /// The end: resign everywhere.
+    Stop,
+}
+
+/// Whom a notice is about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// An instance.
+    Instance(Arc<Instance>),
+    /// A sync group.
+    Group(Arc<SyncGroup>),
+}
+
+/// What a notice says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words of the notify interface")]
+pub enum NoticeState {
+    Master,
+    Backup,
+    Fault,
+    Stop,
+    Deleted,
+    MasterRxLowerPri,
+    MasterPriority,
+    BackupPriority,
+}
+
+/// Which socket a packet leaves by or comes in by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketKey {
+    /// Interface number; 0: any.
+    pub ifindex: u32,
+    /// Family.
+    pub family: Family,
+    /// Protocol 51 instead of 112.
+    pub ah: bool,
+    /// The multicast group; `None`: unicast.
+    pub group: Option<IpAddr>,
+    /// The unicast source when it is configured.
+    pub source: Option<IpAddr>,
+    /// Receive buffer in octets, when configured.
+    pub rcvbuf: Option<u32>,
+}
+
+/// A packet to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// By which socket.
+    pub socket: SocketKey,
+    /// From (IPv6 needs it; IPv4 has it in the packet).
+    pub source: IpAddr,
+    /// To.
+    pub destination: IpAddr,
+    /// Hop limit.
+    pub ttl: u8,
+    /// IPv4: the whole packet; IPv6: the payload.
+    pub bytes: Vec<u8>,
+    /// The instance, for messages.
+    pub instance: Arc<Instance>,
+}
+
+/// What the core wants done.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields repeat their types")]
+pub enum Effect {
+    /// Send this now.
+    Send(Outgoing),
+    /// Add or remove addresses.
+    Addresses { instance: Arc<Instance>, adding: bool, list: Vec<Address> },
+    /// Add or remove routes.
+    Routes { instance: Arc<Instance>, adding: bool, list: Vec<Route> },
+    /// Add or remove rules.
+    Rules { instance: Arc<Instance>, adding: bool, list: Vec<Rule> },
+    /// Claim addresses, each that often.
+    Announce { instance: Arc<Instance>, list: Vec<Address>, count: u32 },
+    /// Tell scripts, pipes and mailboxes.
+    Notify { subject: Subject, state: NoticeState, priority: u8 },
+    /// Write a line.
+    Say(Message),
+    /// The set of sockets has changed.
+    Sockets,
+}
+
+/// Counters of one instance, with the original's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the statistics file")]
+pub struct Stats {
+    pub advert_rcvd: u64,
+    pub advert_sent: u64,
+    pub become_master: u64,
+    pub release_master: u64,
+    pub packet_len_err: u64,
+    pub advert_interval_err: u64,
+    pub ip_ttl_err: u64,
+    pub invalid_type_rcvd: u64,
+    pub addr_list_err: u64,
+    pub invalid_authtype: u64,
+    pub authtype_mismatch: u64,
+    pub auth_failure: u64,
+    pub pri_zero_rcvd: u64,
+    pub pri_zero_sent: u64,
+}
+
+/// One instance at work.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its configuration.
+    pub config: Arc<Instance>,
+    /// Its state.
+    pub machine: Machine,
+    /// Its counters.
+    pub stats: Stats,
+    /// Number of its sync group.
+    pub group: Option<usize>,
+    /// Causes of FAULT of its own.
+    pub faults: u32,
+    /// Scripts without a first result.
+    pub pending: u32,
+    /// When the state was last entered.
+    pub since: Option<Instant>,
+    pub(super) plan: Plan,
+    pub(super) waited: bool,
+    pub(super) ip_id: u16,
+    pub(super) ah_sequence: u32,
+    pub(super) ah_seen: HashMap<IpAddr, u32>,
+    pub(super) old_checksum: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Timer {
+    Member(usize),
+    Garp(usize),
+    Link(String),
+    Start,
+}
+
+/// The core.
+#[derive(Debug, Clone)]
+pub struct Router {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Instances in file order.
+    pub members: Vec<Member>,
+    /// Groups in file order.
+    pub groups: Vec<Group>,
+    pub(super) links: HashMap<String, Link>,
+    pub(super) names: HashMap<u32, String>,
+    pub(super) addresses: HashMap<u32, Vec<IpAddr>>,
+    pub(super) scripts: HashMap<String, bool>,
+    pub(super) files: HashMap<String, i64>,
+    pub(super) processes: HashMap<String, bool>,
+    pub(super) holders: HashMap<IpAddr, Vec<usize>>,
+    pub(super) by_vrid: HashMap<(u32, Family, u8), Vec<usize>>,
+    pub(super) timers: Timers<Timer>,
+    pub(super) quiet: HashMap<(usize, u32), Instant>,
+    pub(super) started: bool,
+    stopped: bool,
+}
+
+/// Rules of the machine from the configuration.
+pub(super) fn rules(config: &Instance) -> Rules {
+    Rules {
+        version: config.version,
+        advert_int: config.advert_int,
+        down_adverts: config.down_timer_adverts,
+        nopreempt: config.nopreempt,
+        preempt_delay: config.preempt_delay,
+        wants_master: config.wants_master,
+        lower_prio_no_advert: config.lower_prio_no_advert,
+        higher_prio_send_advert: config.higher_prio_send_advert,
+        owner_ignore_adverts: config.owner_ignore_adverts,
+    }
+}
+
+impl Member {
+    pub(super) fn new(config: Arc<Instance>) -> Self {
+        Self {
+            machine: Machine::new(rules(&config), config.priority),
+            config,
+            stats: Stats::default(),
+            group: None,
+            faults: 0,
+            pending: 0,
+            since: None,
+            plan: Plan::default(),
+            waited: false,
+            ip_id: 0,
+            ah_sequence: 0,
+            ah_seen: HashMap::new(),
+            old_checksum: false,
+        }
+    }
+
+    /// All addresses it holds as Master.
+    pub fn addresses(&self) -> Vec<Address> {
+        self.config.vips.iter().chain(&self.config.excluded_vips).cloned().collect()
+    }
+
+    fn is_unicast(&self) -> bool {
+        !self.config.unicast_peers.is_empty()
+    }
+}
+
+impl Router {
+    /// A core that has heard of nothing yet.
+    pub fn new(config: Config) -> Self {
+        let mut router = Self {
+            config: Arc::new(Config::default()),
+            members: Vec::new(),
+            groups: Vec::new(),
+            links: HashMap::new(),
+            names: HashMap::new(),
+            addresses: HashMap::new(),
+            scripts: HashMap::new(),
+            files: HashMap::new(),
+            processes: HashMap::new(),
+            holders: HashMap::new(),
+            by_vrid: HashMap::new(),
+            timers: Timers::new(),
+            quiet: HashMap::new(),
+            started: false,
+            stopped: false,
+        };
+        router.members = config.instances.iter().map(|i| Member::new(Arc::new(i.clone()))).collect();
+        router.config = Arc::new(config);
+        router.index();
+        router
+    }
+
+    /// Rebuilds the look-up tables from the configuration.
+    pub(super) fn index(&mut self) {
+        let config = Arc::clone(&self.config);
+        let number = |name: &String| self.members.iter().position(|m| m.config.name == *name);
+        let mut groups = Vec::new();
+        for group in &config.groups {
+            let members = group.members.iter().filter_map(number).collect();
+            let mut new = Group::new(Arc::new(group.clone()), members);
+            if let Some(old) = self.groups.iter().find(|g| g.config.name == group.name) {
+                new.state = old.state;
+            }
+            groups.push(new);
+        }
+        self.groups = groups;
+        self.members.iter_mut().for_each(|m| m.group = None);
+        for (g, group) in self.groups.iter().enumerate() {
+            group.members.iter().for_each(|m| self.members[*m].group = Some(g));
+        }
+        self.holders.clear();
+        for (i, member) in self.members.iter().enumerate() {
+            for address in member.config.vips.iter().chain(&member.config.excluded_vips) {
+                self.holders.entry(address.address).or_default().push(i);
+            }
+        }
+        self.index_vrids();
+    }
+
+    fn index_vrids(&mut self) {
+        self.by_vrid.clear();
+        for (i, member) in self.members.iter().enumerate() {
+            if let Some(index) = self.ifindex(&member.config) {
+                let key = (index, member.config.family, member.config.vrid);
+                self.by_vrid.entry(key).or_default().push(i);
+            }
+        }
+    }
+
+    /// The number of the instance's interface, when that exists; 0 for an instance without one.
+    pub fn ifindex(&self, config: &Instance) -> Option<u32> {
+        if config.interface.is_empty() { Some(0) } else { self.links.get(&config.interface).map(|l| l.index) }
+    }
+
+    /// A link by name.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.get(name)
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Link(link) => self.on_link(now, link, out),
+            Input::LinkGone(index) => self.on_link_gone(now, index, out),
+            Input::Address(index, address) => self.on_address(now, index, address, out),
+            Input::AddressGone(index, address) => self.on_address_gone(now, index, address, out),
+            Input::Start => self.on_start(now, out),
+            Input::Packet(raw) => self.on_packet(now, &raw, out),
+            Input::Timeout => self.on_timeout(now, out),
+            Input::Script(name, up) => {
+                self.scripts.insert(name.clone(), up);
+                self.review_tracking(now, &name, |i| &i.track_scripts, |g| &g.track_scripts, out);
+            }
+            Input::File(name, value) => {
+                self.files.insert(name.clone(), value);
+                self.review_tracking(now, &name, |i| &i.track_files, |g| &g.track_files, out);
+            }
+            Input::Process(name, up) => {
+                self.processes.insert(name.clone(), up);
+                self.review_tracking(now, &name, |i| &i.track_processes, |g| &g.track_processes, out);
+            }
+            Input::Stop => self.on_stop(now, out),
+        }
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    fn on_timeout(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        while let Some(timer) = self.timers.expire(now) {
+            match timer {
+                Timer::Member(i) => {
+                    let mut acts = Vec::new();
+                    self.members[i].machine.timeout(now, &mut acts);
+                    self.perform(now, i, acts, out);
+                }
+                Timer::Garp(i) => {
+                    let member = &mut self.members[i];
+                    if let Some(count) = member.plan.due(now, &member.config.garp) {
+                        self.announce(i, count, out);
+                    }
+                    self.arm(i);
+                }
+                Timer::Link(name) => self.link_settled(now, &name, out),
+                Timer::Start => self.begin(now, out),
+            }
+        }
+    }
+
+    fn on_start(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for i in 0..self.members.len() {
+            self.remove_stale(i, out);
+            let config = Arc::clone(&self.members[i].config);
+            if self.ifindex(&config).is_none() {
+                out.push(Effect::Say(Message::LateInterface(config.interface.clone())));
+            }
+        }
+        out.push(Effect::Sockets);
+        match self.config.globals.startup_delay {
+            Some(delay) if !delay.is_zero() => self.timers.set(Timer::Start, now + delay),
+            _ => self.begin(now, out),
+        }
+    }
+
+    /// Addresses left by a predecessor that was killed.
+    fn remove_stale(&self, i: usize, out: &mut Vec<Effect>) {
+        let member = &self.members[i];
+        let there = |a: &&Address| {
+            let device = a.device.as_ref().unwrap_or(&member.config.interface);
+            let index = self.links.get(device).map(|l| l.index);
+            index.and_then(|index| self.addresses.get(&index)).is_some_and(|list| list.contains(&a.address))
+        };
+        let list: Vec<Address> =
+            member.config.vips.iter().chain(&member.config.excluded_vips).filter(there).cloned().collect();
+        out.push(self.say(i, Note::Addresses { adding: false, excluded: false }));
+        if !list.is_empty() {
+            out.push(Effect::Addresses { instance: Arc::clone(&member.config), adding: false, list });
+        }
+        if !member.config.routes.is_empty() {
+            let list = member.config.routes.clone();
+            out.push(Effect::Routes { instance: Arc::clone(&member.config), adding: false, list });
+        }
+        if !member.config.rules.is_empty() {
+            let list = member.config.rules.clone();
+            out.push(Effect::Rules { instance: Arc::clone(&member.config), adding: false, list });
+        }
+    }
+
+    fn begin(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.started = true;
+        self.review_all(now, out);
+    }
+
+    fn on_stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.stopped = true;
+        for i in 0..self.members.len() {
+            self.stop_member(now, i, NoticeState::Stop, out);
+        }
+        for g in 0..self.groups.len() {
+            self.notice(Subject::Group(Arc::clone(&self.groups[g].config)), NoticeState::Stop, 0, out);
+        }
+        self.timers.clear();
+    }
+
+    pub(super) fn stop_member(&mut self, now: Instant, i: usize, told: NoticeState, out: &mut Vec<Effect>) {
+        let mut acts = Vec::new();
+        self.members[i].machine.stop(now, &mut acts);
+        self.perform(now, i, acts, out);
+        let member = &self.members[i];
+        self.notice(Subject::Instance(Arc::clone(&member.config)), told, member.machine.priority, out);
+    }
+
+    pub(super) fn say(&self, i: usize, note: Note) -> Effect {
+        Effect::Say(Message::Instance { name: self.members[i].config.name.clone(), note })
+    }
+
+    pub(super) fn notice(&self, subject: Subject, state: NoticeState, priority: u8, out: &mut Vec<Effect>) {
+        out.push(Effect::Notify { subject, state, priority });
+    }
+
+    /// Carries out what a machine wants, in order, and arms its timers.
+    pub(super) fn perform(&mut self, now: Instant, i: usize, acts: Vec<Act>, out: &mut Vec<Effect>) {
+        let mut entered = None;
+        for act in acts {
+            match act {
+                Act::Advertise(priority) => self.advertise(i, priority, out),
+                Act::Take => self.hold(i, true, out),
+                Act::Drop => self.hold(i, false, out),
+                Act::Claim(claim) => self.claim(now, i, claim, out),
+                Act::Entered(state, why) => {
+                    self.entered(now, i, state, why, out);
+                    entered = Some((state, why));
+                }
+                Act::WantsMaster => {
+                    self.arm(i);
+                    self.wants_master(now, i, out);
+                }
+                Act::Reduced(_) => {}
+                Act::Say(note) => {
+                    if self.may_say(now, i, &note) {
+                        out.push(self.say(i, note));
+                    }
+                }
+            }
+        }
+        self.arm(i);
+        if let Some((state, why)) = entered {
+            self.group_follows(now, i, state, why, out);
+        }
+    }
+
+    /// Lines that packets cause have a least gap per instance and kind.
+    fn may_say(&mut self, now: Instant, i: usize, note: &Note) -> bool {
+        let kind = match note {
+            Note::Discarding { .. } => 1000,
+            Note::Lower { .. } => 1001,
+            Note::BackupGotZero => 1002,
+            Note::SameAddress => 1003,
+            Note::IntervalLearned { .. } => 1004,
+            Note::StartPreemptDelay(_) => 1005,
+            Note::StopPreemptDelay => 1006,
+            _ => return true,
+        };
+        let gap = self.members[i].config.advert_int / 4;
+        self.may_repeat(now, i, kind, gap)
+    }
+
+    /// True once in `gap` for this instance and kind.
+    pub(super) fn may_repeat(&mut self, now: Instant, i: usize, kind: u32, gap: Duration) -> bool {
+        let last = self.quiet.get(&(i, kind));
+        let may = last.is_none_or(|at| now >= *at + gap);
+        if may {
+            self.quiet.insert((i, kind), now);
+        }
+        may
+    }
+
+    pub(super) fn arm(&mut self, i: usize) {
+        for (timer, at) in [
+            (Timer::Member(i), self.members[i].machine.deadline()),
+            (Timer::Garp(i), self.members[i].plan.deadline()),
+        ] {
+            match at {
+                Some(at) if self.timers.due(&timer) == Some(at) => {}
+                Some(at) => self.timers.set(timer, at),
+                None => {
+                    self.timers.cancel(&timer);
+                }
+            }
+        }
+    }
+
+    fn entered(&mut self, now: Instant, i: usize, state: StateName, why: Why, out: &mut Vec<Effect>) {
+        let member = &mut self.members[i];
+        let was_master = member.since.is_some() && member.plan_active();
+        member.since = Some(now);
+        match state {
+            StateName::Master => member.stats.become_master += 1,
+            StateName::Backup | StateName::Fault if was_master => member.stats.release_master += 1,
+            StateName::Init | StateName::Backup | StateName::Fault => {}
+        }
+        let note = match (state, why) {
+            (StateName::Fault, Why::Start) => Note::EnteringInit(StateName::Fault),
+            (StateName::Backup, Why::Start) => Note::EnteringInit(StateName::Backup),
+            _ => Note::Entering(state),
+        };
+        let told = match state {
+            StateName::Master => NoticeState::Master,
+            StateName::Backup => NoticeState::Backup,
+            StateName::Fault => NoticeState::Fault,
+            StateName::Init => return,
+        };
+        out.push(self.say(i, note));
+        if why == Why::Start
+            && let Some(g) = self.members[i].group
+        {
+            self.group_state(g, state, out);
+        }
+        let member = &self.members[i];
+        let subject = Subject::Instance(Arc::clone(&member.config));
+        self.notice(subject, told, member.machine.priority, out);
+    }
+
+    fn hold(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
+        let member = &self.members[i];
+        let instance = || Arc::clone(&member.config);
+        let addresses = member.addresses();
+        if !adding {
+            self.hold_routes(i, adding, out);
+        }
+        if !addresses.is_empty() {
+            out.push(self.say(i, Note::Addresses { adding, excluded: false }));
+            out.push(Effect::Addresses { instance: instance(), adding, list: addresses });
+        }
+        if adding {
+            self.hold_routes(i, adding, out);
+        }
+    }
+
+    fn hold_routes(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
+        let config = &self.members[i].config;
+        if !config.routes.is_empty() {
+            out.push(self.say(i, Note::Routes { adding }));
+            out.push(Effect::Routes { instance: Arc::clone(config), adding, list: config.routes.clone() });
+        }
+        if !config.rules.is_empty() {
+            out.push(self.say(i, Note::Rules { adding }));
+            out.push(Effect::Rules { instance: Arc::clone(config), adding, list: config.rules.clone() });
+        }
+    }
+
+    fn claim(&mut self, now: Instant, i: usize, claim: Claim, out: &mut Vec<Effect>) {
+        let member = &mut self.members[i];
+        let count = member.plan.claim(now, &member.config.garp, claim);
+        if claim == Claim::Again && member.config.notify.master_rx_lower_pri.is_some() {
+            let (config, priority) = (Arc::clone(&member.config), member.machine.priority);
+            self.notice(Subject::Instance(config), NoticeState::MasterRxLowerPri, priority, out);
+        }
+        if let Some(count) = count {
+            self.announce(i, count, out);
+        }
+    }
+
+    pub(super) fn announce(&self, i: usize, count: u32, out: &mut Vec<Effect>) {
+        let member = &self.members[i];
+        let list = member.addresses();
+        if count > 0 && !list.is_empty() {
+            out.push(Effect::Announce { instance: Arc::clone(&member.config), list, count });
+        }
+    }
+
+    /// Where the adverts of an instance go by.
+    pub fn socket(&self, config: &Instance) -> Option<SocketKey> {
+        let ifindex = self.ifindex(config)?;
+        let unicast = !config.unicast_peers.is_empty();
+        let globals = &self.config.globals;
+        let default = match config.family {
+            Family::Inet => IpAddr::V4(globals.mcast_group4),
+            Family::Inet6 => IpAddr::V6(globals.mcast_group6),
+        };
+        Some(SocketKey {
+            ifindex,
+            family: config.family,
+            ah: matches!(config.authentication, Authentication::Ah(_)),
+            group: (!unicast).then(|| config.mcast_group.unwrap_or(default)),
+            source: config.source.filter(|_| unicast),
+            rcvbuf: config.kernel_rx_buffer,
+        })
+    }
+
+    /// The sockets that the instances need now.
+    pub fn sockets(&self) -> BTreeSet<SocketKey> {
+        self.members.iter().filter_map(|m| self.socket(&m.config)).collect()
+    }
+
+    fn advertise(&mut self, i: usize, priority: u8, out: &mut Vec<Effect>) {
+        let Some(socket) = self.socket(&self.members[i].config) else { return };
+        let group4 = self.config.globals.mcast_group4;
+        let member = &mut self.members[i];
+        if priority == 0 {
+            member.stats.pri_zero_sent += 1;
+        }
+        member.stats.advert_sent += 1;
+        member.ip_id = member.ip_id.wrapping_add(1);
+        member.ah_sequence = member.ah_sequence.wrapping_add(1);
+        let sequence = member.ah_sequence;
+        for (bytes, source, destination, ttl) in member.packets(priority, &socket, group4, sequence) {
+            let instance = Arc::clone(&member.config);
+            out.push(Effect::Send(Outgoing {
+                socket: socket.clone(),
+                source,
+                destination,
+                ttl,
+                bytes,
+                instance,
+            }));
+        }
+    }
+
+    /// The advert that a supervisor sends for an instance that died: priority 0, ready to send.
+    pub fn farewell(&self, i: usize) -> Vec<Outgoing> {
+        let member = &self.members[i];
+        let Some(socket) = self.socket(&member.config) else { return Vec::new() };
+        let group4 = self.config.globals.mcast_group4;
+        // Far ahead of what will have been sent by then, so that receivers take it for new.
+        let sequence = member.ah_sequence.wrapping_add(1 << 20);
+        let packets = member.packets(0, &socket, group4, sequence).into_iter();
+        packets
+            .map(|(bytes, source, destination, ttl)| {
+                let (socket, instance) = (socket.clone(), Arc::clone(&member.config));
+                Outgoing { socket, source, destination, ttl, bytes, instance }
+            })
+            .collect()
+    }
+}
+
+impl Member {
+    fn plan_active(&self) -> bool {
+        self.stats.become_master > self.stats.release_master
+    }
+
+    fn packets(
+        &self,
+        priority: u8,
+        socket: &SocketKey,
+        group4: Ipv4Addr,
+        sequence: u32,
+    ) -> Vec<(Vec<u8>, IpAddr, IpAddr, u8)> {
+        let config = &self.config;
+        let Some(source) = self.machine.source else { return Vec::new() };
+        let advert = Advert {
+            version: config.version,
+            vrid: config.vrid,
+            priority,
+            interval_cs: (config.advert_int.as_millis() / CENTISECOND.as_millis()) as u16,
+            addresses: config.vips.iter().map(|v| v.address).collect(),
+        };
+        let checksum = match config.version {
+            _ if config.v3_checksum_as_v2 => V3Checksum::Plain,
+            Version::V3 if self.is_unicast() && self.old_checksum => V3Checksum::PseudoGroup,
+            _ => V3Checksum::Pseudo,
+        };
+        let ttl = config.unicast_ttl.filter(|_| self.is_unicast()).unwrap_or(advert::TTL);
+        let destinations: Vec<IpAddr> = match socket.group {
+            Some(group) => vec![group],
+            None => config.unicast_peers.iter().map(|p| p.address).collect(),
+        };
+        let packet = |destination: IpAddr| {
+            let envelope = Envelope {
+                source,
+                destination,
+                ttl,
+                id: self.ip_id,
+                authentication: config.authentication.clone(),
+                sequence,
+                checksum,
+                group: group4,
+            };
+            (advert::encode(&advert, &envelope), source, destination, ttl)
+        };
+        destinations.into_iter().map(packet).collect()
+    }
+}

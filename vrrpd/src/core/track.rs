@@ -1,0 +1,418 @@
+//! Links, addresses, scripts, files and processes: what they do to instances.
+//!
+//! Invariant: causes of FAULT and the priority are computed afresh from the present facts whenever one of them
+//! changes, so nothing can be counted twice or forgotten. A VIP that somebody deletes is put back without leaving
+//! Master. Absent on purpose: how facts are found out.
+
+use super::machine::{Act, Why};
+use super::priority::{self, Effect as Tracking};
+use super::router::{Effect, Link, Member, NoticeState, Router, Subject, Timer};
+use crate::config::model::{Address, Family, Instance, SyncGroup, Tracked};
+use crate::messages::{Message, Note, StateName};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What all facts together say about an instance.
+struct Verdict {
+    faults: Vec<Note>,
+    unknown: u32,
+    priority: u8,
+}
+
+fn link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(a) if a.is_unicast_link_local())
+}
+
+impl Router {
+    /// Interface state as trackers see it.
+    fn is_up(&self, name: &str) -> bool {
+        self.links.get(name).is_some_and(|l| l.up)
+    }
+
+    /// The address adverts are sent from.
+    fn primary(&self, config: &Instance) -> Option<IpAddr> {
+        if let Some(source) = config.source {
+            let own = |list: &Vec<IpAddr>| list.contains(&source);
+            let there = self.ifindex(config).and_then(|i| self.addresses.get(&i)).is_some_and(own);
+            return (there || !config.track_source).then_some(source);
+        }
+        let fits = |a: &&IpAddr| match config.family {
+            Family::Inet => a.is_ipv4() && !self.holders.contains_key(*a),
+            Family::Inet6 => link_local(a) && !self.holders.contains_key(*a),
+        };
+        self.addresses.get(&self.ifindex(config)?)?.iter().find(fits).copied()
+    }
+
+    fn judge(&self, i: usize) -> Verdict {
+        let member = &self.members[i];
+        let config = &member.config;
+        let mut verdict = Verdict { faults: Vec::new(), unknown: 0, priority: config.priority };
+        for _ in 0..config.config_faults {
+            verdict.faults.push(Note::Duplicate);
+        }
+        if !config.dont_track_primary && !config.interface.is_empty() && !self.is_up(&config.interface) {
+            verdict.faults.push(Note::FaultInterface(config.interface.clone()));
+        }
+        if self.primary(config).is_none() {
+            verdict.faults.push(Note::FaultNoAddress(if config.family == Family::Inet { 4 } else { 6 }));
+        }
+        if config.unicast_fault_no_peer && config.unicast_peers.is_empty() {
+            verdict.faults.push(Note::EnteringFaultInit);
+        }
+        let group = member.group.map(|g| Arc::clone(&self.groups[g].config));
+        // A weight of one member would tear the group apart.
+        let own_weights = group.as_ref().is_none_or(|g| g.tracking_weight);
+        let mut weights = Vec::new();
+        let mut add = |tracked: &Tracked, own: bool, effect: Tracking, note: Note| match effect {
+            Tracking::Fault => verdict.faults.push(note),
+            Tracking::Unknown => verdict.unknown += 1,
+            Tracking::Weight(_) if own && !own_weights && tracked.weight != 0 => {}
+            Tracking::Weight(weight) => weights.push(weight),
+        };
+        let mut all = |own: bool,
+                       interfaces: &[Tracked],
+                       scripts: &[Tracked],
+                       files: &[Tracked],
+                       processes: &[Tracked]| {
+            for t in interfaces {
+                let effect = priority::switch(t, Some(self.is_up(&t.name)));
+                add(t, own, effect, Note::FaultInterface(t.name.clone()));
+            }
+            for t in scripts {
+                let effect = priority::switch(t, self.scripts.get(&t.name).copied());
+                add(t, own, effect, Note::FaultScript(t.name.clone()));
+            }
+            for t in files {
+                let value = self.files.get(&t.name).copied().unwrap_or(0);
+                add(t, own, priority::file(t, value), Note::FaultFile(t.name.clone(), value));
+            }
+            for t in processes {
+                let effect = priority::switch(t, self.processes.get(&t.name).copied());
+                add(t, own, effect, Note::FaultProcess(t.name.clone()));
+            }
+        };
+        all(
+            true,
+            &config.track_interfaces,
+            &config.track_scripts,
+            &config.track_files,
+            &config.track_processes,
+        );
+        if let Some(g) = &group {
+            all(false, &g.track_interfaces, &g.track_scripts, &g.track_files, &g.track_processes);
+        }
+        verdict.priority = priority::effective(config.priority, weights.into_iter());
+        verdict
+    }
+
+    /// Looks at everything anew.
+    pub(super) fn review_all(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for i in 0..self.members.len() {
+            self.review(now, i, out);
+        }
+    }
+
+    /// Looks at the instances that track a thing, themselves or by their group.
+    pub(super) fn review_tracking(
+        &mut self,
+        now: Instant,
+        name: &str,
+        of: impl Fn(&Instance) -> &Vec<Tracked>,
+        of_group: impl Fn(&SyncGroup) -> &Vec<Tracked>,
+        out: &mut Vec<Effect>,
+    ) {
+        let names = |list: &Vec<Tracked>| list.iter().any(|t| t.name == name);
+        for i in 0..self.members.len() {
+            let member = &self.members[i];
+            let in_group = member.group.is_some_and(|g| names(of_group(&self.groups[g].config)));
+            if in_group || names(of(&member.config)) {
+                self.review(now, i, out);
+            }
+        }
+    }
+
+    /// Looks at one instance: its source, its priority, whether it can serve.
+    pub(super) fn review(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        let verdict = self.judge(i);
+        let source = self.primary(&self.members[i].config);
+        let member = &mut self.members[i];
+        // A router that has lost its address still resigns with it.
+        member.machine.source = source.or(member.machine.source);
+        member.pending = verdict.unknown;
+        self.set_priority(now, i, verdict.priority, out);
+        if !self.started {
+            return;
+        }
+        let before = self.troubles(i);
+        self.members[i].faults = verdict.faults.len() as u32;
+        let after = self.troubles(i);
+        let state = self.members[i].machine.name();
+        match state {
+            StateName::Init if after > 0 => {
+                out.extend(verdict.faults.into_iter().map(|note| self.say(i, note)));
+                self.fault(now, i, out);
+            }
+            StateName::Init if self.members[i].pending > 0 => self.members[i].waited = true,
+            StateName::Init => self.start(now, i, out),
+            StateName::Fault if after == 0 && self.group_pending(i) == 0 => self.recover(now, i, out),
+            StateName::Backup | StateName::Master if after > 0 && before == 0 => self.fault(now, i, out),
+            StateName::Fault | StateName::Backup | StateName::Master => {}
+        }
+    }
+
+    /// Causes of FAULT of the instance and its group together.
+    fn troubles(&self, i: usize) -> u32 {
+        match self.members[i].group {
+            None => self.members[i].faults,
+            Some(g) => self.groups[g].members.iter().map(|m| self.members[*m].faults).sum(),
+        }
+    }
+
+    fn group_pending(&self, i: usize) -> u32 {
+        match self.members[i].group {
+            None => self.members[i].pending,
+            Some(g) => self.groups[g].members.iter().map(|m| self.members[*m].pending).sum(),
+        }
+    }
+
+    fn start(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        let mut acts = Vec::new();
+        let why = if self.members[i].waited { Why::Own } else { Why::Start };
+        self.members[i].machine.start(now, why, &mut acts);
+        self.perform(now, i, acts, out);
+    }
+
+    fn fault(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        let mut acts = Vec::new();
+        let why = if self.members[i].machine.name() == StateName::Init { Why::Start } else { Why::Own };
+        self.members[i].machine.fault(now, why, &mut acts);
+        if why == Why::Start {
+            // The original's word for it at the start.
+            out.push(self.say(i, Note::EnteringFaultInit));
+        }
+        self.perform(now, i, acts, out);
+        if why == Why::Start
+            && let Some(g) = self.members[i].group
+        {
+            self.fault_group(now, g, i, out);
+        }
+    }
+
+    /// At the start the other members may be Backup already.
+    fn fault_group(&mut self, now: Instant, g: usize, i: usize, out: &mut Vec<Effect>) {
+        let started =
+            |m: &usize| matches!(self.members[*m].machine.name(), StateName::Backup | StateName::Master);
+        if self.groups[g].members.iter().any(started) {
+            self.move_group(now, g, Some(i), StateName::Fault, out);
+        }
+    }
+
+    fn recover(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        let mut acts = Vec::new();
+        self.members[i].machine.recover(now, Why::Own, &mut acts);
+        self.perform(now, i, acts, out);
+    }
+
+    fn set_priority(&mut self, now: Instant, i: usize, to: u8, out: &mut Vec<Effect>) {
+        let member = &mut self.members[i];
+        let from = member.machine.priority;
+        if from == to {
+            return;
+        }
+        member.machine.priority = to;
+        if !self.started {
+            return;
+        }
+        let note = if to == 254 && self.members[i].config.priority < 254 {
+            Note::PriorityMost
+        } else {
+            Note::Priority { from, to }
+        };
+        out.push(self.say(i, note));
+        let member = &self.members[i];
+        let told = match member.machine.name() {
+            StateName::Master => NoticeState::MasterPriority,
+            StateName::Backup => NoticeState::BackupPriority,
+            StateName::Init | StateName::Fault => return,
+        };
+        if member.config.notify.priority_changes {
+            self.notice(Subject::Instance(Arc::clone(&member.config)), told, to, out);
+        }
+        let mut acts: Vec<Act> = Vec::new();
+        self.members[i].machine.advertise(now, &mut acts);
+        self.perform(now, i, acts, out);
+    }
+
+    pub(super) fn on_link(&mut self, now: Instant, link: Link, out: &mut Vec<Effect>) {
+        let old = self.links.get(&link.name).cloned();
+        if let Some(name) = self.names.insert(link.index, link.name.clone())
+            && name != link.name
+        {
+            self.links.remove(&name);
+        }
+        let (name, index, up) = (link.name.clone(), link.index, link.up);
+        let known = old.as_ref().map(|o| (o.index, o.up));
+        if known == Some((index, up)) {
+            self.timers.cancel(&Timer::Link(name));
+            return;
+        }
+        let delay = self.config.link_delays.iter().find(|d| d.interface == name);
+        let wait = delay.map(|d| if up { d.up } else { d.down }).unwrap_or_default();
+        if known.is_some_and(|(known_index, _)| known_index == index) && !wait.is_zero() {
+            self.timers.set(Timer::Link(name), now + wait);
+            return;
+        }
+        self.links.insert(name.clone(), link);
+        if old.is_none() && self.started {
+            out.push(Effect::Say(Message::InterfaceAdded(name.clone())));
+        }
+        self.link_changed(now, &name, known.map(|k| k.0) != Some(index), out);
+    }
+
+    /// A delayed change has lasted.
+    pub(super) fn link_settled(&mut self, now: Instant, name: &str, out: &mut Vec<Effect>) {
+        if let Some(link) = self.links.get_mut(name) {
+            link.up = !link.up;
+        }
+        self.link_changed(now, name, false, out);
+    }
+
+    fn link_changed(&mut self, now: Instant, name: &str, new: bool, out: &mut Vec<Effect>) {
+        let used = self.uses(name);
+        if self.started && !used.is_empty() {
+            out.push(Effect::Say(Message::LinkState { interface: name.into(), up: self.is_up(name) }));
+        }
+        if new && !used.is_empty() {
+            self.index();
+            out.push(Effect::Sockets);
+        }
+        if self.started {
+            used.into_iter().for_each(|i| self.review(now, i, out));
+        }
+    }
+
+    /// Instances that depend on an interface.
+    fn uses(&self, name: &str) -> Vec<usize> {
+        let tracks = |list: &[Tracked]| list.iter().any(|t| t.name == name);
+        let uses = |m: &Member| {
+            m.config.interface == name
+                || tracks(&m.config.track_interfaces)
+                || m.group.is_some_and(|g| tracks(&self.groups[g].config.track_interfaces))
+        };
+        (0..self.members.len()).filter(|i| uses(&self.members[*i])).collect()
+    }
+
+    pub(super) fn on_link_gone(&mut self, now: Instant, index: u32, out: &mut Vec<Effect>) {
+        let Some(name) = self.names.remove(&index) else { return };
+        self.addresses.remove(&index);
+        if self.links.get(&name).is_none_or(|l| l.index != index) {
+            return;
+        }
+        // While it still has its number, so that a last word can be tried.
+        if let Some(link) = self.links.get_mut(&name) {
+            if link.up {
+                link.up = false;
+                self.link_changed(now, &name, false, out);
+            }
+        }
+        self.links.remove(&name);
+        if self.started {
+            out.push(Effect::Say(Message::InterfaceDeleted(name.clone())));
+        }
+        let used = self.uses(&name);
+        self.index();
+        out.push(Effect::Sockets);
+        if self.started {
+            used.into_iter().for_each(|i| self.review(now, i, out));
+        }
+    }
+
+    pub(super) fn on_address(&mut self, now: Instant, index: u32, address: IpAddr, out: &mut Vec<Effect>) {
+        let list = self.addresses.entry(index).or_default();
+        if list.contains(&address) {
+            return;
+        }
+        list.push(address);
+        if self.holders.contains_key(&address) {
+            return;
+        }
+        self.address_changed(now, index, address, true, out);
+    }
+
+    fn address_changed(
+        &mut self,
+        now: Instant,
+        index: u32,
+        address: IpAddr,
+        there: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(interface) = self.names.get(&index).cloned() else { return };
+        let concerned: Vec<usize> = (0..self.members.len())
+            .filter(|i| {
+                let config = &self.members[*i].config;
+                config.interface == interface || config.source == Some(address)
+            })
+            .collect();
+        if concerned.is_empty() {
+            return;
+        }
+        out.push(Effect::Say(if there {
+            Message::Assigned { address, interface }
+        } else {
+            Message::Deassigned { address, interface }
+        }));
+        if self.started {
+            concerned.into_iter().for_each(|i| self.review(now, i, out));
+        }
+    }
+
+    pub(super) fn on_address_gone(
+        &mut self,
+        now: Instant,
+        index: u32,
+        address: IpAddr,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(list) = self.addresses.get_mut(&index) {
+            list.retain(|a| *a != address);
+        }
+        let Some(holders) = self.holders.get(&address).cloned() else {
+            return self.address_changed(now, index, address, false, out);
+        };
+        for i in holders {
+            self.restore(i, index, address, out);
+        }
+    }
+
+    /// Puts back an address that somebody took from a Master.
+    fn restore(&self, i: usize, index: u32, address: IpAddr, out: &mut Vec<Effect>) {
+        let member = &self.members[i];
+        let config = &member.config;
+        if member.machine.name() != StateName::Master {
+            return;
+        }
+        let on = |a: &&Address| {
+            let device = a.device.as_ref().unwrap_or(&config.interface);
+            a.address == address
+                && !a.no_track
+                && self.links.get(device).is_some_and(|l| l.index == index && l.up)
+        };
+        let Some(vip) = config.vips.iter().chain(&config.excluded_vips).find(on) else { return };
+        let interface = self.names.get(&index).cloned().unwrap_or_default();
+        out.push(Effect::Say(Message::VipRemoved { address, interface: interface.clone() }));
+        let list = vec![vip.clone()];
+        out.push(Effect::Addresses { instance: Arc::clone(config), adding: true, list: list.clone() });
+        out.push(self.say(i, Note::Restored { address, interface }));
+        let count = config.garp.repeat;
+        if count > 0 {
+            out.push(Effect::Announce { instance: Arc::clone(config), list, count });
+        }
+        // Routes through the address went with it.
+        if !config.routes.is_empty() {
+            let list = config.routes.clone();
+            out.push(Effect::Routes { instance: Arc::clone(config), adding: true, list });
+        }
+    }
+}
