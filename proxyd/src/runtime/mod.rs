@@ -1,6 +1,7 @@
 //! The [`Generation`] in force: a configuration bound to live state.
 
 pub mod board;
+pub mod transitions;
 
 use crate::config::model::{Config, ProxyId, ServerId};
 use board::{Board, ProxyState, ServerState};

@@ -1,0 +1,359 @@
+//! Changes of a server's state: by its checks, by an operator, by the server it tracks; and what is said of them.
+//!
+//! Invariant: every change of [`ServerState::admin`] and [`ServerState::oper`] after the start goes through here,
+//! so counters, ages, tracking servers and messages always agree. Nothing here waits or sends: the texts go into
+//! a list, the caller puts them on stderr and into the logs.
+
+use super::Generation;
+use super::board::{ServerState, admin, oper};
+use crate::config::model::{ProxyId, ServerId};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Syslog level of a notice in the logs; on stderr all are warnings, [`Level::Emergency`] is an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// `emerg`.
+    Emergency,
+    /// `alert`.
+    Alert,
+    /// `notice`.
+    Notice,
+}
+
+/// One thing to tell. The two texts differ where haproxy's do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How bad.
+    pub level: Level,
+    /// The proxy whose log targets get it.
+    pub proxy: ProxyId,
+    /// On stderr.
+    pub stderr: String,
+    /// In logs.
+    pub log: String,
+}
+
+/// Why a server changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A health check (`reason: Layer4 timeout, code: 500, info: "…", check duration: 3ms`).
+    Check {
+        /// The status in words.
+        status: String,
+        /// HTTP status or the like.
+        code: Option<i64>,
+        /// What it said.
+        info: String,
+        /// How long it took; `None` for observed traffic.
+        duration_ms: Option<u64>,
+    },
+    /// An operator.
+    Cli,
+    /// The server it tracks.
+    Tracked,
+}
+
+impl Cause {
+    fn text(&self, via: &str) -> String {
+        match self {
+            Self::Cli => ", changed from CLI".into(),
+            Self::Tracked => format!(" via {via}"),
+            Self::Check { status, code, info, duration_ms } => {
+                let code = code.map_or_else(String::new, |c| format!(", code: {c}"));
+                let info = if info.is_empty() { String::new() } else { format!(", info: \"{info}\"") };
+                let time = duration_ms.map_or_else(String::new, |ms| format!(", check duration: {ms}ms"));
+                format!(", reason: {status}{code}{info}{time}")
+            }
+        }
+    }
+}
+
+/// How many servers of a backend can serve: active ones and backups.
+pub fn usable(generation: &Generation, proxy: ProxyId) -> (usize, usize) {
+    let servers = &generation.config.proxies[proxy.0].servers;
+    let mut counts = (0, 0);
+    for (server, state) in servers.iter().zip(&generation.servers[proxy.0]) {
+        if serves(state) {
+            *(if server.backup { &mut counts.1 } else { &mut counts.0 }) += 1;
+        }
+    }
+    counts
+}
+
+fn serves(state: &ServerState) -> bool {
+    state.is_up()
+        && !state.in_drain()
+        && state.oper.load(Relaxed) != oper::STOPPING
+        && state.user_weight.load(Relaxed) > 0
+}
+
+struct Change<'a> {
+    generation: &'a Generation,
+    proxy: ProxyId,
+    server: ServerId,
+    had_any: bool,
+    was_down: bool,
+}
+
+impl<'a> Change<'a> {
+    fn begin(generation: &'a Generation, proxy: ProxyId, server: ServerId) -> Self {
+        let counts = usable(generation, proxy);
+        let state = &generation.servers[proxy.0][server.0];
+        Self { generation, proxy, server, had_any: counts.0 + counts.1 > 0, was_down: !state.is_up() }
+    }
+
+    fn state(&self) -> &ServerState {
+        &self.generation.servers[self.proxy.0][self.server.0]
+    }
+
+    fn name(&self) -> String {
+        let proxy = &self.generation.config.proxies[self.proxy.0];
+        let server = &proxy.servers[self.server.0];
+        format!("{}Server {}/{}", if server.backup { "Backup " } else { "" }, proxy.name, server.name)
+    }
+
+    fn push(&self, level: Level, text: String, out: &mut Vec<Notice>) {
+        out.push(Notice { level, proxy: self.proxy, stderr: text.clone(), log: text });
+    }
+
+    /// `. 1 active and 0 backup servers left.…` for servers that go, `online` for those that come or drain.
+    fn tail(&self, gone: bool) -> String {
+        let (active, backup) = usable(self.generation, self.proxy);
+        let running = if active == 0 && backup > 0 { " Running on backup." } else { "" };
+        let queued = self.generation.proxies[self.proxy.0].back.queue_cur.load(Relaxed);
+        let sessions = self.state().counters.cur_sess.load(Relaxed);
+        if gone {
+            format!(
+                ". {active} active and {backup} backup servers left.{running} {sessions} sessions active, 0 requeued, \
+                 {queued} remaining in queue."
+            )
+        } else {
+            format!(
+                ". {active} active and {backup} backup servers online.{running} 0 sessions requeued, {queued} total in \
+                 queue."
+            )
+        }
+    }
+
+    /// Ages, transitions of the backend, tracking servers.
+    fn finish(self, out: &mut Vec<Notice>) {
+        let now = self.generation.board.clock().wall_s;
+        let down = !self.state().is_up();
+        {
+            let mut detail = self.state().detail.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.was_down && !down {
+                detail.down_time += now.saturating_sub(detail.last_change);
+            }
+            if !self.was_down && down {
+                detail.down_transitions += 1;
+            }
+            if self.was_down != down {
+                detail.last_change = now;
+            }
+        }
+        let counts = usable(self.generation, self.proxy);
+        let state = &self.generation.proxies[self.proxy.0];
+        match (self.had_any, counts.0 + counts.1 > 0) {
+            (true, false) => {
+                state.down_transitions.fetch_add(1, Relaxed);
+                state.last_change.store(now, Relaxed);
+                let name = &self.generation.config.proxies[self.proxy.0].name;
+                out.push(Notice {
+                    level: Level::Emergency,
+                    proxy: self.proxy,
+                    stderr: format!("backend '{name}' has no server available!"),
+                    log: format!("backend {name} has no server available!"),
+                });
+            }
+            (false, true) => {
+                let since = state.last_change.swap(now, Relaxed);
+                state.down_time.fetch_add(now.saturating_sub(since), Relaxed);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A check, an agent or an operator says that the server is up, down or stopping. Servers that track it follow.
+/// Says whether anything changed.
+pub fn set_oper(
+    generation: &Generation,
+    proxy: ProxyId,
+    server: ServerId,
+    new: u32,
+    cause: &Cause,
+    out: &mut Vec<Notice>,
+) -> bool {
+    let change = Change::begin(generation, proxy, server);
+    let state = change.state();
+    if state.in_maintenance() || state.oper.swap(new, Relaxed) == new {
+        return false;
+    }
+    let via = state.detail.lock().unwrap_or_else(PoisonError::into_inner).tracked.clone().unwrap_or_default();
+    let (name, why) = (change.name(), cause.text(&via));
+    let draining = state.in_drain();
+    match new {
+        oper::STOPPED => change.push(Level::Alert, format!("{name} is DOWN{why}{}", change.tail(true)), out),
+        oper::STOPPING => {
+            change.push(Level::Notice, format!("{name} is stopping{why}{}", change.tail(false)), out)
+        }
+        _ => change.push(Level::Notice, format!("{name} is UP{why}{}", change.tail(false)), out),
+    }
+    if draining {
+        change.push(Level::Notice, format!("{name} remains in forced drain mode."), out);
+    }
+    change.finish(out);
+    for (p, s) in trackers(generation, proxy, server) {
+        set_oper(generation, p, s, new, &Cause::Tracked, out);
+    }
+    true
+}
+
+/// Who tracks this server.
+fn trackers(generation: &Generation, proxy: ProxyId, server: ServerId) -> Vec<(ProxyId, ServerId)> {
+    let mut found = Vec::new();
+    for (p, config) in generation.config.proxies.iter().enumerate() {
+        for (s, candidate) in config.servers.iter().enumerate() {
+            if candidate.track == Some((proxy, server)) {
+                found.push((ProxyId(p), ServerId(s)));
+            }
+        }
+    }
+    found
+}
+
+/// What an operator wants of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// `state ready`.
+    Ready,
+    /// `state drain`.
+    Drain,
+    /// `state maint`.
+    Maint,
+}
+
+/// An operator sets a server's administrative state. Servers that track it follow.
+pub fn set_admin(
+    generation: &Generation,
+    proxy: ProxyId,
+    server: ServerId,
+    wanted: Wanted,
+    out: &mut Vec<Notice>,
+) {
+    let clear = admin::FORCED_MAINT | admin::CONFIGURED_MAINT | admin::FORCED_DRAIN;
+    let set = match wanted {
+        Wanted::Ready => 0,
+        Wanted::Drain => admin::FORCED_DRAIN,
+        Wanted::Maint => admin::FORCED_MAINT,
+    };
+    // Maintenance leaves a forced drain in place, to be found again afterwards.
+    let clear = if wanted == Wanted::Maint { 0 } else { clear };
+    change_admin(generation, proxy, server, clear, set, out);
+    let inherited = match wanted {
+        Wanted::Ready => (admin::INHERITED_MAINT | admin::INHERITED_DRAIN, 0),
+        Wanted::Drain => (admin::INHERITED_MAINT, admin::INHERITED_DRAIN),
+        Wanted::Maint => (0, admin::INHERITED_MAINT),
+    };
+    for (p, s) in trackers(generation, proxy, server) {
+        change_admin(generation, p, s, inherited.0, inherited.1, out);
+    }
+}
+
+fn change_admin(
+    generation: &Generation,
+    proxy: ProxyId,
+    server: ServerId,
+    clear: u32,
+    set: u32,
+    out: &mut Vec<Notice>,
+) {
+    let change = Change::begin(generation, proxy, server);
+    let state = change.state();
+    let old = state.admin.load(Relaxed);
+    let new = (old & !clear) | set;
+    if new == old {
+        return;
+    }
+    let kind = |bits: u32| if bits & admin::MAINT != 0 { 2 } else { u8::from(bits & admin::DRAIN != 0) };
+    state.admin.store(new, Relaxed);
+    let name = change.name();
+    let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match (kind(old), kind(new)) {
+        (0 | 1, 2) => {
+            state.oper.store(oper::STOPPED, Relaxed);
+            let via = if set & admin::INHERITED_MAINT != 0 {
+                format!(" via {}", detail.tracked.unwrap_or_default())
+            } else {
+                String::new()
+            };
+            let text = format!("{name} is going DOWN for maintenance{via}{}", change.tail(true));
+            change.push(Level::Alert, text, out);
+        }
+        (2, after) => {
+            let up = come_back(state);
+            let word = match (up, after) {
+                (true, 0) => "UP/READY",
+                (true, _) => "UP/DRAIN",
+                (false, 0) => "DOWN/READY",
+                (false, _) => "DOWN/DRAIN",
+            };
+            let forced =
+                if old & (admin::FORCED_MAINT | admin::CONFIGURED_MAINT) != 0 { "forced " } else { "" };
+            change.push(Level::Notice, format!("{name} is {word} (leaving {forced}maintenance)."), out);
+            if after == 1 {
+                change.push(Level::Notice, format!("{name} remains in forced drain mode."), out);
+            }
+        }
+        (0, 1) => {
+            let via = if set & admin::INHERITED_DRAIN != 0 {
+                format!(" via {}", detail.tracked.unwrap_or_default())
+            } else {
+                String::new()
+            };
+            let text = format!("{name} enters drain state{via}{}", change.tail(false));
+            change.push(Level::Notice, text, out);
+        }
+        (1, 0) => {
+            let word = if state.is_up() { "UP" } else { "DOWN" };
+            let forced = if old & admin::FORCED_DRAIN != 0 { "forced " } else { "" };
+            change.push(Level::Notice, format!("{name} is {word} (leaving {forced}drain)."), out);
+        }
+        _ => {}
+    }
+    change.finish(out);
+}
+
+/// Leaves maintenance: a checked server gets one check's worth of trust, as haproxy gives it.
+fn come_back(state: &ServerState) -> bool {
+    let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+    if detail.check.enabled {
+        detail.check.health = detail.check.rise;
+        state.health.store(detail.check.rise, Relaxed);
+    }
+    if detail.agent.enabled && detail.agent.health < detail.agent.rise {
+        state.oper.store(oper::STOPPED, Relaxed);
+        return false;
+    }
+    state.oper.store(oper::RUNNING, Relaxed);
+    true
+}
+
+/// An operator forces the outcome of the health check: `health up|stopping|down`.
+pub fn force_health(
+    generation: &Generation,
+    proxy: ProxyId,
+    server: ServerId,
+    new: u32,
+    out: &mut Vec<Notice>,
+) -> bool {
+    let state = &generation.servers[proxy.0][server.0];
+    {
+        let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = (detail.check.rise + detail.check.fall).saturating_sub(1);
+        detail.check.health = if new == oper::STOPPED { 0 } else { full };
+        state.health.store(detail.check.health, Relaxed);
+    }
+    set_oper(generation, proxy, server, new, &Cause::Cli, out)
+}
