@@ -1,5 +1,395 @@
-//! Compiled sample expressions.
+//! Compiled sample expressions: `fetch(args),conv(args)…` resolved against the tables.
+//!
+//! Invariant: an [`Expr`] that compiled can be run anywhere its [`Expr::points`] say; names that may be defined
+//! further down in the file are slots, filled by [`Refs::bind`] before the configuration is in force.
+//!
+//! Absent on purpose: syntax (conf-parsers), where the value goes.
+
+use super::args::{parse_int, parse_mask4, parse_mask6, types, Arg};
+use super::source::{Points, Source};
+use super::{Type, Value};
+use crate::acl::file::PatRefs;
+use crate::acl::Acl;
+use crate::config::model::{Config, Kind, Mode, ProxyId, ServerId, Userlist};
+use crate::stick::{SharedTable, Tables};
+use crate::stream::view::View;
+use crate::{conv, fetch};
+use conf_parsers::haproxy::expr::{Call, SampleExpr};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// Where a fetch with several values stands, and what it knows of what is still to come.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Cursor {
+    /// The fetch's own count of values given so far.
+    pub at: usize,
+    /// There may be another value.
+    pub more: bool,
+    /// The result may change once more bytes are there.
+    pub pending: bool,
+}
+
+/// A table named in an argument.
+#[derive(Debug, Default)]
+pub struct TableSlot {
+    /// The name as written, or the proxy's own.
+    pub name: String,
+    /// The table, once bound.
+    pub table: OnceLock<Arc<SharedTable>>,
+}
+
+/// A frontend or backend named in an argument.
+#[derive(Debug, Default)]
+pub struct ProxySlot {
+    /// The name as written, or the proxy's own.
+    pub name: String,
+    /// The proxy, once bound.
+    pub id: OnceLock<ProxyId>,
+}
+
+/// A server named in an argument.
+#[derive(Debug, Default)]
+pub struct ServerSlot {
+    /// The backend's name.
+    pub backend: String,
+    /// The server's name.
+    pub server: String,
+    /// Both, once bound.
+    pub id: OnceLock<(ProxyId, ServerId)>,
+}
+
+/// A userlist named in an argument.
+#[derive(Debug, Default)]
+pub struct UserlistSlot {
+    /// The name.
+    pub name: String,
+    /// The list, once bound.
+    pub list: OnceLock<Arc<Userlist>>,
+}
+
+/// A reference still to be bound.
+#[derive(Debug, Clone)]
+enum Late {
+    Table(Arc<TableSlot>),
+    Frontend(Arc<ProxySlot>),
+    Backend(Arc<ProxySlot>),
+    Server(Arc<ServerSlot>),
+    Userlist(Arc<UserlistSlot>),
+}
+
+/// Everything named in expressions that may be defined later than it is used.
+#[derive(Debug, Default)]
+pub struct Refs {
+    list: Vec<(Late, String)>,
+}
+
+impl Refs {
+    fn push(&mut self, late: Late, place: String) {
+        self.list.push((late, place));
+    }
+
+    /// Adds a table named by a rule (`track-sc0 … table`, `stick on`).
+    pub fn table(&mut self, name: &str, place: &str) -> Arc<TableSlot> {
+        let slot = Arc::new(TableSlot { name: name.to_owned(), table: OnceLock::new() });
+        self.push(Late::Table(Arc::clone(&slot)), place.to_owned());
+        slot
+    }
+
+    /// Adds a userlist named by a rule.
+    pub fn userlist(&mut self, name: &str, place: &str) -> Arc<UserlistSlot> {
+        let slot = Arc::new(UserlistSlot { name: name.to_owned(), list: OnceLock::new() });
+        self.push(Late::Userlist(Arc::clone(&slot)), place.to_owned());
+        slot
+    }
+
+    /// Takes over another list.
+    pub fn extend(&mut self, other: Self) {
+        self.list.extend(other.list);
+    }
+
+    /// Resolves every name against the whole configuration and its tables; the errors are haproxy's texts.
+    pub fn bind(&self, config: &Config, tables: &Tables) -> Vec<String> {
+        let proxies: HashMap<&str, Vec<usize>> =
+            config.proxies.iter().enumerate().fold(HashMap::new(), |mut all, (i, p)| {
+                all.entry(p.name.as_str()).or_insert_with(Vec::new).push(i);
+                all
+            });
+        let find = |name: &str, front: bool| {
+            let side = |k: Kind| if front { k.is_front() } else { k.is_back() };
+            proxies.get(name)?.iter().copied().find(|i| side(config.proxies[*i].kind)).map(ProxyId)
+        };
+        let bound = |late: &Late| -> Result<(), String> {
+            match late {
+                Late::Table(slot) => {
+                    let table = tables.find(&slot.name).ok_or_else(|| format!("unable to find table '{}'", slot.name))?;
+                    let _ = slot.table.set(table);
+                }
+                Late::Frontend(slot) => {
+                    let id = find(&slot.name, true).ok_or_else(|| format!("unable to find frontend '{}'", slot.name))?;
+                    let _ = slot.id.set(id);
+                }
+                Late::Backend(slot) => {
+                    let id = find(&slot.name, false).ok_or_else(|| format!("unable to find backend '{}'", slot.name))?;
+                    let _ = slot.id.set(id);
+                }
+                Late::Server(slot) => {
+                    let missing = || format!("unable to find proxy '{}'", slot.backend);
+                    let id = find(&slot.backend, false).ok_or_else(missing)?;
+                    let server = config.proxies[id.0].servers.iter().position(|s| s.name == slot.server);
+                    let server = server.ok_or_else(|| format!("unable to find server '{}'", slot.server))?;
+                    let _ = slot.id.set((id, ServerId(server)));
+                }
+                Late::Userlist(slot) => {
+                    let list = config.userlists.get(&slot.name);
+                    let list = list.ok_or_else(|| format!("unable to find userlist '{}'", slot.name))?;
+                    let _ = slot.list.set(Arc::clone(list));
+                }
+            }
+            Ok(())
+        };
+        self.list
+            .iter()
+            .filter_map(|(late, place)| bound(late).err().map(|e| format!("{e} referenced in {place}.")))
+            .collect()
+    }
+}
+
+/// What is known around an expression while it is compiled.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    /// The proxy's name.
+    pub proxy: &'a str,
+    /// Its section.
+    pub kind: Kind,
+    /// Its mode.
+    pub mode: Mode,
+    /// File and line, for texts that name them.
+    pub origin: (&'a str, usize),
+    /// Pattern and map files of the process.
+    pub files: &'a PatRefs,
+    /// Named ACLs of the proxy so far.
+    pub acls: &'a HashMap<String, Arc<Acl>>,
+    /// Late references.
+    pub refs: &'a mut Refs,
+    /// Faults that haproxy tells after the whole file was read.
+    pub late: &'a mut Vec<String>,
+    /// Warnings about the line.
+    pub warnings: &'a mut Vec<String>,
+    /// The rule or directive, as in "parsing 'http-request return' rule".
+    pub directive: &'a str,
+}
+
+/// A fetch or converter with its arguments.
+#[derive(Debug)]
+struct Step {
+    row: &'static conv::Row,
+    args: Vec<Arg>,
+}
 
 /// `fetch(args),conv(args)…`, resolved against the tables.
 #[derive(Debug)]
-pub struct Expr {}
+pub struct Expr {
+    fetch: &'static fetch::Row,
+    args: Vec<Arg>,
+    steps: Vec<Step>,
+    /// The type of its values.
+    pub output: Type,
+    /// The expression as written.
+    pub text: String,
+}
+
+impl Expr {
+    /// Resolves a parsed expression; the error is haproxy's text.
+    pub fn compile(tree: &SampleExpr, scope: &mut Scope<'_>) -> Result<Self, String> {
+        let name = tree.fetch.name.as_str();
+        if name.is_empty() {
+            return Err("missing fetch method".into());
+        }
+        let row = fetch::find(name).ok_or_else(|| format!("unknown fetch method '{name}'"))?;
+        Self::with_fetch(row, tree, scope)
+    }
+
+    /// As [`Self::compile`], with the fetch already known (ACL aliases).
+    pub fn with_fetch(
+        row: &'static fetch::Row,
+        tree: &SampleExpr,
+        scope: &mut Scope<'_>,
+    ) -> Result<Self, String> {
+        let name = tree.fetch.name.as_str();
+        let place = format!("fetch method '{name}'");
+        let mut args =
+            parse_args(row.args, &tree.fetch, scope, &place).map_err(|(_, e)| format!("{place} : {e}"))?;
+        if let Some(check) = row.check {
+            check(&mut args, scope).map_err(|e| format!("invalid args in fetch method '{name}' : {e}"))?;
+        }
+        let mut expr =
+            Self { fetch: row, args, steps: Vec::new(), output: row.output, text: render(tree) };
+        for call in &tree.converters {
+            if call.name.is_empty() && call.args.is_none() && call.span != tree.span && tree.converters.len() > 1 {
+                continue;
+            }
+            expr.append(call, scope)?;
+        }
+        Ok(expr)
+    }
+
+    fn append(&mut self, call: &Call, scope: &mut Scope<'_>) -> Result<(), String> {
+        let name = call.name.as_str();
+        let row = conv::find(name).ok_or_else(|| format!("unknown converter '{name}'"))?;
+        let place = format!("converter '{name}'");
+        if !self.output.casts_to(row.input) {
+            return Err(format!("converter '{name}' cannot be applied"));
+        }
+        let mut args = parse_args(row.args, call, scope, &place)
+            .map_err(|(at, e)| format!("invalid arg {at} in converter '{name}' : {e}"))?;
+        if let Some(check) = row.check {
+            check(&mut args, scope).map_err(|e| format!("invalid args in converter '{name}' : {e}"))?;
+        }
+        self.output = if row.output == Type::Any && row.input == Type::Any { self.output } else { row.output };
+        self.steps.push(Step { row, args });
+        Ok(())
+    }
+
+    /// The points at which it may be used.
+    pub fn points(&self) -> Points {
+        self.fetch.source.points()
+    }
+
+    /// What the fetch reads.
+    pub fn source(&self) -> Source {
+        self.fetch.source
+    }
+
+    /// The fetch's name in the table.
+    pub fn fetch_name(&self) -> &'static str {
+        self.fetch.name
+    }
+
+    /// The value: the last one where there are several, as haproxy's rules take it.
+    pub fn run<'v>(&'v self, view: &'v View<'_>) -> Option<Value<'v>> {
+        self.next(view, &mut Cursor::default())
+    }
+
+    /// The value as type `to`.
+    pub fn run_as<'v>(&'v self, view: &'v View<'_>, to: Type) -> Option<Value<'v>> {
+        self.run(view)?.cast(to)
+    }
+
+    /// The next value of a fetch that may have several; call again while `cursor.more`.
+    pub fn next<'v>(&'v self, view: &'v View<'_>, cursor: &mut Cursor) -> Option<Value<'v>> {
+        let mut value = (self.fetch.run)(view, &self.args, cursor)?;
+        for step in &self.steps {
+            value = (step.row.run)(view, &step.args, value.cast(step.row.input)?)?;
+        }
+        Some(value)
+    }
+
+    /// A constant's value, for `set-var` in the global section and other places without a stream.
+    pub fn is_constant(&self) -> bool {
+        self.fetch.source == Source::Const
+    }
+}
+
+fn render(tree: &SampleExpr) -> String {
+    let call = |c: &Call| match &c.args {
+        None => c.name.clone(),
+        Some(args) => {
+            let args: Vec<_> = args.iter().map(|a| a.text.as_str()).collect();
+            format!("{}({})", c.name, args.join(","))
+        }
+    };
+    std::iter::once(&tree.fetch).chain(&tree.converters).map(call).collect::<Vec<_>>().join(",")
+}
+
+/// Parses arguments against a row's types. The error tells the position, from 1.
+fn parse_args(
+    spec: &'static str,
+    call: &Call,
+    scope: &mut Scope<'_>,
+    place: &str,
+) -> Result<Vec<Arg>, (usize, String)> {
+    let (types, required) = types(spec);
+    let given: Vec<&str> = call.args.iter().flatten().map(|a| a.text.as_str()).collect();
+    let empty = given.is_empty() || given == [""];
+    let given = if !empty {
+        given
+    } else if required > 0 {
+        vec![""]
+    } else {
+        Vec::new()
+    };
+    if given.len() > types.len() {
+        let rest = given[types.len()..].join(",");
+        let comma = if types.is_empty() { "" } else { "," };
+        return Err((types.len() + 1, format!("expected ')' before '{comma}{rest})'")));
+    }
+    let mut args = Vec::with_capacity(given.len());
+    for (i, text) in given.iter().enumerate() {
+        let place = format!("arg {} of {place} in proxy '{}'", i + 1, scope.proxy);
+        args.push(parse_arg(types[i], text, i + 1, scope, place).map_err(|e| (i + 1, e))?);
+    }
+    if args.len() < required {
+        let (got, want) = (args.len(), types[args.len()]);
+        return Err((got + 1, format!("missing arguments (got {got}/{required}), type '{want}' expected")));
+    }
+    Ok(args)
+}
+
+fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, place: String) -> Result<Arg, String> {
+    let late = |name: &str| if name.is_empty() { scope.proxy.to_owned() } else { name.to_owned() };
+    let typed = |arg: Option<Arg>| match arg {
+        Some(arg) => Ok(arg),
+        None if text.is_empty() => Err(format!("expected type '{kind}' at position {at}, but got nothing")),
+        None => Err(format!("failed to parse '{text}' as type '{kind}' at position {at}")),
+    };
+    match kind {
+        "string" | "regex" => Ok(Arg::Str(text.as_bytes().into())),
+        "integer" => typed(parse_int(text).map(Arg::Int)),
+        "IPv4 address" => typed(text.parse().ok().map(Arg::V4)),
+        "IPv6 address" => typed(text.parse().ok().map(Arg::V6)),
+        "IPv4 mask" => typed(parse_mask4(text).map(Arg::V4)),
+        "IPv6 mask" => typed(parse_mask6(text).map(Arg::V6)),
+        "Protocol buffers field number" => {
+            let path: Option<Vec<u64>> = text.split('.').map(|n| n.parse().ok()).collect();
+            typed(path.filter(|p| p.iter().all(|n| *n > 0)).map(|p| Arg::Path(p.into())))
+        }
+        "table" => Ok(Arg::Table(scope.refs.table(&late(text), &place))),
+        "frontend" | "backend" => {
+            let slot = Arc::new(ProxySlot { name: late(text), id: OnceLock::new() });
+            let entry = Arc::clone(&slot);
+            let entry = if kind == "frontend" { Late::Frontend(entry) } else { Late::Backend(entry) };
+            scope.refs.push(entry, place);
+            Ok(Arg::Proxy(slot))
+        }
+        "server" => {
+            let (backend, server) = text.rsplit_once('/').unwrap_or(("", text));
+            if server.is_empty() {
+                return typed(None);
+            }
+            let slot =
+                Arc::new(ServerSlot { backend: late(backend), server: server.to_owned(), id: OnceLock::new() });
+            scope.refs.push(Late::Server(Arc::clone(&slot)), place);
+            Ok(Arg::Server(slot))
+        }
+        "user list" => {
+            if text.is_empty() {
+                return typed(None);
+            }
+            Ok(Arg::Userlist(scope.refs.userlist(text, &place)))
+        }
+        _ => Ok(Arg::Str(text.as_bytes().into())),
+    }
+}
+
+/// A pattern written by a user, in PCRE2 as haproxy compiles it; the error is haproxy's text.
+pub fn user_regex(text: &str, ignore_case: bool) -> Result<pcre2::bytes::Regex, String> {
+    pcre2::bytes::RegexBuilder::new()
+        .caseless(ignore_case)
+        .jit_if_available(true)
+        .build(text)
+        .map_err(|e| {
+            let reason = e.to_string();
+            let reason = reason.rsplit(": ").next().unwrap_or(&reason).to_owned();
+            format!("regex '{text}' is invalid (error={reason}, erroffset={})", e.offset().unwrap_or(0))
+        })
+}
