@@ -10,6 +10,8 @@
 pub mod acl;
 pub mod action;
 pub mod config;
+pub mod conv;
+pub mod fetch;
 pub mod http;
 pub mod log;
 pub mod runtime;

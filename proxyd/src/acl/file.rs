@@ -5,7 +5,7 @@
 //!
 //! Absent on purpose: the CLI's texts.
 
-use super::matcher::{parse, Flags, Index, Method};
+use super::matcher::{Flags, Index, Method, parse};
 use crate::sample::{Type, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -328,7 +328,8 @@ impl PatRefs {
         let list = match self.find(name) {
             Some(list) if !name.is_empty() => list,
             _ => {
-                let bytes = std::fs::read(name).map_err(|_| format!("failed to open pattern file <{name}>"))?;
+                let bytes =
+                    std::fs::read(name).map_err(|_| format!("failed to open pattern file <{name}>"))?;
                 let list = self.push(name.to_owned(), display);
                 read_lines(&list, &String::from_utf8_lossy(&bytes), with_values)?;
                 list

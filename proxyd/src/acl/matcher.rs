@@ -5,7 +5,7 @@
 
 use crate::sample::args::{parse_int, parse_mask4};
 use crate::sample::expr::user_regex;
-use crate::sample::{embedded_v4, Buf, Type, Value};
+use crate::sample::{Buf, Type, Value, embedded_v4};
 use ipnet::{Ipv4Net, Ipv6Net};
 use pcre2::bytes::Regex;
 use prefix_trie::PrefixMap;
@@ -172,7 +172,8 @@ fn range(text: &str, dotted: bool) -> Result<Pattern, String> {
 
 /// A range from an operator and a number: `ge 3`.
 pub fn comparison(operator: &str, text: &str, dotted: bool) -> Result<Pattern, String> {
-    let n = number(text, dotted).ok_or_else(|| format!("'{text}' is neither a number nor a supported operator"))?;
+    let n = number(text, dotted)
+        .ok_or_else(|| format!("'{text}' is neither a number nor a supported operator"))?;
     Ok(match operator {
         "eq" => Pattern::Range(Some(n), Some(n)),
         "ge" => Pattern::Range(Some(n), None),
@@ -195,7 +196,8 @@ fn network(text: &str, no_dns: bool) -> Result<Pattern, String> {
         let bits = mask.map_or(Some(128), |m| m.parse().ok()).ok_or_else(bad)?;
         return Ipv6Net::new(v6, bits).map(|n| Pattern::V6(n.trunc())).map_err(|_| bad());
     }
-    let address = short_v4(address).or_else(|| if no_dns { None } else { resolve(address) }).ok_or_else(bad)?;
+    let address =
+        short_v4(address).or_else(|| if no_dns { None } else { resolve(address) }).ok_or_else(bad)?;
     let mask = match mask {
         None => u32::MAX,
         Some(m) => match parse_mask4(m) {
@@ -391,9 +393,12 @@ impl Index {
         let text = &*lower;
         match self.method {
             Method::Str => self.exact.get(text).and_then(|i| i.first().copied()),
-            Method::Beg => self.lengths.iter().rev().filter(|l| **l <= text.len()).find_map(|l| {
-                self.exact.get(&text[..*l]).and_then(|i| i.first().copied())
-            }),
+            Method::Beg => self
+                .lengths
+                .iter()
+                .rev()
+                .filter(|l| **l <= text.len())
+                .find_map(|l| self.exact.get(&text[..*l]).and_then(|i| i.first().copied())),
             method => self.list.iter().find(|(p, _)| holds(method, p, text)).map(|(_, i)| *i),
         }
     }
@@ -437,7 +442,6 @@ fn part(text: &[u8], pattern: &[u8], delimiters: &[u8]) -> bool {
     if pattern.is_empty() {
         return false;
     }
-    memchr::memmem::find_iter(text, pattern).any(|at| {
-        (at == 0 || edge(&text[at - 1])) && text.get(at + pattern.len()).is_none_or(edge)
-    })
+    memchr::memmem::find_iter(text, pattern)
+        .any(|at| (at == 0 || edge(&text[at - 1])) && text.get(at + pattern.len()).is_none_or(edge))
 }

@@ -1,6 +1,8 @@
 //! Rules and actions. A rule set is run by [`RuleSet::run`]; an action that must wait returns
 //! [`Flow::Wait`] and is called again, in the same place, once the engine has what it waits for.
 
+pub mod auth;
+
 use crate::acl;
 use crate::stream::view::View;
 use std::fmt::Debug;

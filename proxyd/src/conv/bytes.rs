@@ -1,15 +1,15 @@
 //! Converters of bytes: base64, hexadecimal, parts, byte order.
 
 use super::number::number;
-use super::{row, Row};
+use super::{Row, row};
 use crate::sample::args::{at, parse_int};
 use crate::sample::expr::Scope;
 use crate::sample::vars::VarName;
 use crate::sample::{Arg, Type, Value};
 use crate::stream::view::View;
+use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use base64::Engine as _;
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_allow_trailing_bits(true)
@@ -27,17 +27,23 @@ pub const BASE64URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT.wit
 
 /// Rows of this family.
 pub static ROWS: &[Row] = &[
-    row("b64dec", "", Type::Str, Type::Bin, |_, _, x| Some(Value::bin(STRICT64.decode(&*x.into_text()?).ok()?))),
+    row("b64dec", "", Type::Str, Type::Bin, |_, _, x| {
+        Some(Value::bin(STRICT64.decode(&*x.into_text()?).ok()?))
+    }),
     row("base64", "", Type::Bin, Type::Str, |_, _, x| Some(Value::str(BASE64.encode(&*x.into_bytes()?)))),
-    row("be2dec", "string[,integer,integer]", Type::Bin, Type::Str, |_, a, x| decimals(a, x, true)).check(be2dec_args),
+    row("be2dec", "string[,integer,integer]", Type::Bin, Type::Str, |_, a, x| decimals(a, x, true))
+        .check(be2dec_args),
     row("be2hex", "string[,integer,integer]", Type::Bin, Type::Str, be2hex).check(be2hex_args),
     row("bytes", "integer[,integer]", Type::Bin, Type::Bin, part),
     row("hex", "", Type::Bin, Type::Str, |_, _, x| Some(Value::str(hex(&x.into_bytes()?)))),
     row("htonl", "", Type::Int, Type::Bin, |_, _, x| {
         Some(Value::bin((x.into_int()? as u32).to_be_bytes().to_vec()))
     }),
-    row("le2dec", "string[,integer,integer]", Type::Bin, Type::Str, |_, a, x| decimals(a, x, false)).check(le2dec_args),
-    row("ub64dec", "", Type::Str, Type::Bin, |_, _, x| Some(Value::bin(BASE64URL.decode(&*x.into_text()?).ok()?))),
+    row("le2dec", "string[,integer,integer]", Type::Bin, Type::Str, |_, a, x| decimals(a, x, false))
+        .check(le2dec_args),
+    row("ub64dec", "", Type::Str, Type::Bin, |_, _, x| {
+        Some(Value::bin(BASE64URL.decode(&*x.into_text()?).ok()?))
+    }),
     row("ub64enc", "", Type::Bin, Type::Str, |_, _, x| Some(Value::str(BASE64URL.encode(&*x.into_bytes()?)))),
 ];
 

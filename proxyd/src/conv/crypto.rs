@@ -1,12 +1,14 @@
 //! Digests, message authentication and AES-GCM.
 
 use super::bytes::{base64_or_var, bytes_or_var};
-use super::{row, Row};
+use super::{Row, row};
 use crate::sample::args::at;
 use crate::sample::expr::Scope;
 use crate::sample::{Arg, Type, Value};
 use crate::stream::view::View;
-use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_128_GCM, AES_192_GCM, AES_256_GCM, NONCE_LEN};
+use aws_lc_rs::aead::{
+    AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey,
+};
 use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
 

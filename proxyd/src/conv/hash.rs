@@ -3,7 +3,7 @@
 //! Invariant: every function gives haproxy's value bit for bit, since users keep consistent-hash placements and
 //! comparisons across versions and programs.
 
-use super::{row, Row, Run};
+use super::{Row, Run, row};
 use crate::sample::args::at;
 use crate::sample::{Type, Value};
 

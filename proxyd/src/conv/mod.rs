@@ -7,22 +7,15 @@
 
 pub mod bytes;
 pub mod crypto;
-pub mod fix;
-pub mod format;
 pub mod hash;
 pub mod json;
-pub mod jwt;
 pub mod map;
-pub mod mqtt;
 pub mod net;
 pub mod number;
 pub mod stick;
 pub mod text;
 pub mod time;
 pub mod var;
-
-#[cfg(test)]
-mod tests;
 
 use crate::sample::expr::Scope;
 use crate::sample::{Arg, Type, Value};
@@ -77,11 +70,7 @@ pub static CONVERTERS: &[&[Row]] = &[
     stick::ROWS,
     time::ROWS,
     net::ROWS,
-    format::ROWS,
     json::ROWS,
-    jwt::ROWS,
-    mqtt::ROWS,
-    fix::ROWS,
     var::ROWS,
 ];
 

@@ -1,8 +1,8 @@
 //! Addresses and host names.
 
-use super::{row, Row};
+use super::{Row, row};
 use crate::sample::args::at;
-use crate::sample::{embedded_v4, Arg, Type, Value};
+use crate::sample::{Arg, Type, Value, embedded_v4};
 use crate::stream::view::View;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -41,9 +41,7 @@ fn ipmask<'v>(_: &'v View<'_>, args: &'v [Arg], value: Value<'v>) -> Option<Valu
     match (value, at(args, 1)) {
         (Value::V4(a), _) => Some(Value::V4(Ipv4Addr::from(u32::from(a) & u32::from(*mask4)))),
         (Value::V6(a), Arg::V6(mask6)) => Some(Value::V6(Ipv6Addr::from(u128::from(a) & u128::from(*mask6)))),
-        (Value::V6(a), _) => {
-            Some(Value::V4(Ipv4Addr::from(u32::from(embedded_v4(a)?) & u32::from(*mask4))))
-        }
+        (Value::V6(a), _) => Some(Value::V4(Ipv4Addr::from(u32::from(embedded_v4(a)?) & u32::from(*mask4)))),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing overflows; sums and products stop at the ends of 64 bits, as haproxy's do.
 
-use super::{row, Row};
+use super::{Row, row};
 use crate::sample::args::{at, parse_int};
 use crate::sample::expr::Scope;
 use crate::sample::vars::VarName;

@@ -1,8 +1,8 @@
 //! Converters of text: case, fields, words, trimming, patterns, URL forms.
 
-use super::{row, Row};
+use super::{Row, row};
 use crate::sample::args::{at, parse_int};
-use crate::sample::expr::{user_regex, Scope};
+use crate::sample::expr::{Scope, user_regex};
 use crate::sample::vars::VarName;
 use crate::sample::{Arg, Buf, Type, Value};
 use crate::stream::view::View;
@@ -13,8 +13,11 @@ use std::sync::Arc;
 pub static ROWS: &[Row] = &[
     row("add_item", "string,string[,string]", Type::Str, Type::Str, add_item).check(add_item_args),
     row("concat", "string[,string,string]", Type::Str, Type::Str, concat).check(concat_args),
-    row("cut_crlf", "", Type::Str, Type::Str, |_, _, x| cut(x, |b| b.iter().position(|c| matches!(c, b'\r' | b'\n')))),
-    row("field", "integer,string[,integer]", Type::Str, Type::Str, |_, a, x| pieces(a, x, false)).check(index),
+    row("cut_crlf", "", Type::Str, Type::Str, |_, _, x| {
+        cut(x, |b| b.iter().position(|c| matches!(c, b'\r' | b'\n')))
+    }),
+    row("field", "integer,string[,integer]", Type::Str, Type::Str, |_, a, x| pieces(a, x, false))
+        .check(index),
     row("iif", "string,string", Type::Bool, Type::Str, |_, a, x| {
         let yes = matches!(x, Value::Bool(true)) || matches!(x, Value::Int(i) if i != 0);
         Some(Value::Str(at(a, usize::from(!yes)).buf()))
@@ -191,7 +194,9 @@ fn regsub_args(args: &mut Vec<Arg>, scope: &mut Scope<'_>) -> Result<(), String>
     match user_regex(&text, flags.contains('i')) {
         Ok(regex) => args[0] = Arg::Regex(Arc::new(regex)),
         // haproxy tells this one once the whole file was read.
-        Err(reason) => scope.late.push(format!("error in regex '{text}' in arg 1 of converter 'regsub' : {reason}")),
+        Err(reason) => {
+            scope.late.push(format!("error in regex '{text}' in arg 1 of converter 'regsub' : {reason}"))
+        }
     }
     Ok(())
 }
@@ -370,6 +375,7 @@ fn quality(rest: &[u8]) -> i64 {
         return 1000;
     };
     let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
-    let digits: String = fraction.chars().take_while(char::is_ascii_digit).chain("000".chars()).take(3).collect();
+    let digits: String =
+        fraction.chars().take_while(char::is_ascii_digit).chain("000".chars()).take(3).collect();
     parse_int(whole).unwrap_or(0).saturating_mul(1000).saturating_add(parse_int(&digits).unwrap_or(0))
 }

@@ -5,7 +5,7 @@
 //! ([`super::expr::Scope`]), since they may be defined further down in the file.
 
 use super::vars::VarName;
-use super::{leading_int, Buf};
+use super::{Buf, leading_int};
 use crate::acl::file::PatRef;
 use pcre2::bytes::Regex;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -5,11 +5,11 @@
 //!
 //! Absent on purpose: syntax (conf-parsers), where the value goes.
 
-use super::args::{parse_int, parse_mask4, parse_mask6, types, Arg};
+use super::args::{Arg, parse_int, parse_mask4, parse_mask6, types};
 use super::source::{Points, Source};
 use super::{Type, Value};
-use crate::acl::file::PatRefs;
 use crate::acl::Acl;
+use crate::acl::file::PatRefs;
 use crate::config::model::{Config, Kind, Mode, ProxyId, ServerId, Userlist};
 use crate::stick::{SharedTable, Tables};
 use crate::stream::view::View;
@@ -121,15 +121,19 @@ impl Refs {
         let bound = |late: &Late| -> Result<(), String> {
             match late {
                 Late::Table(slot) => {
-                    let table = tables.find(&slot.name).ok_or_else(|| format!("unable to find table '{}'", slot.name))?;
+                    let table = tables
+                        .find(&slot.name)
+                        .ok_or_else(|| format!("unable to find table '{}'", slot.name))?;
                     let _ = slot.table.set(table);
                 }
                 Late::Frontend(slot) => {
-                    let id = find(&slot.name, true).ok_or_else(|| format!("unable to find frontend '{}'", slot.name))?;
+                    let id = find(&slot.name, true)
+                        .ok_or_else(|| format!("unable to find frontend '{}'", slot.name))?;
                     let _ = slot.id.set(id);
                 }
                 Late::Backend(slot) => {
-                    let id = find(&slot.name, false).ok_or_else(|| format!("unable to find backend '{}'", slot.name))?;
+                    let id = find(&slot.name, false)
+                        .ok_or_else(|| format!("unable to find backend '{}'", slot.name))?;
                     let _ = slot.id.set(id);
                 }
                 Late::Server(slot) => {
@@ -222,10 +226,13 @@ impl Expr {
         if let Some(check) = row.check {
             check(&mut args, scope).map_err(|e| format!("invalid args in fetch method '{name}' : {e}"))?;
         }
-        let mut expr =
-            Self { fetch: row, args, steps: Vec::new(), output: row.output, text: render(tree) };
+        let mut expr = Self { fetch: row, args, steps: Vec::new(), output: row.output, text: render(tree) };
         for call in &tree.converters {
-            if call.name.is_empty() && call.args.is_none() && call.span != tree.span && tree.converters.len() > 1 {
+            if call.name.is_empty()
+                && call.args.is_none()
+                && call.span != tree.span
+                && tree.converters.len() > 1
+            {
                 continue;
             }
             expr.append(call, scope)?;
@@ -245,7 +252,8 @@ impl Expr {
         if let Some(check) = row.check {
             check(&mut args, scope).map_err(|e| format!("invalid args in converter '{name}' : {e}"))?;
         }
-        self.output = if row.output == Type::Any && row.input == Type::Any { self.output } else { row.output };
+        self.output =
+            if row.output == Type::Any && row.input == Type::Any { self.output } else { row.output };
         self.steps.push(Step { row, args });
         Ok(())
     }
@@ -366,8 +374,11 @@ fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, place: St
             if server.is_empty() {
                 return typed(None);
             }
-            let slot =
-                Arc::new(ServerSlot { backend: late(backend), server: server.to_owned(), id: OnceLock::new() });
+            let slot = Arc::new(ServerSlot {
+                backend: late(backend),
+                server: server.to_owned(),
+                id: OnceLock::new(),
+            });
             scope.refs.push(Late::Server(Arc::clone(&slot)), place);
             Ok(Arg::Server(slot))
         }
@@ -383,13 +394,9 @@ fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, place: St
 
 /// A pattern written by a user, in PCRE2 as haproxy compiles it; the error is haproxy's text.
 pub fn user_regex(text: &str, ignore_case: bool) -> Result<pcre2::bytes::Regex, String> {
-    pcre2::bytes::RegexBuilder::new()
-        .caseless(ignore_case)
-        .jit_if_available(true)
-        .build(text)
-        .map_err(|e| {
-            let reason = e.to_string();
-            let reason = reason.rsplit(": ").next().unwrap_or(&reason).to_owned();
-            format!("regex '{text}' is invalid (error={reason}, erroffset={})", e.offset().unwrap_or(0))
-        })
+    pcre2::bytes::RegexBuilder::new().caseless(ignore_case).jit_if_available(true).build(text).map_err(|e| {
+        let reason = e.to_string();
+        let reason = reason.rsplit(": ").next().unwrap_or(&reason).to_owned();
+        format!("regex '{text}' is invalid (error={reason}, erroffset={})", e.offset().unwrap_or(0))
+    })
 }

@@ -8,11 +8,12 @@
 pub mod args;
 pub mod expr;
 pub mod source;
+pub mod syntax;
 pub mod vars;
 
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 
@@ -325,11 +326,20 @@ impl<'a> Value<'a> {
     }
 }
 
+struct Inline(SmallVec<[u8; INLINE_BYTES]>);
+
+impl std::fmt::Write for Inline {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(s.as_bytes());
+        Ok(())
+    }
+}
+
 fn display<'a>(v: impl std::fmt::Display) -> Buf<'a> {
-    let mut out = SmallVec::new();
+    let mut out = Inline(SmallVec::new());
     // Writing to memory cannot fail.
     let _ = write!(out, "{v}");
-    Buf::Own(out)
+    Buf::Own(out.0)
 }
 
 /// The integer at the start of `text` (sign and digits, saturating at 64 bits) and how many bytes it took;

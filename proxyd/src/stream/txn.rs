@@ -2,6 +2,7 @@
 
 use super::vars::Vars;
 use crate::config::model::{ProxyId, ServerId};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -223,9 +224,9 @@ pub struct Txn {
     /// Bytes from the client (`%U`).
     pub bytes_in: u64,
     /// `capture` slots of the request.
-    pub captures_req: Vec<Option<Vec<u8>>>,
+    pub captures_req: RefCell<Vec<Option<Vec<u8>>>>,
     /// `capture` slots of the response.
-    pub captures_res: Vec<Option<Vec<u8>>>,
+    pub captures_res: RefCell<Vec<Option<Vec<u8>>>>,
     /// Captured request cookie (`%CC`).
     pub cookie_req: Option<Vec<u8>>,
     /// Captured response cookie (`%CS`).

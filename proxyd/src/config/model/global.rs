@@ -79,7 +79,7 @@ pub struct Global {
     /// `tune.*`.
     pub tune: Tune,
     /// Initial `proc.` variables from `set-var` and `set-var-fmt`.
-    pub proc_vars: Vec<(String, sample::Value)>,
+    pub proc_vars: Vec<(String, sample::Value<'static>)>,
     /// `ssl-default-bind-*` and `ssl-default-server-*` and everything else of TLS, by keyword.
     pub ssl_defaults: BTreeMap<String, Vec<String>>,
 }

@@ -1,0 +1,256 @@
+//! Raw bytes before they are understood: payloads, ClientHellos, RDP cookies.
+
+use super::{Row, row};
+use crate::sample::args::at;
+use crate::sample::expr::{Cursor, Scope};
+use crate::sample::source::Source::{Buffer, L6Request, L6Response};
+use crate::sample::{Arg, Type, Value};
+use crate::stream::view::{Phase, View};
+
+const PAYLOAD: &str = "integer,integer";
+const LV: &str = "integer,integer[,string]";
+
+/// Rows of this family.
+pub static ROWS: &[Row] = &[
+    row("payload", PAYLOAD, Type::Bin, Buffer, |v, a, c| payload(v, a, c, side(v))),
+    row("payload_lv", LV, Type::Bin, Buffer, |v, a, c| payload_lv(v, a, c, side(v))).check(lv_args),
+    row("rdp_cookie", "[string]", Type::Str, L6Request, rdp_cookie),
+    row("rdp_cookie_cnt", "[string]", Type::Int, L6Request, rdp_count),
+    row("req.len", "", Type::Int, L6Request, |v, _, c| length(v, c, Side::Request)),
+    row("req.payload", PAYLOAD, Type::Bin, L6Request, |v, a, c| payload(v, a, c, Side::Request)),
+    row("req.payload_lv", LV, Type::Bin, L6Request, |v, a, c| payload_lv(v, a, c, Side::Request))
+        .check(lv_args),
+    row("req.rdp_cookie", "[string]", Type::Str, L6Request, rdp_cookie),
+    row("req.rdp_cookie_cnt", "[string]", Type::Int, L6Request, rdp_count),
+    row("req.ssl_alpn", "", Type::Str, L6Request, alpn),
+    row("req.ssl_ec_ext", "", Type::Bool, L6Request, |v, _, c| {
+        let hello = hello(v, c)?;
+        Some(Value::Bool(hello.extension(10).is_some()))
+    }),
+    row("req.ssl_hello_type", "", Type::Int, L6Request, |v, _, c| handshake_type(v, c, Side::Request)),
+    row("req.ssl_sni", "", Type::Str, L6Request, sni),
+    row("req.ssl_st_ext", "", Type::Int, L6Request, |v, _, c| {
+        Some(Value::Int(match hello(v, c)?.extension(35) {
+            None => 0,
+            Some([]) => 1,
+            Some(_) => 2,
+        }))
+    }),
+    row("req.ssl_ver", "", Type::Int, L6Request, |v, _, c| {
+        let v = hello(v, c)?.version;
+        Some(Value::Int((i64::from(v >> 8) << 16) | i64::from(v & 0xff)))
+    }),
+    row("req_len", "", Type::Int, L6Request, |v, _, c| length(v, c, Side::Request)),
+    row("req_ssl_hello_type", "", Type::Int, L6Request, |v, _, c| handshake_type(v, c, Side::Request)),
+    row("req_ssl_sni", "", Type::Str, L6Request, sni),
+    row("req_ssl_ver", "", Type::Int, L6Request, |v, _, c| {
+        let v = hello(v, c)?.version;
+        Some(Value::Int((i64::from(v >> 8) << 16) | i64::from(v & 0xff)))
+    }),
+    row("rep_ssl_hello_type", "", Type::Int, L6Response, |v, _, c| handshake_type(v, c, Side::Response)),
+    row("res.len", "", Type::Int, L6Response, |v, _, c| length(v, c, Side::Response)),
+    row("res.payload", PAYLOAD, Type::Bin, L6Response, |v, a, c| payload(v, a, c, Side::Response)),
+    row("res.payload_lv", LV, Type::Bin, L6Response, |v, a, c| payload_lv(v, a, c, Side::Response))
+        .check(lv_args),
+    row("res.ssl_hello_type", "", Type::Int, L6Response, |v, _, c| handshake_type(v, c, Side::Response)),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Request,
+    Response,
+}
+
+fn side(view: &View<'_>) -> Side {
+    match view.phase {
+        Phase::ResponseContent | Phase::ResponseHead => Side::Response,
+        _ => Side::Request,
+    }
+}
+
+/// The bytes of a side and whether more may come. In HTTP there are no raw bytes to look at.
+fn bytes<'v>(view: &'v View<'_>, side: Side) -> (&'v [u8], bool) {
+    match side {
+        Side::Request => (view.request_bytes, view.may_wait && !view.request_ended),
+        Side::Response => (view.response_bytes, view.may_wait && !view.response_ended),
+    }
+}
+
+fn length<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    let (bytes, more) = bytes(view, side);
+    cursor.pending = more;
+    Some(Value::Int(bytes.len() as i64))
+}
+
+fn payload<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    let (data, more) = bytes(view, side);
+    let (offset, len) = (at(args, 0).int_or(0).max(0) as usize, at(args, 1).int_or(0).max(0) as usize);
+    let end = if len == 0 { data.len() } else { offset.saturating_add(len) };
+    cursor.pending = more && (len == 0 || end > data.len());
+    (offset <= end && end <= data.len() && end > 0).then(|| Value::bin(&data[offset..end]))
+}
+
+fn lv_args(args: &mut Vec<Arg>, _: &mut Scope<'_>) -> Result<(), String> {
+    if at(args, 1).int_or(0) == 0 {
+        return Err("payload length must be > 0".into());
+    }
+    let text = at(args, 2).text().to_owned();
+    if !text.is_empty() {
+        let relative = text.starts_with(['+', '-']);
+        let n = crate::sample::args::parse_int(&text).ok_or("payload offset2 is not a number")?;
+        if !relative && n < at(args, 0).int_or(0) + at(args, 1).int_or(0) {
+            return Err("payload offset2 must be > offset1+length".into());
+        }
+        args[2] = Arg::Int(n);
+        args.push(Arg::Int(i64::from(relative)));
+    }
+    Ok(())
+}
+
+fn payload_lv<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    let (data, more) = bytes(view, side);
+    let (offset, size) = (at(args, 0).int_or(0).max(0) as usize, at(args, 1).int_or(0).max(0) as usize);
+    cursor.pending = more && offset + size > data.len();
+    let field = data.get(offset..offset + size)?;
+    let len = field.iter().fold(0usize, |n, b| n.wrapping_shl(8) | usize::from(*b));
+    let mut start = offset + size;
+    if let Arg::Int(second) = at(args, 2) {
+        let relative = at(args, 3).int_or(0) != 0;
+        let base = if relative { start as i64 } else { 0 };
+        start = usize::try_from(base + second).ok()?;
+    }
+    let end = start.checked_add(len)?;
+    cursor.pending = more && end > data.len();
+    (len > 0).then_some(())?;
+    data.get(start..end).map(Value::bin)
+}
+
+/// A ClientHello, as far as fetches need it.
+struct Hello<'d> {
+    version: u16,
+    extensions: &'d [u8],
+}
+
+impl<'d> Hello<'d> {
+    fn extension(&self, wanted: u16) -> Option<&'d [u8]> {
+        let mut rest = self.extensions;
+        while rest.len() >= 4 {
+            let kind = u16::from_be_bytes([rest[0], rest[1]]);
+            let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+            let body = rest.get(4..4 + len)?;
+            if kind == wanted {
+                return Some(body);
+            }
+            rest = &rest[4 + len..];
+        }
+        None
+    }
+}
+
+fn split(data: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
+    (data.len() >= len).then(|| data.split_at(len))
+}
+
+fn hello<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<Hello<'v>> {
+    let (data, more) = bytes(view, Side::Request);
+    if data.len() < 5 {
+        cursor.pending = more;
+        return None;
+    }
+    // Handshake record of SSLv3 or later.
+    if data[0] != 0x16 || data[1] < 3 {
+        return None;
+    }
+    let record = usize::from(u16::from_be_bytes([data[3], data[4]]));
+    let Some(body) = data.get(5..5 + record) else {
+        cursor.pending = more;
+        return None;
+    };
+    if *body.first()? != 1 {
+        return None;
+    }
+    let body = body.get(4..)?;
+    let version = u16::from_be_bytes([*body.first()?, *body.get(1)?]);
+    let (_, rest) = split(body, 34)?;
+    let (_, rest) = split(rest.get(1..)?, usize::from(*rest.first()?))?;
+    let suites = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
+    let (_, rest) = split(rest.get(2..)?, suites)?;
+    let (_, rest) = split(rest.get(1..)?, usize::from(*rest.first()?))?;
+    let extensions = if rest.len() >= 2 {
+        let len = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+        rest.get(2..2 + len)?
+    } else {
+        &[]
+    };
+    Some(Hello { version, extensions })
+}
+
+fn sni<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
+    let list = hello(view, cursor)?.extension(0)?;
+    let mut rest = list.get(2..)?;
+    while rest.len() >= 3 {
+        let len = usize::from(u16::from_be_bytes([rest[1], rest[2]]));
+        let name = rest.get(3..3 + len)?;
+        if rest[0] == 0 {
+            return Some(Value::str(name));
+        }
+        rest = &rest[3 + len..];
+    }
+    None
+}
+
+fn alpn<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
+    let list = hello(view, cursor)?.extension(16)?;
+    let mut rest = list.get(2..)?;
+    let mut out: Vec<&[u8]> = Vec::new();
+    while let Some(len) = rest.first().map(|l| usize::from(*l)) {
+        out.push(rest.get(1..=len)?);
+        rest = &rest[1 + len..];
+    }
+    Some(Value::str(out.join(&b','))).filter(|_| !out.is_empty())
+}
+
+fn handshake_type<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    let (data, more) = bytes(view, side);
+    if data.len() < 6 {
+        cursor.pending = more && (data.is_empty() || data[0] == 0x16);
+        return None;
+    }
+    if data[0] == 0x16 && data[1] >= 3 {
+        let wanted = if side == Side::Request { 1 } else { 2 };
+        return (data[5] == wanted).then(|| Value::Int(i64::from(data[5])));
+    }
+    None
+}
+
+/// The cookie line at the start of an RDP connection: `Cookie: NAME=VALUE`.
+fn rdp<'v>(view: &'v View<'_>, args: &[Arg], cursor: &mut Cursor) -> Option<&'v [u8]> {
+    let (data, more) = bytes(view, Side::Request);
+    if data.len() <= 11 {
+        cursor.pending = more;
+        return None;
+    }
+    let total = usize::from(data[4]);
+    if data[0] != 3 || data[1] != 0 || data[5] != 0xe0 || total < 6 {
+        return None;
+    }
+    let text = &data[11..];
+    let name = at(args, 0).bytes();
+    let text =
+        text.get(..7).filter(|p| p.eq_ignore_ascii_case(b"cookie:")).map(|_| &text[7..])?.trim_ascii_start();
+    let Some(end) = memchr::memchr2(b'\r', b'\n', text) else {
+        cursor.pending = more;
+        return None;
+    };
+    let eq = memchr::memchr(b'=', &text[..end])?;
+    (name.is_empty() || text[..eq].eq_ignore_ascii_case(name)).then(|| &text[eq + 1..end])
+}
+
+fn rdp_cookie<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
+    rdp(view, args, cursor).map(Value::str)
+}
+
+fn rdp_count<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
+    let hit = rdp(view, args, cursor).is_some();
+    if cursor.pending { None } else { Some(Value::Int(i64::from(hit))) }
+}

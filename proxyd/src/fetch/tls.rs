@@ -1,0 +1,183 @@
+//! TLS of both sides: versions, ciphers, names and certificates.
+
+use super::{Row, row};
+use crate::sample::args::at;
+use crate::sample::source::Source::{L5Client, L5Server};
+use crate::sample::{Arg, Type, Value};
+use crate::stream::txn::TlsInfo;
+use crate::stream::view::View;
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
+
+const DN: &str = "[string,integer,string]";
+
+/// Rows about a certificate: of the client (`c`) and our own (`f`).
+macro_rules! certificate {
+    ($($prefix:literal $der:ident),* $(,)?) => {
+        &[$(
+            row(concat!($prefix, "_der"), "", Type::Bin, L5Client, |v, _, _| Some(Value::bin($der(v)?))),
+            row(concat!($prefix, "_i_dn"), DN, Type::Str, L5Client, |v, a, _| dn($der(v)?, a, true)).check(dn_args),
+            row(concat!($prefix, "_key_alg"), "", Type::Str, L5Client, |v, _, _| key_algorithm($der(v)?)),
+            row(concat!($prefix, "_notafter"), "", Type::Str, L5Client, |v, _, _| validity($der(v)?, false)),
+            row(concat!($prefix, "_notbefore"), "", Type::Str, L5Client, |v, _, _| validity($der(v)?, true)),
+            row(concat!($prefix, "_s_dn"), DN, Type::Str, L5Client, |v, a, _| dn($der(v)?, a, false)).check(dn_args),
+            row(concat!($prefix, "_serial"), "", Type::Bin, L5Client, |v, _, _| {
+                let (_, cert) = X509Certificate::from_der($der(v)?).ok()?;
+                Some(Value::bin(cert.raw_serial().to_vec()))
+            }),
+            row(concat!($prefix, "_sha1"), "", Type::Bin, L5Client, |v, _, _| {
+                use sha1::Digest as _;
+                Some(Value::bin(sha1::Sha1::digest($der(v)?).to_vec()))
+            }),
+            row(concat!($prefix, "_sig_alg"), "", Type::Str, L5Client, |v, _, _| signature_algorithm($der(v)?)),
+            row(concat!($prefix, "_version"), "", Type::Int, L5Client, |v, _, _| {
+                let (_, cert) = X509Certificate::from_der($der(v)?).ok()?;
+                Some(Value::Int(i64::from(cert.version().0) + 1))
+            }),
+        )*
+            row("ssl_bc", "", Type::Bool, L5Server, |v, _, _| Some(Value::Bool(server(v).is_some()))),
+            row("ssl_bc_alg_keysize", "", Type::Int, L5Server, |v, _, _| Some(Value::Int(i64::from(server(v)?.bits)))),
+            row("ssl_bc_alpn", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.alpn.as_deref()?))),
+            row("ssl_bc_cipher", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.cipher.as_str()))),
+            row("ssl_bc_is_resumed", "", Type::Bool, L5Server, |v, _, _| Some(Value::Bool(server(v)?.resumed))),
+            row("ssl_bc_protocol", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.version.as_str()))),
+            row("ssl_bc_use_keysize", "", Type::Int, L5Server, |v, _, _| Some(Value::Int(i64::from(server(v)?.bits)))),
+            row("ssl_s_der", "", Type::Bin, L5Client, |v, _, _| Some(Value::bin(server(v)?.peer_certs.first()?.as_slice()))),
+            row("ssl_s_sha1", "", Type::Bin, L5Client, |v, _, _| {
+                use sha1::Digest as _;
+                Some(Value::bin(sha1::Sha1::digest(server(v)?.peer_certs.first()?).to_vec()))
+            }),
+            row("ssl_c_used", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
+            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.verify_error)))),
+            row("ssl_fc_alg_keysize", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.bits)))),
+            row("ssl_fc_alpn", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.alpn.as_deref()?))),
+            row("ssl_fc_cipher", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.cipher.as_str()))),
+            row("ssl_fc_has_crt", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
+            row("ssl_fc_has_sni", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v)?.sni.is_some()))),
+            row("ssl_fc_is_resumed", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v)?.resumed))),
+            row("ssl_fc_protocol", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.version.as_str()))),
+            row("ssl_fc_sni", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.sni.as_deref()?))),
+            row("ssl_fc_use_keysize", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.bits)))),
+        ]
+    };
+}
+
+/// Rows of this family.
+pub static ROWS: &[Row] = certificate!["ssl_c" client_cert, "ssl_f" own_cert];
+
+fn client<'v>(view: &'v View<'_>) -> Option<&'v TlsInfo> {
+    view.session.tls.as_deref()
+}
+
+fn server<'v>(view: &'v View<'_>) -> Option<&'v TlsInfo> {
+    view.txn.as_deref()?.server_tls.as_deref()
+}
+
+fn client_cert<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
+    client(view)?.peer_certs.first().map(Vec::as_slice)
+}
+
+fn own_cert<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
+    client(view)?.own_cert.as_deref()
+}
+
+fn dn_args(args: &mut Vec<Arg>, _: &mut crate::sample::expr::Scope<'_>) -> Result<(), String> {
+    match at(args, 2).text() {
+        "" | "rfc2253" => Ok(()),
+        _ => Err("only rfc2253 or a blank value are currently supported as the format argument.".into()),
+    }
+}
+
+/// OpenSSL's short name of an attribute type.
+fn short_name(oid: &str) -> String {
+    match oid {
+        "2.5.4.3" => "CN",
+        "2.5.4.4" => "SN",
+        "2.5.4.5" => "serialNumber",
+        "2.5.4.6" => "C",
+        "2.5.4.7" => "L",
+        "2.5.4.8" => "ST",
+        "2.5.4.9" => "street",
+        "2.5.4.10" => "O",
+        "2.5.4.11" => "OU",
+        "2.5.4.12" => "title",
+        "2.5.4.42" => "GN",
+        "1.2.840.113549.1.9.1" => "emailAddress",
+        "0.9.2342.19200300.100.1.25" => "DC",
+        "0.9.2342.19200300.100.1.1" => "UID",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn parts(name: &X509Name<'_>) -> Vec<(String, String)> {
+    name.iter_attributes()
+        .map(|a| {
+            (
+                short_name(&a.attr_type().to_id_string()),
+                String::from_utf8_lossy(a.attr_value().data).into_owned(),
+            )
+        })
+        .collect()
+}
+
+/// A distinguished name: whole in OpenSSL's one-line form, one attribute, or RFC 2253.
+fn dn<'v>(der: &[u8], args: &[Arg], issuer: bool) -> Option<Value<'v>> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let parts = parts(if issuer { cert.issuer() } else { cert.subject() });
+    let (wanted, n) = (at(args, 0).text(), at(args, 1).int_or(1));
+    if !wanted.is_empty() {
+        let hits: Vec<&String> = parts.iter().filter(|(k, _)| k == wanted).map(|(_, v)| v).collect();
+        let index = if n >= 0 { n.max(1) - 1 } else { hits.len() as i64 + n };
+        return usize::try_from(index).ok().and_then(|i| hits.get(i)).map(|v| Value::str((*v).clone()));
+    }
+    if at(args, 2).text() == "rfc2253" {
+        let text: Vec<String> = parts.iter().rev().map(|(k, v)| format!("{k}={v}")).collect();
+        return Some(Value::str(text.join(",")));
+    }
+    Some(Value::str(parts.iter().fold(String::new(), |all, (k, v)| format!("{all}/{k}={v}"))))
+}
+
+fn validity<'v>(der: &[u8], before: bool) -> Option<Value<'v>> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let v = cert.validity();
+    let at = if before { v.not_before } else { v.not_after }.timestamp();
+    let t = crate::conv::time::civil(at);
+    // The form of an ASN.1 UTCTime, as haproxy prints it.
+    Some(Value::str(format!(
+        "{:02}{:02}{:02}{:02}{:02}{:02}Z",
+        t.year % 100,
+        t.month,
+        t.day,
+        t.hour,
+        t.minute,
+        t.second
+    )))
+}
+
+fn key_algorithm<'v>(der: &[u8]) -> Option<Value<'v>> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let oid = cert.public_key().algorithm.algorithm.to_id_string();
+    Some(Value::str(match oid.as_str() {
+        "1.2.840.113549.1.1.1" => "rsaEncryption".to_owned(),
+        "1.2.840.10045.2.1" => "id-ecPublicKey".to_owned(),
+        "1.3.101.112" => "ED25519".to_owned(),
+        "1.2.840.10040.4.1" => "dsaEncryption".to_owned(),
+        other => other.to_owned(),
+    }))
+}
+
+fn signature_algorithm<'v>(der: &[u8]) -> Option<Value<'v>> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let oid = cert.signature_algorithm.algorithm.to_id_string();
+    Some(Value::str(match oid.as_str() {
+        "1.2.840.113549.1.1.5" => "RSA-SHA1".to_owned(),
+        "1.2.840.113549.1.1.11" => "RSA-SHA256".to_owned(),
+        "1.2.840.113549.1.1.12" => "RSA-SHA384".to_owned(),
+        "1.2.840.113549.1.1.13" => "RSA-SHA512".to_owned(),
+        "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256".to_owned(),
+        "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384".to_owned(),
+        "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512".to_owned(),
+        "1.3.101.112" => "ED25519".to_owned(),
+        other => other.to_owned(),
+    }))
+}
