@@ -9,6 +9,7 @@
 
 pub mod acl;
 pub mod action;
+pub mod cli;
 pub mod config;
 pub mod conv;
 pub mod fetch;

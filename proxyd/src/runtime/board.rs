@@ -4,7 +4,7 @@ use crate::stats::rate::Rate;
 use crate::stats::rows::Clock;
 use crate::stats::{BackCounters, FrontCounters};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -25,6 +25,8 @@ pub struct Board {
     pub process: ProcessCounters,
     /// Facts of the whole process.
     pub info: ProcessInfo,
+    /// Grows whenever a weight changes, so that balancers notice.
+    pub weights_changed: AtomicU64,
 }
 
 impl Board {
@@ -60,6 +62,8 @@ pub struct ProcessInfo {
     pub maxsock: u64,
     /// Connections at most; the CLI changes it.
     pub maxconn: AtomicU64,
+    /// The limit that the start set; `set maxconn global` can't go above it.
+    pub hard_maxconn: u64,
     /// `node`, or the host's name.
     pub node: String,
     /// `description`.
@@ -80,6 +84,7 @@ impl Default for ProcessInfo {
             ulimit_n: 0,
             maxsock: 0,
             maxconn: AtomicU64::new(0),
+            hard_maxconn: 0,
             node: String::new(),
             description: None,
             listeners: AtomicU64::new(0),
@@ -119,7 +124,7 @@ pub struct ProcessCounters {
     /// Share of the last second that threads slept, percent.
     pub idle_percent: AtomicU64,
     /// Whether a soft stop is under way.
-    pub stopping: std::sync::atomic::AtomicBool,
+    pub stopping: AtomicBool,
 }
 
 /// Live state of a frontend, backend or listen section.
@@ -131,8 +136,12 @@ pub struct ProxyState {
     pub back: BackCounters,
     /// Listener counters, by bind line; filled where `option socket-stats` asks for them.
     pub listeners: Vec<FrontCounters>,
-    /// Stopped by `disable frontend` or soft stop.
-    pub stopped: std::sync::atomic::AtomicBool,
+    /// Stopped by `disable frontend` or soft stop: listening, not accepting.
+    pub stopped: AtomicBool,
+    /// Stopped for good by `shutdown frontend`: not listening.
+    pub shut: AtomicBool,
+    /// `set maxconn frontend`; 0 where the configuration's limit holds.
+    pub maxconn: AtomicU64,
     /// Last change of the backend's state, seconds since the epoch.
     pub last_change: AtomicU64,
     /// Times the backend went down (`chkdown`).
@@ -246,6 +255,8 @@ pub struct ServerDetail {
     pub slowstart: Option<(u64, u64)>,
     /// `proxy/server` that is tracked.
     pub tracked: Option<String>,
+    /// `set server … ssl on|off`.
+    pub ssl: Option<bool>,
 }
 
 /// What a check's last run found, as operators see it.
@@ -275,6 +286,12 @@ pub struct CheckState {
     pub rise: u32,
     /// `fall`.
     pub fall: u32,
+    /// `set server … check-addr|agent-addr`.
+    pub address: Option<std::net::IpAddr>,
+    /// `set server … check-port|agent-port`.
+    pub port: Option<u16>,
+    /// `set server … agent-send`.
+    pub send: Option<String>,
 }
 
 impl CheckState {

@@ -173,7 +173,8 @@ pub fn frontend(generation: &Generation, id: ProxyId, clock: Clock, default_maxc
     let mut row = start(generation, RowKind::Frontend, id, 0, 0, "FRONTEND");
     front_base(&mut row, c);
     let stopped = state.stopped.load(Relaxed) || proxy.disabled;
-    let limit = proxy.maxconn.map_or(default_maxconn, |m| m as u64);
+    let changed = state.maxconn.load(Relaxed);
+    let limit = if changed > 0 { changed } else { proxy.maxconn.map_or(default_maxconn, |m| m as u64) };
     let full = c.cur_conn.load(Relaxed) >= limit && limit > 0;
     let status = if stopped {
         "STOP"

@@ -1,0 +1,182 @@
+//! `help`, unknown commands, and commands about the session itself.
+
+use super::{Answer, Call, CommandRow, Session, all_commands};
+use crate::config::model::{Level, SeverityOutput};
+use std::fmt::Write;
+
+const COLUMN: usize = 40;
+
+fn push_line(out: &mut String, usage: &str, help: &str) {
+    let _ = writeln!(out, "  {usage:<width$}: {help}", width = COLUMN - 1 + 1);
+}
+
+/// Commands of the session's level that begin with these words, all without any, in columns.
+pub fn list(session: &Session, words: &[&str], title: &str) -> String {
+    let begins = |c: &&CommandRow| c.words.iter().zip(words).all(|(a, b)| a.starts_with(b));
+    let mut out = String::from(title);
+    let mut rows: Vec<_> = all_commands()
+        .filter(|c| !c.usage.is_empty() && c.level <= session.level)
+        .filter(begins)
+        .map(|c| (c.usage, c.help))
+        .collect();
+    rows.sort_unstable();
+    for (usage, help) in rows {
+        push_line(&mut out, usage, help);
+    }
+    tail(&mut out);
+    out
+}
+
+fn tail(out: &mut String) {
+    for (usage, help) in [
+        ("help [<command>]", "list matching or all commands"),
+        ("prompt", "toggle interactive mode with prompt"),
+        ("quit", "disconnect"),
+    ] {
+        push_line(out, usage, help);
+    }
+}
+
+/// The answer to words that no command begins with.
+pub fn unknown(session: &Session, words: &[&str]) -> String {
+    let title = "Unknown command, but maybe one of the following ones is a better match:\n";
+    let known = |n: usize| all_commands().any(|c| c.words.get(..n).is_some_and(|w| w == &words[..n]));
+    let depth = (1..=words.len()).take_while(|n| known(*n)).count();
+    if depth > 0 {
+        return list(session, &words[..depth], title);
+    }
+    let mut scored: Vec<_> = all_commands()
+        .filter(|c| !c.usage.is_empty() && c.level <= session.level)
+        .map(|c| (distance(c.words[0], words[0]), c))
+        .filter(|(d, _)| *d <= 2)
+        .collect();
+    scored.sort_by_key(|(d, _)| *d);
+    let mut out = String::from(title);
+    for (_, command) in scored.iter().take(5) {
+        push_line(&mut out, command.usage, command.help);
+    }
+    tail(&mut out);
+    out
+}
+
+/// Edits between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// `user`.
+pub fn user(call: &mut Call<'_>) -> Answer {
+    call.session.level = Level::User;
+    Answer::Done
+}
+
+/// `operator`.
+pub fn operator(call: &mut Call<'_>) -> Answer {
+    call.session.level = call.session.level.min(Level::Operator);
+    Answer::Done
+}
+
+/// `show cli level`.
+pub fn show_level(call: &mut Call<'_>) -> Answer {
+    Answer::info(match call.session.level {
+        Level::User => "user",
+        Level::Operator => "operator",
+        Level::Admin => "admin",
+    })
+}
+
+/// `set severity-output`.
+pub fn set_severity(call: &mut Call<'_>) -> Answer {
+    call.session.severity = match call.word(2) {
+        "none" => SeverityOutput::None,
+        "number" => SeverityOutput::Number,
+        "string" => SeverityOutput::String,
+        _ => return Answer::error("one of 'none', 'number', 'string' is a required argument"),
+    };
+    Answer::Done
+}
+
+/// `set timeout cli DELAY`.
+pub fn set_timeout(call: &mut Call<'_>) -> Answer {
+    if call.word(2) != "cli" {
+        return Answer::error("'set timeout' only supports 'cli'.");
+    }
+    let text = call.word(3);
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    let seconds = match (digits.parse::<u64>(), unit) {
+        (Ok(n), "" | "s") => n.checked_mul(1000),
+        (Ok(n), "ms") => Some(n),
+        (Ok(n), "m") => n.checked_mul(60_000),
+        (Ok(n), "h") => n.checked_mul(3_600_000),
+        (Ok(n), "d") => n.checked_mul(86_400_000),
+        _ => None,
+    };
+    match seconds {
+        Some(ms) if ms > 0 => {
+            call.session.timeout = Some(std::time::Duration::from_millis(ms));
+            Answer::Done
+        }
+        _ => Answer::error("Invalid timeout value."),
+    }
+}
+
+fn toggle(call: &Call<'_>, name: &str, flag: bool) -> Result<bool, Answer> {
+    match call.word(1) {
+        "" => Err(Answer::info(format!("{name} is {}", if flag { "ON" } else { "OFF" }))),
+        "on" => Ok(true),
+        _ => Ok(false),
+    }
+}
+
+/// `expert-mode on|off`.
+pub fn expert_mode(call: &mut Call<'_>) -> Answer {
+    match toggle(call, "expert-mode", call.session.expert) {
+        Ok(on) => call.session.expert = on,
+        Err(answer) => return answer,
+    }
+    Answer::Done
+}
+
+/// `experimental-mode on|off`.
+pub fn experimental_mode(call: &mut Call<'_>) -> Answer {
+    match toggle(call, "experimental-mode", call.session.experimental) {
+        Ok(on) => call.session.experimental = on,
+        Err(answer) => return answer,
+    }
+    Answer::Done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_edits() {
+        assert_eq!(distance("show", "shwo"), 2);
+        assert_eq!(distance("add", "foo"), 3);
+        assert_eq!(distance("set", "set"), 0);
+    }
+
+    #[test]
+    fn help_shows_what_the_level_may_do() {
+        let admin = Session::new(Level::Admin, SeverityOutput::None);
+        let user = Session::new(Level::User, SeverityOutput::None);
+        let line =
+            "  set server <bk>/<srv> [opts]            : change a server's state, weight, address or ssl\n";
+        assert!(list(&admin, &[], "").contains(line));
+        assert!(!list(&user, &[], "").contains("set server"));
+        assert!(unknown(&admin, &["show", "bogus"]).contains("show stat"));
+        assert!(!unknown(&admin, &["show", "bogus"]).contains("set server"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Commands about frontends and the whole process.
+
+use super::{Answer, Call};
+use crate::config::model::ProxyId;
+use crate::runtime::transitions::{Level, Notice};
+use std::sync::atomic::Ordering::Relaxed;
+
+fn frontend(call: &Call<'_>, word: usize) -> Result<ProxyId, Answer> {
+    let name = call.word(word);
+    if name.is_empty() {
+        return Err(Answer::error("A frontend name is expected.\n"));
+    }
+    let proxies = &call.generation.config.proxies;
+    let found = match name.strip_prefix('#') {
+        Some(id) => proxies.iter().position(|p| p.kind.is_front() && p.uuid.to_string() == id),
+        None => proxies.iter().position(|p| p.kind.is_front() && p.name == name),
+    };
+    found.map(ProxyId).ok_or_else(|| Answer::error("No such frontend.\n"))
+}
+
+fn notice(call: &mut Call<'_>, proxy: ProxyId, text: String) {
+    call.notices.push(Notice { level: Level::Notice, proxy, stderr: text.clone(), log: text });
+}
+
+/// `disable frontend`: stops accepting, keeps the sockets.
+pub fn disable(call: &mut Call<'_>) -> Answer {
+    let id = match frontend(call, 2) {
+        Ok(id) => id,
+        Err(answer) => return answer,
+    };
+    let state = &call.generation.proxies[id.0];
+    if state.shut.load(Relaxed) {
+        return Answer::info("Frontend was previously shut down, cannot disable.\n");
+    }
+    if state.stopped.swap(true, Relaxed) {
+        return Answer::info("Frontend is already disabled.\n");
+    }
+    let name = call.generation.config.proxies[id.0].name.clone();
+    notice(call, id, format!("Paused frontend {name}."));
+    Answer::Done
+}
+
+/// `enable frontend`.
+pub fn enable(call: &mut Call<'_>) -> Answer {
+    let id = match frontend(call, 2) {
+        Ok(id) => id,
+        Err(answer) => return answer,
+    };
+    let state = &call.generation.proxies[id.0];
+    if state.shut.load(Relaxed) {
+        return Answer::error("Frontend was previously shut down, cannot enable.\n");
+    }
+    if !state.stopped.swap(false, Relaxed) {
+        return Answer::info("Frontend is already enabled.\n");
+    }
+    let name = call.generation.config.proxies[id.0].name.clone();
+    notice(call, id, format!("Resumed frontend {name}."));
+    Answer::Done
+}
+
+/// `shutdown frontend`: stops for good; the addresses are free again.
+pub fn shutdown(call: &mut Call<'_>) -> Answer {
+    let id = match frontend(call, 2) {
+        Ok(id) => id,
+        Err(answer) => return answer,
+    };
+    let state = &call.generation.proxies[id.0];
+    if state.shut.swap(true, Relaxed) {
+        return Answer::error("Frontend was already shut down.\n");
+    }
+    state.stopped.store(true, Relaxed);
+    let (fe, be) = (state.front.cum_conn.load(Relaxed), state.back.cum_sess.load(Relaxed));
+    let name = call.generation.config.proxies[id.0].name.clone();
+    notice(call, id, format!("Proxy {name} stopped (cumulated conns: FE: {fe}, BE: {be})."));
+    Answer::Done
+}
+
+/// `set maxconn frontend NAME VALUE`.
+pub fn set_maxconn(call: &mut Call<'_>) -> Answer {
+    let id = match frontend(call, 3) {
+        Ok(id) => id,
+        Err(answer) => return answer,
+    };
+    match call.word(4) {
+        "" => Answer::error("Integer value expected.\n"),
+        text => match text.parse::<u64>() {
+            Ok(value) => {
+                call.generation.proxies[id.0].maxconn.store(value, Relaxed);
+                Answer::Done
+            }
+            Err(_) => Answer::error("Value out of range.\n"),
+        },
+    }
+}
+
+/// `set maxconn global VALUE`; 0 goes back to the start's limit.
+pub fn set_maxconn_global(call: &mut Call<'_>) -> Answer {
+    let info = &call.generation.board.info;
+    match call.word(3).parse::<u64>() {
+        _ if call.word(3).is_empty() => Answer::error("Expects an integer value.\n"),
+        Ok(value) if value <= info.hard_maxconn => {
+            info.maxconn.store(if value == 0 { info.hard_maxconn } else { value }, Relaxed);
+            Answer::Done
+        }
+        Ok(_) | Err(_) => Answer::error("Value out of range.\n"),
+    }
+}

@@ -1,0 +1,361 @@
+//! Commands about servers.
+
+use super::{Answer, Call};
+use crate::config::model::{ProxyId, Server, ServerAddress, ServerId};
+use crate::runtime::board::{ServerDetail, ServerState, oper};
+use crate::runtime::transitions::{self, Wanted};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | \
+                     check-addr | check-port | fqdn | health | ssl | state | weight\n";
+
+type Found = (ProxyId, ServerId);
+
+/// The server that `backend/server` names; both may be numbers behind `#`.
+fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
+    let Some((backend, server)) = call.word(word).split_once('/') else {
+        return Err(Answer::error("Require 'backend/server'.\n"));
+    };
+    let proxies = &call.generation.config.proxies;
+    let proxy = proxies.iter().position(|p| {
+        p.kind.is_back() && backend.strip_prefix('#').map_or(p.name == backend, |id| p.uuid.to_string() == id)
+    });
+    let Some(proxy) = proxy else { return Err(Answer::error("No such backend.\n")) };
+    let found = proxies[proxy]
+        .servers
+        .iter()
+        .position(|s| server.strip_prefix('#').map_or(s.name == server, |id| s.uuid.to_string() == id));
+    found.map(|s| (ProxyId(proxy), ServerId(s))).ok_or_else(|| Answer::error("No such server.\n"))
+}
+
+fn config<'a>(call: &Call<'a>, found: Found) -> &'a Server {
+    &call.generation.config.proxies[found.0.0].servers[found.1.0]
+}
+
+fn state<'a>(call: &Call<'a>, found: Found) -> &'a ServerState {
+    &call.generation.servers[found.0.0][found.1.0]
+}
+
+fn with_detail<T>(call: &Call<'_>, found: Found, f: impl FnOnce(&mut ServerDetail) -> T) -> T {
+    f(&mut state(call, found).detail.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+macro_rules! server {
+    ($call:expr, $word:expr) => {
+        match find($call, $word) {
+            Ok(found) => found,
+            Err(answer) => return answer,
+        }
+    };
+}
+
+fn set_state(call: &mut Call<'_>, found: Found, wanted: Wanted) -> Answer {
+    transitions::set_admin(call.generation, found.0, found.1, wanted, call.notices);
+    Answer::Done
+}
+
+/// `disable server`.
+pub fn disable(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    set_state(call, found, Wanted::Maint)
+}
+
+/// `enable server`.
+pub fn enable(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    let was = call.generation.servers[found.0.0][found.1.0].in_maintenance();
+    if was { set_state(call, found, Wanted::Ready) } else { Answer::Done }
+}
+
+/// `disable health`.
+pub fn disable_health(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    with_detail(call, found, |d| {
+        d.check.paused = true;
+        d.check.enabled = false;
+    });
+    Answer::Done
+}
+
+/// `enable health`.
+pub fn enable_health(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    let known = with_detail(call, found, |d| {
+        d.check.enabled = d.check.configured;
+        d.check.paused = false;
+        d.check.configured
+    });
+    if known {
+        Answer::Done
+    } else {
+        Answer::error("Health check was not configured on this server, cannot enable.\n")
+    }
+}
+
+/// `disable agent`.
+pub fn disable_agent(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    with_detail(call, found, |d| d.agent.enabled = false);
+    Answer::Done
+}
+
+/// `enable agent`.
+pub fn enable_agent(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    let known = with_detail(call, found, |d| {
+        d.agent.enabled = d.agent.configured;
+        d.agent.configured
+    });
+    if known {
+        Answer::Done
+    } else {
+        Answer::error("Agent was not configured on this server, cannot enable.\n")
+    }
+}
+
+/// `get weight`.
+pub fn get_weight(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    let state = state(call, found);
+    let (now, initial) = (state.user_weight.load(Relaxed), state.initial_weight.load(Relaxed));
+    Answer::Dump(format!("{now} (initial {initial})\n"))
+}
+
+/// `set weight`.
+pub fn set_weight(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    weight(call, found, 3)
+}
+
+fn weight(call: &Call<'_>, found: Found, word: usize) -> Answer {
+    let text = call.word(word);
+    if text.is_empty() {
+        return Answer::error("Require <weight> or <weight%>.\n");
+    }
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let Ok(number) = digits.parse::<i64>() else {
+        return Answer::error("Empty weight string empty or preceded by garbage");
+    };
+    let initial = i64::from(state(call, found).initial_weight.load(Relaxed));
+    let new = match &text[digits.len()..] {
+        "%" if !(0..=256 * 100).contains(&number) => {
+            return Answer::error("Relative weight can only be between 0 and 25600% inclusive.\n");
+        }
+        "%" => (initial * number / 100).min(256),
+        "" if (0..=256).contains(&number) => number,
+        "" => return Answer::error("Absolute weight can only be between 0 and 256 inclusive.\n"),
+        _ => return Answer::error("Trailing garbage in weight string"),
+    };
+    state(call, found).user_weight.store(new as u32, Relaxed);
+    call.generation.board.weights_changed.fetch_add(1, Relaxed);
+    Answer::Done
+}
+
+/// `set maxconn server`.
+pub fn set_maxconn(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 3);
+    let text = call.word(4);
+    if text.is_empty() {
+        return Answer::error("Require <maxconn>.\n");
+    }
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Answer::error("maxconn string empty or preceded by garbage");
+    }
+    match text.parse::<u32>() {
+        Ok(limit) => {
+            state(call, found).maxconn.store(limit, Relaxed);
+            Answer::Done
+        }
+        Err(_) => Answer::error("Trailing garbage in maxconn string"),
+    }
+}
+
+/// `set server BACKEND/SERVER …`.
+pub fn set(call: &mut Call<'_>) -> Answer {
+    let found = server!(call, 2);
+    match call.word(3) {
+        "weight" => weight(call, found, 4),
+        "state" => match call.word(4) {
+            "ready" => set_state(call, found, Wanted::Ready),
+            "drain" => set_state(call, found, Wanted::Drain),
+            "maint" => set_state(call, found, Wanted::Maint),
+            _ => Answer::error("'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n"),
+        },
+        "health" => health(call, found),
+        "agent" => agent(call, found),
+        "agent-addr" => agent_address(call, found),
+        "agent-port" => port(call, found, |d, port| d.agent.port = Some(port), "agent"),
+        "agent-send" => agent_send(call, found),
+        "check-addr" => check_address(call, found),
+        "check-port" => port(call, found, |d, port| d.check.port = Some(port), "check"),
+        "addr" => address(call, found),
+        "fqdn" => fqdn(call, found),
+        "ssl" => ssl(call, found),
+        _ => Answer::error(USAGE),
+    }
+}
+
+fn health(call: &mut Call<'_>, found: Found) -> Answer {
+    if config(call, found).track.is_some() {
+        return Answer::error("cannot change health on a tracking server.\n");
+    }
+    let new = match call.word(4) {
+        "up" => oper::RUNNING,
+        "stopping" => oper::STOPPING,
+        "down" => oper::STOPPED,
+        _ => return Answer::error("'set server <srv> health' expects 'up', 'stopping', or 'down'.\n"),
+    };
+    transitions::force_health(call.generation, found.0, found.1, new, call.notices);
+    Answer::Done
+}
+
+fn agent(call: &mut Call<'_>, found: Found) -> Answer {
+    if !with_detail(call, found, |d| d.agent.enabled) {
+        return Answer::error("agent checks are not enabled on this server.\n");
+    }
+    let up = match call.word(4) {
+        "up" => true,
+        "down" => false,
+        _ => return Answer::error("'set server <srv> agent' expects 'up' or 'down'.\n"),
+    };
+    with_detail(call, found, |d| {
+        d.agent.health = if up { (d.agent.rise + d.agent.fall).saturating_sub(1) } else { 0 }
+    });
+    let healthy = with_detail(call, found, |d| !d.check.enabled || d.check.is_passing());
+    let new = if up && healthy { oper::RUNNING } else { oper::STOPPED };
+    transitions::set_oper(call.generation, found.0, found.1, new, &transitions::Cause::Cli, call.notices);
+    Answer::Done
+}
+
+fn agent_address(call: &Call<'_>, found: Found) -> Answer {
+    if !with_detail(call, found, |d| d.agent.configured) {
+        return Answer::error("agent checks are not enabled on this server.\n");
+    }
+    match call.word(4).parse::<IpAddr>() {
+        Ok(ip) => {
+            with_detail(call, found, |d| d.agent.address = Some(ip));
+            Answer::Done
+        }
+        Err(_) => Answer::error("incorrect addr address given for agent.\n"),
+    }
+}
+
+fn agent_send(call: &Call<'_>, found: Found) -> Answer {
+    if !with_detail(call, found, |d| d.agent.configured) {
+        return Answer::error("agent checks are not enabled on this server.\n");
+    }
+    with_detail(call, found, |d| d.agent.send = Some(call.word(4).to_owned()));
+    Answer::Done
+}
+
+fn check_address(call: &Call<'_>, found: Found) -> Answer {
+    if !with_detail(call, found, |d| d.check.configured) {
+        return Answer::error("health checks are not enabled on this server.\n");
+    }
+    match call.word(4).parse::<IpAddr>() {
+        Ok(ip) => {
+            with_detail(call, found, |d| d.check.address = Some(ip));
+            Answer::Done
+        }
+        Err(_) => Answer::error("invalid addr address given for check.\n"),
+    }
+}
+
+fn port(call: &Call<'_>, found: Found, store: fn(&mut ServerDetail, u16), what: &str) -> Answer {
+    let known =
+        with_detail(call, found, |d| if what == "agent" { d.agent.configured } else { d.check.configured });
+    if !known {
+        return Answer::error(if what == "agent" {
+            "agent checks are not enabled on this server.\n"
+        } else {
+            "health checks are not enabled on this server.\n"
+        });
+    }
+    match call.word(4).parse::<u16>() {
+        Ok(port) if port > 0 => {
+            with_detail(call, found, |d| store(d, port));
+            Answer::Done
+        }
+        _ => Answer::error("provided port is not valid.\n"),
+    }
+}
+
+/// The address in force: what was set, else what the configuration says.
+pub fn address_of(server: &Server, detail: &ServerDetail) -> Option<SocketAddr> {
+    detail.address.or(match &server.address {
+        ServerAddress::Inet(a) => Some(*a),
+        _ => None,
+    })
+}
+
+fn address(call: &Call<'_>, found: Found) -> Answer {
+    let (ip, port) = (call.word(4), call.word(6));
+    if ip.is_empty() {
+        return Answer::error("set server <b>/<s> addr requires an address.\n");
+    }
+    let Ok(ip) = ip.parse::<IpAddr>() else {
+        return Answer::error(format!(
+            "Invalid addr format '{ip}' for '{}/{}'.\n",
+            call.word(2),
+            call.word(3)
+        ));
+    };
+    let port = match (call.word(5), port) {
+        ("port", "") => {
+            return Answer::error("set server <b>/<s> addr requires a port number after 'port'.\n");
+        }
+        ("port", text) => match text.parse::<u16>() {
+            Ok(port) => Some(port),
+            Err(_) => return Answer::error("provided port is out of range.\n"),
+        },
+        _ => None,
+    };
+    let config = config(call, found);
+    let text = with_detail(call, found, |detail| {
+        let old = address_of(config, detail);
+        let (old_ip, old_port) = (old.map(|a| a.ip()), old.map_or(0, |a| a.port()));
+        let new_port = port.unwrap_or(old_port);
+        detail.address = Some(SocketAddr::new(ip, new_port));
+        let ip_part = match old_ip {
+            Some(old) if old == ip => "no need to change the addr".to_owned(),
+            Some(old) => format!("IP changed from '{old}' to '{ip}'"),
+            None => format!("IP changed from '' to '{ip}'"),
+        };
+        let port_part = match port {
+            None => String::new(),
+            Some(new) if new == old_port => ", no need to change the port".to_owned(),
+            Some(new) => format!(", port changed from '{old_port}' to '{new}'"),
+        };
+        format!("{ip_part}{port_part} by 'stats socket command'")
+    });
+    Answer::info(text)
+}
+
+fn fqdn(call: &Call<'_>, found: Found) -> Answer {
+    let name = call.word(4);
+    if name.is_empty() {
+        return Answer::error("set server <b>/<s> fqdn requires a FQDN.\n");
+    }
+    if config(call, found).resolvers.is_none() {
+        return Answer::error("set server <b>/<s> fqdn failed because no resolution is configured.\n");
+    }
+    with_detail(call, found, |d| d.fqdn = Some(name.to_owned()));
+    Answer::info(format!("{} changed its FQDN to {name} by 'stats socket command'", call.word(2)))
+}
+
+fn ssl(call: &Call<'_>, found: Found) -> Answer {
+    if config(call, found).tls.is_none() {
+        return Answer::error(
+            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings\n",
+        );
+    }
+    match call.word(4) {
+        word @ ("on" | "off") => {
+            with_detail(call, found, |d| d.ssl = Some(word == "on"));
+            Answer::Done
+        }
+        _ => Answer::error("'set server <srv> ssl' expects 'on' or 'off'.\n"),
+    }
+}

@@ -1,0 +1,148 @@
+//! `show info`, `show stat` and other dumps of the whole process.
+
+use super::{Answer, Call};
+use crate::config::model::{BindAddress, Level};
+use crate::stats::info::{self, InfoFormat};
+use crate::stats::rows::{self, Row, RowKind};
+use crate::stats::status::ServerStatus;
+use crate::stats::{csv, schema};
+use std::fmt::Write;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Bits of `show stat ID TYPE SID`: frontends 1, backends 2, servers 4, listeners 8.
+const ALL_TYPES: i64 = -1;
+
+/// `show info`.
+pub fn info(call: &mut Call<'_>) -> Answer {
+    let options = &call.words[2..];
+    let format = if options.contains(&"typed") {
+        InfoFormat::Typed
+    } else if options.contains(&"json") {
+        InfoFormat::Json
+    } else if options.contains(&"desc") {
+        InfoFormat::Described
+    } else {
+        InfoFormat::Plain
+    };
+    let rows = info::values(call.generation, call.generation.board.clock());
+    let text = info::print(&rows, format);
+    Answer::Dump(if format == InfoFormat::Json { text + "\n" } else { text })
+}
+
+/// `show stat [PROXY|ID TYPE SID] [typed|json|desc|up|no-maint]`.
+pub fn stat(call: &mut Call<'_>) -> Answer {
+    let options = &call.words[2..];
+    let has = |word: &str| options.contains(&word);
+    let maxconn = call.generation.board.info.maxconn.load(Relaxed);
+    let mut rows = rows::all(call.generation, call.generation.board.clock(), maxconn);
+    if let [proxy, kind, sid, ..] = options
+        && let (Ok(kind), Ok(sid)) = (kind.parse::<i64>(), sid.parse::<i64>())
+    {
+        let iid = proxy.parse::<i64>().ok();
+        rows.retain(|row| {
+            let name = &call.generation.config.proxies[row.proxy.0].name;
+            let proxy_fits = iid.map_or(name == proxy, |id| id <= 0 || id == row.ids.0 as i64);
+            proxy_fits
+                && (kind == ALL_TYPES || kind & type_bit(row) != 0)
+                && (sid < 0 || sid == row.ids.1 as i64)
+        });
+    }
+    rows.retain(|row| row.kind != RowKind::Server || !hidden(row, has("up"), has("no-maint")));
+    Answer::Dump(if has("typed") {
+        csv::typed(&rows)
+    } else if has("json") {
+        csv::json(&rows) + "\n"
+    } else {
+        csv::csv(&rows)
+    })
+}
+
+fn hidden(row: &Row, up: bool, no_maint: bool) -> bool {
+    let label = row.status.map_or("", ServerStatus::label);
+    (up && matches!(label, "DOWN" | "MAINT")) || (no_maint && label == "MAINT")
+}
+
+fn type_bit(row: &Row) -> i64 {
+    match row.kind {
+        RowKind::Frontend => 1,
+        RowKind::Backend => 2,
+        RowKind::Server => 4,
+        RowKind::Listener => 8,
+    }
+}
+
+/// `show schema json`.
+pub fn schema(_call: &mut Call<'_>) -> Answer {
+    Answer::Dump(schema::SCHEMA.to_owned())
+}
+
+/// `show version`.
+pub fn version(call: &mut Call<'_>) -> Answer {
+    Answer::Dump(format!("{}\n", call.generation.board.info.version))
+}
+
+/// `show backend`.
+pub fn backend(call: &mut Call<'_>) -> Answer {
+    let mut out = String::from("# name\n");
+    for proxy in call.generation.config.proxies.iter().filter(|p| p.kind.is_back()) {
+        let _ = writeln!(out, "{}", proxy.name);
+    }
+    Answer::Dump(out)
+}
+
+/// `show env [NAME]`.
+pub fn env(call: &mut Call<'_>) -> Answer {
+    let name = call.word(2);
+    let set = &call.generation.config.global.env;
+    let mut out = String::new();
+    for (key, value) in std::env::vars_os() {
+        let key = key.to_string_lossy().into_owned();
+        if !set.contains_key(&key) && (name.is_empty() || name == key) {
+            let _ = writeln!(out, "{key}={}", value.to_string_lossy());
+        }
+    }
+    for (key, value) in set.iter().filter(|(k, _)| name.is_empty() || name == k.as_str()) {
+        let _ = writeln!(out, "{key}={value}");
+    }
+    if out.is_empty() && !name.is_empty() {
+        return Answer::error("Variable not found\n");
+    }
+    Answer::Dump(out)
+}
+
+/// `show cli sockets`.
+pub fn cli_sockets(call: &mut Call<'_>) -> Answer {
+    let mut out = String::from("# socket lvl processes\n");
+    for socket in &call.generation.config.global.stats_sockets {
+        let address = match &socket.address {
+            BindAddress::Inet(a) if a.is_ipv4() => format!("ipv4@{a}"),
+            BindAddress::Inet(a) => format!("ipv6@{a}"),
+            BindAddress::Unix(path) => format!("unix@{}", path.display()),
+            BindAddress::Abstract(name) => format!("abns@{}", String::from_utf8_lossy(name)),
+            BindAddress::Sockpair(fd) => format!("sockpair@{fd}"),
+            BindAddress::Fd(_) => "unknown".into(),
+        };
+        let level = match socket.level {
+            Level::User => "user",
+            Level::Operator => "operator",
+            Level::Admin => "admin",
+        };
+        let _ = writeln!(out, "{address} {level} all");
+    }
+    Answer::Dump(out)
+}
+
+/// `show activity`: what ours has of it.
+pub fn activity(call: &mut Call<'_>) -> Answer {
+    let board = &call.generation.board;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Answer::Dump(format!(
+        "date_now: {}.{:06}\nuptime_now: {}\ncum_conns: {}\ncum_req: {}\ngeneration: {}\n",
+        now.as_secs(),
+        now.subsec_micros(),
+        board.info.started.elapsed().as_secs(),
+        board.process.cum_conns.load(Relaxed),
+        board.process.cum_req.load(Relaxed),
+        call.generation.number,
+    ))
+}
