@@ -1,0 +1,819 @@
+//! Which real servers are up, which services have their quorum, and what follows: the wanted table, scripts,
+//! FIFO lines, mails, probes.
+//!
+//! ```text
+//! outcome → RetryJudge per checker → all checkers up? → real server alive → weight of all live ones
+//!         → quorum ± hysteresis → sorry server in or out → wanted table
+//! ```
+//!
+//! Invariant: [`Core::wanted`] is a function of the state alone; whoever applies it may do so at any time and as
+//! often as it likes. A reload keeps the state of every checker that did not change.
+//!
+//! Absent on purpose: the kernel's table, clocks and randomness (a seed comes in), the bus.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use health::judge::{RetryJudge, Step};
+use health::schedule::Loop;
+use health::{Outcome, Spec};
+
+use super::check;
+use super::plan::{self, Destination, Entry, Service, Table};
+use crate::config::model::{
+    Checker, CheckerKind, GroupEntry, Model, RealServer, Script, ServerGroup, Target, VirtualServer,
+};
+use crate::messages::{
+    CheckEvent, CheckerNames, Message, Quorum, UrlTest, address_name, real_name, service_name,
+};
+
+/// Largest weight the kernel takes.
+const WEIGHT_MAX: i64 = 65535;
+
+/// How often a file is looked at.
+pub const FILE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Names a probe that is under way or planned; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub u64);
+
+/// What happens.
+#[derive(Debug)]
+pub enum Input {
+    /// Begin.
+    Start,
+    /// A probe ended.
+    Outcome(ProbeId, Outcome),
+    /// A new configuration.
+    Reload(Box<Model>),
+    /// The address of services with `ha_suspend` came or went (whether it is here now).
+    Present(usize, bool),
+    /// A BFD instance changed.
+    Bfd(String, bool),
+    /// The end is near: notifiers of `omega` services.
+    Stop,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Log a line.
+    Log(Message),
+    /// Write a line to the FIFOs.
+    Fifo(String),
+    /// Run a script.
+    Run(Script),
+    /// Send a mail.
+    Mail {
+        /// Subject without the router's name.
+        subject: String,
+        /// Body.
+        body: String,
+    },
+    /// Run a probe after a delay.
+    Probe {
+        /// For the outcome.
+        id: ProbeId,
+        /// Delay.
+        after: Duration,
+        /// What.
+        spec: Box<Spec>,
+    },
+    /// Give up a probe, planned or under way.
+    Cancel(ProbeId),
+    /// A service's state changed (index into [`Core::services`]).
+    Changed(usize),
+}
+
+/// A checker's state.
+#[derive(Debug, Clone)]
+pub struct CheckerState {
+    /// Its configuration.
+    pub config: Checker,
+    /// Up or down.
+    pub judge: RetryJudge,
+    /// Addend to the real server's weight.
+    pub addend: i64,
+    /// The last outcome.
+    pub last: Option<Outcome>,
+    probe: Option<ProbeId>,
+    url: usize,
+    /// After a failure the first URL has to answer twice.
+    repeat_first: bool,
+}
+
+/// A real server's state.
+#[derive(Debug, Clone)]
+pub struct RealState {
+    /// Its configuration; checkers live in [`RealState::checkers`].
+    pub config: RealServer,
+    /// All checkers are up.
+    pub alive: bool,
+    /// Weight with all addends, not below 0.
+    pub weight: i64,
+    /// Checkers.
+    pub checkers: Vec<CheckerState>,
+}
+
+/// A service's state.
+#[derive(Debug, Clone)]
+pub struct ServiceState {
+    /// Its configuration; real servers live in [`ServiceState::reals`].
+    pub config: VirtualServer,
+    /// Name in messages.
+    pub name: String,
+    /// Whether the quorum is held.
+    pub quorum_up: bool,
+    /// Checks are suspended (`ha_suspend`).
+    pub suspended: bool,
+    /// Real servers.
+    pub reals: Vec<RealState>,
+}
+
+impl ServiceState {
+    /// Weight of all live servers.
+    pub fn weight(&self) -> i64 {
+        self.reals.iter().filter(|r| r.alive).map(|r| r.weight).sum()
+    }
+
+    fn quorum(&self) -> Quorum {
+        Quorum { quorum: self.config.quorum, hysteresis: self.config.hysteresis, weight: self.weight() }
+    }
+}
+
+/// The core.
+#[derive(Debug)]
+pub struct Core {
+    model: Model,
+    /// Services, as in the configuration.
+    pub services: Vec<ServiceState>,
+    owners: BTreeMap<ProbeId, (usize, usize, usize)>,
+    next_probe: u64,
+    random: u64,
+}
+
+impl Core {
+    /// A core for a configuration; the seed decides about warm-ups.
+    pub fn new(model: Model, seed: u64) -> Self {
+        let mut core =
+            Self { model, services: Vec::new(), owners: BTreeMap::new(), next_probe: 0, random: seed | 1 };
+        core.services = core.model.services.iter().map(|s| service_state(s, None)).collect();
+        core
+    }
+
+    /// The configuration in force.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Takes what happened and appends what to do.
+    pub fn handle(&mut self, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Start => self.start(out),
+            Input::Outcome(id, outcome) => self.outcome(id, outcome, out),
+            Input::Reload(model) => self.reload(*model, out),
+            Input::Present(index, here) => self.present(index, here, out),
+            Input::Bfd(name, up) => self.bfd(&name, up, out),
+            Input::Stop => self.stop(out),
+        }
+        debug_assert!(self.owners.values().all(|(s, r, c)| {
+            self.services.get(*s).and_then(|s| s.reals.get(*r)).is_some_and(|r| r.checkers.len() > *c)
+        }));
+    }
+
+    /// xorshift64: enough to scatter warm-ups.
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+
+    fn start(&mut self, out: &mut Vec<Effect>) {
+        for index in 0..self.services.len() {
+            if self.model.globals.rs_init_notifies {
+                for real in 0..self.services[index].reals.len() {
+                    if self.services[index].reals[real].alive {
+                        self.notify_real(index, real, true, out);
+                    }
+                }
+            }
+            self.settle_quorum(index, true, out);
+            let service = &self.services[index];
+            if !service.quorum_up
+                && let Some(sorry) = &service.config.sorry
+            {
+                let sorry = real_name(&service.config, sorry.address);
+                out.push(Effect::Log(Message::AddingSorry { sorry, service: service.name.clone() }));
+            }
+            out.push(Effect::Changed(index));
+        }
+        self.activate_all(out);
+    }
+
+    fn activate_all(&mut self, out: &mut Vec<Effect>) {
+        for service in 0..self.services.len() {
+            for real in 0..self.services[service].reals.len() {
+                for checker in 0..self.services[service].reals[real].checkers.len() {
+                    self.activate(service, real, checker, out);
+                }
+            }
+        }
+        out.push(Effect::Log(Message::ActivatingBfd));
+    }
+
+    fn activate(&mut self, service: usize, real: usize, checker: usize, out: &mut Vec<Effect>) {
+        let random = self.random();
+        let state = &self.services[service];
+        let config = &state.reals[real].checkers[checker].config;
+        let is_timed = !matches!(config.kind, CheckerKind::File { .. } | CheckerKind::Bfd { .. });
+        if is_timed {
+            out.push(Effect::Log(Message::Activating {
+                real: real_name(&state.config, state.reals[real].config.address),
+                service: state.name.clone(),
+            }));
+        }
+        if state.suspended {
+            return;
+        }
+        let after = if is_timed { timing(config).first((random >> 32) as u32) } else { Duration::ZERO };
+        self.probe(service, real, checker, after, out);
+    }
+
+    fn probe(&mut self, service: usize, real: usize, checker: usize, after: Duration, out: &mut Vec<Effect>) {
+        let random = self.random();
+        let state = &mut self.services[service].reals[real].checkers[checker];
+        let Some(spec) = check::spec(&state.config, state.url, &self.model, random) else { return };
+        self.next_probe += 1;
+        let id = ProbeId(self.next_probe);
+        state.probe = Some(id);
+        self.owners.insert(id, (service, real, checker));
+        out.push(Effect::Probe { id, after, spec: Box::new(spec) });
+    }
+
+    fn outcome(&mut self, id: ProbeId, outcome: Outcome, out: &mut Vec<Effect>) {
+        // A probe that was cancelled may still have an outcome on its way.
+        let Some((service, real, checker)) = self.owners.remove(&id) else { return };
+        let delay = self.judge(service, real, checker, outcome, out);
+        self.probe(service, real, checker, delay, out);
+    }
+
+    /// Judges one outcome; gives the delay until the next probe.
+    fn judge(
+        &mut self,
+        service: usize,
+        real: usize,
+        index: usize,
+        outcome: Outcome,
+        out: &mut Vec<Effect>,
+    ) -> Duration {
+        let names = self.names(service, real);
+        let no_mail = self.model.globals.no_checker_emails;
+        let real_config = &self.services[service].reals[real].config;
+        let wants_mail = real_config.smtp_alert && !no_mail;
+        let configured = i64::from(real_config.weight);
+        let state = &mut self.services[service].reals[real].checkers[index];
+        state.probe = None;
+        let pace = timing(&state.config);
+        if outcome.is_success()
+            && let CheckerKind::Http(get) = &state.config.kind
+        {
+            let (count, fast) = (get.urls.len(), get.fast_recovery);
+            if let Some(wait) = url_succeeded(state, count, fast, &names, &outcome, out) {
+                return wait;
+            }
+        }
+        let was_up = state.judge.is_up();
+        let step = state.judge.judge(outcome.is_success());
+        let addend = match (&state.config.kind, outcome.wish.absolute_weight) {
+            (CheckerKind::Misc { .. }, Some(weight)) => weight - configured,
+            (_, Some(addend)) => addend,
+            (_, None) => 0,
+        };
+        let is_up = state.judge.is_up();
+        report(state, &names, step, was_up, &outcome, out);
+        let weight_changes = is_up && addend != state.addend;
+        if weight_changes {
+            state.addend = addend;
+        }
+        let alpha_failure = !was_up && matches!(step, Step::Same { first: true }) && !outcome.is_success();
+        let mails = match step {
+            Step::Up { .. } | Step::Down { .. } => true,
+            Step::Same { first } => first && is_up && matches!(state.config.kind, CheckerKind::Misc { .. }),
+            Step::Retry { .. } => false,
+        };
+        if mails && wants_mail {
+            let checker = state.config.clone();
+            let body = names.checker(&checker).mail_body(is_up, &outcome);
+            out.push(names.mail(is_up, body));
+        }
+        let file = matches!(state.config.kind, CheckerKind::File { .. });
+        state.last = Some(outcome);
+        if weight_changes {
+            self.settle_weight(service, real, out);
+        }
+        if alpha_failure {
+            self.notify_real(service, real, false, out);
+        }
+        self.settle_real(service, real, out);
+        if file { FILE_INTERVAL } else { pace.next(step) }
+    }
+
+    fn names(&self, service: usize, real: usize) -> Names {
+        let state = &self.services[service];
+        Names {
+            real: real_name(&state.config, state.reals[real].config.address),
+            service: state.name.clone(),
+        }
+    }
+
+    fn bfd(&mut self, name: &str, up: bool, out: &mut Vec<Effect>) {
+        for service in 0..self.services.len() {
+            for real in 0..self.services[service].reals.len() {
+                for index in 0..self.services[service].reals[real].checkers.len() {
+                    let state = &mut self.services[service].reals[real].checkers[index];
+                    if matches!(&state.config.kind, CheckerKind::Bfd { name: n } if n == name) {
+                        state.judge.judge(up);
+                        self.settle_real(service, real, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Recomputes a real server's weight.
+    fn settle_weight(&mut self, service: usize, real: usize, out: &mut Vec<Effect>) {
+        let names = self.names(service, real);
+        let state = &mut self.services[service].reals[real];
+        let to = effective_weight(state);
+        if to == state.weight {
+            return;
+        }
+        out.push(Effect::Log(Message::Weight {
+            from: state.weight,
+            to,
+            active: state.alive,
+            real: names.real,
+            service: names.service,
+        }));
+        state.weight = to;
+        self.settle_quorum(service, false, out);
+        out.push(Effect::Changed(service));
+    }
+
+    /// Recomputes whether a real server lives, and what follows.
+    fn settle_real(&mut self, service: usize, real: usize, out: &mut Vec<Effect>) {
+        let names = self.names(service, real);
+        let state = &mut self.services[service].reals[real];
+        let alive = state.checkers.iter().all(|c| c.judge.is_up());
+        if alive == state.alive {
+            return;
+        }
+        state.alive = alive;
+        let inhibit = state.config.inhibit_on_failure;
+        let Names { real: r, service: s } = names;
+        out.push(Effect::Log(match (alive, inhibit) {
+            (true, false) => Message::Adding { real: r, service: s },
+            (true, true) => Message::Enabling { real: r, service: s },
+            (false, false) => Message::Removing { real: r, service: s },
+            (false, true) => Message::Disabling { real: r, service: s },
+        }));
+        self.notify_real(service, real, alive, out);
+        self.settle_quorum(service, false, out);
+        out.push(Effect::Changed(service));
+    }
+
+    fn notify_real(&mut self, service: usize, real: usize, up: bool, out: &mut Vec<Effect>) {
+        let names = self.names(service, real);
+        let globals = &self.model.globals;
+        let config = &self.services[service].reals[real].config;
+        let script = if up { &config.notify_up } else { &config.notify_down };
+        out.extend(script.clone().map(Effect::Run));
+        let word = if up { "UP" } else { "DOWN" };
+        out.push(Effect::Fifo(format!("RS {} {} {word}", names.real, names.service)));
+        if config.smtp_alert && globals.no_checker_emails {
+            let body = if up { "=> CHECK succeed on service <=" } else { "=> CHECK failed on service <=" };
+            out.push(names.mail(up, body.to_owned()));
+        }
+    }
+
+    /// Gains or loses a quorum.
+    fn settle_quorum(&mut self, index: usize, starting: bool, out: &mut Vec<Effect>) {
+        let service = &mut self.services[index];
+        let quorum = service.quorum();
+        let name = service.name.clone();
+        let (q, h) = (i64::from(quorum.quorum), i64::from(quorum.hysteresis));
+        let gains = !service.quorum_up && quorum.weight >= q + h;
+        let loses = service.quorum_up && quorum.weight < q - h;
+        if !gains && !loses {
+            return;
+        }
+        service.quorum_up = gains;
+        let sorry = service.config.sorry.as_ref().map(|s| real_name(&service.config, s.address));
+        let text = if gains {
+            out.push(Effect::Log(Message::Gained { quorum, service: name.clone() }));
+            if let Some(sorry) = sorry
+                && !starting
+            {
+                out.push(Effect::Log(Message::RemovingSorry { sorry, service: name.clone() }));
+                out.push(Effect::Log(Message::AddingAlive { service: name.clone() }));
+            }
+            if starting { "Starting with quorum up" } else { "Gained quorum" }
+        } else {
+            out.push(Effect::Log(Message::Lost { quorum, service: name.clone() }));
+            if let Some(sorry) = sorry {
+                out.push(Effect::Log(Message::AddingSorry { sorry, service: name.clone() }));
+                out.push(Effect::Log(Message::RemovingAlive { service: name.clone() }));
+            }
+            "Lost quorum"
+        };
+        // The mail has this form for both.
+        let body = format!("=> {text} {q}+{h}={} <= {} <=", q + h, quorum.weight);
+        self.notify_quorum(index, gains, body, out);
+    }
+
+    fn notify_quorum(&self, index: usize, up: bool, body: String, out: &mut Vec<Effect>) {
+        let service = &self.services[index];
+        let script = if up { &service.config.quorum_up } else { &service.config.quorum_down };
+        out.extend(script.clone().map(Effect::Run));
+        let word = if up { "UP" } else { "DOWN" };
+        out.push(Effect::Fifo(format!("VS {} {word}", service.name)));
+        if service.config.smtp_alert {
+            out.push(Effect::Mail { subject: format!("Virtualserver {} - {word}", service.name), body });
+        }
+    }
+
+    fn present(&mut self, index: usize, here: bool, out: &mut Vec<Effect>) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        if service.suspended != here || !service.config.ha_suspend {
+            return;
+        }
+        service.suspended = !here;
+        for real in 0..self.services[index].reals.len() {
+            for checker in 0..self.services[index].reals[real].checkers.len() {
+                if here {
+                    self.activate(index, real, checker, out);
+                    continue;
+                }
+                let names = self.names(index, real);
+                out.push(Effect::Log(Message::Deactivating { real: names.real, service: names.service }));
+                self.cancel(index, real, checker, out);
+            }
+        }
+    }
+
+    fn cancel(&mut self, service: usize, real: usize, checker: usize, out: &mut Vec<Effect>) {
+        if let Some(id) = self.services[service].reals[real].checkers[checker].probe.take() {
+            self.owners.remove(&id);
+            out.push(Effect::Cancel(id));
+        }
+    }
+
+    fn stop(&mut self, out: &mut Vec<Effect>) {
+        for index in 0..self.services.len() {
+            for real in 0..self.services[index].reals.len() {
+                let names = self.names(index, real);
+                let alive = self.services[index].reals[real].alive;
+                for checker in 0..self.services[index].reals[real].checkers.len() {
+                    self.cancel(index, real, checker, out);
+                }
+                if alive || self.services[index].reals[real].config.inhibit_on_failure {
+                    out.push(Effect::Log(Message::ShuttingDown { real: names.real, service: names.service }));
+                }
+                if alive && self.services[index].config.omega {
+                    self.notify_real(index, real, false, out);
+                }
+            }
+            if self.services[index].config.omega && self.services[index].quorum_up {
+                self.notify_quorum(index, false, "=> Shutting down <=".to_owned(), out);
+            }
+        }
+    }
+
+    /// The table this state asks for.
+    pub fn wanted(&self) -> Table {
+        let mut table = Table::new();
+        for service in &self.services {
+            let pool = pool(service);
+            for key in plan::keys(&service.config, &self.model.groups) {
+                let entry =
+                    Entry { service: Service::of(&service.config, key.family()), destinations: pool.clone() };
+                table.entry(key).or_insert(entry);
+            }
+        }
+        table
+    }
+
+    fn reload(&mut self, model: Model, out: &mut Vec<Effect>) {
+        out.push(Effect::Log(Message::ReinitializingIpvs));
+        for service in 0..self.services.len() {
+            for real in 0..self.services[service].reals.len() {
+                for checker in 0..self.services[service].reals[real].checkers.len() {
+                    self.cancel(service, real, checker, out);
+                }
+            }
+        }
+        let old = std::mem::take(&mut self.services);
+        let old_model = std::mem::replace(&mut self.model, model);
+        for gone in &old {
+            let new = self.model.services.iter().find(|s| same_service(s, &gone.config));
+            report_gone(gone, new, out);
+        }
+        report_groups(&old_model.groups, &self.model, out);
+        self.services = self
+            .model
+            .services
+            .iter()
+            .map(|s| service_state(s, old.iter().find(|o| same_service(s, &o.config))))
+            .collect();
+        for index in 0..self.services.len() {
+            let before = old.iter().find(|o| same_service(&o.config, &self.services[index].config));
+            report_weights(&self.services[index], before, out);
+            self.settle_quorum(index, before.is_none(), out);
+            out.push(Effect::Changed(index));
+        }
+        self.activate_all(out);
+    }
+}
+
+fn timing(checker: &Checker) -> Loop {
+    Loop { warmup: checker.warmup, delay: checker.delay_loop, before_retry: checker.delay_before_retry }
+}
+
+fn same_service(a: &VirtualServer, b: &VirtualServer) -> bool {
+    a.target == b.target && a.protocol == b.protocol && a.family == b.family
+}
+
+fn service_state(config: &VirtualServer, old: Option<&ServiceState>) -> ServiceState {
+    let reals = config
+        .real_servers
+        .iter()
+        .map(|r| real_state(r, old.and_then(|o| o.reals.iter().find(|x| x.config.address == r.address))))
+        .collect();
+    ServiceState {
+        name: service_name(config),
+        quorum_up: old.is_some_and(|o| o.quorum_up),
+        suspended: config.ha_suspend && old.is_none_or(|o| o.suspended),
+        reals,
+        config: config.clone(),
+    }
+}
+
+fn real_state(config: &RealServer, old: Option<&RealState>) -> RealState {
+    // An old state may be taken over once, so that two equal checkers keep a state each.
+    let mut left: Vec<&CheckerState> = old.map(|o| o.checkers.iter().collect()).unwrap_or_default();
+    let checkers: Vec<CheckerState> = config
+        .checkers
+        .iter()
+        .map(|checker| {
+            let same = left.iter().position(|c| c.config == *checker).map(|i| left.remove(i));
+            let fresh_down = old.map_or(checker.alpha, |o| !o.alive);
+            CheckerState {
+                config: checker.clone(),
+                judge: match same {
+                    Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
+                    None => RetryJudge::new(checker.retry, fresh_down),
+                },
+                addend: same.map_or(0, |c| c.addend),
+                last: same.and_then(|c| c.last.clone()),
+                probe: None,
+                url: 0,
+                repeat_first: false,
+            }
+        })
+        .collect();
+    let alive = checkers.iter().all(|c| c.judge.is_up());
+    let mut state = RealState { config: config.clone(), alive, weight: 0, checkers };
+    state.weight = effective_weight(&state);
+    state
+}
+
+fn effective_weight(state: &RealState) -> i64 {
+    let sum = state.checkers.iter().map(|c| c.addend).sum::<i64>();
+    (i64::from(state.config.weight) + sum).clamp(0, WEIGHT_MAX)
+}
+
+/// The destinations of a service.
+fn pool(service: &ServiceState) -> BTreeMap<std::net::SocketAddr, Destination> {
+    let mut list = BTreeMap::new();
+    let config = &service.config;
+    let sorry_in = config.sorry.is_some() && !service.quorum_up;
+    if let Some(sorry) = &config.sorry
+        && (sorry_in || sorry.inhibit)
+    {
+        let weight = u32::from(sorry_in);
+        list.insert(sorry.address, Destination { method: sorry.method, weight, upper: 0, lower: 0 });
+    }
+    for real in &service.reals {
+        let in_pool = real.alive && !sorry_in;
+        if !in_pool && !real.config.inhibit_on_failure {
+            continue;
+        }
+        let destination = Destination {
+            method: real.config.method,
+            weight: if in_pool { real.weight as u32 } else { 0 },
+            upper: real.config.upper_threshold,
+            lower: real.config.lower_threshold,
+        };
+        // A sorry server that is also a real server serves as what it is needed for.
+        if !(sorry_in && list.contains_key(&real.config.address)) {
+            list.insert(real.config.address, destination);
+        }
+    }
+    list
+}
+
+/// Names of a real server and its service.
+#[derive(Debug, Clone)]
+struct Names {
+    real: String,
+    service: String,
+}
+
+impl Names {
+    fn checker<'a>(&'a self, checker: &'a Checker) -> CheckerNames<'a> {
+        CheckerNames {
+            kind: &checker.kind,
+            real: &self.real,
+            service: &self.service,
+            to: checker.connection.to,
+            retry: checker.retry,
+        }
+    }
+
+    fn mail(&self, up: bool, body: String) -> Effect {
+        let word = if up { "UP" } else { "DOWN" };
+        Effect::Mail {
+            subject: format!("Realserver {} of virtual server {} - {word}", self.real, self.service),
+            body,
+        }
+    }
+}
+
+/// A URL answered as wanted; `Some(delay)` when another one has to be asked before that counts.
+fn url_succeeded(
+    state: &mut CheckerState,
+    count: usize,
+    fast: bool,
+    names: &Names,
+    outcome: &Outcome,
+    out: &mut Vec<Effect>,
+) -> Option<Duration> {
+    let up = state.judge.is_up();
+    let delay =
+        if fast && (!up || !state.judge.has_run()) { Duration::ZERO } else { state.config.delay_loop };
+    if !up {
+        for what in url_tests(&state.config.kind, state.url) {
+            let CheckerKind::Http(get) = &state.config.kind else { continue };
+            let path = get.urls.get(state.url).map(|u| u.path.clone()).unwrap_or_default();
+            out.extend(
+                names
+                    .checker(&state.config)
+                    .line(&CheckEvent::UrlSuccess { path, what }, outcome)
+                    .map(Effect::Log),
+            );
+        }
+        if state.repeat_first {
+            state.repeat_first = false;
+            return Some(delay);
+        }
+    }
+    if state.url + 1 < count {
+        state.url += 1;
+        return Some(delay);
+    }
+    state.url = 0;
+    None
+}
+
+fn url_tests(kind: &CheckerKind, url: usize) -> Vec<UrlTest> {
+    let CheckerKind::Http(get) = kind else { return Vec::new() };
+    let Some(url) = get.urls.get(url) else { return Vec::new() };
+    let mut list = Vec::new();
+    if !url.status.is_empty() || (url.digest.is_none() && url.regex.is_none()) {
+        list.push(UrlTest::Status);
+    }
+    if url.digest.is_some() {
+        list.push(UrlTest::Digest);
+    }
+    if url.regex.is_some() {
+        list.push(UrlTest::Regex);
+    }
+    list
+}
+
+/// Logs what a checker's step means.
+fn report(
+    state: &mut CheckerState,
+    names: &Names,
+    step: Step,
+    was_up: bool,
+    outcome: &Outcome,
+    out: &mut Vec<Effect>,
+) {
+    let config = &state.config;
+    let checker = names.checker(config);
+    if config.kind == CheckerKind::Ping
+        && matches!(&outcome.cause, health::Cause::Connect(t) if t.contains("unreachable"))
+    {
+        out.push(Effect::Log(Message::PingNotSent));
+    }
+    let chatty = config.log_all_failures;
+    // Most kinds print each failure and then that it was the last; these have one line for both.
+    let one_line =
+        matches!(config.kind, CheckerKind::Smtp { .. } | CheckerKind::Dns { .. } | CheckerKind::Misc { .. });
+    let mut say = |event: CheckEvent| out.extend(checker.line(&event, outcome).map(Effect::Log));
+    match step {
+        Step::Up { .. } | Step::Same { first: true } if outcome.is_success() => say(CheckEvent::Success),
+        Step::Retry { count } if chatty => {
+            say(CheckEvent::Failure { retry: Some((count - 1, config.retry)) });
+        }
+        Step::Down { retries } => {
+            if chatty && !one_line {
+                say(CheckEvent::Failure { retry: None });
+            }
+            say(CheckEvent::Down { retries });
+            state.url = 0;
+            state.repeat_first = true;
+        }
+        Step::Same { first: true } if !was_up => say(CheckEvent::Down { retries: 0 }),
+        Step::Same { first: false } if !outcome.is_success() => state.url = 0,
+        Step::Same { .. } | Step::Up { .. } | Step::Retry { .. } => {}
+    }
+}
+
+fn report_gone(old: &ServiceState, new: Option<&VirtualServer>, out: &mut Vec<Effect>) {
+    let service = old.name.clone();
+    if new.is_none() {
+        out.push(Effect::Log(Message::RemovingService { service: service.clone() }));
+    }
+    for real in &old.reals {
+        let stays = new.is_some_and(|n| n.real_servers.iter().any(|r| r.address == real.config.address));
+        if stays {
+            continue;
+        }
+        let name = real_name(&old.config, real.config.address);
+        if new.is_some() {
+            out.push(Effect::Log(Message::RealGone { real: name.clone() }));
+        }
+        if real.alive || real.config.inhibit_on_failure {
+            out.push(Effect::Log(Message::Removing { real: name, service: service.clone() }));
+        }
+    }
+    if let (Some(sorry), Some(new)) = (&old.config.sorry, new)
+        && new.sorry.as_ref().is_none_or(|s| s.address != sorry.address)
+        && !old.quorum_up
+    {
+        let sorry = real_name(&old.config, sorry.address);
+        out.push(Effect::Log(Message::RemovingSorry { sorry, service }));
+    }
+}
+
+fn report_weights(new: &ServiceState, old: Option<&ServiceState>, out: &mut Vec<Effect>) {
+    let Some(old) = old else { return };
+    for real in &new.reals {
+        let Some(before) = old.reals.iter().find(|r| r.config.address == real.config.address) else {
+            continue;
+        };
+        if before.weight != real.weight {
+            out.push(Effect::Log(Message::Weight {
+                from: before.weight,
+                to: real.weight,
+                active: real.alive,
+                real: real_name(&new.config, real.config.address),
+                service: new.name.clone(),
+            }));
+        }
+    }
+}
+
+fn entry_name(entry: &GroupEntry, model: &Model, group: &str) -> String {
+    let user = model.services.iter().find(|s| matches!(&s.target, Target::Group(g) if g == group));
+    let protocol = user.map(|s| s.protocol).unwrap_or_default();
+    match entry {
+        GroupEntry::Fwmark { mark, .. } => format!("FWM {mark}"),
+        GroupEntry::Range { first, last } if first.ip() == *last => address_name(*first, protocol),
+        GroupEntry::Range { first, last } => format!("{}-{last}", address_name(*first, protocol)),
+    }
+}
+
+fn report_groups(old: &[ServerGroup], model: &Model, out: &mut Vec<Effect>) {
+    for group in old {
+        let Some(new) = model.groups.iter().find(|g| g.name == group.name) else {
+            out.push(Effect::Log(Message::RemovingGroup { group: group.name.clone() }));
+            continue;
+        };
+        let name = || group.name.clone();
+        for entry in group.entries.iter().filter(|e| !new.entries.contains(e)) {
+            let entry = entry_name(entry, model, &group.name);
+            out.push(Effect::Log(Message::EntryGone { entry, group: name() }));
+        }
+        for entry in new.entries.iter().filter(|e| !group.entries.contains(e)) {
+            let entry = entry_name(entry, model, &group.name);
+            out.push(Effect::Log(Message::EntryAdded { entry, group: name() }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! The kernel's table of virtual services: messages ([`wire`]) and who carries them ([`kernel`]).
+
+pub mod kernel;
+pub mod wire;
