@@ -210,6 +210,35 @@ impl PatRef {
         inner.entries.iter().enumerate().filter_map(|(i, e)| Some((i as u32, e.clone()?))).collect()
     }
 
+    /// Entries of a version that is being prepared; of the one in force for `None` or its number.
+    pub fn entries_at(&self, version: Option<u32>) -> Vec<(u32, Entry)> {
+        let inner = self.read();
+        match version {
+            Some(v) if v != inner.current => {
+                let pending = inner.pending.get(&v).map(Vec::as_slice).unwrap_or_default();
+                pending.iter().enumerate().map(|(i, e)| (i as u32, e.clone())).collect()
+            }
+            _ => {
+                drop(inner);
+                self.entries()
+            }
+        }
+    }
+
+    /// How the list is looked up: methods, and whether case is ignored.
+    pub fn methods(&self) -> Vec<(Method, bool)> {
+        self.read().indices.iter().map(|i| (i.method, i.flags.ignore_case)).collect()
+    }
+
+    /// What a look-up by one of its methods finds.
+    pub fn look_up(&self, method: Method, ignore_case: bool, value: &Value<'_>) -> Option<Entry> {
+        let inner = self.read();
+        let index =
+            inner.indices.iter().find(|i| i.method == method && i.flags.ignore_case == ignore_case)?;
+        let id = index.find(value)?;
+        inner.entries.get(id as usize)?.clone()
+    }
+
     /// The versions.
     pub fn versions(&self) -> Versions {
         let inner = self.read();

@@ -7,10 +7,12 @@
 
 pub mod counters;
 pub mod help;
+pub mod map;
 pub mod proxies;
 pub mod server;
 pub mod show;
 pub mod state;
+pub mod table;
 
 use crate::config::model::{Level, SeverityOutput};
 use crate::runtime::Generation;
@@ -446,7 +448,7 @@ impl Session {
 
 /// Every command of every family.
 pub fn all_commands() -> impl Iterator<Item = &'static CommandRow> {
-    COMMANDS.iter()
+    COMMANDS.iter().chain(map::COMMANDS).chain(table::COMMANDS)
 }
 
 fn matches(command: &[&str], words: &[&str]) -> bool {

@@ -1,0 +1,257 @@
+//! Commands about stick tables.
+
+use super::{Answer, Call, CommandRow, row};
+use crate::config::model::Level::{Admin, User};
+use crate::sample::Value;
+use crate::stick::table::{DATA, Data, Key, Table};
+use crate::stick::{SharedTable, clock_ms};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The commands.
+pub const COMMANDS: &[CommandRow] = &[
+    row(
+        &["clear", "table"],
+        "clear table <table> [<filter>]*",
+        "remove an entry from a table (filter: data/key)",
+        Admin,
+        clear,
+    ),
+    row(
+        &["set", "table"],
+        "set table <table> key <k> [data.* <v>]*",
+        "update or create a table entry's data",
+        Admin,
+        set,
+    ),
+    row(
+        &["show", "table"],
+        "show table <table> [<filter>]*",
+        "report table usage stats or dump this table's contents (filter: data/key)",
+        User,
+        show,
+    ),
+];
+
+/// Conditions of one command at most, as in haproxy.
+const FILTERS_MAX: usize = 4;
+
+type Compare = fn(u64, u64) -> bool;
+
+struct Filter {
+    data: Data,
+    compare: Compare,
+    value: u64,
+}
+
+/// What a command is about: one key, or all that pass.
+enum Selection {
+    Key(Key),
+    Filters(Vec<Filter>),
+}
+
+fn data_type(word: &str) -> Option<Data> {
+    let name = word.strip_prefix("data.")?;
+    DATA.iter().find(|(n, ..)| *n == name).map(|(_, data, _)| *data)
+}
+
+fn table(call: &Call<'_>) -> Result<Arc<SharedTable>, Answer> {
+    call.generation.board.tables.find(call.word(2)).ok_or_else(|| Answer::error("No such table\n"))
+}
+
+fn key(call: &Call<'_>, table: &SharedTable) -> Result<Key, Answer> {
+    let text = call.word(4);
+    if text.is_empty() {
+        return Err(Answer::error("Key value expected\n"));
+    }
+    table.key(Value::str(text.as_bytes())).ok_or_else(|| Answer::error("Invalid key\n"))
+}
+
+fn filters(call: &Call<'_>) -> Result<Vec<Filter>, Answer> {
+    let mut filters = Vec::new();
+    let mut words = call.words[3..].chunks(3);
+    while let Some(&[name, operator, value]) = words.next().filter(|_| filters.len() < FILTERS_MAX) {
+        let n = filters.len() + 1;
+        let data = data_type(name)
+            .ok_or_else(|| Answer::error(format!("Filter entry #{n}: Unknown data type\n")))?;
+        let compare: Compare = match operator {
+            "eq" => |a, b| a == b,
+            "ne" => |a, b| a != b,
+            "le" => |a, b| a <= b,
+            "ge" => |a, b| a >= b,
+            "lt" => |a, b| a < b,
+            "gt" => |a, b| a > b,
+            _ => {
+                return Err(Answer::error(format!(
+                    "Filter entry #{n}: Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"\n"
+                )));
+            }
+        };
+        let value = value.parse().map_err(|_| {
+            Answer::error(format!("Filter entry #{n}: Require a valid integer value to compare against\n"))
+        })?;
+        filters.push(Filter { data, compare, value });
+    }
+    Ok(filters)
+}
+
+fn selection(call: &Call<'_>, table: &SharedTable, required: bool) -> Result<Selection, Answer> {
+    match call.word(3) {
+        "key" => key(call, table).map(Selection::Key),
+        word if word.starts_with("data.") => {
+            if call.words.len() % 3 != 0 {
+                return Err(Answer::error(
+                    "Optional argument only supports \"data.<store_data_type>\" <operator> <value> or key <key>\n",
+                ));
+            }
+            filters(call).map(Selection::Filters)
+        }
+        "" => Ok(Selection::Filters(Vec::new())),
+        _ if required => Err(Answer::error(
+            "Required arguments: <table> \"data.<store_data_type>\" <operator> <value> or <table> key <key>\n",
+        )),
+        _ => Err(Answer::error(
+            "Optional argument only supports \"data.<store_data_type>\" <operator> <value> and key <key>\n",
+        )),
+    }
+}
+
+fn passes(table: &Table, key: &Key, filters: &[Filter], now_ms: u64) -> bool {
+    filters.iter().all(|f| table.get(key, f.data, 0, now_ms).is_some_and(|v| (f.compare)(v, f.value)))
+}
+
+fn header(out: &mut String, name: &str, table: &Table) {
+    let _ = writeln!(
+        out,
+        "# table: {name}, type: {}, size:{}, used:{}",
+        table.kind.name(),
+        table.size(),
+        table.len()
+    );
+}
+
+/// `show table [TABLE [key KEY | data.TYPE OP VALUE …]]`.
+fn show(call: &mut Call<'_>) -> Answer {
+    let now_ms = clock_ms(Instant::now());
+    let mut out = String::new();
+    if call.word(2).is_empty() {
+        for shared in call.generation.board.tables.all() {
+            let mut table = shared.lock();
+            table.expire(now_ms);
+            header(&mut out, &shared.spec.name, &table);
+        }
+        return Answer::Dump(out);
+    }
+    let shared = match table(call) {
+        Ok(shared) => shared,
+        Err(answer) => return answer,
+    };
+    let selected = match selection(call, &shared, false) {
+        Ok(selected) => selected,
+        Err(answer) => return answer,
+    };
+    let mut table = shared.lock();
+    table.expire(now_ms);
+    match selected {
+        Selection::Key(key) if !table.contains(&key, now_ms) => return Answer::Done,
+        Selection::Key(key) => {
+            header(&mut out, &shared.spec.name, &table);
+            entry(&mut out, 0, &table, &key, now_ms);
+        }
+        Selection::Filters(filters) => {
+            header(&mut out, &shared.spec.name, &table);
+            for (i, key) in table.keys(now_ms).iter().enumerate() {
+                if passes(&table, key, &filters, now_ms) {
+                    entry(&mut out, i, &table, key, now_ms);
+                }
+            }
+        }
+    }
+    Answer::Dump(out)
+}
+
+fn entry(out: &mut String, number: usize, table: &Table, key: &Key, now_ms: u64) {
+    let Some(view) = table.view(key, now_ms) else { return };
+    let _ = write!(out, "{:#x}: key={} use={} exp={}", number + 1, view.key, view.users, view.expires_in_ms);
+    for (name, element, period, value) in &view.data {
+        let _ = match (element, period) {
+            (None, None) => write!(out, " {name}={value}"),
+            (None, Some(p)) => write!(out, " {name}({p})={value}"),
+            (Some(e), None) => write!(out, " {name}[{e}]={value}"),
+            (Some(e), Some(p)) => write!(out, " {name}[{e}]({p})={value}"),
+        };
+    }
+    out.push('\n');
+}
+
+/// `clear table TABLE [key KEY | data.TYPE OP VALUE …]`.
+fn clear(call: &mut Call<'_>) -> Answer {
+    if call.word(2).is_empty() {
+        return Answer::error("\"<table>\" argument expected\n");
+    }
+    let shared = match table(call) {
+        Ok(shared) => shared,
+        Err(answer) => return answer,
+    };
+    let selected = match selection(call, &shared, true) {
+        Ok(selected) => selected,
+        Err(answer) => return answer,
+    };
+    let now_ms = clock_ms(Instant::now());
+    let mut table = shared.lock();
+    match selected {
+        Selection::Key(key) if table.users(&key) > 0 => {
+            return Answer::error("Entry currently in use, cannot remove\n");
+        }
+        Selection::Key(key) => {
+            table.remove(&key);
+        }
+        Selection::Filters(filters) => {
+            for key in table.keys(now_ms) {
+                if table.users(&key) == 0 && passes(&table, &key, &filters, now_ms) {
+                    table.remove(&key);
+                }
+            }
+        }
+    }
+    Answer::Done
+}
+
+/// `set table TABLE key KEY data.TYPE VALUE …`.
+fn set(call: &mut Call<'_>) -> Answer {
+    if call.word(2).is_empty() {
+        return Answer::error("\"<table>\" argument expected\n");
+    }
+    let shared = match table(call) {
+        Ok(shared) => shared,
+        Err(answer) => return answer,
+    };
+    if call.word(3) != "key" {
+        return Answer::Done;
+    }
+    let key = match key(call, &shared) {
+        Ok(key) => key,
+        Err(answer) => return answer,
+    };
+    let now_ms = clock_ms(Instant::now());
+    let mut table = shared.lock();
+    table.touch(&key, now_ms);
+    for pair in call.words[5..].chunks(2) {
+        let &[name, value] = pair else {
+            return Answer::error("\"data.<type>\" followed by a value expected\n");
+        };
+        let Some(name) = name.starts_with("data.").then_some(name) else {
+            return Answer::error("\"data.<type>\" followed by a value expected\n");
+        };
+        let Some(data) = data_type(name) else { return Answer::error("Unknown data type\n") };
+        if !table.stores(data, 0) {
+            return Answer::error("Data type not stored in this table\n");
+        }
+        let Ok(value) = value.parse() else {
+            return Answer::error("Require a valid integer value to store\n");
+        };
+        table.set(&key, data, 0, value);
+    }
+    Answer::Done
+}
