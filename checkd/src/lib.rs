@@ -2,5 +2,10 @@
 
 pub mod config;
 pub mod core;
+pub mod dump;
 pub mod ipvs;
 pub mod messages;
+pub mod notify;
+pub mod run;
+
+pub use run::{Loader, Options, run};

@@ -118,6 +118,8 @@ pub enum Message {
     MailFailed { server: String, reason: MailFault },
     ScriptNotStarted { script: String, reason: String },
     SyncDaemonFault { reason: String },
+    Setting { what: String, reason: String },
+    Timeouts { reason: String },
     PrintingData { pid: u32 },
     PrintingStats { pid: u32 },
     ReloadRefused,
@@ -208,6 +210,8 @@ impl fmt::Display for Message {
                 write!(f, "Error exec-ing command '{script}', error {reason}")
             }
             Self::SyncDaemonFault { reason } => write!(f, "IPVS sync daemon: {reason}"),
+            Self::Setting { what, reason } => write!(f, "{what}: {reason}"),
+            Self::Timeouts { reason } => write!(f, "Failed to set ipvs timeouts: {reason}"),
             Self::PrintingData { pid } => write!(f, "Printing checker data for process({pid}) on signal"),
             Self::PrintingStats { pid } => write!(f, "Printing checker stats for process({pid}) on signal"),
             Self::ReloadRefused => {

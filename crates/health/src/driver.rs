@@ -8,19 +8,16 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
 use crate::outcome::error_text;
-use crate::probe::process::{Ending, KILL_AFTER, Process};
+use crate::probe::process::{Ending, Process};
 use crate::probe::{
     Effect, Fault, Input, Link, Probe, agent, datagram, dns, file, http, mail, process, steps,
 };
@@ -395,76 +392,25 @@ fn dial(
     UdpSocket::from_std(socket.into())
 }
 
-/// Runs a program with a deadline; its process group does not outlive this call.
-pub(crate) async fn run_process(program: &Process, deadline: Duration) -> Ending {
-    let Some((first, rest)) = program.argv.split_first() else {
-        return Ending::NotStarted("no program".into());
+/// Runs a program with a deadline; its process group does not outlive a probe that is given up.
+async fn run_process(program: &Process, deadline: Duration) -> Ending {
+    let environment = match &program.environment {
+        None => exec::Environment::Inherited,
+        Some(list) => exec::Environment::Only(list.iter().map(|(k, v)| (k.into(), v.into())).collect()),
     };
-    let mut command = tokio::process::Command::new(first);
-    command
-        .args(rest)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-    if let Some(environment) = &program.environment {
-        command.env_clear().envs(environment.iter().map(|(k, v)| (k, v)));
-    }
-    if let Some(gid) = program.gid {
-        command.gid(gid);
-    }
-    if let Some(uid) = program.uid {
-        command.uid(uid);
-    }
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(e) => return Ending::NotStarted(error_text(&e)),
+    let owner = match (program.uid, program.gid) {
+        (None, None) => None,
+        (uid, gid) => Some(exec::Owner {
+            uid: uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw()),
+            gid: gid.unwrap_or_else(|| nix::unistd::getegid().as_raw()),
+        }),
     };
-    let mut group = Group(child.id());
-    let ended = match timeout(deadline, child.wait()).await {
-        Ok(ended) => Some(ended),
-        Err(_) => {
-            group.signal(Signal::SIGTERM);
-            if timeout(KILL_AFTER, child.wait()).await.is_err() {
-                group.signal(Signal::SIGKILL);
-                let _ = child.wait().await;
-            }
-            None
-        }
-    };
-    if ended.is_some() {
-        // What a program left running on purpose is not ours to end.
-        group.0 = None;
-    }
-    match ended {
-        None => Ending::Timeout,
-        Some(Err(e)) => Ending::NotStarted(error_text(&e)),
-        Some(Ok(status)) => {
-            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-            match (status.code(), signal) {
-                (Some(code), _) => Ending::Exit(code),
-                (None, signal) => Ending::Signal(signal.unwrap_or(0)),
-            }
-        }
-    }
-}
-
-/// A process group that is killed when the probe is given up.
-struct Group(Option<u32>);
-
-impl Group {
-    fn signal(&self, signal: Signal) {
-        if let Some(id) = self.0 {
-            // The group may be gone; then there is nothing to do.
-            let _ = killpg(Pid::from_raw(id as i32), signal);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
+    let program = exec::Program { owner, environment, ..exec::Program::new(&program.argv) };
+    match program.run(Some(deadline)).await {
+        exec::Outcome::Exited(status) => Ending::Exit(status),
+        exec::Outcome::Signalled(number) => Ending::Signal(number),
+        exec::Outcome::TimedOut => Ending::Timeout,
+        exec::Outcome::Failed(e) => Ending::NotStarted(error_text(&e)),
     }
 }
 

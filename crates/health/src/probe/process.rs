@@ -6,8 +6,6 @@
 //! Absent on purpose: what the program prints (nobody reads it), and the security rules for paths (crate `exec`,
 //! applied when the configuration is read).
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Cause, Outcome, Status};
@@ -20,9 +18,6 @@ pub const ROW: Row = Row {
     keepalived: &["MISC_CHECK", "vrrp_script"],
     carrier: Carrier::Process,
 };
-
-/// Between the polite end of a program and the other one.
-pub const KILL_AFTER: Duration = Duration::from_secs(2);
 
 /// A program to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
