@@ -49,10 +49,11 @@ struct Mail {
 }
 
 impl Notifier {
-    /// Opens the FIFOs and starts their scripts; mails are sent by a task of the current local set.
-    pub fn open(globals: &Globals, log: Rc<Contract>) -> Self {
+    /// Opens the FIFOs and starts their scripts; mails are sent by a task of the current local set, which logs
+    /// its successes with `detail` only.
+    pub fn open(globals: &Globals, log: Rc<Contract>, detail: bool) -> Self {
         let (mails, queue) = mpsc::channel(MAIL_QUEUE_MAX);
-        tokio::task::spawn_local(post(queue, log.clone()));
+        tokio::task::spawn_local(post(queue, log.clone(), detail));
         let mut notifier = Self {
             log,
             fifos: Vec::new(),
@@ -137,18 +138,20 @@ impl Notifier {
     }
 }
 
-async fn post(mut queue: mpsc::Receiver<Mail>, log: Rc<Contract>) {
+async fn post(mut queue: mpsc::Receiver<Mail>, log: Rc<Contract>, detail: bool) {
     let slots = Arc::new(Semaphore::new(MAIL_CONNECTIONS_MAX));
     while let Some(mail) = queue.recv().await {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let log = log.clone();
         tokio::task::spawn_local(async move {
             let server = format!("[{}]:{}", mail.server.ip(), mail.server.port());
-            let ended = match deliver(&mail, &server, &log).await {
-                Ok(()) => Message::MailSent,
-                Err(reason) => Message::MailFailed { server, reason },
-            };
-            log.say(Severity::Info, &ended.to_string());
+            match deliver(&mail, &server, &log, detail).await {
+                Ok(()) if detail => log.say(Severity::Info, &Message::MailSent.to_string()),
+                Ok(()) => {}
+                Err(reason) => {
+                    log.say(Severity::Info, &Message::MailFailed { server, reason }.to_string());
+                }
+            }
             drop(slot);
         });
     }
@@ -193,13 +196,15 @@ fn text(mail: &Mail) -> String {
     out
 }
 
-async fn deliver(mail: &Mail, server: &str, log: &Contract) -> Result<(), MailFault> {
+async fn deliver(mail: &Mail, server: &str, log: &Contract, detail: bool) -> Result<(), MailFault> {
     let limit = mail.settings.connect_timeout.unwrap_or(MAIL_TIMEOUT);
     let mut stream = timeout(limit, tokio::net::TcpStream::connect(mail.server))
         .await
         .map_err(|_| MailFault::ConnectTimeout)?
         .map_err(|_| MailFault::Connect)?;
-    log.say(Severity::Info, &Message::MailConnected { server: server.to_owned() }.to_string());
+    if detail {
+        log.say(Severity::Info, &Message::MailConnected { server: server.to_owned() }.to_string());
+    }
     let from = mail.settings.from.as_deref().unwrap_or_default();
     let mut dialogue: Vec<(&'static str, String, u16)> = vec![
         ("HELO", format!("HELO {}\r\n", mail.settings.helo_name), 250),

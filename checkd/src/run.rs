@@ -44,6 +44,8 @@ pub struct Options {
     pub log: Contract,
     /// Reads the configuration; called at start and for each reload.
     pub load: Loader,
+    /// `--log-detail`: more lines.
+    pub detail: bool,
     /// `--dont-release-ipvs`: the table stays when we go.
     pub keep_table: bool,
     /// Where SIGUSR1 dumps to ([`DATA_FILE`]).
@@ -57,7 +59,15 @@ pub struct Options {
 impl Options {
     /// With the kernel's table and default places.
     pub fn new(log: Contract, load: Loader) -> Self {
-        Self { log, load, keep_table: false, data_file: DATA_FILE.into(), ipvs: None, ready: Box::new(|| {}) }
+        Self {
+            log,
+            load,
+            detail: false,
+            keep_table: false,
+            data_file: DATA_FILE.into(),
+            ipvs: None,
+            ready: Box::new(|| {}),
+        }
     }
 }
 
@@ -132,7 +142,7 @@ impl Daemon {
         let core = Core::new(model, rand::random());
         let globals = core.model().globals.clone();
         let table = open_table(options.ipvs, &globals, &core.wanted(), &log);
-        let notifier = Notifier::open(&globals, log.clone());
+        let notifier = Notifier::open(&globals, log.clone(), options.detail);
         let mut daemon = Self {
             log,
             load: options.load,

@@ -477,9 +477,7 @@ impl Core {
                 for checker in 0..self.services[index].reals[real].checkers.len() {
                     self.cancel(index, real, checker, out);
                 }
-                if alive || self.services[index].reals[real].config.inhibit_on_failure {
-                    out.push(Effect::Log(Message::ShuttingDown { real: names.real, service: names.service }));
-                }
+                out.push(Effect::Log(Message::ShuttingDown { real: names.real, service: names.service }));
                 if alive && self.services[index].config.omega {
                     self.notify_real(index, real, false, out);
                 }
@@ -757,7 +755,11 @@ fn report_gone(old: &ServiceState, new: Option<&VirtualServer>, out: &mut Vec<Ef
             out.push(Effect::Log(Message::RealGone { real: name.clone() }));
         }
         if real.alive || real.config.inhibit_on_failure {
-            out.push(Effect::Log(Message::Removing { real: name, service: service.clone() }));
+            let names = Names { real: name, service: service.clone() };
+            if real.alive && real.config.smtp_alert {
+                out.push(names.mail(false, "=> Removing <=".to_owned()));
+            }
+            out.push(Effect::Log(Message::Removing { real: names.real, service: names.service }));
         }
     }
     if let (Some(sorry), Some(new)) = (&old.config.sorry, new)
