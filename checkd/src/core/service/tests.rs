@@ -4,7 +4,7 @@ use health::{Cause, Status};
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::model::{Family, HttpGet, HttpProtocol, Protocol, SorryServer, Url};
+use crate::config::model::{Family, HttpGet, HttpProtocol, Protocol, SorryServer, Target, Url};
 use crate::core::plan::ServiceKey;
 
 const VIP: &str = "10.9.9.1:80";

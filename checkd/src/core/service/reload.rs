@@ -1,0 +1,170 @@
+//! A new configuration meets the running state: what stays keeps its health, what goes is named.
+//!
+//! Invariant: a checker that did not change keeps its judge; a changed one starts as its real server stands, so that
+//! a reload alone never brings a dead server back.
+//!
+//! Absent on purpose: the kernel's table (the next [`Core::wanted`] says it all).
+
+use health::judge::RetryJudge;
+
+use super::{CheckerState, Core, Effect, Names, RealState, ServiceState, effective_weight};
+use crate::config::model::{GroupEntry, Model, RealServer, ServerGroup, Target, VirtualServer};
+use crate::messages::{Message, address_name, real_name, service_name};
+
+impl Core {
+    pub(super) fn reload(&mut self, model: Model, out: &mut Vec<Effect>) {
+        out.push(Effect::Log(Message::ReinitializingIpvs));
+        for service in 0..self.services.len() {
+            for real in 0..self.services[service].reals.len() {
+                for checker in 0..self.services[service].reals[real].checkers.len() {
+                    self.cancel(service, real, checker, out);
+                }
+            }
+        }
+        let old = std::mem::take(&mut self.services);
+        let old_model = std::mem::replace(&mut self.model, model);
+        for gone in &old {
+            let new = self.model.services.iter().find(|s| same_service(s, &gone.config));
+            report_gone(gone, new, out);
+        }
+        report_groups(&old_model.groups, &self.model, out);
+        self.services = self
+            .model
+            .services
+            .iter()
+            .map(|s| service_state(s, old.iter().find(|o| same_service(s, &o.config))))
+            .collect();
+        for index in 0..self.services.len() {
+            let before = old.iter().find(|o| same_service(&o.config, &self.services[index].config));
+            report_weights(&self.services[index], before, out);
+            self.settle_quorum(index, before.is_none(), out);
+            out.push(Effect::Changed(index));
+        }
+        self.activate_all(out);
+    }
+}
+
+fn same_service(a: &VirtualServer, b: &VirtualServer) -> bool {
+    a.target == b.target && a.protocol == b.protocol && a.family == b.family
+}
+
+pub(super) fn service_state(config: &VirtualServer, old: Option<&ServiceState>) -> ServiceState {
+    let reals = config
+        .real_servers
+        .iter()
+        .map(|r| real_state(r, old.and_then(|o| o.reals.iter().find(|x| x.config.address == r.address))))
+        .collect();
+    ServiceState {
+        name: service_name(config),
+        quorum_up: old.is_some_and(|o| o.quorum_up),
+        suspended: config.ha_suspend && old.is_none_or(|o| o.suspended),
+        reals,
+        config: config.clone(),
+    }
+}
+
+fn real_state(config: &RealServer, old: Option<&RealState>) -> RealState {
+    // An old state may be taken over once, so that two equal checkers keep a state each.
+    let mut left: Vec<&CheckerState> = old.map(|o| o.checkers.iter().collect()).unwrap_or_default();
+    let checkers: Vec<CheckerState> = config
+        .checkers
+        .iter()
+        .map(|checker| {
+            let same = left.iter().position(|c| c.config == *checker).map(|i| left.remove(i));
+            let fresh_down = old.map_or(checker.alpha, |o| !o.alive);
+            CheckerState {
+                config: checker.clone(),
+                judge: match same {
+                    Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
+                    None => RetryJudge::new(checker.retry, fresh_down),
+                },
+                addend: same.map_or(0, |c| c.addend),
+                last: same.and_then(|c| c.last.clone()),
+                probe: None,
+                url: 0,
+                repeat_first: false,
+            }
+        })
+        .collect();
+    let alive = checkers.iter().all(|c| c.judge.is_up());
+    let mut state = RealState { config: config.clone(), alive, weight: 0, checkers };
+    state.weight = effective_weight(&state);
+    state
+}
+
+fn report_gone(old: &ServiceState, new: Option<&VirtualServer>, out: &mut Vec<Effect>) {
+    let service = old.name.clone();
+    if new.is_none() {
+        out.push(Effect::Log(Message::RemovingService { service: service.clone() }));
+    }
+    for real in &old.reals {
+        let stays = new.is_some_and(|n| n.real_servers.iter().any(|r| r.address == real.config.address));
+        if stays {
+            continue;
+        }
+        let name = real_name(&old.config, real.config.address);
+        if new.is_some() {
+            out.push(Effect::Log(Message::RealGone { real: name.clone() }));
+        }
+        if real.alive || real.config.inhibit_on_failure {
+            let names = Names { real: name, service: service.clone() };
+            if real.alive && real.config.smtp_alert {
+                out.push(names.mail(false, "=> Removing <=".to_owned()));
+            }
+            out.push(Effect::Log(Message::Removing { real: names.real, service: names.service }));
+        }
+    }
+    if let (Some(sorry), Some(new)) = (&old.config.sorry, new)
+        && new.sorry.as_ref().is_none_or(|s| s.address != sorry.address)
+        && !old.quorum_up
+    {
+        let sorry = real_name(&old.config, sorry.address);
+        out.push(Effect::Log(Message::RemovingSorry { sorry, service }));
+    }
+}
+
+fn report_weights(new: &ServiceState, old: Option<&ServiceState>, out: &mut Vec<Effect>) {
+    let Some(old) = old else { return };
+    for real in &new.reals {
+        let Some(before) = old.reals.iter().find(|r| r.config.address == real.config.address) else {
+            continue;
+        };
+        if before.weight != real.weight {
+            out.push(Effect::Log(Message::Weight {
+                from: before.weight,
+                to: real.weight,
+                active: real.alive,
+                real: real_name(&new.config, real.config.address),
+                service: new.name.clone(),
+            }));
+        }
+    }
+}
+
+fn entry_name(entry: &GroupEntry, model: &Model, group: &str) -> String {
+    let user = model.services.iter().find(|s| matches!(&s.target, Target::Group(g) if g == group));
+    let protocol = user.map(|s| s.protocol).unwrap_or_default();
+    match entry {
+        GroupEntry::Fwmark { mark, .. } => format!("FWM {mark}"),
+        GroupEntry::Range { first, last } if first.ip() == *last => address_name(*first, protocol),
+        GroupEntry::Range { first, last } => format!("{}-{last}", address_name(*first, protocol)),
+    }
+}
+
+fn report_groups(old: &[ServerGroup], model: &Model, out: &mut Vec<Effect>) {
+    for group in old {
+        let Some(new) = model.groups.iter().find(|g| g.name == group.name) else {
+            out.push(Effect::Log(Message::RemovingGroup { group: group.name.clone() }));
+            continue;
+        };
+        let name = || group.name.clone();
+        for entry in group.entries.iter().filter(|e| !new.entries.contains(e)) {
+            let entry = entry_name(entry, model, &group.name);
+            out.push(Effect::Log(Message::EntryGone { entry, group: name() }));
+        }
+        for entry in new.entries.iter().filter(|e| !group.entries.contains(e)) {
+            let entry = entry_name(entry, model, &group.name);
+            out.push(Effect::Log(Message::EntryAdded { entry, group: name() }));
+        }
+    }
+}
