@@ -176,21 +176,15 @@ impl fmt::Display for Message {
                 let left = i64::from(q.quorum) - i64::from(q.hysteresis);
                 write!(f, "Lost quorum {}-{}={left} > {} for VS {service}", q.quorum, q.hysteresis, q.weight)
             }
-            Self::Adding { real, service } => write!(f, "Adding service {real} to VS {service}"),
-            Self::Removing { real, service } => write!(f, "Removing service {real} from VS {service}"),
-            Self::Enabling { real, service } => write!(f, "Enabling service {real} of VS {service}"),
-            Self::Disabling { real, service } => write!(f, "Disabling service {real} of VS {service}"),
-            Self::ShuttingDown { real, service } => {
-                write!(f, "Shutting down service {real} from VS {service}")
-            }
-            Self::AddingSorry { sorry, service } => write!(f, "Adding sorry server {sorry} to VS {service}"),
-            Self::RemovingSorry { sorry, service } => {
-                write!(f, "Removing sorry server {sorry} from VS {service}")
-            }
-            Self::AddingAlive { service } => write!(f, "Adding alive servers to the pool for VS {service}"),
-            Self::RemovingAlive { service } => {
-                write!(f, "Removing alive servers from the pool for VS {service}")
-            }
+            Self::Adding { .. }
+            | Self::Removing { .. }
+            | Self::Enabling { .. }
+            | Self::Disabling { .. }
+            | Self::ShuttingDown { .. }
+            | Self::AddingSorry { .. }
+            | Self::RemovingSorry { .. }
+            | Self::AddingAlive { .. }
+            | Self::RemovingAlive { .. } => self.pool(f),
             Self::Weight { from, to, active, real, service } => {
                 let word = if *active { "active" } else { "inactive" };
                 write!(f, "Changing weight from {from} to {to} for {word} service {real} of VS {service}")
@@ -220,6 +214,30 @@ impl fmt::Display for Message {
             Self::Stopping => write!(f, "Stopping"),
             Self::Stopped => write!(f, "Stopped"),
             Self::Reloading => write!(f, "Reloading"),
+        }
+    }
+}
+
+impl Message {
+    /// Changes of a pool.
+    fn pool(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Adding { real, service } => write!(f, "Adding service {real} to VS {service}"),
+            Self::Removing { real, service } => write!(f, "Removing service {real} from VS {service}"),
+            Self::Enabling { real, service } => write!(f, "Enabling service {real} of VS {service}"),
+            Self::Disabling { real, service } => write!(f, "Disabling service {real} of VS {service}"),
+            Self::ShuttingDown { real, service } => {
+                write!(f, "Shutting down service {real} from VS {service}")
+            }
+            Self::AddingSorry { sorry, service } => write!(f, "Adding sorry server {sorry} to VS {service}"),
+            Self::RemovingSorry { sorry, service } => {
+                write!(f, "Removing sorry server {sorry} from VS {service}")
+            }
+            Self::AddingAlive { service } => write!(f, "Adding alive servers to the pool for VS {service}"),
+            Self::RemovingAlive { service } => {
+                write!(f, "Removing alive servers from the pool for VS {service}")
+            }
+            _ => Ok(()),
         }
     }
 }

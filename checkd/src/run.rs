@@ -116,6 +116,9 @@ fn settle_process(globals: &Globals, log: &Contract) {
     }
 }
 
+/// A probe with its outcome.
+type Ended = (ProbeId, health::Outcome);
+
 struct Daemon {
     log: Rc<Contract>,
     load: Loader,
@@ -129,7 +132,7 @@ struct Daemon {
     /// Refusals that have been logged and still stand.
     refused: Vec<Message>,
     probes: BTreeMap<ProbeId, AbortHandle>,
-    outcomes: (mpsc::Sender<(ProbeId, health::Outcome)>, mpsc::Receiver<(ProbeId, health::Outcome)>),
+    outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     signals: Signals,
     sync: Vec<(SyncState, SyncDaemon)>,
 }
@@ -397,10 +400,9 @@ fn open_table(
         say(log, &Message::NoIpvs { reason: e.to_string() });
     }
     let t = globals.lvs_timeouts;
-    if t.tcp_s.is_some() || t.tcp_fin_s.is_some() || t.udp_s.is_some() {
-        if let Err(e) = ipvs.timeouts(t) {
-            say(log, &Message::Timeouts { reason: e.to_string() });
-        }
+    let any = t.tcp_s.is_some() || t.tcp_fin_s.is_some() || t.udp_s.is_some();
+    if any && let Err(e) = ipvs.timeouts(t) {
+        say(log, &Message::Timeouts { reason: e.to_string() });
     }
     match Owned::adopt(ipvs, wanted) {
         Ok(owned) => Some(owned),

@@ -349,10 +349,10 @@ pub fn sync_daemon(start: bool, state: SyncState, daemon: &SyncDaemon) -> Messag
         }
         match daemon.group {
             Some(IpAddr::V4(group)) => {
-                list.push(DefaultNla::new(DAEMON_MCAST_GROUP, group.octets().to_vec()))
+                list.push(DefaultNla::new(DAEMON_MCAST_GROUP, group.octets().to_vec()));
             }
             Some(IpAddr::V6(group)) => {
-                list.push(DefaultNla::new(DAEMON_MCAST_GROUP6, group.octets().to_vec()))
+                list.push(DefaultNla::new(DAEMON_MCAST_GROUP6, group.octets().to_vec()));
             }
             None => {}
         }
