@@ -75,6 +75,8 @@ enum State {
 pub struct Lease {
     state: State,
     ttl: Duration,
+    /// Silence allowed behind a grant: shorter by one interval, because our own last outcome may be that old.
+    first_ttl: Duration,
     available: bool,
     /// Numbers of this check's leases: `next`, `next + stride`, …
     next: LeaseId,
@@ -84,8 +86,16 @@ pub struct Lease {
 impl Lease {
     /// A check probed locally. `index` and `count` make the lease numbers of the checks of one owner distinct:
     /// `index < count`.
-    pub fn new(ttl: Duration, index: u64, count: u64) -> Self {
-        Self { state: State::Local { offer_at: None }, ttl, available: false, next: index + count, stride: count }
+    pub fn new(inter: Duration, timeout: Duration, index: u64, count: u64) -> Self {
+        let ttl = ttl(inter, timeout);
+        Self {
+            state: State::Local { offer_at: None },
+            ttl,
+            first_ttl: ttl.saturating_sub(inter),
+            available: false,
+            next: index + count,
+            stride: count,
+        }
     }
 
     /// Whether the holder probes now.
@@ -122,17 +132,21 @@ impl Lease {
                 self.come_home(None, out);
             }
             (State::Offered { lease, .. }, Input::Granted(id)) if id == lease => {
-                self.state = State::Remote { lease, until: now + self.ttl, last: 0 };
+                self.state = State::Remote { lease, until: now + self.first_ttl, last: 0 };
                 out.push(Effect::Rest);
             }
             // A late answer to an offer that we gave up: the holder must not probe for nobody.
             (_, Input::Granted(id)) if self.current() != Some(id) => out.push(Effect::Withdraw(id)),
             (_, Input::Granted(_)) => {}
-            (State::Offered { lease, .. } | State::Remote { lease, .. }, Input::Refused(id)) if id == lease => {
+            (State::Offered { lease, .. } | State::Remote { lease, .. }, Input::Refused(id))
+                if id == lease =>
+            {
                 self.come_home(Some(now + OFFER_AGAIN), out);
             }
             (_, Input::Refused(_)) => {}
-            (State::Remote { lease, last, .. }, Input::Outcome(id, n, outcome)) if id == lease && n > last => {
+            (State::Remote { lease, last, .. }, Input::Outcome(id, n, outcome))
+                if id == lease && n > last =>
+            {
                 self.state = State::Remote { lease, until: now + self.ttl, last: n };
                 out.push(Effect::Judge(outcome));
             }

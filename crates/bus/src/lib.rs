@@ -14,6 +14,7 @@
 //!
 //! Absent on purpose: a start order, acknowledgements, and anything that must be delivered exactly once.
 
+pub mod endpoint;
 pub mod lease;
 pub mod payload;
 pub mod session;
@@ -120,7 +121,10 @@ mod tests {
         assert_eq!(family_of("vrrp.instance/VI_1").and_then(|f| f.owner), Some(Role::Vrrpd));
         assert_eq!(family_of("proxy.server/b/s1").map(|f| f.name), Some("proxy.server"));
         assert_eq!(family_of("daemon.status").map(|f| f.name), Some("daemon.status"));
-        assert_eq!((family_of("vrrp.instance"), family_of("vrrp.instance/"), family_of("x")), (None, None, None));
+        assert_eq!(
+            (family_of("vrrp.instance"), family_of("vrrp.instance/"), family_of("x")),
+            (None, None, None)
+        );
     }
 
     #[test]

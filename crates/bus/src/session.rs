@@ -53,6 +53,11 @@ impl Store {
         Self { epoch, facts: BTreeMap::new(), events: VecDeque::new() }
     }
 
+    /// The random number of this start.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Sets a topic; `None` when it had this state already.
     pub fn publish(&mut self, topic: &str, data: Value) -> Option<Change> {
         if topic == EVENT {
@@ -264,8 +269,11 @@ pub enum Learned {
     Synced,
     /// A frame about leases, for the daemon.
     Lease(Frame),
-    /// The server can hold leases.
-    Leases,
+    /// The server greeted us.
+    Up {
+        /// Whether it takes leases from us.
+        leases: bool,
+    },
     /// Close the connection.
     Close(Fault),
 }
@@ -343,8 +351,8 @@ impl Client {
             Frame::Hello { versions, features, .. } => {
                 if !versions.contains(&VERSION) {
                     out.push(Learned::Close(Fault::Version));
-                } else if features.iter().any(|f| f == "lease") {
-                    out.push(Learned::Leases);
+                } else {
+                    out.push(Learned::Up { leases: features.iter().any(|f| f == "lease") });
                 }
             }
             Frame::Snapshot { epoch, seq } => {
@@ -382,10 +390,9 @@ impl Client {
                 out.push(Learned::Lease(frame));
             }
             Frame::Unknown | Frame::Error { .. } => {}
-            Frame::Subscribe { .. }
-            | Frame::Offer { .. }
-            | Frame::Nudge { .. }
-            | Frame::Withdraw { .. } => out.push(Learned::Close(Fault::OutOfPlace)),
+            Frame::Subscribe { .. } | Frame::Offer { .. } | Frame::Nudge { .. } | Frame::Withdraw { .. } => {
+                out.push(Learned::Close(Fault::OutOfPlace))
+            }
         }
     }
 

@@ -15,7 +15,7 @@ fn effects(lease: &mut Lease, now: Instant, input: Input<u8>) -> Vec<Effect<u8>>
 #[test]
 fn the_way_out_and_home() {
     let t0 = Instant::now();
-    let mut lease = Lease::new(TTL, 0, 10);
+    let mut lease = Lease::new(INTER, Duration::from_secs(1), 0, 10);
     assert_eq!(effects(&mut lease, t0, Input::Available), [Effect::Offer(10)]);
     assert_eq!(effects(&mut lease, t0, Input::Outcome(10, 1, 1)), [], "not granted, we probe ourselves");
     assert_eq!(effects(&mut lease, t0, Input::Granted(10)), [Effect::Rest]);
@@ -34,7 +34,7 @@ fn the_way_out_and_home() {
 #[test]
 fn a_changed_check_is_offered_anew_and_a_closed_peer_is_not_asked() {
     let t0 = Instant::now();
-    let mut lease = Lease::new(TTL, 3, 4);
+    let mut lease = Lease::new(INTER, Duration::from_secs(1), 3, 4);
     effects(&mut lease, t0, Input::Available);
     effects(&mut lease, t0, Input::Granted(7));
     assert_eq!(effects(&mut lease, t0, Input::Withdraw), [Effect::Withdraw(7), Effect::Probe]);
@@ -182,7 +182,7 @@ fn never_two_judges_and_never_a_long_gap() {
         let now = net.now();
         let mut world = World {
             net,
-            lease: Lease::new(TTL, 0, 1),
+            lease: Lease::new(INTER, Duration::from_secs(1), 0, 1),
             probing: true,
             slot: now,
             last_judged: now,

@@ -12,8 +12,7 @@ fn drain(server: &mut Server, store: &Store) -> Vec<Frame> {
 fn greeted(now: Instant, topics: &[&str]) -> Server {
     let mut server = Server::new(now);
     let mut out = Vec::new();
-    let hello =
-        Frame::Hello { versions: vec![1], role: "x".into(), features: vec![], epoch: 0, pid: 0 };
+    let hello = Frame::Hello { versions: vec![1], role: "x".into(), features: vec![], epoch: 0, pid: 0 };
     server.frame(now, hello, &mut out);
     server.frame(now, Frame::Subscribe { topics: topics.iter().map(|t| (*t).into()).collect() }, &mut out);
     assert_eq!(out, []);
@@ -28,7 +27,10 @@ fn a_snapshot_and_then_changes() {
     store.publish("ipvs.service/S", json!(1));
     let mut server = greeted(now, &["vrrp.*"]);
     let frames = drain(&mut server, &store);
-    assert!(matches!(frames[..], [Frame::Snapshot { seq: 1, epoch: 9 }, Frame::State { seq: 2, .. }, Frame::Sync { seq: 3, .. }]));
+    assert!(matches!(
+        frames[..],
+        [Frame::Snapshot { seq: 1, epoch: 9 }, Frame::State { seq: 2, .. }, Frame::Sync { seq: 3, .. }]
+    ));
     for change in [store.publish("vrrp.group/G", json!(2)), store.publish("ipvs.service/S", json!(2))] {
         server.changed(&change.unwrap());
     }
@@ -50,7 +52,9 @@ fn a_slow_reader_gets_a_snapshot_and_no_queue_without_end() {
     }
     let frames = drain(&mut server, &store);
     assert_eq!(frames.len(), 5, "snapshot, three states, sync");
-    assert!(matches!(&frames[3], Frame::State { data, .. } if *data == json!(4997) || *data == json!(4999) || *data == json!(4998)));
+    assert!(
+        matches!(&frames[3], Frame::State { data, .. } if *data == json!(4997) || *data == json!(4999) || *data == json!(4998))
+    );
 }
 
 #[test]
@@ -141,7 +145,7 @@ impl World {
                 Learned::Gone(topic) => assert!(self.told.remove(&topic).is_some(), "gone twice: {topic}"),
                 Learned::Synced => self.synced = true,
                 Learned::Close(_) => self.connect(),
-                Learned::Lease(_) | Learned::Leases | Learned::Event(_) => panic!("not served here"),
+                Learned::Lease(_) | Learned::Up { .. } | Learned::Event(_) => panic!("not served here"),
             }
         }
     }
