@@ -21,8 +21,9 @@ impl PidFile {
     /// haproxy's: truncated and written (mode 0644) once everything is bound, one pid a line, kept after exit.
     pub fn write(path: &Path, pids: &[u32]) -> io::Result<Self> {
         let mut file = open(path)?;
-        let text: String = pids.iter().map(|p| format!("{p}\n")).collect();
-        file.write_all(text.as_bytes())?;
+        for pid in pids {
+            writeln!(file, "{pid}")?;
+        }
         Ok(Self { path: path.into() })
     }
 
