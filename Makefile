@@ -22,8 +22,9 @@ demo:
 test:
 	CARGO="$(CARGO)" tests/run.sh
 
-# Speed, never part of the tests.
+# Speed, never part of the tests: proxyd beside HAProxy, then the parsers alone.
 bench:
+	CARGO="$(CARGO)" tests/bench.sh
 	$(CARGO) bench --workspace --benches
 
 lint:

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# make bench: proxyd beside HAProxy in one run, by CPU time per request.
+#
+# Each proxy runs alone on CPU 0 with one thread; load (wrk) and origin (nginx) share CPU 1. Rounds alternate between
+# the proxies, the figure is the median. What counts is the CPU time of the proxy's process for each good answer
+# (user + system, from /proc), since that does not depend on how fast the load can be made. A run in which any
+# answer was wrong ends with an error.
+#
+#   ROUNDS=3 SECONDS_EACH=3 HAPROXY=/usr/sbin/haproxy PROXYD=target/dist/proxyd SCENARIOS="small small256 64k 1m close upload tcp"
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ROUNDS=${ROUNDS:-3} EACH=${SECONDS_EACH:-3}
+SCENARIOS=${SCENARIOS:-small small256 64k 1m close upload tcp}
+HAPROXY=${HAPROXY:-$(command -v haproxy || true)}
+PROXYD=${PROXYD:-}
+for tool in wrk nginx taskset; do
+  command -v "$tool" >/dev/null || { echo "make bench needs $tool (Debian: wrk nginx-light util-linux)"; exit 2; }
+done
+[ -n "$HAPROXY" ] || { echo "make bench needs haproxy to compare with"; exit 2; }
+if [ -z "$PROXYD" ]; then
+  "${CARGO:-cargo}" build -q --profile dist -p proxyd
+  PROXYD=target/dist/proxyd
+fi
+PROXYD=$(readlink -f "$PROXYD")
+work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-bench.XXXXXX")
+chmod 755 "$work"
+pids=()
+cleanup() { for p in "${pids[@]:-}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
+trap cleanup EXIT
+
+port() { python3 -c 'import socket;s=socket.socket();s.bind(("127.0.0.1",0));print(s.getsockname()[1])'; }
+origin=$(port)
+mkdir -p "$work/www" "$work/tmp"
+head -c 128 /dev/urandom | base64 -w0 | head -c 128 >"$work/www/small"
+head -c 65536 /dev/zero | tr '\0' a >"$work/www/64k"
+head -c 1048576 /dev/zero | tr '\0' a >"$work/www/1m"
+cat >"$work/nginx.conf" <<CONF
+worker_processes 1; daemon off; pid $work/nginx.pid; error_log $work/error.log;
+events { worker_connections 4096; }
+http {
+  access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on; client_max_body_size 10m;
+  client_body_buffer_size 1m; client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
+  uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
+  server {
+    listen 127.0.0.1:$origin backlog=4096; root $work/www;
+
+    location = /sink { return 200 ok; }
+  }
+}
+CONF
+taskset -c 1 nginx -c "$work/nginx.conf" >/dev/null 2>&1 & pids+=($!)
+cat >"$work/upload.lua" <<'LUA'
+wrk.method = "POST"
+wrk.body = string.rep("a", 65536)
+LUA
+
+config() { # port
+  cat <<CFG
+global
+    nbthread 1
+    maxconn 4000
+defaults
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend www
+    mode http
+    bind 127.0.0.1:$1
+    http-request set-header x-bench v1
+    default_backend app
+backend app
+    mode http
+    http-reuse always
+    server o1 127.0.0.1:$origin
+listen raw
+    mode tcp
+    bind 127.0.0.1:$2
+    server o1 127.0.0.1:$origin
+CFG
+}
+
+ticks() { # user + system time of a process and its threads, nanoseconds
+  awk '{ total += $1 } END { print total + 0 }' /proc/"$1"/task/*/schedstat
+}
+
+# Prints nanoseconds of CPU per request of one run.
+run() { # binary scenario
+  local http raw pid before after answers out
+  http=$(port); raw=$(port)
+  config "$http" "$raw" >"$work/h.cfg"
+  taskset -c 0 "$1" -db -f "$work/h.cfg" >"$work/proxy.log" 2>&1 & pid=$!; pids+=("$pid")
+  for _ in $(seq 50); do curl -sf -o /dev/null "http://127.0.0.1:$http/small" && break; sleep 0.1; done
+  local url="http://127.0.0.1:$http" connections=64 extra=()
+  case $2 in
+    small) url+=/small ;;
+    small256) url+=/small connections=256 ;;
+    64k) url+=/64k ;;
+    1m) url+=/1m connections=16 ;;
+    close) url+=/small; extra=(-H "Connection: close") ;;
+    upload) url+=/sink connections=32; extra=(-s "$work/upload.lua") ;;
+    tcp) url="http://127.0.0.1:$raw/small" ;;
+    *) echo "no such scenario: $2" >&2; exit 2 ;;
+  esac
+  taskset -c 1 wrk -t1 -c"$connections" -d1 "${extra[@]}" "$url" >/dev/null
+  before=$(ticks "$pid")
+  out=$(taskset -c 1 wrk -t1 -c"$connections" -d"$EACH" "${extra[@]}" "$url")
+  after=$(ticks "$pid")
+  kill "$pid"; wait "$pid" 2>/dev/null || true
+  if grep -q 'Non-2xx' <<<"$out"; then echo "wrong answers from $1 in $2: $out" >&2; exit 1; fi
+  answers=$(awk '/requests in/ { print $1 }' <<<"$out")
+  echo $(((after - before) / answers))
+}
+
+median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
+
+sleep 0.5
+echo "$("$HAPROXY" -v | head -1)"
+"$PROXYD" -v | head -1
+printf '%-10s %14s %14s %8s\n' scenario 'haproxy us/req' 'proxyd us/req' ratio
+for scenario in $SCENARIOS; do
+  : >"$work/a"; : >"$work/b"
+  for ((round = 0; round < ROUNDS; round++)); do
+    run "$HAPROXY" "$scenario" >>"$work/a"
+    run "$PROXYD" "$scenario" >>"$work/b"
+  done
+  awk -v s="$scenario" -v a="$(median <"$work/a")" -v b="$(median <"$work/b")" \
+    'BEGIN { printf "%-10s %14.2f %14.2f %8.2f\n", s, a / 1000, b / 1000, b / a }'
+done
