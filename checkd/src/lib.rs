@@ -1,5 +1,6 @@
 //! checkd: health checks of real servers and the IPVS table.
 
+pub mod bus;
 pub mod config;
 pub mod core;
 pub mod dump;

@@ -118,6 +118,7 @@ pub enum Message {
     MailFailed { server: String, reason: MailFault },
     ScriptNotStarted { script: String, reason: String },
     SyncDaemonFault { reason: String },
+    NoBus { reason: String },
     Setting { what: String, reason: String },
     Timeouts { reason: String },
     PrintingData { pid: u32 },
@@ -204,6 +205,7 @@ impl fmt::Display for Message {
                 write!(f, "Error exec-ing command '{script}', error {reason}")
             }
             Self::SyncDaemonFault { reason } => write!(f, "IPVS sync daemon: {reason}"),
+            Self::NoBus { reason } => write!(f, "The bus is not served: {reason}"),
             Self::Setting { what, reason } => write!(f, "{what}: {reason}"),
             Self::Timeouts { reason } => write!(f, "Failed to set ipvs timeouts: {reason}"),
             Self::PrintingData { pid } => write!(f, "Printing checker data for process({pid}) on signal"),

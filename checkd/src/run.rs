@@ -16,6 +16,7 @@ use service::signals::{Signal, Signals};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
+use crate::bus::{self, Bus};
 use crate::config::model::{FlushOnStop, Globals, Model, SyncDaemon, Target};
 use crate::core::plan::Table;
 use crate::core::service::{Core, Effect, Input, ProbeId};
@@ -135,6 +136,7 @@ struct Daemon {
     outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     signals: Signals,
     sync: Vec<(SyncState, SyncDaemon)>,
+    bus: Bus,
 }
 
 impl Daemon {
@@ -146,6 +148,10 @@ impl Daemon {
         let globals = core.model().globals.clone();
         let table = open_table(options.ipvs, &globals, &core.wanted(), &log);
         let notifier = Notifier::open(&globals, log.clone(), options.detail);
+        let (bus, fault) = Bus::open();
+        if let Some(reason) = fault {
+            say(&log, &Message::NoBus { reason });
+        }
         let mut daemon = Self {
             log,
             load: options.load,
@@ -160,10 +166,12 @@ impl Daemon {
             outcomes: mpsc::channel(OUTCOMES_MAX),
             signals,
             sync: Vec::new(),
+            bus,
         };
         daemon.settle_sync(&globals);
         daemon.give(Input::Start);
         daemon.look_for_addresses();
+        daemon.bus.status("running", true, daemon.log.dropped());
         (options.ready)();
         Ok(daemon)
     }
@@ -182,6 +190,11 @@ impl Daemon {
                 Some((id, outcome)) = self.outcomes.1.recv() => {
                     self.probes.remove(&id);
                     self.give(Input::Outcome(id, outcome));
+                }
+                event = self.bus.next() => {
+                    if let bus::Event::Instance(name, master) = event {
+                        self.follow(&name, master);
+                    }
                 }
                 _ = housekeeping.tick() => {
                     self.look_for_addresses();
@@ -211,7 +224,12 @@ impl Daemon {
         }
         for effect in effects {
             match effect {
-                Effect::Log(_) | Effect::Changed(_) => {}
+                Effect::Log(_) => {}
+                Effect::Changed(index) => {
+                    if let Some(state) = self.core.services.get(index) {
+                        self.bus.service(state);
+                    }
+                }
                 Effect::Fifo(line) => self.notifier.fifo(&line),
                 Effect::Run(script) => self.notifier.run(&script),
                 Effect::Mail { subject, body } => self.notifier.mail(&subject, &body),
@@ -256,8 +274,10 @@ impl Daemon {
         let globals = model.globals.clone();
         self.notifier.reload(&globals);
         self.give(Input::Reload(Box::new(model)));
+        self.bus.retain_services(&self.core);
         self.settle_sync(&globals);
         self.look_for_addresses();
+        self.bus.status("running", true, self.log.dropped());
     }
 
     fn dump(&mut self) {
@@ -283,6 +303,8 @@ impl Daemon {
                 states.iter().map(|s| (*s, d.clone()))
             })
             .collect();
+        let instance = globals.sync_daemon.as_ref().is_some_and(|d| d.instance.is_some());
+        self.bus.follow_vrrp(instance);
         self.apply_sync(wanted);
     }
 
@@ -307,7 +329,7 @@ impl Daemon {
     }
 
     /// A VRRP instance became master or backup.
-    pub(crate) fn follow(&mut self, instance: &str, master: bool) {
+    fn follow(&mut self, instance: &str, master: bool) {
         let Some(daemon) = self.core.model().globals.sync_daemon.clone() else { return };
         if daemon.instance.as_deref() == Some(instance) {
             let state = if master { SyncState::Master } else { SyncState::Backup };
@@ -343,6 +365,7 @@ impl Daemon {
 
     fn stop(mut self) {
         say(&self.log, &Message::Stopping);
+        self.bus.status("stopping", false, self.log.dropped());
         self.give(Input::Stop);
         self.probes.values().for_each(AbortHandle::abort);
         self.apply_sync(Vec::new());

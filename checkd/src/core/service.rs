@@ -426,7 +426,8 @@ impl Core {
             "Lost quorum"
         };
         // The mail has this form for both.
-        let body = format!("=> {text} {q}+{h}={} <= {} <=", q + h, quorum.weight);
+        let bound = if gains { q + h } else { q - h };
+        let body = format!("=> {text} {q}+{h}={bound} <= {} <=", quorum.weight);
         self.notify_quorum(index, gains, body, out);
     }
 
@@ -630,12 +631,12 @@ fn report(
 ) {
     let config = &state.config;
     let checker = names.checker(config);
-    if config.kind == CheckerKind::Ping
-        && matches!(&outcome.cause, health::Cause::Connect(t) if t.contains("unreachable"))
-    {
+    let not_sent = config.kind == CheckerKind::Ping
+        && matches!(&outcome.cause, health::Cause::Connect(t) if t.contains("unreachable"));
+    if not_sent {
         out.push(Effect::Log(Message::PingNotSent));
     }
-    let chatty = config.log_all_failures;
+    let chatty = config.log_all_failures && !not_sent;
     // Most kinds print each failure and then that it was the last; these have one line for both.
     let one_line =
         matches!(config.kind, CheckerKind::Smtp { .. } | CheckerKind::Dns { .. } | CheckerKind::Misc { .. });

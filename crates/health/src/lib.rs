@@ -48,6 +48,18 @@ pub struct Spec {
     pub check: Check,
 }
 
+/// A check that one daemon does for another; the data of a lease's offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Name for `probe.outcome/KEY` (`BACKEND/SERVER`); empty = not published.
+    #[serde(default)]
+    pub key: String,
+    /// What is done.
+    pub spec: Spec,
+    /// From start to start, in milliseconds.
+    pub every_ms: u64,
+}
+
 /// Where a check goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
