@@ -103,6 +103,16 @@ pub const fn items<C>(name: &'static str, form: &'static str, item: Read<C>) -> 
     Row { name, form, standing: Standing::Works, takes }
 }
 
+/// A block with one item a line that is taken without effect.
+pub const fn no_effect_items<C>(
+    name: &'static str,
+    form: &'static str,
+    why: &'static str,
+    item: Read<C>,
+) -> Row<C> {
+    Row { standing: Standing::NoEffect(why), ..items(name, form, item) }
+}
+
 /// A block of keywords.
 pub const fn block<C>(
     name: &'static str,
@@ -195,6 +205,11 @@ impl<'a> Line<'a> {
     /// Complains about this line.
     pub fn say(&mut self, text: impl Into<String>) {
         self.report.warning(self.span, text);
+    }
+
+    /// Complains about this line so that the configuration can't be used (exit code 4).
+    pub fn say_fatal(&mut self, text: impl Into<String>) {
+        self.report.push(Diagnostic::at(Severity::Alert, self.span, text));
     }
 
     /// Complains without a place.

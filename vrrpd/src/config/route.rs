@@ -1,0 +1,484 @@
+//! One line of `virtual_routes`, `static_routes`, `virtual_rules` or `static_rules`.
+//!
+//! Invariant: a line that can't be used gives nothing and has its complaint; words that are understood but not
+//! carried out are listed in the result. Absent on purpose: names of tables beyond the kernel's own three.
+
+use super::address::network;
+use super::model::{Family, NextHop, Route, RouteKind, Rule, RuleAction};
+use super::{Builder, scope_number};
+use conf_parsers::keepalived::walk::{Line, Stop};
+use std::net::IpAddr;
+
+/// `RTPROT_KEEPALIVED`.
+const PROTOCOL_KEEPALIVED: u8 = 18;
+/// Where rules without a preference start, counting down.
+const FIRST_PREFERENCE: u32 = 16_384;
+
+const KINDS: [(&str, RouteKind); 9] = [
+    ("unicast", RouteKind::Unicast),
+    ("local", RouteKind::Local),
+    ("broadcast", RouteKind::Broadcast),
+    ("multicast", RouteKind::Multicast),
+    ("throw", RouteKind::Throw),
+    ("unreachable", RouteKind::Unreachable),
+    ("prohibit", RouteKind::Prohibit),
+    ("blackhole", RouteKind::Blackhole),
+    ("nat", RouteKind::Nat),
+];
+
+/// Metrics of a route with their kernel numbers (RTAX_*).
+const METRICS: [(&str, u16); 14] = [
+    ("mtu", 2),
+    ("window", 3),
+    ("rtt", 4),
+    ("rttvar", 5),
+    ("ssthresh", 6),
+    ("cwnd", 7),
+    ("advmss", 8),
+    ("reordering", 9),
+    ("hoplimit", 10),
+    ("initcwnd", 11),
+    ("rto_min", 13),
+    ("initrwnd", 14),
+    ("quickack", 15),
+    ("fastopen_no_cookie", 17),
+];
+
+/// Words of a route that take one value and are not carried out.
+const UNUSED_WITH_VALUE: [&str; 6] = ["realms", "realm", "features", "congctl", "expires", "ttl-propagate"];
+
+fn table(word: &str) -> Option<u32> {
+    match word {
+        "local" => Some(255),
+        "main" => Some(254),
+        "default" => Some(253),
+        _ => word.parse().ok().or_else(|| named_number("/etc/iproute2/rt_tables", word)),
+    }
+}
+
+fn protocol(word: &str) -> Option<u8> {
+    match word {
+        "kernel" => Some(2),
+        "boot" => Some(3),
+        "static" => Some(4),
+        "keepalived" => Some(PROTOCOL_KEEPALIVED),
+        _ => word.parse().ok().or_else(|| named_number("/etc/iproute2/rt_protos", word).map(|n| n as u8)),
+    }
+}
+
+/// A number by its name in a table of iproute2.
+fn named_number(file: &str, name: &str) -> Option<u32> {
+    let text = std::fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let number = words.next()?;
+        (words.next()? == name).then(|| number.parse().ok()).flatten()
+    })
+}
+
+fn prefixed(word: &str, family: Option<Family>) -> Option<(IpAddr, u8)> {
+    if matches!(word, "default" | "any" | "all") {
+        let any: IpAddr =
+            if family == Some(Family::Inet6) { "::".parse().ok()? } else { "0.0.0.0".parse().ok()? };
+        return Some((any, 0));
+    }
+    let (address, len) = network(word)?;
+    let max = if address.is_ipv4() { 32 } else { 128 };
+    let len = len.map_or(Some(max), |l| l.parse().ok().filter(|n| *n <= max))?;
+    Some((address, len))
+}
+
+fn family_of(address: IpAddr) -> Family {
+    if address.is_ipv4() { Family::Inet } else { Family::Inet6 }
+}
+
+fn text(line: &Line<'_>) -> String {
+    line.words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads a route; `is_static` knows `track_group`.
+pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Result<Option<Route>, Stop> {
+    let mut route = Route { text: text(line), protocol: Some(PROTOCOL_KEEPALIVED), ..Route::default() };
+    let mut family = None;
+    let mut hop = NextHop::default();
+    let mut hops = Vec::new();
+    let mut has_destination = false;
+    let mut i = 0;
+    while let Some(word) = line.get(i) {
+        i += 1;
+        if let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == word && !has_destination) {
+            route.kind = *kind;
+            continue;
+        }
+        if let Some((_, number)) = METRICS.iter().find(|(name, _)| *name == word) {
+            let mut value = "1";
+            let mut lock = false;
+            if word != "fastopen_no_cookie" || line.get(i).is_some_and(|w| w.parse::<u32>().is_ok()) {
+                value = line.need(i)?;
+                i += 1;
+                if value == "lock" {
+                    lock = true;
+                    value = line.need(i)?;
+                    i += 1;
+                }
+            }
+            match value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse() {
+                Ok(value) => route.metrics.push((*number, value, lock)),
+                Err(_) => line.say(format!("Invalid {word} {value} specified for route")),
+            }
+            continue;
+        }
+        match word {
+            "inet" => family = Some(Family::Inet),
+            "inet6" => family = Some(Family::Inet6),
+            "via" | "gw" => {
+                if word == "gw" {
+                    line.say("\"gw\" for routes is deprecated. Please use \"via\"");
+                }
+                let mut gateway = line.need(i)?;
+                i += 1;
+                if matches!(gateway, "inet" | "inet6") {
+                    gateway = line.need(i)?;
+                    i += 1;
+                }
+                match gateway.parse::<IpAddr>() {
+                    Ok(address) => {
+                        family = family.or(Some(family_of(address)));
+                        hop.via = Some(address);
+                    }
+                    Err(_) => {
+                        line.say(format!("invalid gateway address {gateway} for route"));
+                        return Ok(None);
+                    }
+                }
+            }
+            "dev" | "oif" => {
+                let name = line.need(i)?;
+                i += 1;
+                if !(b.exists)(name) {
+                    line.say(format!("WARNING - interface {name} for route doesn't exist"));
+                    b.missing_interface = true;
+                }
+                hop.device = Some(name.to_owned());
+            }
+            "from" | "src" | "table" | "metric" | "preference" | "priority" | "protocol" | "scope"
+            | "tos" | "dsfield" | "pref" | "weight" | "track_group" => {
+                let value = line.need(i)?;
+                i += 1;
+                if !route_value(b, line, &mut route, &mut hop, word, value, is_static) {
+                    return Ok(None);
+                }
+            }
+            "onlink" => hop.onlink = true,
+            "append" | "prepend" | "replace" => route.ignored.push(word.to_owned()),
+            "no_track" => route.no_track = true,
+            "encap" => {
+                route.ignored.push(word.to_owned());
+                i += 2;
+            }
+            "or" => route.ignored.push(word.to_owned()),
+            "nexthop" => {
+                hops.extend((hop != NextHop::default()).then(|| std::mem::take(&mut hop)));
+            }
+            _ if UNUSED_WITH_VALUE.contains(&word) => {
+                let value = line.need(i)?;
+                i += 1;
+                route.ignored.push(format!("{word} {value}"));
+            }
+            _ => {
+                let destination = if word == "to" {
+                    i += 1;
+                    line.need(i - 1)?
+                } else {
+                    word
+                };
+                if has_destination && word != "to" {
+                    line.say(format!("unknown route keyword {word}"));
+                    continue;
+                }
+                if destination == "default6" {
+                    line.say("'default6' is deprecated - please replace with 'inet6 default'");
+                    family = Some(Family::Inet6);
+                    has_destination = true;
+                    continue;
+                }
+                match prefixed(destination, family) {
+                    Some((address, len)) => {
+                        has_destination = true;
+                        if destination != "default" {
+                            family = family.or(Some(family_of(address)));
+                            route.destination = Some((address, len));
+                        }
+                    }
+                    None => {
+                        line.say(format!("VRRP parsed invalid IP {destination}. skipping IP..."));
+                        line.say(format!("unknown route keyword {destination}"));
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+    hops.extend((hop != NextHop::default() || hops.is_empty() && hop.device.is_some()).then_some(hop));
+    route.hops = hops;
+    route.family = family.unwrap_or_default();
+    if !has_destination {
+        line.say("No destination specified for route");
+        return Ok(None);
+    }
+    finish_route(line, &mut route, is_static);
+    Ok(Some(route))
+}
+
+fn route_value(
+    b: &Builder,
+    line: &mut Line<'_>,
+    route: &mut Route,
+    hop: &mut NextHop,
+    word: &str,
+    value: &str,
+    is_static: bool,
+) -> bool {
+    match word {
+        "from" | "src" => match value.parse::<IpAddr>() {
+            Ok(address) => route.source = Some(address),
+            Err(_) => {
+                line.say(format!("invalid source address {value} for route"));
+                return false;
+            }
+        },
+        "table" => match table(value) {
+            Some(number) => route.table = Some(number),
+            None => {
+                line.say(format!("Routing table {value} not found for route"));
+                return false;
+            }
+        },
+        "protocol" => match protocol(value) {
+            Some(number) => route.protocol = Some(number),
+            None => {
+                line.say(format!("Protocol {value} not found or invalid for route"));
+                return false;
+            }
+        },
+        "scope" => match scope_number(value) {
+            Some(scope) => route.scope = Some(scope),
+            None => {
+                line.say(format!("Scope {value} not found or invalid for route"));
+                return false;
+            }
+        },
+        "tos" | "dsfield" => {
+            let digits = value.strip_prefix("0x");
+            route.tos = digits.map_or_else(|| value.parse().ok(), |d| u8::from_str_radix(d, 16).ok());
+            if route.tos.is_none() {
+                line.say(format!("TOS value {value} is invalid"));
+            }
+        }
+        "pref" => {
+            route.preference = ["medium", "high", "", "low"].iter().position(|p| *p == value).map(|p| p as u8)
+        }
+        "weight" => hop.weight = value.parse().unwrap_or(1),
+        "track_group" if is_static => {
+            if b.config.track_groups.iter().any(|g| g.name == value) {
+                route.track_group = Some(value.to_owned());
+            } else {
+                line.say(format!("track_group {value} not found"));
+            }
+        }
+        _ => match value.parse() {
+            Ok(metric) => route.metric = Some(metric),
+            Err(_) => line.say(format!("Invalid {word} {value} specified for route")),
+        },
+    }
+    true
+}
+
+fn finish_route(line: &mut Line<'_>, route: &mut Route, is_static: bool) {
+    if route.protocol != Some(PROTOCOL_KEEPALIVED)
+        && (!is_static || route.track_group.is_some())
+        && !route.no_track
+    {
+        line.say(format!(
+            "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({PROTOCOL_KEEPALIVED}), resetting protocol"
+        ));
+        route.protocol = Some(PROTOCOL_KEEPALIVED);
+    }
+    let has_device = route.hops.iter().any(|h| h.device.is_some());
+    let forwards = matches!(route.kind, RouteKind::Unicast | RouteKind::Local | RouteKind::Broadcast);
+    if !has_device && route.hops.len() < 2 && forwards && !route.no_track {
+        if is_static && route.track_group.is_some() {
+            line.say("Static route cannot have track_group if interface not specified");
+            route.track_group = None;
+        } else if !is_static {
+            let destination = match route.destination {
+                Some((address, len)) => format!("{address}/{len}"),
+                None => "default".to_owned(),
+            };
+            line.say(format!(
+                "Warning - cannot track route {destination} with no interface specified, not tracking"
+            ));
+            route.no_track = true;
+        }
+    }
+    for word in &route.ignored {
+        line.notice(format!("'{word}' of a route has no effect here: it is not passed to the kernel"));
+    }
+}
+
+/// Reads a rule; `is_static` knows `track_group`.
+pub(super) fn rule(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Result<Option<Rule>, Stop> {
+    let mut rule = Rule { text: text(line), protocol: Some(PROTOCOL_KEEPALIVED), ..Rule::default() };
+    let mut family = None;
+    let mut i = 0;
+    while let Some(word) = line.get(i) {
+        i += 1;
+        match word {
+            "inet" => family = Some(Family::Inet),
+            "inet6" => family = Some(Family::Inet6),
+            "not" => rule.invert = true,
+            "blackhole" => rule.action = RuleAction::Blackhole,
+            "unreachable" => rule.action = RuleAction::Unreachable,
+            "prohibit" => rule.action = RuleAction::Prohibit,
+            "nop" => rule.action = RuleAction::Nop,
+            "no_track" => rule.no_track = true,
+            "l3mdev" => rule.ignored.push(word.to_owned()),
+            _ => {
+                let value = line.need(i)?;
+                i += 1;
+                if !rule_value(b, line, &mut rule, &mut family, word, value, is_static) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    rule.family = family.unwrap_or_default();
+    if rule.priority.is_none() {
+        let preference = FIRST_PREFERENCE - b.rules_without_preference;
+        b.rules_without_preference = (b.rules_without_preference + 1).min(FIRST_PREFERENCE - 1);
+        line.say(format!(
+            "Rule has no preference specified - setting to {preference}. This is probably not what you want."
+        ));
+        rule.priority = Some(preference);
+    }
+    for word in &rule.ignored {
+        line.notice(format!("'{word}' of a rule has no effect here: it is not passed to the kernel"));
+    }
+    Ok(Some(rule))
+}
+
+fn span_of<T: std::str::FromStr + Copy>(value: &str) -> Option<(T, T)> {
+    let (low, high) = value.split_once('-').unwrap_or((value, value));
+    Some((low.parse().ok()?, high.parse().ok()?))
+}
+
+fn number(value: &str) -> Option<u32> {
+    value.strip_prefix("0x").map_or_else(|| value.parse().ok(), |d| u32::from_str_radix(d, 16).ok())
+}
+
+fn rule_value(
+    b: &mut Builder,
+    line: &mut Line<'_>,
+    rule: &mut Rule,
+    family: &mut Option<Family>,
+    word: &str,
+    value: &str,
+    is_static: bool,
+) -> bool {
+    let mut ok = true;
+    match word {
+        "from" | "to" => match prefixed(value, *family) {
+            Some((address, len)) => {
+                *family = family.or(Some(family_of(address)));
+                let slot = if word == "from" { &mut rule.from } else { &mut rule.to };
+                *slot = Some((address, len));
+            }
+            None => {
+                line.say(format!("Invalid rule {word} address {value}"));
+                return false;
+            }
+        },
+        "table" | "lookup" => match table(value) {
+            Some(number) => rule.table = Some(number),
+            None => {
+                line.say(format!("Routing table {value} not found for rule"));
+                return false;
+            }
+        },
+        "priority" | "preference" | "pref" | "order" => {
+            rule.priority = number(value);
+            ok = rule.priority.is_some();
+        }
+        "fwmark" => {
+            let (mark, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
+            rule.fwmark = number(mark).zip(number(mask));
+            ok = rule.fwmark.is_some();
+        }
+        "iif" | "dev" | "oif" => {
+            if !(b.exists)(value) {
+                line.say(format!("WARNING - interface {value} for rule doesn't exist"));
+                b.missing_interface = true;
+            }
+            let slot = if word == "oif" { &mut rule.oif } else { &mut rule.iif };
+            *slot = Some(value.to_owned());
+        }
+        "tos" | "dsfield" => {
+            rule.tos = number(value).and_then(|n| u8::try_from(n).ok());
+            ok = rule.tos.is_some();
+        }
+        "suppress_prefixlength" | "sup_pl" => {
+            rule.suppress_prefix_len = number(value);
+            ok = rule.suppress_prefix_len.is_some();
+        }
+        "suppress_ifgroup" | "sup_group" => {
+            rule.suppress_ifgroup = number(value);
+            ok = rule.suppress_ifgroup.is_some();
+        }
+        "goto" => match number(value) {
+            Some(target) => rule.action = RuleAction::Goto(target),
+            None => ok = false,
+        },
+        "ipproto" => {
+            rule.ip_proto = match value {
+                "tcp" => Some(6),
+                "udp" => Some(17),
+                "icmp" => Some(1),
+                _ => value.parse().ok(),
+            };
+            ok = rule.ip_proto.is_some();
+        }
+        "sport" => {
+            rule.sport = span_of(value);
+            ok = rule.sport.is_some();
+        }
+        "dport" => {
+            rule.dport = span_of(value);
+            ok = rule.dport.is_some();
+        }
+        "uidrange" => {
+            rule.uid_range = span_of(value);
+            ok = rule.uid_range.is_some();
+        }
+        "protocol" => {
+            rule.protocol = protocol(value);
+            ok = rule.protocol.is_some();
+        }
+        "realms" | "tunnel-id" => rule.ignored.push(format!("{word} {value}")),
+        "type" => {}
+        "track_group" if is_static => {
+            if b.config.track_groups.iter().any(|g| g.name == value) {
+                rule.track_group = Some(value.to_owned());
+            } else {
+                line.say(format!("track_group {value} not found"));
+            }
+        }
+        _ => {
+            line.say(format!("unknown rule keyword {word}"));
+            return true;
+        }
+    }
+    if !ok {
+        line.say(format!("Invalid rule {word} {value}"));
+    }
+    ok
+}
