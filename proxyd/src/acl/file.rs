@@ -337,6 +337,14 @@ impl PatRefs {
         self.push(String::new(), display)
     }
 
+    /// An empty list with a name that is no file.
+    pub fn named(&self, name: &str, display: String, map: bool) -> Arc<PatRef> {
+        let list = self.push(name.to_owned(), display);
+        let kind = if map { &list.is_map } else { &list.is_acl };
+        kind.store(true, std::sync::atomic::Ordering::Relaxed);
+        list
+    }
+
     fn push(&self, name: String, display: String) -> Arc<PatRef> {
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let list = Arc::new(PatRef {

@@ -200,7 +200,7 @@ impl Test {
             return Err("missing fetch method in ACL expression ''.".into());
         };
         let text = first.as_str();
-        let tree = crate::sample::syntax::expression(text)?;
+        let tree = syntax::expression(text)?;
         let alias = ALIASES.iter().find(|(n, _, _)| *n == tree.fetch.name);
         let fetch = match alias {
             Some((_, fetch, _)) => fetch::find(fetch),

@@ -2,8 +2,20 @@
 //! [`Flow::Wait`] and is called again, in the same place, once the engine has what it waits for.
 
 pub mod auth;
+pub mod conn;
+pub mod flow;
+pub mod header;
+pub mod map;
+pub mod normalize;
+pub mod redirect;
+pub mod reply;
+pub mod sets;
+pub mod track;
+pub mod uri;
+pub mod var;
 
 use crate::acl;
+use crate::acl::Answer;
 use crate::stream::view::View;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -63,6 +75,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The rule denied the request: counted and logged as `PR`/`LR`.
     pub denied: bool,
+    /// The answer is the status's own page: `errorfile`, `http-error` or haproxy's; `headers` are added to it.
+    pub canned: bool,
 }
 
 /// One action of a rule: what the user wrote, compiled.
@@ -106,4 +120,62 @@ pub struct RuleSets {
     pub req_inspect_delay: Option<Duration>,
     /// `tcp-response inspect-delay`.
     pub res_inspect_delay: Option<Duration>,
+}
+
+/// An action made of its parsed arguments and what it does with them.
+pub struct Do<T> {
+    name: &'static str,
+    data: T,
+    run: fn(&T, &mut View<'_>) -> Flow,
+}
+
+impl<T> Debug for Do<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<T: Send + Sync> Action for Do<T> {
+    fn run(&self, view: &mut View<'_>) -> Flow {
+        (self.run)(&self.data, view)
+    }
+}
+
+/// An action that runs a function over its arguments.
+pub fn act<T: Send + Sync + 'static>(
+    name: &'static str,
+    data: T,
+    run: fn(&T, &mut View<'_>) -> Flow,
+) -> Box<dyn Action> {
+    Box::new(Do { name, data, run })
+}
+
+/// Runs rules in order from `start`. Where a rule waits, its number comes back with the wait, to go on from there.
+pub fn run(rules: &[Rule], start: usize, view: &mut View<'_>) -> (Flow, usize) {
+    for (i, rule) in rules.iter().enumerate().skip(start) {
+        match rule.condition.as_ref().map_or(Answer::Yes, |c| c.check(view)) {
+            Answer::No => continue,
+            Answer::Unknown if view.may_wait => {
+                let response = matches!(view.phase, crate::stream::view::Phase::ResponseContent);
+                return (Flow::Wait(if response { Wait::ResponseBytes } else { Wait::RequestBytes }), i);
+            }
+            Answer::Unknown => {
+                if !rule.condition.as_ref().is_some_and(|c| c.holds(view)) {
+                    continue;
+                }
+            }
+            Answer::Yes => {}
+        }
+        match rule.action.run(view) {
+            Flow::Continue => {}
+            Flow::Wait(wait) => return (Flow::Wait(wait), i),
+            last => {
+                if let Some(txn) = view.txn.as_deref_mut() {
+                    txn.last_rule = Some(rule.origin.clone());
+                }
+                return (last, i);
+            }
+        }
+    }
+    (Flow::Continue, rules.len())
 }

@@ -1,8 +1,9 @@
 //! Access logs: targets and formats.
 
-/// A compiled log-format string.
-#[derive(Debug)]
-pub struct Format {}
+pub mod format;
+pub mod tag;
+
+pub use format::Format;
 
 /// A `log` line.
 #[derive(Debug, Clone, Default)]

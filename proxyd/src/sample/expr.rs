@@ -10,7 +10,7 @@ use super::source::{Points, Source};
 use super::{Type, Value};
 use crate::acl::Acl;
 use crate::acl::file::PatRefs;
-use crate::config::model::{Config, Kind, Mode, ProxyId, ServerId, Userlist};
+use crate::config::model::{Config, ErrorReply, Kind, Mode, ProxyId, ServerId, Userlist};
 use crate::stick::{SharedTable, Tables};
 use crate::stream::view::View;
 use crate::{conv, fetch};
@@ -158,6 +158,25 @@ impl Refs {
     }
 }
 
+/// Capture slots of a request: how many there are, and the lengths of those that rules declared.
+#[derive(Debug, Default, Clone)]
+pub struct Captures {
+    /// Slots so far; the configuration layer counts `capture request header` lines here.
+    pub count: usize,
+    /// Slot and length of those that `capture … len` rules made.
+    pub by_rules: Vec<(usize, usize)>,
+}
+
+impl Captures {
+    /// A new slot of `len` bytes.
+    pub fn declare(&mut self, len: usize) -> usize {
+        let slot = self.count;
+        self.count += 1;
+        self.by_rules.push((slot, len));
+        slot
+    }
+}
+
 /// What is known around an expression while it is compiled.
 #[derive(Debug)]
 pub struct Scope<'a> {
@@ -179,8 +198,12 @@ pub struct Scope<'a> {
     pub late: &'a mut Vec<String>,
     /// Warnings about the line.
     pub warnings: &'a mut Vec<String>,
-    /// The rule or directive, as in "parsing 'http-request return' rule".
-    pub directive: &'a str,
+    /// `tune.stick-counters`: how many counters a stream can track.
+    pub stick_counters: usize,
+    /// Capture slots of the proxy, declared by lines and by rules.
+    pub captures: &'a mut Captures,
+    /// `http-errors` sections read so far, by name.
+    pub http_errors: &'a std::collections::BTreeMap<String, Arc<std::collections::BTreeMap<u16, ErrorReply>>>,
 }
 
 /// A fetch or converter with its arguments.

@@ -8,7 +8,6 @@
 pub mod args;
 pub mod expr;
 pub mod source;
-pub mod syntax;
 pub mod vars;
 
 use smallvec::SmallVec;

@@ -54,6 +54,12 @@ pub struct Session {
     pub requests: u32,
     /// Handshake time (`%Th`).
     pub handshake: Duration,
+    /// `set-mark` asks for it.
+    pub mark: Option<u32>,
+    /// `set-tos` asks for it.
+    pub tos: Option<u8>,
+    /// `expect-proxy layer4` asks for a PROXY header on this connection.
+    pub expect_proxy: bool,
     /// `set-nice`, `set-mark` … ask for it: log level forced by a rule.
     pub log_level: Option<u8>,
 }
@@ -265,6 +271,10 @@ pub struct Txn {
     pub timeout_server: Option<Duration>,
     /// As above.
     pub timeout_tunnel: Option<Duration>,
+    /// As above.
+    pub timeout_client: Option<Duration>,
+    /// `disable-l7-retry`.
+    pub no_l7_retry: bool,
     /// Rule that ended it (`last_rule_file`, `last_rule_line`).
     pub last_rule: Option<String>,
     /// Address of the server's connection: ours and theirs (`bc_src`, `bc_dst`, `%bi %si`).

@@ -1,0 +1,406 @@
+//! The rule sets and the actions each of them knows, in the order in which haproxy names them.
+//!
+//! Invariant: an action that is not in a set's table is refused with the list of those that are.
+
+use super::{Action, Rule, conn, flow, header, map, normalize, redirect, reply, track, uri, var};
+use crate::acl::Condition;
+use crate::config::model::Kind;
+use crate::sample::expr::Scope;
+use crate::sample::source::Points;
+use conf_parsers::Word;
+use conf_parsers::args::Args;
+use conf_parsers::haproxy::condition;
+use conf_parsers::table::did_you_mean;
+
+/// Parses the words behind an action's name, up to `if` or `unless`; the error is haproxy's text.
+pub type Parse = fn(&mut Args<'_>, &mut Scope<'_>, Set) -> Result<Box<dyn Action>, String>;
+
+/// One action.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The name; with `*` at the end anything may follow it (`set-var*` for `set-var(txn.a)`).
+    pub name: &'static str,
+    /// Reads its words.
+    pub parse: Parse,
+}
+
+const fn row(name: &'static str, parse: Parse) -> Row {
+    Row { name, parse }
+}
+
+/// A rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// `tcp-request connection`.
+    Connection,
+    /// `tcp-request session`.
+    Session,
+    /// `tcp-request content`.
+    RequestContent,
+    /// `tcp-response content`.
+    ResponseContent,
+    /// `http-request`.
+    Request,
+    /// `http-response`.
+    Response,
+    /// `http-after-response`.
+    AfterResponse,
+}
+
+/// Actions of `tcp-request connection`.
+pub static TCP_CONNECTION: &[Row] = &[
+    row("accept", flow::accept),
+    row("reject", reply::reject),
+    row("expect-proxy", conn::expect_proxy),
+    row("expect-netscaler-cip", flow::refused),
+    row("track-sc*", track::track),
+    row("sc-inc-gpc(*", track::increment),
+    row("sc-inc-gpc0*", track::increment),
+    row("sc-inc-gpc1*", track::increment),
+    row("sc-add-gpc(*", track::add),
+    row("sc-set-gpt(*", track::set_tag),
+    row("sc-set-gpt0*", track::set_tag),
+    row("set-var-fmt*", var::set_format),
+    row("set-var*", var::set),
+    row("unset-var*", var::unset),
+    row("set-dst", conn::set_address),
+    row("set-dst-port", conn::set_port),
+    row("set-mark", conn::set_mark),
+    row("set-src", conn::set_address),
+    row("set-src-port", conn::set_port),
+    row("set-tos", conn::set_mark),
+    row("silent-drop", reply::silent_drop),
+];
+
+/// Actions of `tcp-request session`: those of a connection, after the handshakes.
+pub static TCP_SESSION: &[Row] = TCP_CONNECTION;
+
+/// Actions of `tcp-request content`.
+pub static TCP_REQUEST: &[Row] = &[
+    row("accept", flow::accept),
+    row("reject", reply::reject),
+    row("capture", header::capture),
+    row("track-sc*", track::track),
+    row("set-log-level", flow::set_log_level),
+    row("set-nice", conn::set_mark),
+    row("switch-mode", flow::switch_mode),
+    row("use-service", flow::use_service),
+    row("sc-inc-gpc(*", track::increment),
+    row("sc-inc-gpc0*", track::increment),
+    row("sc-inc-gpc1*", track::increment),
+    row("sc-add-gpc(*", track::add),
+    row("sc-set-gpt(*", track::set_tag),
+    row("sc-set-gpt0*", track::set_tag),
+    row("send-spoe-group", flow::refused),
+    row("do-resolve(*", flow::refused),
+    row("set-var-fmt*", var::set_format),
+    row("set-var*", var::set),
+    row("unset-var*", var::unset),
+    row("set-src", conn::set_address),
+    row("set-src-port", conn::set_port),
+    row("set-dst", conn::set_address),
+    row("set-dst-port", conn::set_port),
+    row("set-mark", conn::set_mark),
+    row("set-tos", conn::set_mark),
+    row("silent-drop", reply::silent_drop),
+    row("set-priority-class", conn::set_priority),
+    row("set-priority-offset", conn::set_priority),
+];
+
+/// Actions of `tcp-response content`.
+pub static TCP_RESPONSE: &[Row] = &[
+    row("accept", flow::accept),
+    row("close", reply::close),
+    row("reject", reply::reject),
+    row("set-log-level", flow::set_log_level),
+    row("set-nice", conn::set_mark),
+    row("sc-inc-gpc(*", track::increment),
+    row("sc-inc-gpc0*", track::increment),
+    row("sc-inc-gpc1*", track::increment),
+    row("sc-add-gpc(*", track::add),
+    row("sc-set-gpt(*", track::set_tag),
+    row("sc-set-gpt0*", track::set_tag),
+    row("send-spoe-group", flow::refused),
+    row("set-var-fmt*", var::set_format),
+    row("set-var*", var::set),
+    row("unset-var*", var::unset),
+    row("set-mark", conn::set_mark),
+    row("set-tos", conn::set_mark),
+    row("silent-drop", reply::silent_drop),
+];
+
+/// Actions of `http-request`.
+pub static HTTP_REQUEST: &[Row] = &[
+    row("wait-for-handshake", flow::nothing),
+    row("set-log-level", flow::set_log_level),
+    row("set-nice", conn::set_mark),
+    row("use-service", flow::use_service),
+    row("sc-inc-gpc(*", track::increment),
+    row("sc-inc-gpc0*", track::increment),
+    row("sc-inc-gpc1*", track::increment),
+    row("sc-add-gpc(*", track::add),
+    row("sc-set-gpt(*", track::set_tag),
+    row("sc-set-gpt0*", track::set_tag),
+    row("send-spoe-group", flow::refused),
+    row("do-resolve(*", flow::refused),
+    row("cache-use", flow::refused),
+    row("add-acl(*", map::edit),
+    row("add-header", header::add),
+    row("allow", flow::accept),
+    row("auth", reply::auth),
+    row("capture", header::capture),
+    row("del-acl(*", map::edit),
+    row("del-header", header::delete),
+    row("del-map(*", map::edit),
+    row("deny", reply::deny),
+    row("disable-l7-retry", flow::disable_retry),
+    row("early-hint", flow::refused),
+    row("normalize-uri", normalize::parse),
+    row("redirect", redirect::parse),
+    row("reject", reply::reject),
+    row("replace-header", header::replace),
+    row("replace-path", uri::replace),
+    row("replace-pathq", uri::replace),
+    row("replace-uri", uri::replace),
+    row("replace-value", header::replace_value),
+    row("return", reply::answer),
+    row("set-header", header::set),
+    row("set-map(*", map::edit),
+    row("set-method", uri::set),
+    row("set-path", uri::set),
+    row("set-pathq", uri::set),
+    row("set-query", uri::set),
+    row("set-uri", uri::set),
+    row("strict-mode", flow::strict_mode),
+    row("tarpit", reply::tarpit),
+    row("track-sc*", track::track),
+    row("set-timeout", flow::set_timeout),
+    row("wait-for-body", flow::wait_for_body),
+    row("set-var-fmt*", var::set_format),
+    row("set-var*", var::set),
+    row("unset-var*", var::unset),
+    row("set-dst", conn::set_address),
+    row("set-dst-port", conn::set_port),
+    row("set-mark", conn::set_mark),
+    row("set-src", conn::set_address),
+    row("set-src-port", conn::set_port),
+    row("set-tos", conn::set_mark),
+    row("silent-drop", reply::silent_drop),
+    row("set-priority-class", conn::set_priority),
+    row("set-priority-offset", conn::set_priority),
+];
+
+/// Actions of `http-response`.
+pub static HTTP_RESPONSE: &[Row] = &[
+    row("set-log-level", flow::set_log_level),
+    row("set-nice", conn::set_mark),
+    row("sc-inc-gpc(*", track::increment),
+    row("sc-inc-gpc0*", track::increment),
+    row("sc-inc-gpc1*", track::increment),
+    row("sc-add-gpc(*", track::add),
+    row("sc-set-gpt(*", track::set_tag),
+    row("sc-set-gpt0*", track::set_tag),
+    row("send-spoe-group", flow::refused),
+    row("cache-store", flow::refused),
+    row("add-acl(*", map::edit),
+    row("add-header", header::add),
+    row("allow", flow::accept),
+    row("capture", header::capture),
+    row("del-acl(*", map::edit),
+    row("del-header", header::delete),
+    row("del-map(*", map::edit),
+    row("deny", reply::deny),
+    row("redirect", redirect::parse),
+    row("replace-header", header::replace),
+    row("replace-value", header::replace_value),
+    row("return", reply::answer),
+    row("set-header", header::set),
+    row("set-map(*", map::edit),
+    row("set-status", uri::set_status),
+    row("strict-mode", flow::strict_mode),
+    row("track-sc*", track::track),
+    row("set-timeout", flow::set_timeout),
+    row("wait-for-body", flow::wait_for_body),
+    row("set-var-fmt*", var::set_format),
+    row("set-var*", var::set),
+    row("unset-var*", var::unset),
+    row("set-mark", conn::set_mark),
+    row("set-tos", conn::set_mark),
+    row("silent-drop", reply::silent_drop),
+];
+
+/// Actions of `http-after-response`.
+pub static HTTP_AFTER_RESPONSE: &[Row] = &[
+    row("add-header", header::add),
+    row("allow", flow::accept),
+    row("capture", header::capture),
+    row("del-acl(*", map::edit),
+    row("del-header", header::delete),
+    row("del-map(*", map::edit),
+    row("replace-header", header::replace),
+    row("replace-value", header::replace_value),
+    row("sc-inc-gpc(*", track::increment),
+    row("sc-inc-gpc0*", track::increment),
+    row("sc-inc-gpc1*", track::increment),
+    row("sc-set-gpt0*", track::set_tag),
+    row("set-header", header::set),
+    row("set-log-level", flow::set_log_level),
+    row("set-map(*", map::edit),
+    row("set-status", uri::set_status),
+    row("strict-mode", flow::strict_mode),
+    row("set-var-fmt*", var::set_format),
+    row("set-var*", var::set),
+    row("unset-var*", var::unset),
+];
+
+impl Set {
+    /// The words that open a rule of the set.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "tcp-request connection",
+            Self::Session => "tcp-request session",
+            Self::RequestContent => "tcp-request content",
+            Self::ResponseContent => "tcp-response content",
+            Self::Request => "http-request",
+            Self::Response => "http-response",
+            Self::AfterResponse => "http-after-response",
+        }
+    }
+
+    /// Its actions.
+    pub fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Connection => TCP_CONNECTION,
+            Self::Session => TCP_SESSION,
+            Self::RequestContent => TCP_REQUEST,
+            Self::ResponseContent => TCP_RESPONSE,
+            Self::Request => HTTP_REQUEST,
+            Self::Response => HTTP_RESPONSE,
+            Self::AfterResponse => HTTP_AFTER_RESPONSE,
+        }
+    }
+
+    /// Where expressions of its rules run.
+    pub fn points(self, kind: Kind) -> Points {
+        let both = |front: Points, back: Points| match kind {
+            Kind::Frontend => front,
+            Kind::Backend => back,
+            Kind::Listen => front | back,
+        };
+        match self {
+            Self::Connection => Points::FE_CONNECTION,
+            Self::Session => Points::FE_SESSION,
+            Self::RequestContent => both(Points::FE_CONTENT, Points::BE_CONTENT),
+            Self::ResponseContent => both(Points::FE_RES_CONTENT, Points::BE_RES_CONTENT),
+            Self::Request => both(Points::FE_REQUEST, Points::BE_REQUEST),
+            Self::Response | Self::AfterResponse => both(Points::FE_RESPONSE, Points::BE_RESPONSE),
+        }
+    }
+
+    /// haproxy's name of those points, in warnings about ACLs.
+    pub fn place(self, kind: Kind) -> &'static str {
+        let front = kind.is_front();
+        match self {
+            Self::Connection => "frontend tcp-request connection rule",
+            Self::Session => "frontend tcp-request session rule",
+            Self::RequestContent if front => "frontend tcp-request content rule",
+            Self::RequestContent => "backend tcp-request content rule",
+            Self::ResponseContent if front => "frontend tcp-response content rule",
+            Self::ResponseContent => "backend tcp-response content rule",
+            Self::Request if front => "frontend http-request header rule",
+            Self::Request => "backend http-request header rule",
+            _ if front => "frontend http-response header rule",
+            _ => "backend http-response header rule",
+        }
+    }
+
+    /// Whether it sees responses.
+    pub fn is_response(self) -> bool {
+        matches!(self, Self::ResponseContent | Self::Response | Self::AfterResponse)
+    }
+
+    /// Whether it is about HTTP.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Request | Self::Response | Self::AfterResponse)
+    }
+
+    fn find(self, word: &str) -> Option<&'static Row> {
+        let exact = |r: &&Row| r.name == word;
+        let prefix = |r: &&Row| r.name.strip_suffix('*').is_some_and(|p| word.starts_with(p));
+        let rows = self.rows();
+        rows.iter().find(exact).or_else(|| rows.iter().find(prefix))
+    }
+
+    /// `'a', 'b(*)'` as haproxy lists them.
+    fn expected(self) -> String {
+        let shown = |r: &Row| match r.name.strip_suffix('*') {
+            Some(p) => format!("'{}(*)'", p.trim_end_matches('(')),
+            None => format!("'{}'", r.name),
+        };
+        self.rows().iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Compiles one rule from the words behind its set's name. The error is haproxy's text after
+/// `parsing [file:line] : `.
+pub fn rule(set: Set, words: &[Word], scope: &mut Scope<'_>) -> Result<Rule, String> {
+    let side = if scope.kind.is_front() {
+        if scope.kind == Kind::Listen { "proxy" } else { "frontend" }
+    } else {
+        "backend"
+    };
+    let name = words.first().map_or("", |w| w.as_str());
+    let Some(row) = set.find(name) else {
+        let known = set.rows().iter().map(|r| r.name.trim_end_matches(['*', '(']));
+        let hint = did_you_mean(name, known);
+        return Err(if set.is_http() {
+            let missing = if name.is_empty() { " (missing argument)" } else { "" };
+            format!("'{}' expects {}, but got '{name}'{missing}.{hint}", set.name(), set.expected())
+        } else {
+            format!(
+                "'{}' expects {} in {side} '{}' (got '{name}').{hint}",
+                set.name(),
+                set.expected(),
+                scope.proxy
+            )
+        });
+    };
+    let cut = words.iter().position(condition::opens).unwrap_or(words.len());
+    let mut args = Args::new(&words[0], &words[1..cut.max(1)]);
+    let action = (row.parse)(&mut args, scope, set).map_err(|e| {
+        format!(
+            "error detected in {side} '{}' while parsing '{} {name}' rule : {e}.",
+            scope.proxy,
+            set.name()
+        )
+    })?;
+    if let Some(extra) = args.peek() {
+        let found = extra.as_str();
+        return Err(format!(
+            "'{} {name}' expects either 'if' or 'unless' followed by a condition but found '{found}'.",
+            set.name()
+        ));
+    }
+    let condition = compile_condition(set, name, &words[cut..], scope)?;
+    let origin = format!("{}:{}", scope.origin.0, scope.origin.1);
+    Ok(Rule { condition, action, origin })
+}
+
+/// Compiles the condition at the end of a rule, if there is one, and warns where it can't be decided.
+pub fn compile_condition(
+    set: Set,
+    name: &str,
+    words: &[Word],
+    scope: &mut Scope<'_>,
+) -> Result<Option<Condition>, String> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let blame =
+        |e: String| format!("error detected while parsing an '{} {name}' condition : {e}.", set.name());
+    let tree = condition::parse(words).map_err(|f| blame(f.text))?;
+    let condition = Condition::compile(&tree, scope).map_err(blame)?;
+    let place = set.place(scope.kind);
+    scope.warnings.extend(condition.misplaced(set.points(scope.kind), place));
+    Ok(Some(condition))
+}

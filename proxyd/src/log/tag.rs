@@ -1,0 +1,367 @@
+//! The `%` variables of log formats, chapter 8.2.6 of the manual.
+//!
+//! Invariant: a tag reads the transaction's record and nothing else; the same record prints the same bytes.
+
+use super::format::Writer;
+use crate::conv::time::{Civil, MONTHS, civil, zone};
+use crate::stream::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Txn};
+use crate::stream::view::View;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// One tag.
+#[derive(Debug)]
+pub struct Tag {
+    /// The name behind `%`.
+    pub name: &'static str,
+    /// Whether it means something in mode http only.
+    pub needs_http: bool,
+    /// Prints it.
+    pub write: fn(&View<'_>, &mut Writer<'_>),
+}
+
+const fn tag(name: &'static str, write: fn(&View<'_>, &mut Writer<'_>)) -> Tag {
+    Tag { name, needs_http: false, write }
+}
+
+const fn http(name: &'static str, write: fn(&View<'_>, &mut Writer<'_>)) -> Tag {
+    Tag { name, needs_http: true, write }
+}
+
+/// Bytes of a start line that are written as `#XX` besides control bytes.
+const URL_ODD: &[u8] = b"\"#";
+/// The same of header values.
+const HEADER_ODD: &[u8] = b"\"#{|}";
+
+/// All tags.
+pub static LOG_TAGS: &[Tag] = &[
+    tag("B", |v, w| w.int(txn(v).map_or(0, |t| t.bytes_out as i64))),
+    http("CC", |v, w| w.text(txn(v).and_then(|t| t.cookie_req.as_deref()).unwrap_or(b""))),
+    http("CS", |v, w| w.text(txn(v).and_then(|t| t.cookie_res.as_deref()).unwrap_or(b""))),
+    tag("H", |_, w| w.text(crate::fetch::env::hostname().as_bytes())),
+    http("HM", |v, w| known(v, w, |t| &t.method)),
+    http("HP", |v, w| path(v, w, false)),
+    http("HPO", |v, w| path(v, w, true)),
+    http("HQ", |v, w| {
+        let uri = txn(v).map_or(&b""[..], |t| &t.uri);
+        let query = memchr::memchr(b'?', uri).map_or(&b""[..], |at| &uri[at..]);
+        w.encoded(query, URL_ODD);
+    }),
+    http("HU", |v, w| match txn(v) {
+        Some(t) if t.uri.is_empty() => bad(w),
+        t => w.encoded(t.map_or(&b""[..], |t| &t.uri), URL_ODD),
+    }),
+    http("HV", |v, w| match txn(v) {
+        Some(t) if !t.method.is_empty() => w.text(version(t.version).as_bytes()),
+        _ => bad(w),
+    }),
+    tag("ID", |v, w| w.text(txn(v).and_then(|t| t.unique_id.as_deref()).unwrap_or(b""))),
+    http("ST", |v, w| w.int(txn(v).map_or(-1, |t| if t.status == 0 { -1 } else { i64::from(t.status) }))),
+    tag("T", |v, w| date(w, &civil(epoch(v.session.accepted_at)), Style::Zoned)),
+    tag("Ta", |v, w| {
+        let idle = txn(v).and_then(|t| t.times.first_byte).unwrap_or_default();
+        span(v, w, |t| t.times.end.map(|e| e.saturating_sub(idle)));
+    }),
+    tag("Tc", |v, w| span(v, w, |t| between(t.times.queue.or(t.times.request), t.times.connect))),
+    tag("Td", |v, w| {
+        span(v, w, |t| {
+            let from = t.times.response.or(t.times.connect);
+            between(from, t.times.end)
+        });
+    }),
+    tag("Th", |v, w| w.int(handshake(v).as_millis() as i64)),
+    tag("Ti", |v, w| {
+        let handshake = handshake(v);
+        span(v, w, |t| t.times.first_byte.map(|f| f.saturating_sub(handshake)).or(Some(Duration::ZERO)));
+    }),
+    tag("Tl", |v, w| date(w, &local(v.session.accepted_at), Style::Zoned)),
+    http("TR", |v, w| span(v, w, |t| between(t.times.first_byte, t.times.request))),
+    http("Tq", |v, w| span(v, w, |t| t.times.request)),
+    http("Tr", |v, w| span(v, w, |t| between(t.times.connect, t.times.response))),
+    tag("Ts", |v, w| w.int(epoch(v.session.accepted_at))),
+    tag("Tt", |v, w| span(v, w, |t| t.times.end)),
+    tag("Tu", |v, w| span(v, w, |t| t.times.end)),
+    tag("Tw", |v, w| span(v, w, |t| between(t.times.request.or(Some(Duration::ZERO)), t.times.queue))),
+    tag("U", |v, w| w.int(txn(v).map_or(0, |t| t.bytes_in as i64))),
+    tag("ac", |v, w| count(v, w, 0)),
+    tag("b", |v, w| {
+        let name = txn(v).and_then(|t| t.backend).and_then(|b| v.generation.config.proxies.get(b.0));
+        w.text(name.or_else(|| frontend(v)).map_or("", |p| p.name.as_str()).as_bytes());
+    }),
+    tag("bc", |v, w| count(v, w, 2)),
+    tag("bi", |v, w| ip(w, txn(v).map(|t| &t.server_ends.0))),
+    tag("bp", |v, w| port(w, txn(v).map(|t| &t.server_ends.0))),
+    tag("bq", |v, w| w.int(txn(v).map_or(0, |t| i64::from(t.backend_queue)))),
+    tag("ci", |v, w| ip(w, Some(&v.session.src))),
+    tag("cp", |v, w| match &v.session.src {
+        Peer::Unix => {
+            w.int(v.generation.config.proxies.get(v.session.frontend.0).map_or(0, |p| i64::from(p.uuid)))
+        }
+        peer => port(w, Some(peer)),
+    }),
+    tag("f", |v, w| w.text(frontend(v).map_or("", |p| p.name.as_str()).as_bytes())),
+    tag("fc", |v, w| count(v, w, 1)),
+    tag("fi", |v, w| ip(w, Some(crate::fetch::conn::destination(v)))),
+    tag("fp", |v, w| port(w, Some(crate::fetch::conn::destination(v)))),
+    tag("ft", |v, w| {
+        let mut name = frontend(v).map_or("", |p| p.name.as_str()).as_bytes().to_vec();
+        if v.session.tls.is_some() {
+            name.push(b'~');
+        }
+        w.text(&name);
+    }),
+    http("hr", |v, w| captured(v, w, true, false)),
+    http("hrl", |v, w| captured(v, w, true, true)),
+    http("hs", |v, w| captured(v, w, false, false)),
+    http("hsl", |v, w| captured(v, w, false, true)),
+    tag("lc", |v, w| w.int(txn(v).map_or(0, |t| t.id as i64))),
+    tag("mode", |v, w| {
+        w.text(if frontend(v).is_some_and(|p| p.mode == crate::config::model::Mode::Http) {
+            b"HTTP"
+        } else {
+            b"TCP"
+        })
+    }),
+    tag("ms", |v, w| {
+        let at = v.session.accepted_at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
+        w.raw(format!("{at:03}").as_bytes());
+    }),
+    tag("pid", |_, w| w.int(i64::from(std::process::id()))),
+    http("r", |v, w| match txn(v) {
+        Some(t) if !t.request_line.is_empty() => w.encoded(&t.request_line, URL_ODD),
+        _ => bad(w),
+    }),
+    tag("rc", |v, w| {
+        if let Some(t) = txn(v) {
+            if t.redispatched {
+                w.raw(b"+");
+            }
+            w.int(i64::from(t.retries));
+        } else {
+            w.raw(b"0");
+        }
+    }),
+    tag("rt", |v, w| w.int(txn(v).map_or(0, |t| t.id as i64))),
+    tag("s", |v, w| {
+        let note = txn(v).and_then(|t| t.server_note);
+        let name = txn(v).and_then(|t| Some((t.backend?, t.server?)));
+        let name = name
+            .and_then(|(b, s)| Some(v.generation.config.proxies.get(b.0)?.servers.get(s.0)?.name.as_str()));
+        w.text(note.or(name).unwrap_or("<NOSRV>").as_bytes());
+    }),
+    tag("sc", |v, w| count(v, w, 3)),
+    tag("si", |v, w| ip(w, txn(v).map(|t| &t.server_ends.1))),
+    tag("sp", |v, w| port(w, txn(v).map(|t| &t.server_ends.1))),
+    tag("sq", |v, w| w.int(txn(v).map_or(0, |t| i64::from(t.server_queue)))),
+    tag("sslc", |v, w| w.text(v.session.tls.as_deref().map_or(&b""[..], |t| t.cipher.as_bytes()))),
+    tag("sslv", |v, w| w.text(v.session.tls.as_deref().map_or(&b""[..], |t| t.version.as_bytes()))),
+    tag("t", |v, w| date(w, &local(v.session.accepted_at), Style::Millis(millis(v.session.accepted_at)))),
+    tag("tr", |v, w| date(w, &local(request_at(v)), Style::Millis(millis(request_at(v))))),
+    tag("trg", |v, w| date(w, &civil(epoch(request_at(v))), Style::Zoned)),
+    tag("trl", |v, w| date(w, &local(request_at(v)), Style::Zoned)),
+    tag("ts", |v, w| ending_code(v, w, 2)),
+    http("tsc", |v, w| ending_code(v, w, 4)),
+];
+
+/// The tag of a name.
+pub fn find(name: &str) -> Option<&'static Tag> {
+    LOG_TAGS.iter().find(|t| t.name == name)
+}
+
+fn txn<'v>(view: &'v View<'_>) -> Option<&'v Txn> {
+    view.txn.as_deref()
+}
+
+fn frontend<'v>(view: &'v View<'_>) -> Option<&'v crate::config::model::Proxy> {
+    view.generation.config.proxies.get(view.session.frontend.0)
+}
+
+fn bad(w: &mut Writer<'_>) {
+    w.text(b"<BADREQ>");
+}
+
+fn known(view: &View<'_>, w: &mut Writer<'_>, part: fn(&Txn) -> &Vec<u8>) {
+    match txn(view).map(part) {
+        Some(text) if !text.is_empty() => w.encoded(text, URL_ODD),
+        _ => bad(w),
+    }
+}
+
+/// `%HP` keeps scheme and authority of a target in absolute form, `%HPO` does not.
+fn path(view: &View<'_>, w: &mut Writer<'_>, only: bool) {
+    let uri = txn(view).map_or(&b""[..], |t| &t.uri);
+    if uri.is_empty() {
+        return bad(w);
+    }
+    let path = if only { crate::fetch::line::path_and_query(uri).unwrap_or(uri) } else { uri };
+    w.encoded(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())], URL_ODD);
+}
+
+fn version(v: (u8, u8)) -> &'static str {
+    match v {
+        (1, 0) => "HTTP/1.0",
+        (2, _) => "HTTP/2.0",
+        (3, _) => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn epoch(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
+}
+
+fn millis(at: SystemTime) -> u32 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis()
+}
+
+fn local(at: SystemTime) -> Civil {
+    crate::conv::time::zoned(epoch(at), 0)
+}
+
+/// When the request's first byte came; before that, when waiting for it began.
+fn request_at(view: &View<'_>) -> SystemTime {
+    match txn(view) {
+        Some(t) => t.start_at + t.times.first_byte.unwrap_or_default(),
+        None => view.session.accepted_at,
+    }
+}
+
+fn handshake(view: &View<'_>) -> Duration {
+    if view.session.requests == 0 { view.session.handshake } else { Duration::ZERO }
+}
+
+enum Style {
+    /// `.mmm` behind the seconds.
+    Millis(u32),
+    /// ` +hhmm` behind the seconds.
+    Zoned,
+}
+
+fn date(w: &mut Writer<'_>, t: &Civil, style: Style) {
+    let month = &MONTHS[t.month as usize - 1][..3];
+    let text = format!("{:02}/{month}/{:04}:{:02}:{:02}:{:02}", t.day, t.year, t.hour, t.minute, t.second);
+    w.raw(text.as_bytes());
+    match style {
+        Style::Millis(ms) => w.raw(format!(".{ms:03}").as_bytes()),
+        Style::Zoned => w.raw(format!(" {}", zone(t.offset_s)).as_bytes()),
+    }
+}
+
+/// Later minus earlier, `None` when either was not reached.
+fn between(from: Option<Duration>, to: Option<Duration>) -> Option<Duration> {
+    Some(to?.saturating_sub(from?))
+}
+
+fn span(view: &View<'_>, w: &mut Writer<'_>, of: impl Fn(&Txn) -> Option<Duration>) {
+    // With logasap the end is still open: haproxy marks the totals.
+    w.int(txn(view).and_then(of).map_or(-1, |d| d.as_millis() as i64));
+}
+
+fn count(view: &View<'_>, w: &mut Writer<'_>, which: usize) {
+    w.int(txn(view).map_or(0, |t| t.counts[which] as i64));
+}
+
+fn ip(w: &mut Writer<'_>, peer: Option<&Peer>) {
+    match peer {
+        Some(Peer::Inet(a)) => {
+            let ip = match a.ip() {
+                IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+                v4 => v4,
+            };
+            match ip {
+                IpAddr::V4(v4) if w.flags.hex => w.raw(format!("{:08X}", u32::from(v4)).as_bytes()),
+                IpAddr::V6(v6) if w.flags.hex => w.raw(format!("{:032X}", u128::from(v6)).as_bytes()),
+                ip => w.text(ip.to_string().as_bytes()),
+            }
+        }
+        Some(Peer::Unix) => w.text(b"unix"),
+        _ => w.text(b""),
+    }
+}
+
+fn port(w: &mut Writer<'_>, peer: Option<&Peer>) {
+    match peer {
+        Some(Peer::Inet(a)) if w.flags.hex => w.raw(format!("{:04X}", a.port()).as_bytes()),
+        Some(Peer::Inet(a)) => w.int(i64::from(a.port())),
+        _ => w.text(b""),
+    }
+}
+
+/// Captured headers: `{a|b}`, or one by one for `%hrl` and `%hsl`.
+fn captured(view: &View<'_>, w: &mut Writer<'_>, request: bool, list: bool) {
+    let Some(front) = frontend(view) else { return };
+    let slots = if request { front.capture_request.len() } else { front.capture_response.len() };
+    let captures = txn(view).map(|t| if request { t.captures_req.borrow() } else { t.captures_res.borrow() });
+    let value = |i: usize| captures.as_ref().and_then(|c| c.get(i)?.clone()).unwrap_or_default();
+    if slots == 0 {
+        return w.nothing(list);
+    }
+    if list {
+        for i in 0..slots {
+            if i > 0 {
+                w.raw(b" ");
+            }
+            w.encoded(&value(i), HEADER_ODD);
+        }
+        return;
+    }
+    w.raw(if w.flags.quote { b"\"{" } else { b"{" });
+    for i in 0..slots {
+        if i > 0 {
+            w.raw(b"|");
+        }
+        w.hashed(&value(i), HEADER_ODD);
+    }
+    w.raw(if w.flags.quote { b"}\"" } else { b"}" });
+}
+
+/// The four letters of the termination state.
+pub fn letters_of(t: &Txn) -> [u8; 4] {
+    let by = match t.ended_by {
+        EndedBy::Nobody => b'-',
+        EndedBy::Client => b'C',
+        EndedBy::Server => b'S',
+        EndedBy::Proxy => b'P',
+        EndedBy::Local => b'L',
+        EndedBy::Resource => b'R',
+        EndedBy::Internal => b'I',
+        EndedBy::Down => b'D',
+        EndedBy::Up => b'U',
+        EndedBy::Killed => b'K',
+        EndedBy::ClientTimeout => b'c',
+        EndedBy::ServerTimeout => b's',
+    };
+    let phase = match t.ended_in {
+        EndedIn::None => b'-',
+        EndedIn::Request => b'R',
+        EndedIn::Queue => b'Q',
+        EndedIn::Connect => b'C',
+        EndedIn::Headers => b'H',
+        EndedIn::Data => b'D',
+        EndedIn::Last => b'L',
+        EndedIn::Tarpit => b'T',
+    };
+    let request = match t.cookie_state {
+        RequestCookie::None => b'N',
+        RequestCookie::Invalid => b'I',
+        RequestCookie::Down => b'D',
+        RequestCookie::Valid => b'V',
+        RequestCookie::Expired => b'E',
+        RequestCookie::Old => b'O',
+        RequestCookie::Unused => b'U',
+    };
+    let response = match t.cookie_action {
+        ResponseCookie::None => b'N',
+        ResponseCookie::Provided => b'P',
+        ResponseCookie::Inserted => b'I',
+        ResponseCookie::Updated => b'U',
+        ResponseCookie::Rewritten => b'R',
+        ResponseCookie::Deleted => b'D',
+    };
+    [by, phase, request, response]
+}
+
+fn ending_code(view: &View<'_>, w: &mut Writer<'_>, letters: usize) {
+    let code = txn(view).map_or(*b"----", letters_of);
+    w.text(&code[..letters]);
+}
