@@ -1,6 +1,6 @@
 //! Code map of vrrpd.
-#![recursion_limit = "256"]
 
 pub mod config;
 pub mod core;
+pub mod io;
 pub mod messages;
