@@ -4,3 +4,5 @@ pub mod config;
 pub mod core;
 pub mod io;
 pub mod messages;
+pub mod notify;
+pub mod track;
