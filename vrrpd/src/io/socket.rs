@@ -194,13 +194,18 @@ impl Sockets {
         unsent
     }
 
+    /// Sends one packet by a socket made for it; for a supervisor that has no others.
+    pub fn send_once(packet: &Outgoing, device: Option<&str>) {
+        if let Ok(socket) = Self::sender(&packet.socket, packet.source, packet.ttl, device) {
+            let to = destination(packet);
+            // Nothing can be done about a failure: the peers find out by their timers.
+            let _sent = sys::packet::send_batch(&socket, &[(&to, packet.bytes.as_slice())]);
+        }
+    }
+
     fn send_run(&self, slot: &(SocketKey, IpAddr), part: &[Outgoing], unsent: &mut Vec<Unsent>) {
         let Some(socket) = self.send.get(slot) else { return };
-        let address = |p: &Outgoing| match p.destination {
-            IpAddr::V4(to) => SockAddr::from(SocketAddr::new(to.into(), 0)),
-            IpAddr::V6(to) => v6(to, if local(to) { slot.0.ifindex } else { 0 }),
-        };
-        let addresses: Vec<SockAddr> = part.iter().map(address).collect();
+        let addresses: Vec<SockAddr> = part.iter().map(destination).collect();
         let mut at = 0;
         while at < part.len() {
             let batch: Vec<(&SockAddr, &[u8])> =
@@ -248,6 +253,13 @@ impl Sockets {
             let bytes = self.buffer[..n].to_vec();
             out.push(Raw { ifindex: key.ifindex, family: key.family, source, destination, hop_limit, bytes });
         }
+    }
+}
+
+fn destination(packet: &Outgoing) -> SockAddr {
+    match packet.destination {
+        IpAddr::V4(to) => SockAddr::from(SocketAddr::new(to.into(), 0)),
+        IpAddr::V6(to) => v6(to, packet.socket.ifindex),
     }
 }
 
