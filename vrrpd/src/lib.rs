@@ -10,4 +10,4 @@ pub mod notify;
 pub mod run;
 pub mod track;
 
-pub use run::{Options, run};
+pub use run::{Loaded, Loader, Options, run};

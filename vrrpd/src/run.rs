@@ -48,8 +48,17 @@ const EXIT_CONFIG: u8 = 2;
 const ALREADY: [i32; 1] = [17];
 const GONE_ALREADY: [i32; 4] = [99, 3, 2, 19];
 
-/// Reads the configuration afresh; the complaints when it cannot be run.
-pub type Loader = Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>;
+/// What reading the configuration gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Complaints, fatal or not, for the log.
+    pub lines: Vec<String>,
+    /// The configuration, if it can be run.
+    pub config: Option<Config>,
+}
+
+/// Reads the configuration afresh.
+pub type Loader = Box<dyn FnMut() -> Loaded + Send>;
 
 /// How to run.
 pub struct Options {
@@ -125,16 +134,15 @@ struct Daemon {
     pid_file: Option<service::PidFile>,
 }
 
-type Reloaded = (Loader, Result<Config, Vec<String>>);
+type Reloaded = (Loader, Loaded);
 
 impl Daemon {
     async fn start(mut options: Options) -> Result<Self, u8> {
         let log = options.log;
         let complain = |text: &str| log.say(Severity::Info, text);
-        let config = (options.load)().map_err(|lines| {
-            lines.iter().for_each(|line| complain(line));
-            EXIT_CONFIG
-        })?;
+        let loaded = (options.load)();
+        loaded.lines.iter().for_each(|line| complain(line));
+        let config = loaded.config.ok_or(EXIT_CONFIG)?;
         tune(&config.globals.process, &log);
         let fatal = |error: io::Error| {
             complain(&format!("Unable to start: {error}"));
@@ -237,7 +245,7 @@ impl Daemon {
                     Err(error) => self.say(&Message::Text(format!("Netlink: error: {error}"))),
                 },
                 Some(report) = self.reports.1.recv() => self.report(report),
-                Some((loader, result)) = self.reloaded.1.recv() => self.reload(loader, result),
+                Some((loader, loaded)) = self.reloaded.1.recv() => self.reload(loader, loaded),
                 _ = pace.wait(spaced) => self.neighbour.due(Instant::now()),
                 () = tokio::task::yield_now(), if busy => self.slice(),
             }
@@ -638,20 +646,19 @@ impl Daemon {
         self.say(&Message::Text("Reloading".into()));
         let out = self.reloaded.0.clone();
         tokio::task::spawn_blocking(move || {
-            let result = load();
+            let loaded = load();
             // The daemon has ended meanwhile: nothing to tell.
-            let _ = out.blocking_send((load, result));
+            let _ = out.blocking_send((load, loaded));
         });
     }
 
-    fn reload(&mut self, loader: Loader, result: Result<Config, Vec<String>>) {
+    fn reload(&mut self, loader: Loader, loaded: Loaded) {
         self.load = Some(loader);
-        let result = result.and_then(|config| match self.missing_interface(&config) {
-            Some(line) => Err(vec![line]),
-            None => Ok(config),
-        });
-        match result {
-            Ok(config) => {
+        loaded.lines.into_iter().for_each(|line| self.say(&Message::Text(line)));
+        let missing = loaded.config.as_ref().and_then(|config| self.missing_interface(config));
+        missing.iter().for_each(|line| self.say(&Message::Text(line.clone())));
+        match loaded.config.filter(|_| missing.is_none()) {
+            Some(config) => {
                 self.exchange_static(&config);
                 let (notifier, lines) = Notifier::open(&config, Some(std::mem::take(&mut self.notifier)));
                 self.notifier = notifier;
@@ -663,8 +670,7 @@ impl Daemon {
                 self.forget_held();
                 self.tell(&Line::Ready { reload: true });
             }
-            Err(lines) => {
-                lines.into_iter().for_each(|line| self.say(&Message::Text(line)));
+            None => {
                 self.say(&Message::Text("Reload refused, the running configuration stays in force".into()));
                 self.tell(&Line::Refused);
             }
