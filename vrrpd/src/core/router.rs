@@ -718,3 +718,55 @@ impl Member {
         destinations.into_iter().map(packet).collect()
     }
 }
+
+/// What the shell and the dumps look up.
+impl Router {
+    /// An interface's name by its number.
+    pub fn interface(&self, index: u32) -> Option<String> {
+        self.names.get(&index).cloned()
+    }
+
+    /// Numbers of all links.
+    pub fn link_numbers(&self) -> Vec<u32> {
+        self.names.keys().copied().collect()
+    }
+
+    /// All links.
+    pub fn links(&self) -> Vec<&Link> {
+        let mut links: Vec<&Link> = self.links.values().collect();
+        links.sort_by_key(|l| l.index);
+        links
+    }
+
+    /// Addresses of one link.
+    pub fn link_addresses(&self, index: u32) -> &[IpAddr] {
+        self.addresses.get(&index).map_or(&[], Vec::as_slice)
+    }
+
+    /// All addresses with their links' numbers.
+    pub fn known_addresses(&self) -> Vec<(u32, IpAddr)> {
+        self.addresses.iter().flat_map(|(index, list)| list.iter().map(|a| (*index, *a))).collect()
+    }
+
+    /// A script's state.
+    pub fn script(&self, name: &str) -> Option<bool> {
+        self.scripts.get(name).copied()
+    }
+
+    /// A process tracker's state.
+    pub fn process(&self, name: &str) -> Option<bool> {
+        self.processes.get(name).copied()
+    }
+
+    /// A file's value.
+    pub fn file(&self, name: &str) -> Option<i64> {
+        self.files.get(name).copied()
+    }
+
+    /// Sets all counters to zero.
+    pub fn clear_stats(&mut self) {
+        for member in &mut self.members {
+            member.stats = Stats::default();
+        }
+    }
+}

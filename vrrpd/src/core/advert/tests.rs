@@ -140,9 +140,9 @@ fn each_lie_has_its_own_name() {
         decode(&raw.parts().unwrap(), want).unwrap_err()
     };
     assert_eq!(fault(8, 254, &pass), Fault::Ttl(254));
-    assert_eq!(fault(20, 0x31, &pass), Fault::Length(true, 20, 12));
+    assert_eq!(fault(20, 0x31, &pass), Fault::Version(3));
     assert_eq!(fault(20, 0x22, &pass), Fault::Kind(2));
-    assert_eq!(fault(20, 0x11, &pass), Fault::Length(true, 20, 12));
+    assert_eq!(fault(20, 0x11, &pass), Fault::Version(1));
     assert_eq!(fault(23, 2, &pass), Fault::Length(false, 20, 24));
     assert_eq!(fault(23, 255, &pass), Fault::Length(false, 20, 1036));
     assert_eq!(fault(24, 0, &pass), Fault::AuthType(0));

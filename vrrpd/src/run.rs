@@ -1,0 +1,783 @@
+//! The shell: events to the core, effects to the kernel and the world.
+//!
+//! Invariant: one thread, and nothing in it waits for anything but the kernel's answer to a netlink request: lines are
+//! lost rather than waited for, scripts and mail are tasks, a configuration is read on a thread of its own. Adverts go
+//! at once; everything else goes through a queue in slices of about half a millisecond, with timers and packets looked
+//! at in between, so that a thousand instances that move together do not make each other late.
+//! Absent on purpose: decisions (core/).
+
+use crate::config::model::{
+    Address, Config, DynamicInterfaces, Instance, ProcessTuning, Script, TrackFile, TrackProcess,
+};
+use crate::core::router::{Effect, Input, Link, Outgoing, Router};
+use crate::dump;
+use crate::held::{Held, Line, Teller, held};
+use crate::io::address;
+use crate::io::alarm::Alarm;
+use crate::io::neighbour::{Frame, Neighbour, Pace};
+use crate::io::socket::Sockets;
+use crate::messages::{Message, Note};
+use crate::notify::Notifier;
+use crate::track::{Report, file, process, script};
+use logging::{Contract, Severity};
+use netlink::{Change, Commands, Event, Monitor};
+use service::{Signal, Signals};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Changes to addresses and routes in one slice of the queue.
+const SLICE_CHANGES: usize = 8;
+/// Other work in one slice.
+const SLICE_OTHERS: usize = 16;
+/// Reports of trackers that may wait.
+const REPORTS_MAX: usize = 1024;
+/// Exit code: all is well.
+const EXIT_OK: u8 = 0;
+/// Exit code: the kernel refuses something that nothing works without.
+const EXIT_FATAL: u8 = 1;
+/// Exit code: the configuration cannot be run.
+const EXIT_CONFIG: u8 = 2;
+/// EEXIST, EADDRNOTAVAIL, ESRCH, ENOENT, ENODEV: the kernel's table is as wanted already.
+const ALREADY: [i32; 1] = [17];
+const GONE_ALREADY: [i32; 4] = [99, 3, 2, 19];
+
+/// What reading the configuration gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Complaints, fatal or not, for the log.
+    pub lines: Vec<String>,
+    /// The configuration, if it can be run.
+    pub config: Option<Config>,
+}
+
+/// Reads the configuration afresh.
+pub type Loader = Box<dyn FnMut() -> Loaded + Send>;
+
+/// How to run.
+pub struct Options {
+    /// Reads the configuration, at the start and at each reload.
+    pub load: Loader,
+    /// Where lines go.
+    pub log: Contract,
+    /// `--log-detail`.
+    pub detail: bool,
+    /// Written once started, removed at the end.
+    pub pid_file: Option<PathBuf>,
+    /// The socket to the supervisor.
+    pub supervisor: Option<OwnedFd>,
+    /// `--dont-release-vrrp`: addresses stay at the end.
+    pub keep_addresses: bool,
+    /// Called once everything is up.
+    pub ready: Option<Box<dyn FnOnce()>>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("detail", &self.detail)
+            .field("pid_file", &self.pid_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs until SIGTERM or SIGINT; the exit code. Enter a network namespace and fork before.
+pub fn run(options: Options) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            options.log.say(Severity::Info, &format!("Unable to start: {error}"));
+            return EXIT_FATAL;
+        }
+    };
+    runtime.block_on(async {
+        match Daemon::start(options).await {
+            Ok(daemon) => daemon.live().await,
+            Err(code) => code,
+        }
+    })
+}
+
+#[derive(PartialEq)]
+enum Spec {
+    Script(Script),
+    File(TrackFile),
+    Process(TrackProcess),
+}
+
+struct Daemon {
+    router: Router,
+    log: Contract,
+    detail: bool,
+    keep_addresses: bool,
+    load: Option<Loader>,
+    sockets: Sockets,
+    neighbour: Neighbour,
+    commands: Commands,
+    monitor: Monitor,
+    notifier: Notifier,
+    macs: HashMap<u32, [u8; 6]>,
+    work: VecDeque<Effect>,
+    trackers: HashMap<String, (Spec, JoinHandle<()>)>,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    reloaded: (mpsc::Sender<Reloaded>, mpsc::Receiver<Reloaded>),
+    teller: Option<Teller>,
+    told: HashMap<String, Held>,
+    unsent: HashSet<String>,
+    reload_again: bool,
+    pid_file: Option<service::PidFile>,
+}
+
+type Reloaded = (Loader, Loaded);
+
+impl Daemon {
+    async fn start(mut options: Options) -> Result<Self, u8> {
+        let log = options.log;
+        let complain = |text: &str| log.say(Severity::Info, text);
+        let loaded = (options.load)();
+        loaded.lines.iter().for_each(|line| complain(line));
+        let config = loaded.config.ok_or(EXIT_CONFIG)?;
+        tune(&config.globals.process, &log);
+        let fatal = |error: io::Error| {
+            complain(&format!("Unable to start: {error}"));
+            EXIT_FATAL
+        };
+        let monitor = Monitor::open(config.globals.netlink_monitor_rcv_buffer).map_err(fatal)?;
+        let commands = Commands::open(config.globals.netlink_cmd_rcv_buffer).map_err(fatal)?;
+        let sockets = Sockets::new().map_err(fatal)?;
+        let neighbour = Neighbour::new().map_err(fatal)?;
+        let (notifier, lines) = Notifier::open(&config, None);
+        let teller = options.supervisor.and_then(|fd| Teller::new(fd).ok());
+        let pid_file = match &options.pid_file {
+            Some(path) => service::PidFile::write(path, &[std::process::id()]).ok(),
+            None => None,
+        };
+        let mut daemon = Self {
+            router: Router::new(config),
+            log: log.clone(),
+            detail: options.detail,
+            keep_addresses: options.keep_addresses,
+            load: Some(options.load),
+            sockets,
+            neighbour,
+            commands,
+            monitor,
+            notifier,
+            macs: HashMap::new(),
+            work: lines.into_iter().map(Effect::Say).collect(),
+            trackers: HashMap::new(),
+            reports: mpsc::channel(REPORTS_MAX),
+            reloaded: mpsc::channel(1),
+            teller,
+            told: HashMap::new(),
+            unsent: HashSet::new(),
+            reload_again: false,
+            pid_file,
+        };
+        daemon.resync().map_err(fatal)?;
+        if let Some(line) = daemon.missing_interface(&daemon.router.config) {
+            complain(&line);
+            return Err(EXIT_CONFIG);
+        }
+        daemon.add_static(true);
+        daemon.start_trackers();
+        daemon.input(Input::Start);
+        if let Some(ready) = options.ready.take() {
+            ready();
+        }
+        daemon.tell(&Line::Ready { reload: false });
+        Ok(daemon)
+    }
+
+    /// The complaint about an interface that does not exist and may not come later.
+    fn missing_interface(&self, config: &Config) -> Option<String> {
+        if config.globals.dynamic_interfaces != DynamicInterfaces::No {
+            return None;
+        }
+        let missing = |i: &&Instance| !i.interface.is_empty() && self.router.link(&i.interface).is_none();
+        let instance = config.instances.iter().find(missing)?;
+        Some(format!(
+            "WARNING - interface {} for vrrp_instance {} doesn't exist",
+            instance.interface, instance.name
+        ))
+    }
+
+    async fn live(mut self) -> u8 {
+        let listen = [
+            Signal::Term,
+            Signal::Int,
+            Signal::Hup,
+            Signal::Usr1,
+            Signal::Usr2,
+            Signal::Real(2),
+            Signal::Real(29),
+        ];
+        let Ok(mut signals) = Signals::listen(&listen) else { return EXIT_FATAL };
+        let (Ok(mut alarm), Ok(mut pace)) = (Alarm::new(), Alarm::new()) else { return EXIT_FATAL };
+        let mut packets = Vec::new();
+        loop {
+            let deadline = self.router.deadline();
+            if deadline.is_some_and(|at| at <= Instant::now()) {
+                self.input(Input::Timeout);
+                continue;
+            }
+            let spaced = self.neighbour.deadline();
+            let busy = !self.work.is_empty();
+            tokio::select! {
+                biased;
+                _ = alarm.wait(deadline) => self.input(Input::Timeout),
+                _ = self.sockets.receive(&mut packets) => {
+                    packets.drain(..).collect::<Vec<_>>().into_iter().for_each(|raw| self.input(Input::Packet(raw)));
+                }
+                signal = signals.next() => {
+                    if self.signal(signal) {
+                        return self.end();
+                    }
+                }
+                events = self.monitor.next() => match events {
+                    Ok(events) => events.into_iter().for_each(|event| self.event(event)),
+                    Err(error) => self.say(&Message::Text(format!("Netlink: error: {error}"))),
+                },
+                Some(report) = self.reports.1.recv() => self.report(report),
+                Some((loader, loaded)) = self.reloaded.1.recv() => self.reload(loader, loaded),
+                _ = pace.wait(spaced) => self.neighbour.due(Instant::now()),
+                () = tokio::task::yield_now(), if busy => self.slice(),
+            }
+        }
+    }
+
+    /// Lets the core decide and sends its adverts.
+    fn input(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.router.handle(Instant::now(), input, &mut out);
+        self.effects(out);
+    }
+
+    fn effects(&mut self, out: Vec<Effect>) {
+        let mut send: Vec<Outgoing> = Vec::new();
+        for effect in out {
+            match effect {
+                Effect::Send(outgoing) => send.push(outgoing),
+                Effect::Sockets => self.reconcile(),
+                other => self.work.push_back(other),
+            }
+        }
+        if !send.is_empty() {
+            self.send(&send);
+        }
+    }
+
+    fn send(&mut self, packets: &[Outgoing]) {
+        // One socket after the other, so that a batch is one call; the order of one instance's packets stays.
+        let mut sorted: Vec<Outgoing> = packets.to_vec();
+        if sorted.len() > 2 {
+            sorted.sort_by(|a, b| a.socket.cmp(&b.socket));
+        }
+        let router = &self.router;
+        let unsent = self.sockets.send(&sorted, |index| router.interface(index));
+        if unsent.is_empty() && self.unsent.is_empty() {
+            return;
+        }
+        let failed: HashSet<String> = unsent.iter().map(|u| u.instance.clone()).collect();
+        for packet in unsent {
+            if self.unsent.insert(packet.instance.clone()) {
+                let note = Note::SendFailed(packet.error.to_string());
+                self.work.push_back(Effect::Say(Message::Instance { name: packet.instance, note }));
+            }
+        }
+        packets.iter().filter(|p| !failed.contains(&p.instance.name)).for_each(|p| {
+            self.unsent.remove(&p.instance.name);
+        });
+    }
+
+    fn reconcile(&mut self) {
+        let wanted = self.router.sockets();
+        let router = &self.router;
+        let (opened, failed) = self.sockets.reconcile(&wanted, |index| router.interface(index));
+        for (key, fd) in opened {
+            let address = key.group.or(key.source).map(|a| a.to_string()).unwrap_or_default();
+            self.work.push_back(Effect::Say(Message::Sockpool {
+                index: key.ifindex,
+                v6: key.family == crate::config::model::Family::Inet6,
+                proto: if key.ah { 51 } else { 112 },
+                fds: (fd, -1),
+                unicast: key.group.is_none(),
+                address,
+            }));
+        }
+        for (key, error) in failed {
+            let name = self.router.interface(key.ifindex).unwrap_or_default();
+            self.work
+                .push_back(Effect::Say(Message::Text(format!("Unable to open socket on {name}: {error}"))));
+        }
+    }
+
+    /// Does a little of the queue.
+    fn slice(&mut self) {
+        let mut changes: Vec<(Change, Arc<Instance>)> = Vec::new();
+        let mut others = 0;
+        while changes.len() < SLICE_CHANGES && others < SLICE_OTHERS {
+            let Some(effect) = self.work.pop_front() else { break };
+            match self.changes(&effect) {
+                Some((instance, list)) => {
+                    changes.extend(list.into_iter().map(|c| (c, Arc::clone(&instance))));
+                    if matches!(effect, Effect::Addresses { .. }) {
+                        self.tell_held(&instance.name);
+                    }
+                }
+                None => {
+                    // What comes after the changes in the queue must find them made.
+                    self.apply(std::mem::take(&mut changes));
+                    self.other(effect);
+                    others += 1;
+                }
+            }
+        }
+        self.apply(changes);
+    }
+
+    fn changes(&self, effect: &Effect) -> Option<(Arc<Instance>, Vec<Change>)> {
+        let index = |name: &str| self.router.link(name).map(|l| l.index);
+        match effect {
+            Effect::Addresses { instance, adding, list } => {
+                let wrap = if *adding { Change::AddAddress } else { Change::RemoveAddress };
+                let found = list.iter().filter_map(|a| address::address(instance, a, &index));
+                Some((Arc::clone(instance), found.map(wrap).collect()))
+            }
+            Effect::Routes { instance, adding, list } => {
+                let wrap = if *adding { Change::AddRoute } else { Change::RemoveRoute };
+                Some((Arc::clone(instance), list.iter().map(|r| wrap(address::route(r, &index))).collect()))
+            }
+            Effect::Rules { instance, adding, list } => {
+                let wrap = if *adding { Change::AddRule } else { Change::RemoveRule };
+                Some((Arc::clone(instance), list.iter().map(|r| wrap(address::rule(r))).collect()))
+            }
+            Effect::Send(_)
+            | Effect::Announce { .. }
+            | Effect::Notify { .. }
+            | Effect::Say(_)
+            | Effect::Sockets => None,
+        }
+    }
+
+    fn apply(&mut self, changes: Vec<(Change, Arc<Instance>)>) {
+        if changes.is_empty() {
+            return;
+        }
+        let (changes, owners): (Vec<Change>, Vec<Arc<Instance>>) = changes.into_iter().unzip();
+        let results = self.commands.apply(&changes);
+        for ((change, owner), result) in changes.iter().zip(owners).zip(results) {
+            let Err(error) = result else { continue };
+            let adding = matches!(change, Change::AddAddress(_) | Change::AddRoute(_) | Change::AddRule(_));
+            let fine: &[i32] = if adding { &ALREADY } else { &GONE_ALREADY };
+            if error.raw_os_error().is_some_and(|code| fine.contains(&code)) {
+                continue;
+            }
+            let what = match change {
+                Change::AddAddress(a) | Change::RemoveAddress(a) => {
+                    format!("address {}/{}", a.address, a.prefix_len)
+                }
+                Change::AddRoute(_) | Change::RemoveRoute(_) => "route".into(),
+                Change::AddRule(_) | Change::RemoveRule(_) => "rule".into(),
+            };
+            let doing = if adding { "add" } else { "remove" };
+            self.say(&Message::Text(format!("({}) Netlink: cannot {doing} {what}: {error}", owner.name)));
+        }
+    }
+
+    fn other(&mut self, effect: Effect) {
+        match effect {
+            Effect::Announce { instance, list, count } => self.announce(&instance, &list, count),
+            Effect::Notify { subject, state, priority } => {
+                let lines = self.notifier.tell(&subject, state, priority);
+                lines.iter().for_each(|line| self.say(line));
+            }
+            Effect::Say(message) => self.say(&message),
+            Effect::Send(_)
+            | Effect::Sockets
+            | Effect::Addresses { .. }
+            | Effect::Routes { .. }
+            | Effect::Rules { .. } => {}
+        }
+    }
+
+    fn announce(&mut self, instance: &Instance, list: &[Address], count: u32) {
+        let mut one = Vec::with_capacity(list.len());
+        for vip in list {
+            let device = vip.device.as_ref().unwrap_or(&instance.interface);
+            let Some(link) = self.router.link(device) else { continue };
+            // Links without Ethernet addresses have no neighbours to tell.
+            let Some(mac) = self.macs.get(&link.index) else { continue };
+            let router = vip.address.is_ipv6() && forwarding(device);
+            let pace = self.pace(device, link.index);
+            one.push((Frame::claim(link.index, *mac, vip.address, router), pace));
+            let note = Note::Garp { interface: device.clone(), address: vip.address };
+            self.say(&Message::Instance { name: instance.name.clone(), note });
+        }
+        let frames = (0..count).flat_map(|_| one.iter().cloned()).collect();
+        self.neighbour.send(Instant::now(), frames);
+    }
+
+    fn pace(&self, device: &str, ifindex: u32) -> Pace {
+        let config = &self.router.config;
+        let groups = config.garp_groups.iter().enumerate();
+        let group = groups.into_iter().find(|(_, g)| g.interfaces.iter().any(|i| i == device));
+        let arp =
+            group.and_then(|(_, g)| g.garp_interval).or(config.globals.garp_interval).unwrap_or_default();
+        let na = group.and_then(|(_, g)| g.gna_interval).or(config.globals.gna_interval).unwrap_or_default();
+        // Groups are numbered from above, so that they are nobody's interface.
+        Pace { group: group.map_or(ifindex, |(n, _)| u32::MAX - n as u32), arp, na }
+    }
+
+    fn say(&self, message: &Message) {
+        if !message.detail() || self.detail {
+            self.log.say(Severity::Info, &message.to_string());
+        }
+    }
+
+    fn tell(&mut self, line: &Line) {
+        if let Some(teller) = &mut self.teller {
+            teller.say(line);
+        }
+    }
+
+    fn tell_held(&mut self, name: &str) {
+        if self.teller.is_none() {
+            return;
+        }
+        let Some(i) = self.router.members.iter().position(|m| m.config.name == name) else { return };
+        let now = held(&self.router, i);
+        if self.told.get(name) != Some(&now) {
+            self.told.insert(name.into(), now.clone());
+            self.tell(&Line::Held(now));
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Link(link) => self.link(&link),
+            Event::LinkGone(link) => {
+                self.macs.remove(&link.index);
+                self.input(Input::LinkGone(link.index));
+            }
+            Event::Address(a) if usable(&a) => self.input(Input::Address(a.index, a.address)),
+            Event::Address(_) => {}
+            Event::AddressGone(a) => {
+                self.input(Input::AddressGone(a.index, a.address));
+                self.static_gone(a.index, a.address);
+            }
+            Event::Overrun => {
+                if let Err(error) = self.resync() {
+                    self.say(&Message::Text(format!("Netlink: error: {error}")));
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, link: &netlink::Link) {
+        match <[u8; 6]>::try_from(link.mac.as_slice()) {
+            Ok(mac) if link.is_ethernet() && !link.noarp => drop(self.macs.insert(link.index, mac)),
+            _ => drop(self.macs.remove(&link.index)),
+        }
+        self.input(Input::Link(Link { index: link.index, name: link.name.clone(), up: link.usable() }));
+    }
+
+    /// Lists everything and tells the core the differences.
+    fn resync(&mut self) -> io::Result<()> {
+        let links = self.commands.links()?;
+        let addresses = self.commands.addresses()?;
+        for index in self.router.link_numbers() {
+            if !links.iter().any(|l| l.index == index) {
+                self.input(Input::LinkGone(index));
+            }
+        }
+        links.iter().for_each(|link| self.link(link));
+        for (index, address) in self.router.known_addresses() {
+            if !addresses.iter().any(|a| (a.index, a.address) == (index, address)) {
+                self.input(Input::AddressGone(index, address));
+            }
+        }
+        addresses.iter().filter(|a| usable(a)).for_each(|a| self.input(Input::Address(a.index, a.address)));
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Script(name, up) => self.input(Input::Script(name, up)),
+            Report::File(name, value) => self.input(Input::File(name, value)),
+            Report::Process(name, up) => self.input(Input::Process(name, up)),
+            Report::Say(message) => self.work.push_back(Effect::Say(message)),
+        }
+    }
+
+    /// Adds or removes static addresses, routes and rules.
+    fn add_static(&mut self, adding: bool) {
+        let config = Arc::clone(&self.router.config);
+        let owner = Arc::new(Instance {
+            name: "static".into(),
+            interface: config.globals.default_interface.clone(),
+            ..Instance::default()
+        });
+        let (instance, list) = (Arc::clone(&owner), config.static_addresses.clone());
+        self.work.push_back(Effect::Addresses { instance, adding, list });
+        let (instance, list) = (Arc::clone(&owner), config.static_routes.clone());
+        self.work.push_back(Effect::Routes { instance, adding, list });
+        self.work.push_back(Effect::Rules { instance: owner, adding, list: config.static_rules.clone() });
+    }
+
+    fn static_gone(&mut self, index: u32, gone: IpAddr) {
+        let config = Arc::clone(&self.router.config);
+        let owner = Instance { interface: config.globals.default_interface.clone(), ..Instance::default() };
+        let number = |name: &str| self.router.link(name).map(|l| l.index);
+        let is = |a: &&Address| {
+            let device = a.device.as_ref().unwrap_or(&owner.interface);
+            a.address == gone && !a.no_track && number(device) == Some(index)
+        };
+        if let Some(found) = config.static_addresses.iter().find(is).cloned() {
+            self.say(&Message::StaticRestored(gone));
+            self.work.push_back(Effect::Addresses {
+                instance: Arc::new(owner),
+                adding: true,
+                list: vec![found],
+            });
+        }
+    }
+
+    /// Starts the sources of what is tracked, keeps those that have not changed, ends the others.
+    fn start_trackers(&mut self) {
+        let config = Arc::clone(&self.router.config);
+        let used: HashSet<&str> = config
+            .instances
+            .iter()
+            .flat_map(|i| i.track_scripts.iter().chain(&i.track_files).chain(&i.track_processes))
+            .chain(
+                config
+                    .groups
+                    .iter()
+                    .flat_map(|g| g.track_scripts.iter().chain(&g.track_files).chain(&g.track_processes)),
+            )
+            .map(|t| t.name.as_str())
+            .collect();
+        let mut wanted: Vec<(String, Spec)> = Vec::new();
+        for s in config.scripts.iter().filter(|s| used.contains(s.name.as_str()) && !s.command.insecure) {
+            wanted.push((format!("script {}", s.name), Spec::Script(s.clone())));
+        }
+        for f in config.files.iter().filter(|f| used.contains(f.name.as_str())) {
+            wanted.push((format!("file {}", f.name), Spec::File(f.clone())));
+        }
+        for p in config.processes.iter().filter(|p| used.contains(p.name.as_str())) {
+            wanted.push((format!("process {}", p.name), Spec::Process(p.clone())));
+        }
+        let mut old = std::mem::take(&mut self.trackers);
+        for (key, spec) in wanted {
+            let kept = old.remove(&key).filter(|(before, task)| {
+                *before == spec || {
+                    task.abort();
+                    false
+                }
+            });
+            let entry = kept.unwrap_or_else(|| self.start_tracker(spec));
+            self.trackers.insert(key, entry);
+        }
+        old.into_values().for_each(|(_, task)| task.abort());
+    }
+
+    fn start_tracker(&self, spec: Spec) -> (Spec, JoinHandle<()>) {
+        let out = self.reports.0.clone();
+        let task = match &spec {
+            Spec::Script(s) => tokio::spawn(script::run(s.clone(), self.router.script(&s.name), out)),
+            Spec::File(f) => {
+                if let Err(error) = file::initialise(f) {
+                    self.say(&Message::Text(format!(
+                        "Unable to initialise track file {}: {error}",
+                        f.path.display()
+                    )));
+                }
+                tokio::spawn(file::run(f.clone(), out))
+            }
+            Spec::Process(p) => tokio::spawn(process::run(p.clone(), out)),
+        };
+        (spec, task)
+    }
+
+    /// Does what a signal asks for; true: the end.
+    fn signal(&mut self, signal: Signal) -> bool {
+        let pid = std::process::id();
+        let text = match signal {
+            Signal::Term | Signal::Int => return true,
+            Signal::Hup => {
+                self.begin_reload();
+                return false;
+            }
+            Signal::Usr1 => format!("Printing VRRP data for process({pid}) on signal"),
+            Signal::Usr2 => format!("Printing VRRP stats for process({pid}) on signal"),
+            Signal::Real(2) => format!("Printing VRRP as json for process({pid}) on signal"),
+            Signal::Real(29) => format!("Clearing VRRP stats for process({pid}) on signal"),
+            _ => return false,
+        };
+        self.say(&Message::Text(text));
+        let written = match signal {
+            Signal::Usr1 => dump::data(&self.router),
+            Signal::Usr2 => dump::stats(&self.router),
+            Signal::Real(2) => dump::json(&self.router),
+            _ => {
+                self.router.clear_stats();
+                Ok(())
+            }
+        };
+        if let Err((path, error)) = written {
+            let code = error.raw_os_error().unwrap_or_default();
+            self.say(&Message::Text(format!("Can't open dump file {} ({code}: {error})", path.display())));
+        }
+        false
+    }
+
+    fn begin_reload(&mut self) {
+        let Some(mut load) = self.load.take() else {
+            self.reload_again = true;
+            return;
+        };
+        self.say(&Message::Text("Reloading".into()));
+        let out = self.reloaded.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let loaded = load();
+            // The daemon has ended meanwhile: nothing to tell.
+            let _ = out.blocking_send((load, loaded));
+        });
+    }
+
+    fn reload(&mut self, loader: Loader, loaded: Loaded) {
+        self.load = Some(loader);
+        loaded.lines.into_iter().for_each(|line| self.say(&Message::Text(line)));
+        let missing = loaded.config.as_ref().and_then(|config| self.missing_interface(config));
+        missing.iter().for_each(|line| self.say(&Message::Text(line.clone())));
+        match loaded.config.filter(|_| missing.is_none()) {
+            Some(config) => {
+                self.exchange_static(&config);
+                let (notifier, lines) = Notifier::open(&config, Some(std::mem::take(&mut self.notifier)));
+                self.notifier = notifier;
+                self.work.extend(lines.into_iter().map(Effect::Say));
+                let mut out = Vec::new();
+                self.router.reload(Instant::now(), config, &mut out);
+                self.effects(out);
+                self.start_trackers();
+                self.forget_held();
+                self.tell(&Line::Ready { reload: true });
+            }
+            None => {
+                self.say(&Message::Text("Reload refused, the running configuration stays in force".into()));
+                self.tell(&Line::Refused);
+            }
+        }
+        if std::mem::take(&mut self.reload_again) {
+            self.begin_reload();
+        }
+    }
+
+    /// Instances that are gone hold nothing; the others may hold something else.
+    fn forget_held(&mut self) {
+        let names: Vec<String> = self.told.keys().cloned().collect();
+        for name in names {
+            if self.router.members.iter().any(|m| m.config.name == name) {
+                self.tell_held(&name);
+            } else {
+                self.told.remove(&name);
+                self.tell(&Line::Held(Held { name, ..Held::default() }));
+            }
+        }
+    }
+
+    fn exchange_static(&mut self, config: &Config) {
+        let before = Arc::clone(&self.router.config);
+        let owner =
+            Arc::new(Instance { interface: config.globals.default_interface.clone(), ..Instance::default() });
+        for (adding, from, other) in [(false, &*before, config), (true, config, &before)] {
+            let instance = Arc::clone(&owner);
+            let list = from
+                .static_addresses
+                .iter()
+                .filter(|a| !other.static_addresses.contains(a))
+                .cloned()
+                .collect();
+            self.work.push_back(Effect::Addresses { instance, adding, list });
+            let instance = Arc::clone(&owner);
+            let list =
+                from.static_routes.iter().filter(|r| !other.static_routes.contains(r)).cloned().collect();
+            self.work.push_back(Effect::Routes { instance, adding, list });
+            let instance = Arc::clone(&owner);
+            let list =
+                from.static_rules.iter().filter(|r| !other.static_rules.contains(r)).cloned().collect();
+            self.work.push_back(Effect::Rules { instance, adding, list });
+        }
+    }
+
+    /// Resigns everywhere, then removes what is held.
+    fn end(mut self) -> u8 {
+        while !self.work.is_empty() {
+            self.slice();
+        }
+        self.input(Input::Stop);
+        if self.keep_addresses {
+            self.work.retain(|e| {
+                !matches!(e, Effect::Addresses { .. } | Effect::Routes { .. } | Effect::Rules { .. })
+            });
+        } else {
+            self.add_static(false);
+        }
+        while !self.work.is_empty() {
+            self.slice();
+        }
+        self.trackers.drain().for_each(|(_, (_, task))| task.abort());
+        self.notifier.close();
+        if let Some(file) = self.pid_file.take() {
+            file.remove(std::process::id());
+        }
+        self.log.say(Severity::Info, "Stopped");
+        EXIT_OK
+    }
+}
+
+fn usable(address: &netlink::AddressEvent) -> bool {
+    const DADFAILED: u32 = 0x08;
+    address.flags & (netlink::addr::TENTATIVE | DADFAILED) == 0
+}
+
+fn forwarding(device: &str) -> bool {
+    let path = format!("/proc/sys/net/ipv6/conf/{device}/forwarding");
+    std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
+}
+
+/// Priority, memory and CPUs as configured; what the kernel refuses is said and lived without.
+fn tune(wanted: &ProcessTuning, log: &Contract) {
+    let say = |what: &str, result: io::Result<()>| {
+        if let Err(error) = result {
+            log.say(Severity::Info, &format!("Unable to set {what}: {error}"));
+        }
+    };
+    if let Some(nice) = wanted.nice {
+        say("process priority", sys::process::set_nice(nice));
+    }
+    if let Some(priority) = wanted.realtime {
+        say("realtime priority", sys::process::set_realtime(priority));
+    }
+    if wanted.no_swap {
+        use nix::sys::mman::{MlockAllFlags, mlockall};
+        let all = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE;
+        say("memory locking", mlockall(all).map_err(io::Error::from));
+    }
+    if !wanted.cpus.is_empty() {
+        let mut set = nix::sched::CpuSet::new();
+        // A number beyond what the kernel knows cannot be set; the others can.
+        for cpu in &wanted.cpus {
+            let _unknown = set.set(*cpu as usize);
+        }
+        let own = nix::unistd::Pid::from_raw(0);
+        say("CPU affinity", nix::sched::sched_setaffinity(own, &set).map_err(io::Error::from));
+    }
+}
