@@ -184,7 +184,7 @@ impl Exchange<'_> {
         let parts = &mut *self.parts;
         for capture in &front.capture_request {
             let value = parts.request.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
-            parts.txn.captures_req.push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
+            parts.txn.captures_req.get_mut().push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
         }
         if let Some(capture) = &front.capture_cookie {
             parts.txn.cookie_req = cookie::captured(&parts.request, b"cookie", capture);
@@ -356,7 +356,7 @@ impl Exchange<'_> {
         let parts = &mut *self.parts;
         for capture in &front.capture_response {
             let value = parts.response.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
-            parts.txn.captures_res.push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
+            parts.txn.captures_res.get_mut().push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
         }
         if let Some(capture) = &front.capture_cookie {
             parts.txn.cookie_res = cookie::captured(&parts.response, b"set-cookie", capture);
