@@ -9,12 +9,15 @@
 
 pub mod acl;
 pub mod action;
+pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod conv;
 pub mod fetch;
 pub mod http;
 pub mod log;
+pub mod mux;
+pub mod net;
 pub mod runtime;
 pub mod sample;
 pub mod stats;

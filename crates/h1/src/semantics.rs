@@ -134,6 +134,9 @@ struct Facts {
 /// Reads the meaning of a request's head. `buf` is what the head was parsed from.
 pub fn request(head: &Head, buf: &[u8], options: Options) -> Result<RequestInfo, Fault> {
     let method = Method::of(head.first.of(buf));
+    if head.first.of(buf) == b"PRI" && head.second.of(buf) == b"*" {
+        return Err(Fault::Target); // the preface of HTTP/2, which no HTTP/1 reader may answer (RFC 9113, 3.4)
+    }
     let mut facts = facts(head, buf)?;
     let mut info = RequestInfo { method, expects_continue: facts.expect, ..RequestInfo::default() };
     if facts.coding_fields > 0 {
@@ -352,9 +355,16 @@ fn authority(
     }
     if info.method == Method::Connect {
         let port = target.iter().rposition(|b| *b == b':').filter(|c| *c > 0 && target.len() > c + 1);
-        let contradicts = info.host.is_some_and(|h| !same_authority(target, value(h), b""));
-        if (port.is_none() || contradicts) && !options.lenient {
+        let default: &[u8] = if target.ends_with(b":80") { b"80" } else { b"443" };
+        let agrees = info.host.is_none_or(|h| same_authority(target, value(h), default));
+        if (port.is_none() || !agrees) && !options.lenient {
             return Err(if port.is_none() { Fault::Target } else { Fault::Host });
+        }
+        if let (Some(host), true) = (info.host, agrees) {
+            let bare = without_port(target, default);
+            if bare.len() != value(host).len() {
+                info.edits.push((host, Edit::Value(bare.to_vec())));
+            }
         }
         return Ok(());
     }

@@ -137,7 +137,7 @@ fn start_lines_as_haproxy_takes_them() {
         ("GET http://y/p HTTP/1.1", false, true),
         ("GET http://x?a HTTP/1.1", false, true),
         ("GET ftp:foo HTTP/1.1", false, true),
-        ("CONNECT x:80 HTTP/1.1", false, true),
+        ("CONNECT x:80 HTTP/1.1", true, true),
         ("CONNECT x HTTP/1.1", false, true),
     ] {
         let bytes = format!("{line}\r\nHost: x\r\n\r\n").into_bytes();

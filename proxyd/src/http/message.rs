@@ -19,7 +19,7 @@ pub struct Slice {
 /// One header field.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Field {
-    /// The name as received (its case is the sender's).
+    /// The name, in lower case.
     pub name: Slice,
     /// The value without surrounding white space.
     pub value: Slice,
@@ -73,6 +73,69 @@ impl Message {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.fields.clear();
+    }
+
+    /// Starts over with a copy of a head as received; slices of it are made by [`Self::slice_at`].
+    pub fn load(&mut self, head: &[u8]) {
+        self.clear();
+        self.arena.extend_from_slice(head);
+    }
+
+    /// The slice of the copy that `part` was in what was received, the copy having begun at `origin`.
+    pub fn slice_at(&self, origin: usize, part: h1::Slice) -> Slice {
+        Slice { start: part.start - origin as u32, len: part.len }
+    }
+
+    /// Adds a field of the copy: its name turns to lower case, line breaks of a folded value to blanks.
+    pub fn load_field(&mut self, origin: usize, field: &h1::Field) {
+        let (name, value) = (self.slice_at(origin, field.name), self.slice_at(origin, field.value));
+        self.arena[name.start as usize..(name.start + name.len) as usize].make_ascii_lowercase();
+        if field.folded {
+            for b in &mut self.arena[value.start as usize..(value.start + value.len) as usize] {
+                if matches!(b, b'\r' | b'\n') {
+                    *b = b' ';
+                }
+            }
+        }
+        self.push_field(name, value);
+    }
+
+    /// Where the message stands now, for [`Self::restore`].
+    pub fn mark(&self) -> (usize, usize) {
+        (self.arena.len(), self.fields.len())
+    }
+
+    /// Takes out what was added since the mark; edits of older fields stay.
+    pub fn restore(&mut self, (arena, fields): (usize, usize)) {
+        self.arena.truncate(arena);
+        self.fields.truncate(fields);
+    }
+
+    /// Appends the head to `out`, start line to empty line, as it goes on the wire.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(self.arena.len() + 64);
+        match self.start {
+            Start::Request { method, uri } => {
+                h1::emit::request_line(out, self.get(method), self.get(uri), self.version);
+            }
+            Start::Response { status, reason } => {
+                h1::emit::status_line(out, self.version, status, self.get(reason));
+            }
+        }
+        for field in self.fields.iter().filter(|f| !f.removed) {
+            h1::emit::field(out, self.get(field.name), self.get(field.value));
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Bytes of the head as it goes on the wire.
+    pub fn wire_len(&self) -> usize {
+        let start = match self.start {
+            Start::Request { method, uri } => method.len + uri.len + 12,
+            Start::Response { reason, .. } => reason.len + 15,
+        };
+        let fields = self.fields.iter().filter(|f| !f.removed).map(|f| f.name.len + f.value.len + 4);
+        (start + fields.sum::<u32>() + 2) as usize
     }
 
     /// Puts bytes into the arena.
@@ -149,9 +212,10 @@ impl Message {
         self.fields.push(Field { name, value, removed: false });
     }
 
-    /// Adds a field behind the others.
+    /// Adds a field behind the others; the name is put into lower case.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         let (name, value) = (self.store(name), self.store(value));
+        self.arena[name.start as usize..(name.start + name.len) as usize].make_ascii_lowercase();
         self.push_field(name, value);
     }
 
@@ -214,12 +278,12 @@ mod tests {
     #[test]
     fn edits_keep_order_and_leave_others_alone() {
         let mut m = Message::default();
-        for (n, v) in [("Host", "a"), ("X", "1"), ("x", "2"), ("Y", "3")] {
+        for (n, v) in [("Host", "a"), ("X", "1"), ("x", "2"), ("y", "3")] {
             m.add(n.as_bytes(), v.as_bytes());
         }
         m.set(b"X", b"new");
         let names: Vec<_> = m.fields().map(|(_, n, v)| (n.to_vec(), v.to_vec())).collect();
-        let want = [("Host", "a"), ("Y", "3"), ("X", "new")];
+        let want = [("host", "a"), ("y", "3"), ("x", "new")];
         assert_eq!(names, want.map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())));
         assert_eq!(m.first(b"host"), Some(&b"a"[..]));
         assert!(!m.remove(b"x-none"));

@@ -1,3 +1,6 @@
 //! HTTP messages as they travel between muxes.
 
+pub mod cookie;
+pub mod errors;
+pub mod forward;
 pub mod message;

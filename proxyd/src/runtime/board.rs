@@ -214,6 +214,11 @@ pub mod oper {
 }
 
 impl ServerState {
+    /// The address in force.
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner).address
+    }
+
     /// Whether an admin state keeps it out of service.
     pub fn in_maintenance(&self) -> bool {
         self.admin.load(Relaxed) & admin::MAINT != 0

@@ -1,11 +1,17 @@
-//! The [`Generation`] in force: a configuration bound to live state.
+//! What runs: the [`Generation`] in force, the [`board`] that outlives it, and the threads of the [`engine`].
 
 pub mod board;
+pub mod buffers;
+pub mod engine;
+pub mod timers;
 pub mod transitions;
+pub mod worker;
 
+use crate::balance::Balancer;
 use crate::config::model::{Config, ProxyId, ServerId};
 use board::{Board, ProxyState, ServerState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A configuration in force. Streams hold an `Arc` of the one they began with; a reload makes a new one and
 /// the old drains.
@@ -19,13 +25,85 @@ pub struct Generation {
     pub proxies: Vec<Arc<ProxyState>>,
     /// Live state of each server, by [`ProxyId`] and [`ServerId`].
     pub servers: Vec<Vec<Arc<ServerState>>>,
+    /// Choice of servers and queues of each backend, by [`ProxyId`].
+    pub balancers: Vec<Balancer>,
     /// The board they live on.
     pub board: Arc<Board>,
 }
 
 impl Generation {
+    /// Binds a configuration to live state: what has a name the board knows goes on with its state.
+    pub fn build(number: u64, config: Config, board: Arc<Board>) -> Self {
+        let mut proxies = Vec::with_capacity(config.proxies.len());
+        let mut servers = Vec::with_capacity(config.proxies.len());
+        let mut balancers = Vec::with_capacity(config.proxies.len());
+        for proxy in &config.proxies {
+            proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
+            let states: Vec<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();
+            balancers.push(Balancer::new(proxy, &states));
+            servers.push(states);
+        }
+        Self { number, config, proxies, servers, balancers, board }
+    }
+
     /// The live state of a server.
     pub fn server(&self, proxy: ProxyId, server: ServerId) -> &Arc<ServerState> {
         &self.servers[proxy.0][server.0]
     }
+
+    /// The settings of a proxy.
+    pub fn proxy(&self, id: ProxyId) -> &crate::config::model::Proxy {
+        &self.config.proxies[id.0]
+    }
+}
+
+impl Board {
+    /// The state of a proxy, made when there is none.
+    pub fn proxy(&self, name: &str, listeners: usize) -> Arc<ProxyState> {
+        let mut all = self.proxies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = all.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(ProxyState {
+                listeners: (0..listeners).map(|_| crate::stats::FrontCounters::default()).collect(),
+                last_change: std::sync::atomic::AtomicU64::new(now_s()),
+                ..ProxyState::default()
+            })
+        });
+        Arc::clone(state)
+    }
+
+    /// The state of a server, made from its configuration when there is none.
+    pub fn server(&self, backend: &str, server: &crate::config::model::Server) -> Arc<ServerState> {
+        let mut all = self.servers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = (backend.to_owned(), server.name.clone());
+        if let Some(known) = all.get(&key) {
+            return Arc::clone(known);
+        }
+        let state = ServerState::default();
+        if server.disabled {
+            state.admin.store(board::admin::CONFIGURED_MAINT, Relaxed);
+        }
+        state.oper.store(board::oper::RUNNING, Relaxed);
+        state.user_weight.store(server.weight, Relaxed);
+        state.initial_weight.store(server.weight, Relaxed);
+        state.maxconn.store(server.maxconn, Relaxed);
+        state.health.store(server.check.rise, Relaxed);
+        if let Ok(mut detail) = state.detail.lock() {
+            if let crate::config::model::ServerAddress::Inet(address) = &server.address {
+                detail.address = Some(*address);
+            }
+            detail.last_change = now_s();
+            detail.check.configured = server.check.enabled;
+            detail.check.enabled = server.check.enabled;
+            detail.check.rise = server.check.rise;
+            detail.check.fall = server.check.fall;
+            detail.check.health = server.check.rise;
+        }
+        let state = Arc::new(state);
+        all.insert(key, Arc::clone(&state));
+        state
+    }
+}
+
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }

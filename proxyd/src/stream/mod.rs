@@ -1,5 +1,20 @@
 //! The phase chart of a stream: accept → analyse → connect → transfer → log.
+//!
+//! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`http`] is one
+//! exchange, [`tcp`] a stream without messages; both use [`analyse`], [`connect`] and [`transfer`].
 
+pub mod accept;
+pub mod analyse;
+pub mod answer;
+pub mod connect;
+pub mod ending;
+pub mod handshake;
+pub mod http;
+pub mod parts;
+pub mod requests;
+pub mod service;
+pub mod tcp;
+pub mod transfer;
 pub mod txn;
 pub mod vars;
 pub mod view;

@@ -1,0 +1,118 @@
+//! The answers the proxy gives by itself when nobody wrote another: haproxy's pages, byte for byte.
+//!
+//! A page is sent in two dresses: raw, with the names as haproxy's files have them, where no request could be
+//! read; and as a message whose names are in lower case, where one could.
+//!
+//! Absent on purpose: `errorfile` and `http-error` (they replace a page in the configuration).
+
+use crate::http::message::{Message, Start};
+
+/// One canned page.
+#[derive(Debug)]
+pub struct Page {
+    /// The status.
+    pub status: u16,
+    /// The reason phrase.
+    pub reason: &'static str,
+    /// Whether it ends the connection by itself.
+    pub close: bool,
+    /// Its headline, often but not always the reason.
+    title: &'static str,
+    text: &'static str,
+}
+
+const fn page(status: u16, reason: &'static str, text: &'static str) -> Page {
+    Page { status, reason, close: false, title: reason, text }
+}
+
+/// All pages, by status.
+pub const PAGES: &[Page] = &[
+    page(200, "OK", "Service ready."),
+    Page { close: true, ..page(400, "Bad request", "Your browser sent an invalid request.") },
+    page(401, "Unauthorized", "You need a valid user and password to access this content."),
+    page(403, "Forbidden", "Request forbidden by administrative rules."),
+    page(404, "Not Found", "The resource could not be found."),
+    page(
+        405,
+        "Method Not Allowed",
+        "A request was made of a resource using a request method not supported by that resource",
+    ),
+    page(407, "Unauthorized", "You need a valid user and password to access this content."),
+    Page {
+        close: true,
+        ..page(408, "Request Time-out", "Your browser didn't send a complete request in time.")
+    },
+    page(410, "Gone", "The resource is no longer available and will not be available again."),
+    page(413, "Payload Too Large", "The request entity exceeds the maximum allowed."),
+    page(421, "Misdirected Request", "Request sent to a non-authoritative server."),
+    page(422, "Unprocessable Content", "The server cannot process the contained instructions."),
+    page(425, "Too Early", "Your browser sent early data."),
+    page(429, "Too Many Requests", "You have sent too many requests in a given amount of time."),
+    page(500, "Internal Server Error", "An internal server error occurred."),
+    page(
+        501,
+        "Not Implemented",
+        ".The server does not support the functionality required to fulfill the request.",
+    ),
+    page(502, "Bad Gateway", "The server returned an invalid or incomplete response."),
+    page(503, "Service Unavailable", "No server is available to handle this request."),
+    page(504, "Gateway Time-out", "The server didn't respond in time."),
+];
+
+/// The page of a status; 500's for a status that has none.
+pub fn of(status: u16) -> &'static Page {
+    PAGES.iter().find(|p| p.status == status).unwrap_or_else(|| of(500))
+}
+
+impl Page {
+    /// The body.
+    pub fn body(&self) -> String {
+        format!("<html><body><h1>{} {}</h1>\n{}\n</body></html>\n", self.status, self.title, self.text)
+    }
+
+    /// Head and body with the names of haproxy's own files.
+    pub fn raw(&self) -> Vec<u8> {
+        let body = self.body();
+        let close = if self.close { "Connection: close\r\n" } else { "" };
+        let (status, reason) = (self.status, self.reason);
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-length: {}\r\nCache-Control: no-cache\r\n{close}Content-Type: text/html\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    /// Fills a message; gives the body.
+    pub fn message(&self, into: &mut Message) -> Vec<u8> {
+        let body = self.body();
+        into.clear();
+        let reason = into.store(self.reason.as_bytes());
+        into.start = Start::Response { status: self.status, reason };
+        into.version = (1, 1);
+        into.add(b"content-length", body.len().to_string().as_bytes());
+        into.add(b"cache-control", b"no-cache");
+        into.add(b"content-type", b"text/html");
+        body.into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn pages_have_the_lengths_of_haproxy() {
+        for (status, len) in [
+            (400, 90),
+            (403, 93),
+            (404, 83),
+            (405, 146),
+            (408, 110),
+            (500, 97),
+            (501, 136),
+            (502, 107),
+            (503, 107),
+            (504, 92),
+        ] {
+            assert_eq!(super::of(status).body().len(), len, "{status}");
+        }
+    }
+}

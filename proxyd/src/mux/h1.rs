@@ -1,0 +1,67 @@
+//! The shell of the HTTP/1 core: heads from a connection into a [`Message`], and back into bytes.
+//!
+//! Invariant: a message read has the fields that go on, in order, with the edits of [`h1::semantics`] applied.
+
+use crate::http::message::{Message, Start};
+use h1::semantics::{self, Edit, Edits, RequestInfo, ResponseInfo};
+use h1::{Fault, Head, Method};
+
+/// Puts a request's head into a message.
+pub fn request(
+    head: &Head,
+    buf: &[u8],
+    options: h1::Options,
+    into: &mut Message,
+) -> Result<RequestInfo, Fault> {
+    let mut info = semantics::request(head, buf, options)?;
+    fields(head, buf, &info.edits, into);
+    let method = into.slice_at(head.start, head.first);
+    let uri = match info.target.take() {
+        Some(new) => into.store(&new),
+        None => into.slice_at(head.start, head.second),
+    };
+    into.start = Start::Request { method, uri };
+    into.version = version(head, buf);
+    Ok(info)
+}
+
+/// Puts a response's head into a message.
+pub fn response(
+    head: &Head,
+    buf: &[u8],
+    method: Method,
+    upgrade: bool,
+    into: &mut Message,
+) -> Result<ResponseInfo, Fault> {
+    let info = semantics::response(head, buf, method, upgrade)?;
+    fields(head, buf, &info.edits, into);
+    let reason = into.slice_at(head.start, head.second);
+    into.start = Start::Response { status: head.status, reason };
+    into.version = version(head, buf);
+    Ok(info)
+}
+
+/// What goes on the wire: 1.1 for all that is at least that, what was received else.
+fn version(head: &Head, buf: &[u8]) -> (u8, u8) {
+    match head.version.of(buf) {
+        _ if head.is_11 => (1, 1),
+        &[_, _, _, _, _, major, _, minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            (major - b'0', minor - b'0')
+        }
+        _ => (1, 0),
+    }
+}
+
+fn fields(head: &Head, buf: &[u8], edits: &Edits, into: &mut Message) {
+    into.load(&buf[head.start..head.len]);
+    for field in &head.fields {
+        into.load_field(head.start, field);
+    }
+    for (index, edit) in edits {
+        match edit {
+            Edit::Drop => into.remove_at(*index),
+            Edit::Part(part) => into.set_value(*index, part.of(buf)),
+            Edit::Value(new) => into.set_value(*index, new),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Sockets: listening, connecting, and the PROXY protocol.
+
+pub mod connect;
+pub mod listener;
+pub mod proxy_protocol;

@@ -1,0 +1,310 @@
+//! The threads: each a current-thread runtime of its own, with tasks that never leave it.
+//!
+//! A bind line's socket is watched by one thread, which hands each connection to the thread that has the fewest.
+//! So load is even at any number of connections, and no two threads wake up for one of them.
+//!
+//! Invariant: after [`Engine::stop_accepting`] no connection is taken; those that are there go on.
+//!
+//! Absent on purpose: signals, files, and the command line (the process model's).
+
+use crate::config::model::ProxyId;
+use crate::runtime::worker::{PURGE_EVERY, Worker};
+use crate::runtime::{Generation, buffers, timers};
+use arc_swap::ArcSwap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// A listening socket and whose it is.
+#[derive(Debug)]
+pub struct Listening {
+    /// The descriptor, listening and non-blocking.
+    pub fd: OwnedFd,
+    /// Its frontend.
+    pub frontend: ProxyId,
+    /// Index of the bind line in the frontend.
+    pub bind: usize,
+}
+
+/// An accepted connection on its way to its thread.
+#[derive(Debug)]
+pub enum Accepted {
+    /// TCP.
+    Tcp(std::net::TcpStream, std::net::SocketAddr),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+#[derive(Debug)]
+enum Job {
+    Listen(Listening),
+    Client { accepted: Accepted, frontend: ProxyId, bind: usize, at: Instant },
+}
+
+#[derive(Debug)]
+struct Thread {
+    jobs: mpsc::UnboundedSender<Job>,
+    load: AtomicUsize,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+pub struct Engine {
+    /// The configuration in force.
+    pub generation: ArcSwap<Generation>,
+    threads: Vec<Thread>,
+    /// A soft stop is under way: keep-alive ends with the next response.
+    pub stopping: AtomicBool,
+    quit: watch::Sender<Phase>,
+    connections_max: usize,
+    /// Connections of clients now.
+    pub connections: AtomicUsize,
+    /// When it started; milliseconds of rates count from here.
+    pub started: Instant,
+}
+
+/// How far the end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    /// No new connections.
+    Draining,
+    /// The threads end now.
+    Ended,
+}
+
+/// The running engine.
+#[derive(Debug)]
+pub struct Running {
+    /// What the threads share.
+    pub engine: Arc<Engine>,
+    joins: Vec<JoinHandle<()>>,
+}
+
+/// Starts the threads on a generation with its listening sockets. `connections_max` bounds clients over all
+/// threads (`maxconn`).
+pub fn start(
+    generation: Arc<Generation>,
+    listening: Vec<Listening>,
+    threads: usize,
+    connections_max: usize,
+) -> io::Result<Running> {
+    let (quit, _) = watch::channel(Phase::Running);
+    let (mut handles, mut inboxes) = (Vec::new(), Vec::new());
+    for _ in 0..threads.max(1) {
+        let (jobs, inbox) = mpsc::unbounded_channel();
+        handles.push(Thread { jobs, load: AtomicUsize::new(0) });
+        inboxes.push(inbox);
+    }
+    let engine = Arc::new(Engine {
+        generation: ArcSwap::new(generation),
+        threads: handles,
+        stopping: AtomicBool::new(false),
+        quit,
+        connections_max,
+        connections: AtomicUsize::new(0),
+        started: Instant::now(),
+    });
+    let mut joins = Vec::new();
+    for (index, inbox) in inboxes.into_iter().enumerate() {
+        let engine = Arc::clone(&engine);
+        let thread = std::thread::Builder::new().name(format!("proxyd/{index}"));
+        joins.push(thread.spawn(move || run(index, engine, inbox))?);
+    }
+    let running = Running { engine, joins };
+    running.engine.listen(listening);
+    Ok(running)
+}
+
+impl Running {
+    /// Whether all threads have ended.
+    pub fn is_finished(&self) -> bool {
+        self.joins.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Ends the threads with what they hold, and waits for them.
+    pub fn end(self) {
+        self.engine.quit.send_replace(Phase::Ended);
+        for join in self.joins {
+            // A thread that panicked has told so already.
+            let _ = join.join();
+        }
+    }
+}
+
+impl Engine {
+    /// Watches more listening sockets, spread over the threads.
+    pub fn listen(&self, listening: Vec<Listening>) {
+        for (i, one) in listening.into_iter().enumerate() {
+            let _ = self.threads[i % self.threads.len()].jobs.send(Job::Listen(one));
+        }
+    }
+
+    /// Takes no more connections; keep-alive connections end with their next response.
+    pub fn stop_accepting(&self) {
+        self.stopping.store(true, Relaxed);
+        self.quit.send_if_modified(|p| {
+            let changed = *p < Phase::Draining;
+            *p = (*p).max(Phase::Draining);
+            changed
+        });
+    }
+
+    /// Milliseconds since the start, for rates.
+    pub fn ms(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.started).as_millis() as u64
+    }
+
+    fn least_loaded(&self, first: usize) -> usize {
+        let load = |i: usize| self.threads[i].load.load(Relaxed);
+        (0..self.threads.len())
+            .map(|n| (first + n) % self.threads.len())
+            .min_by_key(|i| load(*i))
+            .unwrap_or(first)
+    }
+}
+
+fn run(index: usize, engine: Arc<Engine>, inbox: mpsc::UnboundedReceiver<Job>) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io().enable_time();
+    let Ok(runtime) = builder.build_local(tokio::runtime::LocalOptions::default()) else { return };
+    buffers::configure(engine.generation.load().config.global.tune.bufsize);
+    let mut quit = engine.quit.subscribe();
+    let worker = Rc::new(Worker::new(index, engine));
+    runtime.block_on(async move {
+        tokio::task::spawn_local(timers::drive());
+        tokio::task::spawn_local(purge(Rc::clone(&worker)));
+        tokio::task::spawn_local(serve(worker, inbox));
+        let _ = quit.wait_for(|p| *p == Phase::Ended).await;
+    });
+}
+
+async fn purge(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(PURGE_EVERY).await;
+        worker.purge(&worker.engine.generation.load(), Instant::now());
+    }
+}
+
+async fn serve(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Job>) {
+    while let Some(job) = inbox.recv().await {
+        match job {
+            Job::Listen(listening) => {
+                tokio::task::spawn_local(accept(Rc::clone(&worker), listening));
+            }
+            Job::Client { accepted, frontend, bind, at } => begin(&worker, accepted, frontend, bind, at),
+        }
+    }
+}
+
+enum Listener {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl Listener {
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(fd);
+        if socket.local_addr()?.is_unix() {
+            let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(socket));
+            return Ok(Self::Unix(tokio::net::UnixListener::from_std(listener)?));
+        }
+        Ok(Self::Tcp(tokio::net::TcpListener::from_std(socket.into())?))
+    }
+}
+
+/// Pause after the kernel refused a connection for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+async fn accept(worker: Rc<Worker>, listening: Listening) {
+    let engine = Arc::clone(&worker.engine);
+    let (frontend, bind) = (listening.frontend, listening.bind);
+    let Ok(listener) = Listener::new(listening.fd) else { return };
+    let mut quit = engine.quit.subscribe();
+    loop {
+        let one = tokio::select! {
+            biased;
+            _ = quit.wait_for(|p| *p >= Phase::Draining) => return,
+            one = next(&worker, &listener, frontend) => one,
+        };
+        let Ok(target) = one else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let at = Instant::now();
+        let index = engine.least_loaded(worker.index);
+        engine.threads[index].load.fetch_add(1, Relaxed);
+        engine.connections.fetch_add(1, Relaxed);
+        if index == worker.index {
+            match target {
+                Fresh::Tcp(stream, peer) => {
+                    crate::stream::accept::tcp(&worker, stream, peer, frontend, bind, at);
+                }
+                Fresh::Unix(stream) => crate::stream::accept::unix(&worker, stream, frontend, bind, at),
+            }
+            continue;
+        }
+        let accepted = match target {
+            Fresh::Tcp(stream, peer) => stream.into_std().map(|s| Accepted::Tcp(s, peer)),
+            Fresh::Unix(stream) => stream.into_std().map(Accepted::Unix),
+        };
+        if let Ok(accepted) = accepted {
+            let _ = engine.threads[index].jobs.send(Job::Client { accepted, frontend, bind, at });
+        }
+    }
+}
+
+enum Fresh {
+    Tcp(tokio::net::TcpStream, std::net::SocketAddr),
+    Unix(tokio::net::UnixStream),
+}
+
+/// Waits for room under the limits, then for a connection: what has no room waits in the kernel's queue.
+async fn next(worker: &Worker, listener: &Listener, frontend: ProxyId) -> io::Result<Fresh> {
+    let engine = &worker.engine;
+    loop {
+        let generation = engine.generation.load();
+        let Some(proxy) = generation.config.proxies.get(frontend.0) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let state = &generation.proxies[frontend.0];
+        let full = engine.connections.load(Relaxed) >= engine.connections_max
+            || proxy.maxconn.is_some_and(|m| state.front.cur_conn.load(Relaxed) >= m as u64)
+            || state.stopped.load(Relaxed);
+        let limited = proxy.rate_limit_sessions > 0
+            && state.front.rates.sess.read(engine.ms(Instant::now())) >= u64::from(proxy.rate_limit_sessions);
+        drop(generation);
+        if !full && !limited {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    match listener {
+        Listener::Tcp(l) => l.accept().await.map(|(s, p)| Fresh::Tcp(s, p)),
+        Listener::Unix(l) => l.accept().await.map(|(s, _)| Fresh::Unix(s)),
+    }
+}
+
+fn begin(worker: &Rc<Worker>, accepted: Accepted, frontend: ProxyId, bind: usize, at: Instant) {
+    match accepted {
+        Accepted::Tcp(stream, peer) => match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => crate::stream::accept::tcp(worker, stream, peer, frontend, bind, at),
+            Err(_) => ended(worker),
+        },
+        Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
+            Ok(stream) => crate::stream::accept::unix(worker, stream, frontend, bind, at),
+            Err(_) => ended(worker),
+        },
+    }
+}
+
+/// Says that a connection of this thread ended.
+pub fn ended(worker: &Worker) {
+    worker.engine.threads[worker.index].load.fetch_sub(1, Relaxed);
+    worker.engine.connections.fetch_sub(1, Relaxed);
+}

@@ -1,0 +1,155 @@
+//! What one thread owns: its idle server connections and its spare memory for streams.
+//!
+//! Invariant: nothing in here is shared; every task of the thread borrows it for moments only.
+
+use crate::config::model::{ProxyId, ServerId};
+use crate::mux::wire::Conn;
+use crate::runtime::Generation;
+use crate::runtime::engine::Engine;
+use crate::stream::parts::Parts;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// Spare stream parts kept; more are freed.
+const PARTS_KEPT_MAX: usize = 128;
+/// How often idle server connections are looked at.
+pub const PURGE_EVERY: Duration = Duration::from_secs(1);
+
+/// A server connection between two requests.
+#[derive(Debug)]
+pub struct Idle {
+    /// The connection.
+    pub conn: Conn,
+    /// Since when it is idle.
+    pub since: Instant,
+    /// Requests it has served.
+    pub uses: u32,
+    /// Addresses of both ends, for logs.
+    pub ends: (crate::stream::txn::Peer, crate::stream::txn::Peer),
+}
+
+#[derive(Debug, Default)]
+struct Pools {
+    generation: u64,
+    by_proxy: Vec<Vec<VecDeque<Idle>>>,
+    total: usize,
+}
+
+/// One thread's own.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// What all threads share.
+    pub engine: Arc<Engine>,
+    pools: RefCell<Pools>,
+    #[expect(clippy::vec_box, reason = "the boxes travel into streams and back")]
+    spare: RefCell<Vec<Box<Parts>>>,
+    /// Connections held by this thread.
+    pub connections: Cell<usize>,
+}
+
+impl Worker {
+    /// The thread's own things.
+    pub fn new(index: usize, engine: Arc<Engine>) -> Self {
+        Self {
+            index,
+            engine,
+            pools: RefCell::default(),
+            spare: RefCell::default(),
+            connections: Cell::new(0),
+        }
+    }
+
+    /// Memory for one stream.
+    pub fn take_parts(&self) -> Box<Parts> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a stream's memory back.
+    pub fn give_parts(&self, mut parts: Box<Parts>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < PARTS_KEPT_MAX {
+            parts.reset();
+            spare.push(parts);
+        }
+    }
+
+    /// An idle connection of a server that is still good. `reused_only` leaves those aside that served one
+    /// request only.
+    pub fn take_idle(
+        &self,
+        generation: &Generation,
+        at: (ProxyId, ServerId),
+        reused_only: bool,
+    ) -> Option<Idle> {
+        let mut pools = self.pools.borrow_mut();
+        if pools.generation != generation.number || pools.total == 0 {
+            return None;
+        }
+        let state = generation.server(at.0, at.1);
+        loop {
+            let list = pools.by_proxy.get_mut(at.0.0)?.get_mut(at.1.0)?;
+            let found = if reused_only {
+                list.iter().rposition(|i| i.uses > 1)?
+            } else {
+                list.len().checked_sub(1)?
+            };
+            let mut idle = list.remove(found)?;
+            pools.total -= 1;
+            state.idle[0].fetch_sub(1, Relaxed);
+            if idle.conn.is_quiet() {
+                return Some(idle);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request, unless there are enough.
+    pub fn give_idle(&self, generation: &Generation, at: (ProxyId, ServerId), idle: Idle) {
+        let settings = &generation.proxy(at.0).servers[at.1.0];
+        let mut pools = self.pools.borrow_mut();
+        if pools.generation > generation.number {
+            return; // of a generation that drains
+        }
+        if pools.generation < generation.number {
+            let proxies = &generation.config.proxies;
+            pools.generation = generation.number;
+            pools.total = 0;
+            pools.by_proxy =
+                proxies.iter().map(|p| p.servers.iter().map(|_| VecDeque::new()).collect()).collect();
+        }
+        let state = generation.server(at.0, at.1);
+        let limit = settings.pool_max_conn;
+        if limit >= 0 && state.idle[0].load(Relaxed) >= limit as u64 {
+            return;
+        }
+        if let Some(list) = pools.by_proxy.get_mut(at.0.0).and_then(|p| p.get_mut(at.1.0)) {
+            list.push_back(idle);
+            state.idle[0].fetch_add(1, Relaxed);
+            pools.total += 1;
+        }
+    }
+
+    /// Closes idle connections that were not used for their server's purge delay, or were closed by it.
+    pub fn purge(&self, generation: &Generation, now: Instant) {
+        let mut pools = self.pools.borrow_mut();
+        if pools.total == 0 || pools.generation != generation.number {
+            return;
+        }
+        let mut gone = 0;
+        for (p, lists) in pools.by_proxy.iter_mut().enumerate() {
+            for (s, list) in lists.iter_mut().enumerate() {
+                let delay = generation.config.proxies[p].servers[s].pool_purge_delay;
+                let before = list.len();
+                list.retain_mut(|i| now.saturating_duration_since(i.since) < delay && i.conn.is_quiet());
+                let closed = before - list.len();
+                generation.servers[p][s].idle[0].fetch_sub(closed as u64, Relaxed);
+                gone += closed;
+            }
+        }
+        pools.total -= gone;
+    }
+}

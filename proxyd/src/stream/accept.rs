@@ -1,0 +1,205 @@
+//! From an accepted connection to a session: connection rules, PROXY header, TLS, session rules, then the mode.
+//!
+//! Invariant: each connection counted on entry is counted off once, however it ends.
+
+use super::txn::{Peer, Session};
+use super::vars::Vars;
+use super::view::{Phase, View};
+use crate::action::{Flow as Next, RuleSet};
+use crate::config::model::{BindAddress, Mode, ProxyId};
+use crate::mux::wire::{Conn, Wire};
+use crate::runtime::Generation;
+use crate::runtime::engine;
+use crate::runtime::timers::Deadline;
+use crate::runtime::worker::Worker;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A client's connection, as long as it lasts.
+#[derive(Debug)]
+pub struct Client {
+    /// The thread's own.
+    pub worker: Rc<Worker>,
+    /// The configuration the connection was accepted under.
+    pub generation: Arc<Generation>,
+    /// The bytes.
+    pub conn: Conn,
+    /// The record.
+    pub session: Box<Session>,
+    /// Its one deadline.
+    pub deadline: Deadline,
+    /// Its last server connection, kept for it alone (`http-reuse never`).
+    pub private: Option<((ProxyId, crate::config::model::ServerId), crate::runtime::worker::Idle)>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let front = &self.generation.proxies[self.session.frontend.0].front;
+        front.cur_conn.fetch_sub(1, Relaxed);
+        self.generation.board.process.cur_conns.fetch_sub(1, Relaxed);
+        engine::ended(&self.worker);
+    }
+}
+
+/// Takes a TCP connection.
+pub fn tcp(
+    worker: &Rc<Worker>,
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    frontend: ProxyId,
+    bind: usize,
+    at: Instant,
+) {
+    let generation = worker.engine.generation.load_full();
+    let dst =
+        match generation.config.proxies.get(frontend.0).and_then(|p| p.binds.get(bind)).map(|b| &b.address) {
+            // A bind line with one address says where it was connected to: no system call.
+            Some(BindAddress::Inet(a)) if !a.ip().is_unspecified() && a.port() != 0 => Some(*a),
+            _ => stream.local_addr().ok(),
+        };
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let dst = dst.map_or(Peer::Unknown, |d| Peer::Inet(SocketAddr::new(d.ip().to_canonical(), d.port())));
+    begin(worker, generation, Wire::Tcp(stream), (Peer::Inet(peer), dst), frontend, bind, at);
+}
+
+/// Takes a connection of a Unix socket.
+pub fn unix(
+    worker: &Rc<Worker>,
+    stream: tokio::net::UnixStream,
+    frontend: ProxyId,
+    bind: usize,
+    at: Instant,
+) {
+    let generation = worker.engine.generation.load_full();
+    begin(worker, generation, Wire::Unix(stream), (Peer::Unix, Peer::Unix), frontend, bind, at);
+}
+
+fn begin(
+    worker: &Rc<Worker>,
+    generation: Arc<Generation>,
+    wire: Wire,
+    (src, dst): (Peer, Peer),
+    frontend: ProxyId,
+    bind: usize,
+    at: Instant,
+) {
+    let ms = worker.engine.ms(at);
+    let process = &generation.board.process;
+    process.cur_conns.fetch_add(1, Relaxed);
+    process.cum_conns.fetch_add(1, Relaxed);
+    process.conn_rate.add(ms, 1);
+    let front = &generation.proxies[frontend.0].front;
+    front.cum_conn.fetch_add(1, Relaxed);
+    front.rates.conn.add(ms, 1);
+    let now = front.cur_conn.fetch_add(1, Relaxed) + 1;
+    if now > front.max_conn.load(Relaxed) {
+        front.max_conn.fetch_max(now, Relaxed);
+    }
+    let session = Session {
+        id: process.next_id.fetch_add(1, Relaxed),
+        accepted: at,
+        accepted_at: SystemTime::now(),
+        frontend,
+        bind,
+        real_src: src.clone(),
+        real_dst: dst.clone(),
+        src,
+        dst,
+        proxied: false,
+        proxy_tlvs: Vec::new(),
+        tls: None,
+        vars: Vars::default(),
+        tracked: Vec::new(),
+        requests: 0,
+        handshake: Duration::ZERO,
+        log_level: None,
+    };
+    let client = Client {
+        worker: Rc::clone(worker),
+        generation,
+        conn: Conn::new(wire),
+        session: Box::new(session),
+        deadline: Deadline::default(),
+        private: None,
+    };
+    tokio::task::spawn_local(serve(client));
+}
+
+async fn serve(mut client: Client) {
+    let generation = Arc::clone(&client.generation);
+    let Some(proxy) = generation.config.proxies.get(client.session.frontend.0) else { return };
+    if !proxy.rules.tcp_req_conn.is_empty()
+        && !session_rules(&mut client, &proxy.rules.tcp_req_conn, Phase::Connection)
+    {
+        generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
+        return;
+    }
+    if proxy.binds[client.session.bind].accept_proxy && !Box::pin(super::handshake::proxy(&mut client)).await
+    {
+        return;
+    }
+    if proxy.options.clitcpka {
+        let _ = client.conn.wire.socket().set_keepalive(true);
+    }
+    if !proxy.rules.tcp_req_sess.is_empty()
+        && !session_rules(&mut client, &proxy.rules.tcp_req_sess, Phase::Session)
+    {
+        generation.proxies[client.session.frontend.0].front.denied_sess.fetch_add(1, Relaxed);
+        return;
+    }
+    let front = &generation.proxies[client.session.frontend.0].front;
+    let ms = client.worker.engine.ms(client.session.accepted);
+    front.cum_sess.fetch_add(1, Relaxed);
+    front.rates.sess.add(ms, 1);
+    generation.board.process.sess_rate.add(ms, 1);
+    client.session.handshake = if proxy.binds[client.session.bind].accept_proxy {
+        client.session.accepted.elapsed()
+    } else {
+        Duration::ZERO
+    };
+    match proxy.mode {
+        Mode::Http => super::requests::serve(&mut client).await,
+        Mode::Tcp => Box::pin(super::tcp::serve(&mut client)).await,
+        Mode::Health => {
+            let _ = std::future::poll_fn(|cx| client.conn.poll_write(cx, b"OK")).await;
+        }
+    }
+}
+
+/// Runs rules of layer 4; false says that the connection must go.
+fn session_rules(client: &mut Client, sets: &[RuleSet], phase: Phase) -> bool {
+    let generation = Arc::clone(&client.generation);
+    let proxy = generation.proxy(client.session.frontend);
+    let mut view = View {
+        now: Instant::now(),
+        wall: SystemTime::now(),
+        generation: &generation,
+        proxy,
+        phase,
+        session: &mut client.session,
+        txn: None,
+        request: None,
+        response: None,
+        request_bytes: &[],
+        request_ended: false,
+        response_bytes: &[],
+        response_ended: false,
+        may_wait: false,
+    };
+    for set in sets {
+        for rule in set.iter() {
+            if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
+                continue;
+            }
+            match rule.action.run(&mut view) {
+                Next::Continue | Next::Wait(_) => {}
+                Next::Stop => return true,
+                Next::Finish(_) => return false,
+            }
+        }
+    }
+    true
+}

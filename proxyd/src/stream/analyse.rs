@@ -1,0 +1,579 @@
+//! What rules say about a request and a response; answers the proxy gives by itself.
+//!
+//! Order of a request: frontend's content rules, `monitor-uri`, `http-request`, stats page, then the choice of the
+//! backend and its rules, then what the proxy adds (`forwardfor`, unique id). Of a response: cookie, content
+//! rules, `http-response`, `http-after-response`.
+//!
+//! Invariant: a rule that waits is called again in its place, with more bytes or after its time.
+
+use super::answer;
+use super::connect::Server;
+use super::http::{After, Exchange};
+use super::txn::{EndedBy, EndedIn, Peer};
+use super::view::{Phase, View};
+use crate::action::{Flow as Next, Reply, Rule, RuleSet, Verdict, Wait};
+use crate::config::model::{BackendTarget, ErrorReply, ProxyId, ServerId};
+use crate::http::message::Start;
+use crate::http::{cookie, errors, forward};
+use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+impl Exchange<'_> {
+    /// Runs what stands before a server; `Err` says that the answer was given.
+    pub async fn analyse(&mut self) -> Result<(), After> {
+        let front = self.frontend();
+        if !front.rules.tcp_req_cont.is_empty() {
+            self.content_rules(&front.rules.tcp_req_cont, front.rules.req_inspect_delay).await?;
+        }
+        if self.raw {
+            return self.analyse_raw().await;
+        }
+        if let Some(uri) = &front.monitor_uri {
+            if self.parts.request.uri() == uri.as_bytes() {
+                return Err(self.monitor().await);
+            }
+        }
+        self.capture_request();
+        if !front.rules.http_req.is_empty() {
+            self.http_rules(&front.rules.http_req, Phase::RequestHead, None).await?;
+        }
+        self.stats_page(self.client.session.frontend).await?;
+        self.route().await?;
+        if self.backend != self.client.session.frontend {
+            let back = self.back();
+            if !back.rules.tcp_req_cont.is_empty() {
+                self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
+            }
+            if !back.rules.http_req.is_empty() {
+                self.http_rules(&back.rules.http_req, Phase::RequestHead, None).await?;
+            }
+            self.stats_page(self.backend).await?;
+        }
+        self.forwarding();
+        self.use_server();
+        Ok(())
+    }
+
+    /// The same for a TCP stream: content rules of both sections.
+    async fn analyse_raw(&mut self) -> Result<(), After> {
+        self.route().await?;
+        let back = self.back();
+        if self.backend != self.client.session.frontend && !back.rules.tcp_req_cont.is_empty() {
+            self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
+        }
+        self.use_server();
+        Ok(())
+    }
+
+    /// Chooses the backend.
+    async fn route(&mut self) -> Result<(), After> {
+        let front = self.frontend();
+        let mut target = None;
+        for rule in &front.use_backend {
+            let view = self.view(front, Phase::RequestHead);
+            if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
+                continue;
+            }
+            target = match &rule.target {
+                BackendTarget::Static(id) => Some(*id),
+                BackendTarget::Dynamic(format) => {
+                    let name = crate::log::render(format, &view);
+                    let proxies = &view.generation.config.proxies;
+                    proxies.iter().position(|p| p.kind.is_back() && p.name.as_bytes() == name).map(ProxyId)
+                }
+            };
+            if target.is_some() {
+                break;
+            }
+        }
+        let own = front.kind.is_back().then_some(self.client.session.frontend);
+        let Some(backend) = target.or(front.default_backend).or(own) else {
+            self.set_end((EndedBy::Server, EndedIn::Connect));
+            return Err(self.reply_error(503).await);
+        };
+        self.enter_backend(backend);
+        Ok(())
+    }
+
+    fn enter_backend(&mut self, backend: ProxyId) {
+        self.backend = backend;
+        self.parts.txn.backend = Some(backend);
+        if self.in_backend {
+            return;
+        }
+        self.in_backend = true;
+        let counters = &self.generation.proxies[backend.0].back;
+        let now = counters.cur_sess.fetch_add(1, Relaxed) + 1;
+        if now > counters.max_sess.load(Relaxed) {
+            counters.max_sess.fetch_max(now, Relaxed);
+        }
+        counters.cum_sess.fetch_add(1, Relaxed);
+        counters.http_req.fetch_add(1, Relaxed);
+        counters.rates.sess.add(self.client.worker.engine.ms(self.parts.txn.start), 1);
+    }
+
+    fn forwarding(&mut self) {
+        let src = match &self.client.session.src {
+            Peer::Inet(a) => Some(a.ip()),
+            _ => None,
+        };
+        let dst = match &self.client.session.dst {
+            Peer::Inet(a) => Some(a.ip()),
+            _ => None,
+        };
+        let (front, back) = (self.frontend(), self.back());
+        let request = &mut self.parts.request;
+        if let (Some(rule), Some(ip)) = (back.forwardfor.as_ref().or(front.forwardfor.as_ref()), src) {
+            forward::add(request, rule, ip);
+        }
+        if let (Some(rule), Some(ip)) = (back.originalto.as_ref().or(front.originalto.as_ref()), dst) {
+            forward::add(request, rule, ip);
+        }
+        if let (Some(format), Some(header)) = (&front.unique_id_format, &front.unique_id_header) {
+            let id = crate::log::render(format, &self.view(front, Phase::RequestHead));
+            self.parts.request.add(header.as_bytes(), &id);
+            self.parts.txn.unique_id = Some(id);
+        }
+        if let Some(rule) = &back.cookie {
+            let states = &self.generation.servers[self.backend.0];
+            let found = cookie::request(rule, back, states, &mut self.parts.request);
+            self.parts.txn.cookie_state = found.state;
+            self.stick_to = found.server;
+        }
+    }
+
+    fn use_server(&mut self) {
+        let back = self.back();
+        let states = &self.generation.servers[self.backend.0];
+        for (force, condition) in &back.persist_rules {
+            let view = self.view(back, Phase::RequestHead);
+            if condition.holds(&view) && !force {
+                self.stick_to = None;
+            }
+        }
+        for rule in &back.use_server {
+            let view = self.view(back, Phase::RequestHead);
+            if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
+                continue;
+            }
+            let id = rule.server.or_else(|| {
+                let name = crate::log::render(rule.dynamic.as_ref()?, &view);
+                back.servers.iter().position(|s| s.name.as_bytes() == name).map(ServerId)
+            });
+            if let Some(id) = id.filter(|id| states[id.0].is_up()) {
+                self.stick_to = Some(id);
+                return;
+            }
+        }
+    }
+
+    /// The server that must be used, while it can be.
+    pub fn persistent(&self, avoid: Option<ServerId>) -> Option<ServerId> {
+        let id = self.stick_to.filter(|id| Some(*id) != avoid)?;
+        let state = self.generation.server(self.backend, id);
+        // A server that drains keeps those it has.
+        (state.is_up() || self.back().options.persist).then_some(id)
+    }
+
+    fn capture_request(&mut self) {
+        let front = self.frontend();
+        let parts = &mut *self.parts;
+        for capture in &front.capture_request {
+            let value = parts.request.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
+            parts.txn.captures_req.get_mut().push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
+        }
+        if let Some(capture) = &front.capture_cookie {
+            parts.txn.cookie_req = cookie::captured(&parts.request, b"cookie", capture);
+        }
+    }
+
+    /// A view of the request for rules.
+    pub fn view<'v>(&'v mut self, proxy: &'v crate::config::model::Proxy, phase: Phase) -> View<'v> {
+        let parts = &mut *self.parts;
+        let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent | Phase::Log);
+        let body = self.client.conn.buf.bytes();
+        let ended = match parts.info.framing {
+            Framing::None => true,
+            Framing::Length(n) => body.len() as u64 >= n,
+            _ => memchr::memmem::find(body, b"\r\n0\r\n").is_some() || body.starts_with(b"0\r\n"),
+        };
+        View {
+            now: Instant::now(),
+            wall: SystemTime::now(),
+            generation: self.generation,
+            proxy,
+            phase,
+            session: &mut self.client.session,
+            txn: Some(&mut parts.txn),
+            request: Some(&mut parts.request),
+            response: in_response.then_some(&mut parts.response),
+            request_bytes: body,
+            request_ended: ended || self.client.conn.eof,
+            response_bytes: &[],
+            response_ended: false,
+            may_wait: true,
+        }
+    }
+
+    async fn content_rules(&mut self, sets: &[RuleSet], delay: Option<Duration>) -> Result<(), After> {
+        self.http_rules(sets, Phase::RequestContent, delay).await
+    }
+
+    /// Runs rule sets; `Err` when one of them ended the exchange.
+    async fn http_rules(
+        &mut self,
+        sets: &[RuleSet],
+        phase: Phase,
+        delay: Option<Duration>,
+    ) -> Result<(), After> {
+        let proxy = self.back();
+        let give_up = Instant::now() + delay.unwrap_or(Duration::from_secs(3600));
+        for set in sets {
+            let mut at = 0;
+            while let Some(rule) = set.get(at) {
+                let may_wait = Instant::now() < give_up;
+                match self.rule(rule, proxy, phase, may_wait) {
+                    Next::Continue => at += 1,
+                    Next::Stop => return Ok(()),
+                    Next::Finish(verdict) => return Err(self.finish_by(verdict, phase).await),
+                    Next::Wait(_) if !may_wait => at += 1,
+                    Next::Wait(wait) => {
+                        if !self.wait(wait, give_up).await {
+                            at += 1;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(
+        &mut self,
+        rule: &Rule,
+        proxy: &crate::config::model::Proxy,
+        phase: Phase,
+        may_wait: bool,
+    ) -> Next {
+        let mut view = self.view(proxy, phase);
+        view.may_wait = may_wait;
+        if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
+            return Next::Continue;
+        }
+        rule.action.run(&mut view)
+    }
+
+    /// Waits for what a rule wants; false says that it will not come.
+    async fn wait(&mut self, wait: Wait, give_up: Instant) -> bool {
+        let now = Instant::now();
+        match wait {
+            Wait::Delay(time) => {
+                self.client.deadline.set(now, Some(time));
+                self.client.deadline.passed().await;
+                true
+            }
+            Wait::RequestBytes => {
+                self.client.deadline.set(now, Some(give_up.saturating_duration_since(now)));
+                let (conn, deadline) = (&mut self.client.conn, &self.client.deadline);
+                poll_fn(|cx| match conn.poll_fill(cx, false) {
+                    Poll::Ready(Ok(n)) => Poll::Ready(n > 0),
+                    Poll::Ready(Err(_)) => Poll::Ready(false),
+                    Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(true),
+                    Poll::Pending => Poll::Pending,
+                })
+                .await
+            }
+            Wait::ResponseBytes => false,
+        }
+    }
+
+    async fn finish_by(&mut self, verdict: Verdict, phase: Phase) -> After {
+        let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent);
+        let front = &self.generation.proxies[self.client.session.frontend.0].front;
+        match verdict {
+            Verdict::Reply(reply) => {
+                if reply.denied {
+                    let denied = if in_response { &front.denied_resp } else { &front.denied_req };
+                    denied.fetch_add(1, Relaxed);
+                    let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
+                    self.set_end((EndedBy::Proxy, within));
+                } else {
+                    front.intercepted.fetch_add(1, Relaxed);
+                    self.set_end((EndedBy::Local, EndedIn::Request));
+                }
+                self.reply(&reply).await
+            }
+            Verdict::Tarpit(reply) => {
+                front.denied_req.fetch_add(1, Relaxed);
+                let timeouts = &self.back().timeouts;
+                self.client.deadline.set(Instant::now(), timeouts.tarpit.or(timeouts.connect));
+                self.client.deadline.passed().await;
+                self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
+                self.keep = false;
+                self.reply(&reply).await
+            }
+            Verdict::Reject => {
+                front.denied_req.fetch_add(1, Relaxed);
+                let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
+                self.set_end((EndedBy::Proxy, within));
+                After::Close
+            }
+            Verdict::SilentDrop => {
+                self.set_end((EndedBy::Proxy, EndedIn::Request));
+                let _ = self.client.conn.wire.socket().set_linger(Some(Duration::ZERO));
+                After::Abort
+            }
+            Verdict::Service(name) => self.service(name).await,
+            Verdict::Internal => {
+                self.set_end((EndedBy::Proxy, EndedIn::Request));
+                self.reply_error(500).await
+            }
+        }
+    }
+
+    async fn monitor(&mut self) -> After {
+        let front = self.frontend();
+        let fails = front.monitor_fail.iter().any(|c| c.holds(&self.view(front, Phase::RequestHead)));
+        self.silent = true;
+        self.set_end((EndedBy::Local, EndedIn::Request));
+        self.reply_error(if fails { 503 } else { 200 }).await
+    }
+
+    /// The response's rules.
+    pub async fn analyse_response(&mut self, server: &mut Server) -> Result<(), After> {
+        let (front, back) = (self.frontend(), self.back());
+        if let Some(rule) = &back.cookie {
+            let id = back.servers[server.at.1.0].cookie.as_deref();
+            let parts = &mut *self.parts;
+            let stuck = self.stick_to == Some(server.at.1) && !parts.txn.redispatched;
+            parts.txn.cookie_action =
+                cookie::response(rule, id, parts.txn.cookie_state, stuck, &mut parts.response);
+        }
+        let parts = &mut *self.parts;
+        for capture in &front.capture_response {
+            let value = parts.response.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
+            parts.txn.captures_res.get_mut().push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
+        }
+        if let Some(capture) = &front.capture_cookie {
+            parts.txn.cookie_res = cookie::captured(&parts.response, b"set-cookie", capture);
+        }
+        if !back.rules.http_res.is_empty() {
+            self.http_rules(&back.rules.http_res, Phase::ResponseHead, None).await?;
+        }
+        if self.backend != self.client.session.frontend && !front.rules.http_res.is_empty() {
+            self.http_rules(&front.rules.http_res, Phase::ResponseHead, None).await?;
+        }
+        self.after_response();
+        Ok(())
+    }
+
+    fn after_response(&mut self) {
+        let (front, back) = (self.frontend(), self.back());
+        let mut sets: Vec<&RuleSet> = back.rules.http_after_res.iter().collect();
+        if self.backend != self.client.session.frontend {
+            sets.extend(front.rules.http_after_res.iter());
+        }
+        for set in sets {
+            for rule in set.iter() {
+                if let Next::Stop = self.rule(rule, back, Phase::ResponseHead, false) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Answers with the page of a status, as the configuration has it.
+    pub async fn reply_error(&mut self, status: u16) -> After {
+        if self.raw {
+            return After::Close; // a TCP client can't be told
+        }
+        let known = self.back().errors.get(&status).or_else(|| self.frontend().errors.get(&status));
+        match known.cloned() {
+            Some(ErrorReply::Raw(raw)) => self.reply_raw(&raw, status).await,
+            Some(ErrorReply::Reply(reply)) => self.reply(&reply).await,
+            None => {
+                let page = errors::of(status);
+                let body = page.message(&mut self.parts.response);
+                self.keep &= !page.close;
+                self.send(body).await
+            }
+        }
+    }
+
+    /// Answers with a reply of a rule.
+    pub async fn reply(&mut self, reply: &Arc<Reply>) -> After {
+        if let Some(raw) = &reply.raw {
+            return self.reply_raw(raw, reply.status).await;
+        }
+        if reply.headers.is_empty() && reply.body.is_empty() && reply.denied {
+            let status = reply.status;
+            return Box::pin(self.reply_error(status)).await;
+        }
+        let response = &mut self.parts.response;
+        response.clear();
+        let reason = response.store(reason(reply.status).as_bytes());
+        response.start = Start::Response { status: reply.status, reason };
+        response.version = (1, 1);
+        let has_length = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
+        if !has_length {
+            response.add(b"content-length", reply.body.len().to_string().as_bytes());
+        }
+        for (name, value) in &reply.headers {
+            response.add(name.as_bytes(), value);
+        }
+        self.send(reply.body.clone()).await
+    }
+
+    /// Answers with the bytes of an `errorfile`.
+    async fn reply_raw(&mut self, raw: &[u8], status: u16) -> After {
+        let mut parser = HeadParser::new(Kind::Response, Options { lenient: true, max_fields: usize::MAX });
+        let Ok(Progress::Done(len)) = parser.parse(raw) else {
+            self.parts.txn.status = status;
+            self.keep = false;
+            return After::Close; // an empty file closes without a word
+        };
+        let read = crate::mux::h1::response(&parser.head, raw, Method::Get, false, &mut self.parts.response);
+        if read.is_err() {
+            self.keep = false;
+        }
+        let body = raw[len..].to_vec();
+        let response = &mut self.parts.response;
+        response.remove(b"content-length");
+        response.remove(b"connection");
+        response.add(b"content-length", body.len().to_string().as_bytes());
+        self.send(body).await
+    }
+
+    /// Sends the response that is in the message, made by the proxy itself.
+    pub async fn send(&mut self, body: Vec<u8>) -> After {
+        self.after_response();
+        self.parts.up.reset();
+        self.parts.down.reset();
+        if !self.skip_request_body() {
+            self.keep = false;
+        }
+        self.send_head(Framing::None);
+        let mut out = std::mem::take(&mut self.parts.down.out);
+        if self.parts.info.method != Method::Head {
+            out.extend_from_slice(&body);
+            self.parts.txn.bytes_out += body.len() as u64;
+        }
+        let limit = self.frontend().timeouts.client;
+        self.client.deadline.set(Instant::now(), limit);
+        let sent = answer::write_all(&mut self.client.conn, &self.client.deadline, &out).await;
+        out.clear();
+        self.parts.down.out = out;
+        match sent {
+            Ok(()) if self.keep => After::Keep,
+            Ok(()) => After::Close,
+            Err(_) => After::Abort,
+        }
+    }
+
+    /// Swallows what is here of a body that nobody wants; false says that more is to come.
+    fn skip_request_body(&mut self) -> bool {
+        match self.parts.info.framing {
+            Framing::None => true,
+            Framing::Length(n) if self.client.conn.buf.len() as u64 >= n => {
+                self.client.conn.buf.consume(n as usize);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Counts, logs and gives the memory back. Nothing is logged for `silent` ones.
+    pub fn finish(mut self, silent: bool) {
+        let end = self.since_start();
+        let Self { client, generation, parts, backend, in_backend, .. } = &mut self;
+        let txn = &mut parts.txn;
+        txn.times.end = Some(end);
+        txn.bytes_in += parts.up.moved;
+        txn.bytes_out += parts.down.moved;
+        let front = &generation.proxies[client.session.frontend.0].front;
+        front.bytes_in.fetch_add(txn.bytes_in, Relaxed);
+        front.bytes_out.fetch_add(txn.bytes_out, Relaxed);
+        if txn.status > 0 {
+            front.count_status(txn.status);
+        }
+        if *in_backend {
+            let back = &generation.proxies[backend.0].back;
+            back.cur_sess.fetch_sub(1, Relaxed);
+            back.bytes_in.fetch_add(txn.bytes_in, Relaxed);
+            back.bytes_out.fetch_add(txn.bytes_out, Relaxed);
+            if txn.status > 0 {
+                back.count_status(txn.status);
+            }
+            count_times(&back.rates, txn);
+            if let Some(server) = txn.server {
+                let counters = &generation.server(*backend, server).counters;
+                counters.bytes_in.fetch_add(txn.bytes_in, Relaxed);
+                counters.bytes_out.fetch_add(txn.bytes_out, Relaxed);
+                counters.cum_sess.fetch_add(1, Relaxed);
+                counters.http_req.fetch_add(1, Relaxed);
+                count_times(&counters.rates, txn);
+            }
+        }
+        if !silent && !self.silent {
+            let proxy = self.frontend();
+            if !proxy.logs.is_empty() {
+                crate::log::emit(&mut self.view(proxy, Phase::Log));
+            }
+        }
+        let worker = std::rc::Rc::clone(&self.client.worker);
+        worker.give_parts(self.parts);
+    }
+}
+
+fn count_times(rates: &crate::stats::BackRates, txn: &super::txn::Txn) {
+    let between = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+        (Some(a), Some(b)) => b.saturating_sub(a).as_millis() as u64,
+        _ => 0,
+    };
+    let t = &txn.times;
+    rates.queue_ms.add(between(t.request, t.queue));
+    rates.connect_ms.add(between(t.queue, t.connect));
+    rates.response_ms.add(between(t.connect, t.response));
+    rates.total_ms.add(between(t.request, t.end));
+    let wall = txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    rates.last_session.store(wall, Relaxed);
+}
+
+/// Reason phrase of a status, for answers that name none.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        402 => "Payment Required",
+        406 => "Not Acceptable",
+        409 => "Conflict",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        505 => "HTTP Version Not Supported",
+        other => errors::PAGES.iter().find(|p| p.status == other).map_or("Other", |p| p.reason),
+    }
+}

@@ -1,0 +1,521 @@
+//! One HTTP exchange: from a request's head to the end of its response.
+//!
+//! Phases: analyse (`analyse.rs`), connect (`connect.rs`), then here: send, wait for the response's head, pass
+//! both bodies on. Each phase writes the record; [`Exchange::finish`] counts and logs it.
+//!
+//! Invariant: the server's connection goes back to the pool only when both messages were read to their ends.
+
+use super::accept::Client;
+use super::answer;
+use super::connect::Server;
+use super::ending::{self, Cause};
+use super::parts::Parts;
+use super::transfer::{Event, Limits, Side, Transfer};
+use super::txn::{EndedBy, EndedIn};
+use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId};
+use crate::http::errors;
+use crate::mux::flow::Broken;
+use crate::runtime::Generation;
+use crate::runtime::worker::Idle;
+use h1::{Fault, Framing, Method, Progress, ResponseInfo};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Next request.
+    Keep,
+    /// Close, letting the client read what was sent.
+    Close,
+    /// Close at once.
+    Abort,
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct Exchange<'c> {
+    /// The client's connection.
+    pub client: &'c mut Client,
+    /// The configuration it runs under.
+    pub generation: &'c Arc<Generation>,
+    /// Its memory.
+    pub parts: Box<Parts>,
+    /// Where it is routed to; the frontend until then.
+    pub backend: ProxyId,
+    /// Counted in the backend's sessions.
+    pub in_backend: bool,
+    /// A TCP stream: there are no messages.
+    pub raw: bool,
+    /// Not to be logged.
+    pub silent: bool,
+    /// Whether the client's connection may go on after the response.
+    pub keep: bool,
+    /// When its first byte came.
+    pub now: Instant,
+    /// The server that persistence asks for, or that must be tried again.
+    pub stick_to: Option<crate::config::model::ServerId>,
+}
+
+impl<'c> Exchange<'c> {
+    /// Begins a record.
+    pub fn begin(
+        client: &'c mut Client,
+        generation: &'c Arc<Generation>,
+        start: Instant,
+        wall: SystemTime,
+    ) -> Self {
+        let mut parts = client.worker.take_parts();
+        parts.txn.begin(start, wall);
+        parts.txn.id = generation.board.process.next_id.fetch_add(1, Relaxed);
+        let backend = client.session.frontend;
+        Self {
+            client,
+            generation,
+            parts,
+            backend,
+            in_backend: false,
+            raw: false,
+            silent: false,
+            keep: true,
+            now: start,
+            stick_to: None,
+        }
+    }
+
+    /// The frontend's settings.
+    pub fn frontend(&self) -> &'c Proxy {
+        self.generation.proxy(self.client.session.frontend)
+    }
+
+    /// The backend's settings; the frontend's before there is one.
+    pub fn back(&self) -> &'c Proxy {
+        self.generation.proxy(self.backend)
+    }
+
+    /// Time since the record began.
+    pub fn since_start(&self) -> Duration {
+        self.parts.txn.start.elapsed()
+    }
+
+    /// Notes who ended it and in which phase, unless that is known already.
+    pub fn set_end(&mut self, (by, within): (EndedBy, EndedIn)) {
+        if self.parts.txn.ended_by == EndedBy::Nobody {
+            (self.parts.txn.ended_by, self.parts.txn.ended_in) = (by, within);
+        }
+    }
+
+    /// From the head that was read to the end of the response.
+    pub async fn run(&mut self) -> After {
+        self.count_request();
+        if let Err(after) = self.analyse().await {
+            return after;
+        }
+        loop {
+            let mut server = match self.attach().await {
+                Ok(server) => server,
+                Err(after) => return after,
+            };
+            match self.forward(&mut server).await {
+                Sent::Through(after) => {
+                    self.detach(server, after);
+                    return after;
+                }
+                Sent::Again => {}
+                Sent::Failed(after) => return after,
+            }
+        }
+    }
+
+    fn count_request(&mut self) {
+        let txn = &mut self.parts.txn;
+        txn.method.extend_from_slice(self.parts.request.method());
+        txn.uri.extend_from_slice(self.parts.request.uri());
+        txn.version = self.parts.request.version;
+        let front = &self.generation.proxies[self.client.session.frontend.0].front;
+        front.http_req.fetch_add(1, Relaxed);
+        let ms = self.client.worker.engine.ms(txn.start);
+        front.rates.req.add(ms, 1);
+        self.generation.board.process.cum_req.fetch_add(1, Relaxed);
+        self.keep = self.parts.info.keep_alive
+            && self.frontend().options.connection_mode != ConnectionMode::Close
+            && !self.client.worker.engine.stopping.load(Relaxed);
+    }
+
+    /// Sends the request, waits for the response, passes both on.
+    async fn forward(&mut self, server: &mut Server) -> Sent {
+        self.write_request(server);
+        match self.response_head(server).await {
+            Ok(info) => self.response(server, info).await,
+            Err(event) => self.no_response(server, event).await,
+        }
+    }
+
+    fn write_request(&mut self, server: &Server) {
+        let back = &self.back().options;
+        let parts = &mut *self.parts;
+        parts.up.out.clear();
+        if !server.prefix.is_empty() {
+            parts.up.out.extend_from_slice(&server.prefix);
+        }
+        let head = parts.up.out.len();
+        let hold = parts.request.mark();
+        if !server.keep_alive && parts.request.version >= (1, 1) {
+            if !parts.info.upgrade && !back.http_pretend_keepalive {
+                parts.request.add(b"connection", b"close");
+            }
+        } else if server.keep_alive
+            && parts.request.version < (1, 1)
+            && parts.info.framing != Framing::Chunked
+        {
+            parts.request.add(b"connection", b"keep-alive");
+        }
+        parts.request.write(&mut parts.up.out);
+        parts.request.restore(hold);
+        parts.txn.bytes_in = (parts.up.out.len() - head) as u64;
+        parts.up.begin(parts.info.framing);
+        parts.server_parser.reset();
+        parts
+            .server_parser
+            .set_options(super::requests::options(self.generation, back.accept_invalid_http_response));
+    }
+
+    /// The timeouts of both sides.
+    pub fn limits(&self) -> Limits {
+        let (front, back) = (&self.frontend().timeouts, &self.back().timeouts);
+        Limits {
+            client: front.client,
+            server: self.parts.txn.timeout_server.or(back.server),
+            client_fin: front.client_fin,
+            server_fin: back.server_fin,
+        }
+    }
+
+    async fn transfer(&mut self, server: &mut Server, head: bool, both: bool) -> Event {
+        let limits = self.limits();
+        self.transfer_within(server, head, both, limits).await
+    }
+
+    /// Moves both directions until something happens.
+    pub async fn transfer_within(
+        &mut self,
+        server: &mut Server,
+        head: bool,
+        both: bool,
+        limits: Limits,
+    ) -> Event {
+        let watch_client = head && self.back().options.abortonclose;
+        let (client, parts) = (&mut *self.client, &mut *self.parts);
+        let mut transfer = Transfer {
+            client: &mut client.conn,
+            server: &mut server.conn,
+            up: &mut parts.up,
+            down: &mut parts.down,
+            deadline: &client.deadline,
+            limits,
+            both,
+            watch_client,
+        };
+        transfer.run(head).await
+    }
+
+    /// Waits for the response's head; interim answers on the way are passed on.
+    async fn response_head(&mut self, server: &mut Server) -> Result<ResponseInfo, Event> {
+        loop {
+            if !server.conn.buf.is_empty() || server.conn.eof {
+                if let Some(info) = self.parse_response(server).map_err(Event::Down)? {
+                    if !info.interim {
+                        return Ok(info);
+                    }
+                    self.parts.server_parser.reset();
+                    if self.parts.request.version >= (1, 1) {
+                        let parts = &mut *self.parts;
+                        parts.response.write(&mut parts.down.out);
+                    }
+                    continue;
+                }
+            }
+            match self.transfer(server, true, false).await {
+                Event::Head => {}
+                other => return Err(other),
+            }
+        }
+    }
+
+    fn parse_response(&mut self, server: &mut Server) -> Result<Option<ResponseInfo>, Broken> {
+        let parts = &mut *self.parts;
+        let bytes = server.conn.buf.bytes();
+        let len = match parts.server_parser.parse(bytes) {
+            Ok(Progress::Done(len)) => len,
+            Ok(Progress::Need) if server.conn.eof => return Err(Broken::Cut),
+            Ok(Progress::Need) if server.conn.buf.is_full() => return Err(Broken::Bad(Fault::TooLarge)),
+            Ok(Progress::Need) => return Ok(None),
+            Err(fault) => return Err(Broken::Bad(fault)),
+        };
+        let (method, upgrade) = (parts.info.method, parts.info.upgrade);
+        let head = &parts.server_parser.head;
+        let info = crate::mux::h1::response(head, bytes, method, upgrade, &mut parts.response)
+            .map_err(Broken::Bad)?;
+        server.conn.buf.consume(len);
+        Ok(Some(info))
+    }
+
+    /// What to do with a server that gave no response.
+    async fn no_response(&mut self, server: &mut Server, event: Event) -> Sent {
+        let untouched =
+            server.conn.buf.is_empty() && self.parts.down.moved == 0 && self.parts.txn.status == 0;
+        let replayable = self.parts.up.moved == 0 && untouched;
+        let (cause, status) = match event {
+            Event::Up(Broken::Read(_) | Broken::Cut) => {
+                return self.client_gone(Cause::ClientClosed, EndedIn::Data);
+            }
+            Event::Aborted | Event::Down(Broken::Write(_)) => {
+                return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
+            }
+            Event::Up(Broken::Bad(fault)) => {
+                self.set_end((EndedBy::Proxy, EndedIn::Data));
+                self.refuse_raw(fault.request_status(), Cause::ClientBad).await;
+                return Sent::Failed(After::Close);
+            }
+            Event::Timeout(Side::Client) => {
+                self.set_end((EndedBy::ClientTimeout, EndedIn::Data));
+                self.keep = false;
+                return Sent::Failed(self.reply_error(408).await);
+            }
+            Event::Timeout(Side::Server) => (Cause::ServerTimeout, 504),
+            Event::Down(Broken::Bad(_)) => (Cause::ServerBad, 502),
+            Event::Up(Broken::Write(_)) | Event::Down(_) | Event::Head | Event::Done => {
+                (Cause::ServerClosed, 502)
+            }
+        };
+        let retry = &self.back().retry_on;
+        let wanted = match cause {
+            Cause::ServerTimeout => retry.response_timeout,
+            Cause::ServerBad => retry.junk_response,
+            _ => retry.empty_response && untouched,
+        };
+        if replayable && cause == Cause::ServerClosed && server.reused && !server.stale_retry {
+            // An idle connection that the server closed meanwhile says nothing about the server.
+            self.forget_response();
+            return Sent::Again;
+        }
+        if wanted && replayable && self.parts.txn.retries < self.back().retries {
+            self.parts.txn.retries += 1;
+            server.state(self.generation).counters.retries.fetch_add(1, Relaxed);
+            self.generation.proxies[self.backend.0].back.retries.fetch_add(1, Relaxed);
+            self.forget_response();
+            return Sent::Again;
+        }
+        self.count_failed_response(server);
+        self.set_end(ending::headers(cause));
+        self.parts.txn.server_status = 0;
+        self.forget_response();
+        Sent::Failed(self.reply_error(status).await)
+    }
+
+    fn forget_response(&mut self) {
+        self.parts.response.clear();
+        self.parts.up.reset();
+        self.parts.down.reset();
+    }
+
+    fn count_failed_response(&self, server: &Server) {
+        self.generation.proxies[self.backend.0].back.failed_resp.fetch_add(1, Relaxed);
+        server.state(self.generation).counters.failed_resp.fetch_add(1, Relaxed);
+    }
+
+    fn client_gone(&mut self, cause: Cause, within: EndedIn) -> Sent {
+        let (by, _) = ending::data(cause);
+        self.set_end((by, within));
+        self.generation.proxies[self.backend.0].back.cli_aborts.fetch_add(1, Relaxed);
+        if self.parts.txn.status == 0 && within == EndedIn::Data {
+            self.parts.txn.status = 400;
+        }
+        Sent::Failed(After::Abort)
+    }
+
+    /// The response's head is there: rules, persistence, then the body.
+    async fn response(&mut self, server: &mut Server, info: ResponseInfo) -> Sent {
+        self.parts.txn.times.response = Some(self.since_start());
+        let status = self.parts.response.status();
+        self.parts.txn.server_status = status;
+        if self.back().retry_on.statuses.contains(&status)
+            && self.parts.up.moved == 0
+            && self.parts.txn.retries < self.back().retries
+        {
+            self.parts.txn.retries += 1;
+            self.forget_response();
+            return Sent::Again;
+        }
+        server.count_status(self.generation, status);
+        if let Err(after) = self.analyse_response(server).await {
+            return Sent::Failed(after);
+        }
+        server.keep_alive &= info.keep_alive;
+        let mut framing = info.framing;
+        self.frame_response(&mut framing);
+        self.send_head(framing);
+        self.parts.txn.timeout_tunnel =
+            self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel).or(self.frontend().timeouts.tunnel);
+        if framing == Framing::Tunnel {
+            return self.tunnel(server).await;
+        }
+        let event = self.transfer(server, false, false).await;
+        self.ended(server, event, framing)
+    }
+
+    /// What the client can read: chunks are unknown before 1.1.
+    fn frame_response(&mut self, framing: &mut Framing) {
+        let parts = &mut *self.parts;
+        if *framing == Framing::Chunked && parts.request.version < (1, 1) {
+            parts.response.remove(b"transfer-encoding");
+            parts.down.dechunk = true;
+            self.keep = false;
+        }
+        if matches!(framing, Framing::UntilClose) {
+            self.keep = false;
+        }
+    }
+
+    /// Writes the response's head for the client.
+    pub fn send_head(&mut self, framing: Framing) {
+        let keep = self.keep && self.client_may_stay();
+        self.keep = keep;
+        let parts = &mut *self.parts;
+        if framing != Framing::Tunnel {
+            if !keep && parts.response.version >= (1, 1) {
+                parts.response.add(b"connection", b"close");
+            } else if keep
+                && framing != Framing::Chunked
+                && (parts.response.version < (1, 1) || parts.request.version < (1, 1))
+            {
+                parts.response.add(b"connection", b"keep-alive");
+            }
+        }
+        let before = parts.down.out.len();
+        parts.response.write(&mut parts.down.out);
+        parts.txn.bytes_out += (parts.down.out.len() - before) as u64;
+        parts.txn.status = parts.response.status();
+        parts.down.begin(framing);
+    }
+
+    /// Whether the request was read so far that another can follow it.
+    fn client_may_stay(&self) -> bool {
+        self.back().options.connection_mode != ConnectionMode::Close
+    }
+
+    async fn tunnel(&mut self, server: &mut Server) -> Sent {
+        self.keep = false;
+        server.keep_alive = false;
+        let parts = &mut *self.parts;
+        parts.up.begin(Framing::UntilClose);
+        parts.up.shut_after = true;
+        parts.down.shut_after = true;
+        let mut limits = self.limits();
+        if let Some(tunnel) = self.parts.txn.timeout_tunnel {
+            (limits.client, limits.server) = (Some(tunnel), Some(tunnel));
+        }
+        let event = self.transfer_within(server, false, true, limits).await;
+        self.ended(server, event, Framing::Tunnel)
+    }
+
+    /// The bodies are through, or broke.
+    fn ended(&mut self, server: &mut Server, event: Event, framing: Framing) -> Sent {
+        let back = &self.generation.proxies[self.backend.0].back;
+        let counters = &server.state(self.generation).counters;
+        let cause = match event {
+            Event::Done | Event::Head => {
+                if !self.parts.up.is_done() {
+                    // The server answered without wanting the rest of the request.
+                    server.keep_alive = false;
+                    self.keep = false;
+                }
+                return Sent::Through(if self.keep { After::Keep } else { After::Close });
+            }
+            Event::Up(Broken::Read(_) | Broken::Cut) | Event::Down(Broken::Write(_)) | Event::Aborted => {
+                back.cli_aborts.fetch_add(1, Relaxed);
+                counters.cli_aborts.fetch_add(1, Relaxed);
+                Cause::ClientClosed
+            }
+            Event::Up(Broken::Bad(_)) => Cause::ClientBad,
+            Event::Down(Broken::Bad(_)) => Cause::ServerBad,
+            Event::Down(Broken::Read(_) | Broken::Cut) | Event::Up(Broken::Write(_)) => {
+                back.srv_aborts.fetch_add(1, Relaxed);
+                counters.srv_aborts.fetch_add(1, Relaxed);
+                Cause::ServerClosed
+            }
+            Event::Timeout(Side::Client) => Cause::ClientTimeout,
+            Event::Timeout(Side::Server) => Cause::ServerTimeout,
+        };
+        server.keep_alive = false;
+        self.set_end(ending::data(cause));
+        let tidy = framing == Framing::Tunnel || cause == Cause::ServerClosed;
+        Sent::Through(if tidy { After::Close } else { After::Abort })
+    }
+
+    fn detach(&mut self, server: Server, after: After) {
+        let done =
+            self.parts.txn.ended_by == EndedBy::Nobody && server.conn.buf.is_empty() && !server.conn.eof;
+        if !server.keep_alive || !done || after == After::Abort || self.parts.info.method == Method::Connect {
+            return;
+        }
+        let at = server.at;
+        let (idle, slot) = server.into_idle(self.now);
+        let limit = self.generation.proxy(at.0).servers[at.1.0].max_reuse;
+        if limit >= 0 && idle.uses > limit as u32 {
+            return;
+        }
+        drop(slot);
+        if self.back().http_reuse == HttpReuse::Never {
+            self.client.private = (after == After::Keep).then_some((at, idle));
+        } else {
+            self.client.worker.give_idle(self.generation, at, idle);
+        }
+    }
+
+    /// The request is no HTTP: told in haproxy's raw page, and the connection ends.
+    pub async fn bad_request(&mut self, fault: Fault) -> After {
+        let bytes = self.client.conn.buf.bytes();
+        let line = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
+        let line = bytes[..line.min(self.generation.config.global.tune.logurilen)].to_vec();
+        self.parts.txn.request_line = line;
+        self.refuse_raw(fault.request_status(), Cause::ClientBad).await;
+        After::Close
+    }
+
+    /// Sends a page where there is no request to answer.
+    pub async fn refuse_raw(&mut self, status: u16, cause: Cause) {
+        let front = &self.generation.proxies[self.client.session.frontend.0].front;
+        front.failed_req.fetch_add(1, Relaxed);
+        front.http_req.fetch_add(1, Relaxed);
+        self.parts.txn.server_note = Some("<NOSRV>");
+        self.set_end(ending::request(cause));
+        self.parts.txn.status = status;
+        let bytes = match self.frontend().errors.get(&status) {
+            Some(ErrorReply::Raw(raw)) => raw.to_vec(),
+            _ => errors::of(status).raw(),
+        };
+        self.parts.txn.bytes_out = bytes.len() as u64;
+        let timeout = self.frontend().timeouts.client;
+        self.client.deadline.set(Instant::now(), timeout);
+        let _ = answer::write_all(&mut self.client.conn, &self.client.deadline, &bytes).await;
+    }
+}
+
+/// How sending to one server went.
+enum Sent {
+    /// The response is through; what becomes of the client.
+    Through(After),
+    /// Nothing was lost: try again.
+    Again,
+    /// It failed and the client was told.
+    Failed(After),
+}
+
+impl Server {
+    fn into_idle(self, now: Instant) -> (Idle, super::connect::Slot) {
+        let idle = Idle { conn: self.conn, since: now, uses: self.uses + 1, ends: self.ends };
+        (idle, self.slot)
+    }
+}

@@ -1,0 +1,119 @@
+//! The memory of one stream, kept by the thread and used again for the next.
+//!
+//! Invariant: after [`Parts::reset`] nothing of the last stream can be seen; the allocations stay.
+
+use super::txn::{Peer, Times, Txn};
+use super::vars::Vars;
+use crate::http::message::Message;
+use crate::mux::flow::Flow;
+use h1::{HeadParser, Kind, Options, RequestInfo};
+use std::time::{Instant, SystemTime};
+
+/// What a stream works on.
+#[derive(Debug)]
+pub struct Parts {
+    /// The request's head.
+    pub request: Message,
+    /// What it means.
+    pub info: RequestInfo,
+    /// The response's head.
+    pub response: Message,
+    /// The record.
+    pub txn: Txn,
+    /// Client to server.
+    pub up: Flow,
+    /// Server to client.
+    pub down: Flow,
+    /// Reads the client's heads.
+    pub client_parser: HeadParser,
+    /// Reads the server's heads.
+    pub server_parser: HeadParser,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            request: Message::default(),
+            info: RequestInfo::default(),
+            response: Message::default(),
+            txn: Txn::new(Instant::now(), SystemTime::now()),
+            up: Flow::default(),
+            down: Flow::default(),
+            client_parser: HeadParser::new(Kind::Request, Options::default()),
+            server_parser: HeadParser::new(Kind::Response, Options::default()),
+        }
+    }
+}
+
+impl Parts {
+    /// Forgets a stream.
+    pub fn reset(&mut self) {
+        self.request.clear();
+        self.response.clear();
+        self.up.reset();
+        self.down.reset();
+        self.client_parser.reset();
+        self.server_parser.reset();
+    }
+}
+
+impl Txn {
+    /// A record that begins now.
+    pub fn new(start: Instant, start_at: SystemTime) -> Self {
+        Self {
+            id: 0,
+            start,
+            start_at,
+            times: Times::default(),
+            backend: None,
+            server: None,
+            server_note: None,
+            method: Vec::new(),
+            request_line: Vec::new(),
+            uri: Vec::new(),
+            version: (1, 1),
+            status: 0,
+            server_status: 0,
+            bytes_out: 0,
+            bytes_in: 0,
+            captures_req: std::cell::RefCell::default(),
+            captures_res: std::cell::RefCell::default(),
+            cookie_req: None,
+            cookie_res: None,
+            cookie_state: super::txn::RequestCookie::None,
+            cookie_action: super::txn::ResponseCookie::None,
+            ended_by: super::txn::EndedBy::Nobody,
+            ended_in: super::txn::EndedIn::None,
+            retries: 0,
+            redispatched: false,
+            server_queue: 0,
+            backend_queue: 0,
+            counts: [0; 4],
+            unique_id: None,
+            vars: Vars::default(),
+            message_vars: Vars::default(),
+            tracked: Vec::new(),
+            log_level: None,
+            priority: (0, 0),
+            timeout_server: None,
+            timeout_tunnel: None,
+            last_rule: None,
+            server_ends: (Peer::Unknown, Peer::Unknown),
+            dst: None,
+            server_tls: None,
+            strict_rewriting: true,
+        }
+    }
+
+    /// Begins a new record in the memory of the old one.
+    pub fn begin(&mut self, start: Instant, start_at: SystemTime) {
+        let old = std::mem::replace(self, Self::new(start, start_at));
+        let keep = |mut v: Vec<u8>| {
+            v.clear();
+            v
+        };
+        self.method = keep(old.method);
+        self.request_line = keep(old.request_line);
+        self.uri = keep(old.uri);
+    }
+}

@@ -1,0 +1,184 @@
+//! The HTTP/1 connection of a client: one request after the other.
+//!
+//! While it waits for a request the connection holds neither buffer nor stream; both are taken with the first
+//! byte and given back with the end of the response.
+//!
+//! Invariant: after a response whose request was not read to its end, no further request is read.
+
+use super::accept::Client;
+use super::answer;
+use super::ending::{self, Cause};
+use super::http::{After, Exchange};
+use crate::config::model::Timeouts;
+use crate::runtime::Generation;
+use h1::{Options, Progress};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Serves requests until one of them, or the client, ends the connection.
+pub async fn serve(client: &mut Client) {
+    let mut start = client.session.accepted;
+    loop {
+        let first = client.session.requests == 0;
+        if client.conn.buf.is_empty() && !first_byte(client, first, start).await {
+            return;
+        }
+        let after = Box::pin(one(client, start)).await;
+        match after {
+            After::Keep => {}
+            After::Close => {
+                answer::close(&mut client.conn, &client.deadline).await;
+                return;
+            }
+            After::Abort => return,
+        }
+        client.session.requests += 1;
+        start = Instant::now();
+        if !Arc::ptr_eq(&client.worker.engine.generation.load(), &client.generation)
+            || client.worker.engine.stopping.load(Relaxed)
+        {
+            // A connection of an old generation may go on only while requests are in its buffer.
+            if client.conn.buf.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for the first byte of a request; false says that the connection ended meanwhile.
+async fn first_byte(client: &mut Client, first: bool, start: Instant) -> bool {
+    let generation = Arc::clone(&client.generation);
+    let timeouts = &generation.proxy(client.session.frontend).timeouts;
+    let limit = if first {
+        timeouts.http_request.or(timeouts.client)
+    } else {
+        timeouts.http_keep_alive.or(timeouts.http_request).or(timeouts.client)
+    };
+    client.deadline.set(start, limit);
+    let (conn, deadline) = (&mut client.conn, &client.deadline);
+    let outcome = poll_fn(|cx| match conn.poll_fill(cx, false) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Some(Cause::ClientClosed)),
+        Poll::Ready(Ok(_)) => Poll::Ready(None),
+        Poll::Ready(Err(_)) => Poll::Ready(Some(Cause::ClientClosed)),
+        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Some(Cause::ClientTimeout)),
+        Poll::Pending => Poll::Pending,
+    });
+    match outcome.await {
+        None => true,
+        Some(cause) => {
+            if first {
+                Box::pin(nothing_came(client, start, cause)).await;
+            }
+            false
+        }
+    }
+}
+
+/// The first request of a connection never came: told to the client after a timeout, and logged.
+async fn nothing_came(client: &mut Client, start: Instant, cause: Cause) {
+    let generation = Arc::clone(&client.generation);
+    let proxy = generation.proxy(client.session.frontend);
+    let probe = proxy.options.http_ignore_probes;
+    let mut exchange = Exchange::begin(client, &generation, start, SystemTime::now());
+    if cause == Cause::ClientTimeout && !probe {
+        exchange.refuse_raw(408, cause).await;
+    } else {
+        exchange.set_end(ending::request(cause));
+        exchange.parts.txn.status = if cause == Cause::ClientTimeout { 408 } else { 0 };
+    }
+    exchange.finish(probe || proxy.options.dontlognull);
+    if cause == Cause::ClientTimeout {
+        answer::close(&mut client.conn, &client.deadline).await;
+    }
+}
+
+/// One request from its first byte to the end of its response.
+async fn one(client: &mut Client, start: Instant) -> After {
+    let generation = Arc::clone(&client.generation);
+    let wall = SystemTime::now();
+    let mut exchange = Exchange::begin(client, &generation, start, wall);
+    let after = match read_head(&mut exchange).await {
+        Ok(()) => exchange.run().await,
+        Err(after) => after,
+    };
+    exchange.finish(false);
+    after
+}
+
+/// What a head may hold, by the frontend's options.
+pub(super) fn options(generation: &Generation, lenient: bool) -> Options {
+    Options { lenient, max_fields: generation.config.global.tune.maxhdr.saturating_sub(1) }
+}
+
+fn head_limit(timeouts: &Timeouts) -> Option<Duration> {
+    timeouts.http_request.or(timeouts.client)
+}
+
+/// Reads the request's head into the message.
+async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
+    let proxy = x.frontend();
+    let options = options(x.generation, proxy.options.accept_invalid_http_request);
+    let tune = &x.generation.config.global.tune;
+    let head_max = tune.bufsize.saturating_sub(tune.maxrewrite);
+    let now = Instant::now();
+    x.parts.txn.times.first_byte = Some(now.saturating_duration_since(x.parts.txn.start));
+    x.parts.client_parser.set_options(options);
+    let mut armed = false;
+    loop {
+        let bytes = x.client.conn.buf.bytes();
+        let parsed = x.parts.client_parser.parse(bytes);
+        let len = match parsed {
+            Ok(Progress::Done(len)) if len <= head_max => len,
+            Ok(Progress::Done(_)) => return Err(x.bad_request(h1::Fault::TooLarge).await),
+            Err(fault) => return Err(x.bad_request(fault).await),
+            Ok(Progress::Need) if bytes.len() >= head_max => {
+                return Err(x.bad_request(h1::Fault::TooLarge).await);
+            }
+            Ok(Progress::Need) => {
+                if !armed {
+                    armed = true;
+                    let from = if x.client.session.requests == 0 { x.parts.txn.start } else { now };
+                    x.client.deadline.set(from, head_limit(&proxy.timeouts));
+                }
+                more(x).await?;
+                continue;
+            }
+        };
+        let parts = &mut *x.parts;
+        let read = crate::mux::h1::request(&parts.client_parser.head, bytes, options, &mut parts.request);
+        match read {
+            Ok(info) => parts.info = info,
+            Err(fault) => return Err(x.bad_request(fault).await),
+        }
+        if !armed {
+            x.client.deadline.set(now, None);
+        }
+        x.client.conn.buf.consume(len);
+        x.parts.txn.times.request = Some(x.since_start());
+        x.parts.txn.bytes_in = len as u64;
+        return Ok(());
+    }
+}
+
+/// Reads more of the head.
+async fn more(x: &mut Exchange<'_>) -> Result<(), After> {
+    let (conn, deadline) = (&mut x.client.conn, &x.client.deadline);
+    let cause = poll_fn(|cx| match conn.poll_fill(cx, false) {
+        Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Some(Cause::ClientClosed)),
+        Poll::Ready(Ok(_)) => Poll::Ready(None),
+        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Some(Cause::ClientTimeout)),
+        Poll::Pending => Poll::Pending,
+    });
+    let Some(cause) = cause.await else { return Ok(()) };
+    if x.parts.client_parser.is_idle() && x.client.session.requests > 0 {
+        // Empty lines between two requests are none.
+        x.silent = true;
+        return Err(After::Abort);
+    }
+    let status = if cause == Cause::ClientTimeout { 408 } else { 400 };
+    x.refuse_raw(status, cause).await;
+    Err(After::Close)
+}

@@ -1,0 +1,68 @@
+//! `mode tcp`: rules, a server, then bytes both ways.
+//!
+//! The stream's record is the same as HTTP's, so logs and counters need not know the mode.
+
+use super::accept::Client;
+use super::connect::Server;
+use super::ending::{self, Cause};
+use super::http::Exchange;
+use super::transfer::{Event, Side};
+use super::txn::EndedBy;
+use crate::mux::flow::Broken;
+use h1::Framing;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+/// Serves one TCP stream.
+pub async fn serve(client: &mut Client) {
+    let generation = Arc::clone(&client.generation);
+    let (start, wall) = (client.session.accepted, SystemTime::now());
+    let mut x = Exchange::begin(client, &generation, start, wall);
+    x.keep = false;
+    x.raw = true;
+    x.parts.txn.times.request = Some(Duration::ZERO);
+    if x.analyse().await.is_ok() {
+        if let Ok(mut server) = x.attach().await {
+            x.copy(&mut server).await;
+        }
+    }
+    x.finish(false);
+}
+
+impl Exchange<'_> {
+    async fn copy(&mut self, server: &mut Server) {
+        let parts = &mut *self.parts;
+        parts.up.out.extend_from_slice(&server.prefix);
+        parts.up.begin(Framing::UntilClose);
+        parts.down.begin(Framing::UntilClose);
+        parts.up.shut_after = true;
+        parts.down.shut_after = true;
+        let mut limits = self.limits();
+        let tunnel = self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel);
+        if let Some(tunnel) = tunnel {
+            (limits.client, limits.server) = (Some(tunnel), Some(tunnel));
+        }
+        let event = self.transfer_within(server, false, true, limits).await;
+        let back = &self.generation.proxies[self.backend.0].back;
+        let counters = &server.state(self.generation).counters;
+        let cause = match event {
+            Event::Done | Event::Head | Event::Aborted => return,
+            Event::Up(Broken::Write(_)) | Event::Down(Broken::Read(_) | Broken::Cut | Broken::Bad(_)) => {
+                back.srv_aborts.fetch_add(1, Relaxed);
+                counters.srv_aborts.fetch_add(1, Relaxed);
+                Cause::ServerClosed
+            }
+            Event::Up(_) | Event::Down(Broken::Write(_)) => {
+                back.cli_aborts.fetch_add(1, Relaxed);
+                counters.cli_aborts.fetch_add(1, Relaxed);
+                Cause::ClientClosed
+            }
+            Event::Timeout(Side::Client) => Cause::ClientTimeout,
+            Event::Timeout(Side::Server) => Cause::ServerTimeout,
+        };
+        if self.parts.txn.ended_by == EndedBy::Nobody {
+            self.set_end(ending::data(cause));
+        }
+    }
+}

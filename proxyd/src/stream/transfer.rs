@@ -1,0 +1,147 @@
+//! Both directions of a stream at once, under the timeouts of both sides.
+//!
+//! Invariant: a side's timeout runs only while that side is waited for; any progress starts it anew.
+//!
+//! Absent on purpose: what an event means for the stream (its caller decides), and heads.
+
+use crate::mux::flow::{Blocked, Broken, Flow};
+use crate::mux::wire::Conn;
+use crate::runtime::timers::Deadline;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// One side of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
+}
+
+/// Why a transfer stopped.
+#[derive(Debug)]
+pub enum Event {
+    /// The server sent something (or closed) while its head was waited for.
+    Head,
+    /// The response is through; of the request maybe not all.
+    Done,
+    /// The request's direction broke.
+    Up(Broken),
+    /// The response's direction broke.
+    Down(Broken),
+    /// A side was silent for too long.
+    Timeout(Side),
+    /// The client closed while its answer was waited for (`option abortonclose`).
+    Aborted,
+}
+
+/// Timeouts of a transfer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// `timeout client`.
+    pub client: Option<Duration>,
+    /// `timeout server`.
+    pub server: Option<Duration>,
+    /// `timeout client-fin`: after the client closed its side, or was closed.
+    pub client_fin: Option<Duration>,
+    /// `timeout server-fin`.
+    pub server_fin: Option<Duration>,
+}
+
+/// What a transfer works on.
+#[derive(Debug)]
+pub struct Transfer<'a> {
+    /// The client.
+    pub client: &'a mut Conn,
+    /// The server.
+    pub server: &'a mut Conn,
+    /// Client to server.
+    pub up: &'a mut Flow,
+    /// Server to client.
+    pub down: &'a mut Flow,
+    /// The task's deadline.
+    pub deadline: &'a Deadline,
+    /// Timeouts.
+    pub limits: Limits,
+    /// Whether both directions must end (tunnels), or the response alone.
+    pub both: bool,
+    /// Watch the client for its end while nothing else is expected of it.
+    pub watch_client: bool,
+}
+
+impl Transfer<'_> {
+    /// Goes on until something happens. With `head`, the next bytes of the server are its head.
+    pub async fn run(&mut self, head: bool) -> Event {
+        let mut armed: Option<Side> = None;
+        poll_fn(|cx| self.poll(cx, head, &mut armed)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, head: bool, armed: &mut Option<Side>) -> Poll<Event> {
+        let mut progress = false;
+        let mut up = match self.up.poll(cx, self.client, self.server, &mut progress) {
+            Ok(blocked) => blocked,
+            Err(broken) => return Poll::Ready(Event::Up(broken)),
+        };
+        let down = if head {
+            match self.down.poll(cx, self.server, self.client, &mut progress) {
+                Ok(Blocked::Write) => Blocked::Write,
+                Ok(_) => match self.server.poll_fill(cx, false) {
+                    Poll::Ready(Ok(_)) => return Poll::Ready(Event::Head),
+                    Poll::Ready(Err(e)) => return Poll::Ready(Event::Down(Broken::Read(e))),
+                    Poll::Pending => Blocked::Read,
+                },
+                Err(broken) => return Poll::Ready(Event::Down(broken)),
+            }
+        } else {
+            match self.down.poll(cx, self.server, self.client, &mut progress) {
+                Ok(blocked) => blocked,
+                Err(broken) => return Poll::Ready(Event::Down(broken)),
+            }
+        };
+        if down == Blocked::Done && (!self.both || up == Blocked::Done) {
+            return Poll::Ready(Event::Done);
+        }
+        if self.watch_client && up == Blocked::Done && !self.client.eof && !self.client.buf.is_full() {
+            match self.client.poll_fill(cx, false) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Event::Aborted),
+                Poll::Ready(Ok(_)) => cx.waker().wake_by_ref(),
+                Poll::Pending => {}
+            }
+        }
+        if !self.up.open {
+            up = Blocked::Done;
+        }
+        if progress || armed.is_none() {
+            *armed = Some(self.arm(up, down));
+        }
+        if self.deadline.poll_passed(cx) {
+            return Poll::Ready(Event::Timeout(armed.unwrap_or(Side::Server)));
+        }
+        Poll::Pending
+    }
+
+    /// Sets the deadline of whoever is waited for; gives the side that would be at fault.
+    fn arm(&self, up: Blocked, down: Blocked) -> Side {
+        let client_fin = self.client.eof || self.client.shut;
+        let server_fin = self.server.eof || self.server.shut;
+        let of = |fin: bool, normal: Option<Duration>, special: Option<Duration>| match special {
+            Some(special) if fin => Some(special),
+            _ => normal,
+        };
+        let client = of(client_fin, self.limits.client, self.limits.client_fin);
+        let server = of(server_fin, self.limits.server, self.limits.server_fin);
+        let client_waited = up == Blocked::Read || down == Blocked::Write;
+        // While the request still comes in, the server can't be blamed for its silence.
+        let server_waited =
+            up == Blocked::Write || (down == Blocked::Read && (self.both || up != Blocked::Read));
+        let (side, after) = match (client.filter(|_| client_waited), server.filter(|_| server_waited)) {
+            (Some(c), Some(s)) if c <= s => (Side::Client, Some(c)),
+            (Some(c), None) => (Side::Client, Some(c)),
+            (_, s) => (Side::Server, s),
+        };
+        self.deadline.set(Instant::now(), after);
+        side
+    }
+}
