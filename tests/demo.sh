@@ -4,10 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 CARGO="${CARGO:-cargo}"
 
-for tool in ip nsenter unshare pidof; do
+for tool in ip nsenter unshare pgrep; do
 	PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null && continue
 	[ "$(id -u)" = 0 ] && tests/prepare.sh && break
-	echo "demo: needs $tool (Debian packages iproute2, util-linux, sysvinit-utils)"
+	echo "demo: needs $tool (Debian packages iproute2, util-linux, procps)"
 	exit 1
 done
 export PATH="$PATH:/usr/sbin:/sbin"

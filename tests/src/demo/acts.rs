@@ -76,6 +76,7 @@ pub fn play(stage: &Stage) -> Fallible<Vec<Outcome>> {
         outcomes.push(perform(stage, &client, &act)?);
     }
     client.stop();
+    stage.timeline.close();
     Ok(outcomes)
 }
 
@@ -102,7 +103,7 @@ fn settle(stage: &Stage, client: &Client, holder: usize) {
 }
 
 fn kill_proxy(stage: &Stage) -> Fallible<()> {
-    stage.on(FRED, "kill -9 $(pidof haproxy)");
+    stage.on(FRED, "kill -9 $(pgrep -x haproxy)");
     Ok(())
 }
 
@@ -129,9 +130,9 @@ fn reload(stage: &Stage) -> Fallible<()> {
 fn take_out(stage: &Stage) -> Fallible<()> {
     stage.on(
         FRED,
-        "kill -TERM $(cat /run/keepalived.pid); while pidof keepalived >/dev/null; do sleep 0.02; done",
+        "kill -TERM $(cat /run/keepalived.pid); while pgrep -x keepalived >/dev/null; do sleep 0.02; done",
     );
-    stage.on(FRED, "kill -USR1 $(pidof haproxy); sleep 0.3; kill -TERM $(pidof haproxy)");
+    stage.on(FRED, "kill -USR1 $(pgrep -x haproxy); sleep 0.3; kill -TERM $(pgrep -x haproxy)");
     Ok(())
 }
 

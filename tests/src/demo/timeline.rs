@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -35,16 +36,25 @@ pub struct Move {
 pub struct Timeline {
     start: Instant,
     moves: Arc<Mutex<Vec<Move>>>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Timeline {
     /// Starts the clock.
     pub fn new() -> Self {
-        Self { start: Instant::now(), moves: Arc::default() }
+        Self { start: Instant::now(), moves: Arc::default(), closed: Arc::default() }
+    }
+
+    /// Ends the telling; the clock of a table, not of a log.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Prints a line with the time.
     pub fn tell(&self, text: &str) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
         say(&format!("{:7.2} s  {text}", self.start.elapsed().as_secs_f64()));
     }
 
