@@ -108,12 +108,20 @@ impl Net {
     /// # Panics
     /// When a namespace can't be made for another reason.
     pub fn new(test: &str) -> Option<Self> {
+        Self::keeping(test, Vec::new())
+    }
+
+    /// As [`Net::new`]; hosts see these paths too where they lie below `/tmp` or `/run`.
+    ///
+    /// # Panics
+    /// When a namespace can't be made for another reason than lack of rights.
+    pub fn keeping(test: &str, mut keep: Vec<PathBuf>) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
             skip(test, "needs root, or `unshare -Ur`");
             return None;
         }
         let dir = tempfile::Builder::new().prefix("holdfast-net-").tempdir().expect("a temporary directory");
-        let keep = vec![dir.path().to_path_buf(), workspace().to_path_buf(), build_dir()];
+        keep.extend([dir.path().to_path_buf(), workspace().to_path_buf(), build_dir()]);
         let switch_dir = dir.path().join("switch");
         std::fs::create_dir_all(&switch_dir).expect("a directory for the switch");
         let switch = Holder::start("switch", &switch_dir, &keep);
@@ -217,6 +225,11 @@ impl Host {
     /// The host's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its first process, as the test process sees it; `/proc/PID` tells about the host.
+    pub fn pid(&self) -> u32 {
+        self.holder.pid
     }
 
     /// The host's own directory, the same path inside and outside.
