@@ -116,6 +116,9 @@ fn begin(
         requests: 0,
         handshake: Duration::ZERO,
         log_level: None,
+        mark: None,
+        tos: None,
+        expect_proxy: false,
     };
     let client = Client {
         worker: Rc::clone(worker),

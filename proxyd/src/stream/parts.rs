@@ -97,6 +97,8 @@ impl Txn {
             priority: (0, 0),
             timeout_server: None,
             timeout_tunnel: None,
+            timeout_client: None,
+            no_l7_retry: false,
             last_rule: None,
             server_ends: (Peer::Unknown, Peer::Unknown),
             dst: None,

@@ -212,7 +212,7 @@ mod tests {
     fn an_outage_counts_from_first_failure_to_first_success_after_the_last() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let answer = || Some(Answer { server: "app1".into(), via: "fred".into() });
+        let answer = || Answer { server: "app1".into(), via: "fred".into() };
         let request =
             |sent, good: bool| Request { sent: at(sent), ended: at(sent + 1), answer: good.then(answer) };
         let requests: Vec<Request> =
