@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 /// Content up to this length is joined to the head; longer content is written beside it.
 const JOIN_MAX: usize = 2048;
 /// From this rest of a body on large buffers are used.
-const LARGE_REST: u64 = 48 * 1024;
+const LARGE_REST: u64 = 16 * 1024;
 
 /// What keeps a flow from going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct Flow {
     /// Rewrite chunks to plain content, for peers that know no chunks.
     pub dechunk: bool,
     flushed: bool,
+    /// The last read filled its buffer: more is there than a normal one holds.
+    full: bool,
 }
 
 impl Default for Flow {
@@ -77,6 +79,7 @@ impl Default for Flow {
             moved: 0,
             dechunk: false,
             flushed: true,
+            full: false,
         }
     }
 }
@@ -152,12 +155,15 @@ impl Flow {
             if self.body.is_end() {
                 return self.finish(cx, to);
             }
-            let large = self.body.known_rest().is_some_and(|n| n > LARGE_REST) || from.buf.capacity() > 16384;
+            let large = self.full || self.body.known_rest().is_some_and(|n| n > LARGE_REST);
             match from.poll_fill(cx, large) {
                 Poll::Pending => return Ok(Blocked::Read),
                 Poll::Ready(Err(e)) => return Err(Broken::Read(e)),
                 Poll::Ready(Ok(0)) if !from.eof => return Err(Broken::Bad(Fault::TooLarge)),
-                Poll::Ready(Ok(_)) => *progress = true,
+                Poll::Ready(Ok(_)) => {
+                    *progress = true;
+                    self.full |= from.buf.is_filled();
+                }
             }
         }
     }

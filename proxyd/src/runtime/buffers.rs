@@ -11,6 +11,8 @@ use std::cell::RefCell;
 const KEPT_MAX: usize = 256;
 /// Large buffers kept per thread.
 const KEPT_LARGE_MAX: usize = 32;
+/// Bytes copied at most to get into a large buffer.
+const MOVED_MAX: usize = 4096;
 /// For bodies that are known to be long.
 pub const LARGE: usize = 128 * 1024;
 
@@ -69,6 +71,11 @@ impl Buf {
         self.len() == self.mem.len() && !self.mem.is_empty()
     }
 
+    /// Whether the last read filled all the room there was.
+    pub fn is_filled(&self) -> bool {
+        self.end == self.mem.len() && self.end > 0
+    }
+
     /// Uses up the first `n` bytes; gives the memory back with the last one.
     #[inline]
     pub fn consume(&mut self, n: usize) {
@@ -85,6 +92,12 @@ impl Buf {
     pub fn room(&mut self, large: bool) -> &mut [u8] {
         if self.mem.is_empty() {
             self.mem = take(large);
+        } else if large && self.mem.len() < LARGE && self.len() <= MOVED_MAX {
+            let mut mem = take(true);
+            let n = self.len();
+            mem[..n].copy_from_slice(self.bytes());
+            self.release();
+            (self.mem, self.start, self.end) = (mem, 0, n);
         } else if self.end == self.mem.len() && self.start > 0 {
             self.mem.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
