@@ -213,8 +213,11 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let answer = || Some(Answer { server: "app1".into(), via: "fred".into() });
-        let request =
-            |sent, good: bool| Request { sent: at(sent), ended: at(sent + 1), answer: good.then(answer) };
+        let request = |sent, good: bool| Request {
+            sent: at(sent),
+            ended: at(sent + 1),
+            answer: good.then(answer).flatten(),
+        };
         let requests: Vec<Request> =
             (0..100).map(|i| request(i * 20, !(500..1500).contains(&(i * 20)))).collect();
         let figures = figures(&requests, at(0), at(2000));

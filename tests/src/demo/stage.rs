@@ -20,6 +20,9 @@ use crate::{Fallible, web};
 /// Where the statistics page is offered to the person who watches, with `KEEP=1`.
 const OFFERED: &str = "127.0.0.1:8404";
 
+/// How long one look at nothing lasts while the watcher watches.
+const PAUSE: Duration = Duration::from_mins(60);
+
 /// The programs on show.
 #[derive(Debug)]
 pub struct Programs {
@@ -197,7 +200,7 @@ impl Stage {
         );
         let _client = self.ask();
         loop {
-            std::thread::sleep(Duration::from_secs(3600));
+            std::thread::sleep(PAUSE);
         }
     }
 }
@@ -226,8 +229,8 @@ fn prepare(host: &Host, files: &Files) {
         let path = host.file(file, &(lines.join("\n") + "\n"));
         host.sh(&format!("mount --bind {} /etc/{file}", path.display()));
     }
-    let hosts: String = files.names.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
-    let path = host.file("hosts", &format!("127.0.0.1 localhost\n{hosts}"));
+    let hosts: Vec<String> = files.names.iter().map(|(name, address)| format!("{address} {name}")).collect();
+    let path = host.file("hosts", &format!("127.0.0.1 localhost\n{}\n", hosts.join("\n")));
     host.sh(&format!("mount --bind {} /etc/hosts", path.display()));
     host.sh("mount -t tmpfs -o mode=755 lib /var/lib && mkdir -p /var/lib/haproxy /run/haproxy && chown haproxy:haproxy /run/haproxy");
 }
