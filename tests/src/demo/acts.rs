@@ -20,7 +20,7 @@ const CALM: Duration = Duration::from_millis(1500);
 
 /// What an act came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     name: &'static str,
     /// From the deed to the address on the other host; `None` when it was not meant to move or did not.
     moved: Option<Duration>,
@@ -53,7 +53,7 @@ const ACTS: [Act; 9] = [
 ];
 
 /// Plays everything.
-pub fn play(stage: &Stage) -> Fallible<Vec<Outcome>> {
+pub(crate) fn play(stage: &Stage) -> Fallible<Vec<Outcome>> {
     let begin = Instant::now();
     stage.timeline.tell("proxy and keepalived start on fred and ethyl");
     for host in [FRED, ETHYL] {
@@ -146,7 +146,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// Prints what the client saw.
-pub fn closing_table(stage: &Stage, outcomes: &[Outcome]) {
+pub(crate) fn closing_table(stage: &Stage, outcomes: &[Outcome]) {
     say("");
     say(
         "What happened                     address moved   outage   longest silence   failed of asked   median",

@@ -14,57 +14,57 @@ use holdfast_tests::netns::Host;
 use crate::timeline::Timeline;
 
 /// Requests a second.
-pub const RATE: u32 = 50;
+pub(crate) const RATE: u32 = 50;
 /// After this a request has failed; what people call "hangs".
-pub const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 65536;
 
 /// One request and what came of it.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// When it was sent.
-    pub sent: Instant,
+    pub(crate) sent: Instant,
     /// When it ended.
-    pub ended: Instant,
+    pub(crate) ended: Instant,
     /// Who answered, or `None` when nobody did in time.
-    pub answer: Option<Answer>,
+    pub(crate) answer: Option<Answer>,
 }
 
 /// Where an answer came from, as far as it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The application server.
-    pub server: String,
+    pub(crate) server: String,
     /// The host whose proxy asked it.
-    pub via: String,
+    pub(crate) via: String,
 }
 
 /// What a window of time looked like to the client.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Requests sent.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// Requests without a good answer.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Longest time without a good answer.
-    pub dark: Duration,
+    pub(crate) dark: Duration,
     /// From the first failed request to the first one after the last failure that was answered.
-    pub outage: Duration,
+    pub(crate) outage: Duration,
     /// Median time to an answer.
-    pub median: Duration,
+    pub(crate) median: Duration,
 }
 
 /// The running client.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     requests: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Client {
     /// Starts asking `target` from `host`; `names` says which host an address is.
-    pub fn start(
+    pub(crate) fn start(
         host: &Host,
         target: SocketAddr,
         names: BTreeMap<IpAddr, String>,
@@ -100,19 +100,19 @@ impl Client {
     }
 
     /// Stops asking.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last few requests were all answered.
-    pub fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         const ENOUGH: usize = 10; // a fifth of a second without a failure
         let requests = self.requests.lock().map(|r| r.iter().rev().take(ENOUGH).cloned().collect::<Vec<_>>());
         requests.is_ok_and(|r| r.len() == ENOUGH && r.iter().all(|r| r.answer.is_some()))
     }
 
     /// Figures of the requests sent between two moments; those still under way are waited for.
-    pub fn figures(&self, from: Instant, to: Instant) -> Figures {
+    pub(crate) fn figures(&self, from: Instant, to: Instant) -> Figures {
         std::thread::sleep(
             (to + TIMEOUT + Duration::from_millis(50)).saturating_duration_since(Instant::now()),
         );
@@ -212,14 +212,17 @@ mod tests {
     fn an_outage_counts_from_first_failure_to_first_success_after_the_last() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let answer = || Answer { server: "app1".into(), via: "fred".into() };
-        let request =
-            |sent, good: bool| Request { sent: at(sent), ended: at(sent + 1), answer: good.then(answer) };
+        let answer = || Some(Answer { server: "app1".into(), via: "fred".into() });
+        let request = |sent, good: bool| Request {
+            sent: at(sent),
+            ended: at(sent + 1),
+            answer: good.then(answer).flatten(),
+        };
         let requests: Vec<Request> =
             (0..100).map(|i| request(i * 20, !(500..1500).contains(&(i * 20)))).collect();
         let figures = figures(&requests, at(0), at(2000));
         assert_eq!((figures.sent, figures.failed), (100, 50));
-        assert_eq!(figures.outage, Duration::from_millis(1000));
+        assert_eq!(figures.outage, Duration::from_secs(1));
         assert_eq!(figures.dark, Duration::from_millis(1020));
         assert_eq!(figures.median, Duration::from_millis(1));
     }

@@ -22,49 +22,49 @@ const PRIORITY_STEP: u8 = 1;
 
 /// A `server` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it listens; a host name has been given an address.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// A virtual address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Virtual {
+pub(crate) struct Virtual {
     /// The address.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Its prefix length, the full one when none was written.
-    pub prefix: u8,
+    pub(crate) prefix: u8,
 }
 
 /// The files and what was found in them.
 #[derive(Debug)]
-pub struct Files {
+pub(crate) struct Files {
     /// haproxy.cfg of both hosts.
-    pub haproxy: PathBuf,
+    pub(crate) haproxy: PathBuf,
     /// keepalived.conf of the first and the second host.
-    pub keepalived: [PathBuf; 2],
+    pub(crate) keepalived: [PathBuf; 2],
     /// Interfaces named by VRRP instances.
-    pub interfaces: Vec<String>,
+    pub(crate) interfaces: Vec<String>,
     /// All virtual addresses; the first one is what the client asks.
-    pub virtuals: Vec<Virtual>,
+    pub(crate) virtuals: Vec<Virtual>,
     /// All servers.
-    pub servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
     /// Host names of servers and the address each was given.
-    pub names: Vec<(String, IpAddr)>,
+    pub(crate) names: Vec<(String, IpAddr)>,
     /// The port the client asks: 80 where something listens there, else the first one bound.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Where the statistics page is, when there is one: port and path.
-    pub stats: Option<(u16, String)>,
+    pub(crate) stats: Option<(u16, String)>,
     /// Addresses of the two hosts, from `unicast_src_ip` where written.
-    pub addresses: [IpAddr; 2],
+    pub(crate) addresses: [IpAddr; 2],
     derived: Option<tempfile::TempDir>,
 }
 
 impl Files {
     /// Loads the user's files, or the pair in docs/examples. `keepalived` may hold two paths with a comma.
-    pub fn load(haproxy: Option<PathBuf>, keepalived: Option<String>) -> Fallible<Self> {
+    pub(crate) fn load(haproxy: Option<PathBuf>, keepalived: Option<String>) -> Fallible<Self> {
         let examples = workspace().join("docs/examples/pair");
         let haproxy = haproxy.unwrap_or_else(|| examples.join("haproxy.cfg")).canonicalize()?;
         let mut derived = None;
@@ -111,12 +111,12 @@ impl Files {
     }
 
     /// The directory of a derived file, which hosts must see.
-    pub fn derived_dir(&self) -> Option<&Path> {
+    pub(crate) fn derived_dir(&self) -> Option<&Path> {
         self.derived.as_ref().map(tempfile::TempDir::path)
     }
 
     /// Asks both programs what they think of the files and passes their words on; a refusal ends the demonstration.
-    pub fn tell_limits(&self, programs: &Programs) -> Fallible<()> {
+    pub(crate) fn tell_limits(&self, programs: &Programs) -> Fallible<()> {
         let path = self.haproxy.to_string_lossy().into_owned();
         let mut checks = vec![(&programs.haproxy, vec!["-c".to_owned(), "-f".to_owned(), path])];
         for path in &self.keepalived {

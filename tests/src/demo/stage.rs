@@ -20,18 +20,21 @@ use crate::{Fallible, web};
 /// Where the statistics page is offered to the person who watches, with `KEEP=1`.
 const OFFERED: &str = "127.0.0.1:8404";
 
+/// How long one look at nothing lasts while the watcher watches.
+const PAUSE: Duration = Duration::from_hours(1);
+
 /// The programs on show.
 #[derive(Debug)]
-pub struct Programs {
+pub(crate) struct Programs {
     /// What runs as `haproxy`.
-    pub haproxy: Program,
+    pub(crate) haproxy: Program,
     /// What runs as `keepalived`.
-    pub keepalived: Program,
+    pub(crate) keepalived: Program,
 }
 
 impl Programs {
     /// Ours, or the ones that the environment names.
-    pub fn from_environment(haproxy: Option<PathBuf>, keepalived: Option<PathBuf>) -> Fallible<Self> {
+    pub(crate) fn from_environment(haproxy: Option<PathBuf>, keepalived: Option<PathBuf>) -> Fallible<Self> {
         let given = |path: PathBuf, name: &str| -> Fallible<Program> {
             Ok(Program { path: path.canonicalize()?, name: name.to_owned() })
         };
@@ -46,25 +49,25 @@ impl Programs {
 
 /// One of the two balancers.
 #[derive(Debug)]
-pub struct Balancer {
+pub(crate) struct Balancer {
     /// The host.
-    pub host: Host,
+    pub(crate) host: Host,
     /// Its cables, one an interface.
-    pub ports: Vec<Port>,
+    pub(crate) ports: Vec<Port>,
     keepalived_conf: PathBuf,
 }
 
 /// Everything that stands on the stage.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// Host names: fred and ethyl.
-    pub balancers: [Balancer; 2],
+    pub(crate) balancers: [Balancer; 2],
     /// Time and moves.
-    pub timeline: Timeline,
+    pub(crate) timeline: Timeline,
     /// The client's host.
-    pub client: Host,
+    pub(crate) client: Host,
     /// The virtual address that is asked and watched.
-    pub vip: IpAddr,
+    pub(crate) vip: IpAddr,
     files: Files,
     _apps: Host,
     _net: Net,
@@ -80,7 +83,7 @@ fn with_prefix(address: IpAddr, like: Virtual) -> String {
 
 impl Stage {
     /// Builds it; nothing of the user's runs yet.
-    pub fn build(files: Files, programs: Programs) -> Fallible<Self> {
+    pub(crate) fn build(files: Files, programs: Programs) -> Fallible<Self> {
         let mut keep =
             vec![programs.haproxy.path.clone(), programs.keepalived.path.clone(), files.haproxy.clone()];
         keep.extend(files.keepalived.iter().cloned());
@@ -121,7 +124,7 @@ impl Stage {
     }
 
     /// Starts the client.
-    pub fn ask(&self) -> Client {
+    pub(crate) fn ask(&self) -> Client {
         let names =
             self.balancers.iter().zip(self.files.addresses).map(|(b, a)| (a, b.host.name().to_owned()));
         let mut names: BTreeMap<IpAddr, String> = names.collect();
@@ -131,18 +134,18 @@ impl Stage {
     }
 
     /// Which balancer holds the virtual address.
-    pub fn holder(&self) -> Option<usize> {
+    pub(crate) fn holder(&self) -> Option<usize> {
         let holding: Vec<usize> = (0..2).filter(|i| holds(self.balancers[*i].host.pid(), self.vip)).collect();
         if let [one] = holding.as_slice() { Some(*one) } else { None }
     }
 
     /// Waits until the balancer of this index is the only holder.
-    pub fn wait_holder(&self, index: usize, timeout: Duration) -> bool {
+    pub(crate) fn wait_holder(&self, index: usize, timeout: Duration) -> bool {
         wait_for(timeout, || (self.holder() == Some(index)).then_some(())).is_some()
     }
 
     /// Starts the proxy of a host, or takes over from the one that runs there.
-    pub fn start_proxy(&self, index: usize, take_over: bool) -> Fallible<()> {
+    pub(crate) fn start_proxy(&self, index: usize, take_over: bool) -> Fallible<()> {
         let host = &self.balancers[index].host;
         let config = self.files.haproxy.display();
         let over = if take_over { " -sf $(cat /run/haproxy.pid)" } else { "" };
@@ -157,7 +160,7 @@ impl Stage {
     }
 
     /// Starts keepalived on a host.
-    pub fn start_keepalived(&self, index: usize) -> Fallible<()> {
+    pub(crate) fn start_keepalived(&self, index: usize) -> Fallible<()> {
         let balancer = &self.balancers[index];
         let config = balancer.keepalived_conf.display();
         let output = balancer.host.try_sh(&format!("keepalived -f {config} >/run/keepalived.out 2>&1"));
@@ -174,12 +177,12 @@ impl Stage {
     }
 
     /// Runs a shell line on a balancer, whatever comes of it.
-    pub fn on(&self, index: usize, script: &str) {
+    pub(crate) fn on(&self, index: usize, script: &str) {
         self.balancers[index].host.try_sh(script);
     }
 
     /// Stays until the person who watches has seen enough; the statistics page is offered on loopback.
-    pub fn keep(&self) -> Fallible<()> {
+    pub(crate) fn keep(&self) -> Fallible<()> {
         say("");
         say("Everything keeps running (KEEP=1). End it with Ctrl-C.");
         if let Some((port, path)) = &self.files.stats {
@@ -197,7 +200,7 @@ impl Stage {
         );
         let _client = self.ask();
         loop {
-            std::thread::sleep(Duration::from_secs(3600));
+            std::thread::sleep(PAUSE);
         }
     }
 }
@@ -226,8 +229,8 @@ fn prepare(host: &Host, files: &Files) {
         let path = host.file(file, &(lines.join("\n") + "\n"));
         host.sh(&format!("mount --bind {} /etc/{file}", path.display()));
     }
-    let hosts: String = files.names.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
-    let path = host.file("hosts", &format!("127.0.0.1 localhost\n{hosts}"));
+    let hosts: Vec<String> = files.names.iter().map(|(name, address)| format!("{address} {name}")).collect();
+    let path = host.file("hosts", &format!("127.0.0.1 localhost\n{}\n", hosts.join("\n")));
     host.sh(&format!("mount --bind {} /etc/hosts", path.display()));
     host.sh("mount -t tmpfs -o mode=755 lib /var/lib && mkdir -p /var/lib/haproxy /run/haproxy && chown haproxy:haproxy /run/haproxy");
 }

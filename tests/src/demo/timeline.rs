@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Prints a line to standard output.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(line.as_bytes());
     let _ = out.write_all(b"\n");
@@ -22,18 +22,18 @@ pub fn say(line: &str) {
 
 /// A change of a holder of the virtual address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
+pub(crate) struct Move {
     /// When it was seen.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// The host.
-    pub host: String,
+    pub(crate) host: String,
     /// Whether it got the address (or lost it).
-    pub got: bool,
+    pub(crate) got: bool,
 }
 
 /// The clock of the demonstration and the record of moves.
 #[derive(Debug, Clone)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     start: Instant,
     moves: Arc<Mutex<Vec<Move>>>,
     closed: Arc<AtomicBool>,
@@ -41,17 +41,17 @@ pub struct Timeline {
 
 impl Timeline {
     /// Starts the clock.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { start: Instant::now(), moves: Arc::default(), closed: Arc::default() }
     }
 
     /// Ends the telling; the clock of a table, not of a log.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Prints a line with the time.
-    pub fn tell(&self, text: &str) {
+    pub(crate) fn tell(&self, text: &str) {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
@@ -59,13 +59,13 @@ impl Timeline {
     }
 
     /// All moves since `since`.
-    pub fn moves(&self, since: Instant) -> Vec<Move> {
+    pub(crate) fn moves(&self, since: Instant) -> Vec<Move> {
         let moves = self.moves.lock().map(|m| m.clone()).unwrap_or_default();
         moves.into_iter().filter(|m| m.at >= since).collect()
     }
 
     /// Watches for as long as the process lives who of `hosts` (name, process id) holds `address`.
-    pub fn watch(&self, hosts: Vec<(String, u32)>, address: IpAddr) {
+    pub(crate) fn watch(&self, hosts: Vec<(String, u32)>, address: IpAddr) {
         let timeline = self.clone();
         std::thread::spawn(move || {
             let mut holders = BTreeSet::new();
@@ -96,7 +96,7 @@ impl Timeline {
 }
 
 /// Whether the network namespace of process `pid` has `address` as a local one.
-pub fn holds(pid: u32, address: IpAddr) -> bool {
+pub(crate) fn holds(pid: u32, address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let table = std::fs::read_to_string(format!("/proc/{pid}/net/fib_trie")).unwrap_or_default();
@@ -108,7 +108,7 @@ pub fn holds(pid: u32, address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => {
             let table = std::fs::read_to_string(format!("/proc/{pid}/net/if_inet6")).unwrap_or_default();
-            let mark: String = v6.octets().iter().map(|b| format!("{b:02x}")).collect();
+            let mark = format!("{:032x}", u128::from(v6));
             table.lines().any(|l| l.starts_with(&mark))
         }
     }

@@ -18,7 +18,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_LINES_MAX: usize = 200;
 
 /// Opens every port of `servers` on `host` and answers for as long as the process lives.
-pub fn serve(host: &Host, servers: &[Server]) -> Fallible<()> {
+pub(crate) fn serve(host: &Host, servers: &[Server]) -> Fallible<()> {
     let servers: Arc<[Server]> = servers.into();
     let mut ports: Vec<u16> = servers.iter().map(|s| s.address.port()).collect();
     ports.sort_unstable();

@@ -54,7 +54,6 @@ impl Source {
         let doc: Vec<&str> = doc.map(|l| l[3..].trim()).take_while(|l| !l.is_empty()).collect();
         let doc = doc.join(" ");
         let sentence = doc.split(". ").next().unwrap_or_default();
-        let sentence = sentence.split(": ").next().unwrap_or_default();
         let sentence = sentence.trim_end_matches(['.', ':']).replace("[`", "`").replace("`]", "`");
         (!sentence.is_empty()).then_some(sentence)
     }
