@@ -1,3 +1,181 @@
 //! The configuration of checkd: `virtual_server` and its relatives become a [`model::Model`].
+//!
+//! Invariant: [`read`] always gives a model and a report; whether the model may be used is in the report. Absent on
+//! purpose: surface syntax and `global_defs` (conf-parsers), what a value does (core, health).
 
+mod checker;
+mod finish;
 pub mod model;
+mod service;
+
+#[cfg(test)]
+mod tests;
+
+use conf_parsers::keepalived::globals::Globals;
+use conf_parsers::keepalived::shared::{self, CommandRefusal, TrackFileRows, TrackFiles};
+use conf_parsers::keepalived::walk::{Line, Row, Walker, block, elsewhere, words};
+use conf_parsers::keepalived::{Tree, globals};
+use diag::Report;
+use model::{Fifo, Model, Script, Ssl};
+use std::path::PathBuf;
+
+/// The original's words where scripts run as root unprotected; `-t` ends with 6 then.
+pub const SECURITY_VIOLATION: &str =
+    "SECURITY VIOLATION - check scripts are being executed but script_security not enabled.";
+
+/// The configuration under way.
+pub struct Builder {
+    model: Model,
+    globals: Globals,
+    group: model::ServerGroup,
+    service: service::Draft,
+    services: Vec<service::Draft>,
+    track_files: Vec<shared::TrackFile>,
+}
+
+/// The top-level keywords of the checker pass.
+pub static BLOCKS: &[Row<Builder>] = &[
+    elsewhere("linkbeat_use_polling"),
+    elsewhere("net_namespace"),
+    elsewhere("net_namespace_ipvs"),
+    elsewhere("namespace_with_ipsets"),
+    elsewhere("use_pid_dir"),
+    elsewhere("instance"),
+    elsewhere("child_wait_time"),
+    elsewhere("global_defs"),
+    elsewhere("track_group"),
+    elsewhere("static_ipaddress"),
+    elsewhere("static_routes"),
+    elsewhere("static_rules"),
+    elsewhere("vrrp_sync_group"),
+    elsewhere("garp_group"),
+    elsewhere("linkbeat_interfaces"),
+    elsewhere("vrrp_instance"),
+    elsewhere("vrrp_script"),
+    elsewhere("vrrp_track_process"),
+    elsewhere("interface_up_down_delays"),
+    block(
+        "SSL",
+        "",
+        |b, l| {
+            if b.model.ssl.is_some() {
+                l.say("SSL context already specified - replacing");
+            }
+            b.model.ssl = Some(Ssl::default());
+            Ok(true)
+        },
+        SSL,
+        |_, _| {},
+    ),
+    service::GROUP,
+    block(
+        "virtual_server",
+        "IP [PORT] | fwmark N | group NAME {",
+        service::open,
+        service::ROWS,
+        service::close,
+    ),
+    elsewhere("bfd_instance"),
+    TrackFileRows::<Builder>::TRACK_FILE,
+    TrackFileRows::<Builder>::VRRP_TRACK_FILE,
+];
+
+/// The keywords of `SSL`.
+static SSL: &[Row<Builder>] = &[
+    words("password", "<STRING>", |b, l| {
+        if let Some(word) = ssl(b, l, "password", |s| s.password.is_some()) {
+            b.model.ssl.get_or_insert_default().password = Some(word);
+        }
+        Ok(())
+    }),
+    words("ca", "<STRING>", |b, l| {
+        if let Some(word) = ssl(b, l, "cafile", |s| s.ca.is_some()) {
+            b.model.ssl.get_or_insert_default().ca = Some(PathBuf::from(word));
+        }
+        Ok(())
+    }),
+    words("certificate", "<STRING>", |b, l| {
+        if let Some(word) = ssl(b, l, "certfile", |s| s.certificate.is_some()) {
+            b.model.ssl.get_or_insert_default().certificate = Some(PathBuf::from(word));
+        }
+        Ok(())
+    }),
+    words("key", "<STRING>", |b, l| {
+        if let Some(word) = ssl(b, l, "keyfile", |s| s.key.is_some()) {
+            b.model.ssl.get_or_insert_default().key = Some(PathBuf::from(word));
+        }
+        Ok(())
+    }),
+];
+
+fn ssl(b: &Builder, line: &mut Line<'_>, what: &str, set: fn(&Ssl) -> bool) -> Option<String> {
+    let Some(word) = line.get(1) else {
+        line.say(format!("SSL {what} missing"));
+        return None;
+    };
+    if b.model.ssl.as_ref().is_some_and(set) {
+        line.say(format!("SSL {what} already specified - replacing"));
+    }
+    Some(word.to_owned())
+}
+
+impl TrackFiles for Builder {
+    fn track_files(&mut self) -> &mut Vec<shared::TrackFile> {
+        &mut self.track_files
+    }
+}
+
+/// Reads the checker part.
+pub fn read(tree: &Tree, globals: &Globals) -> (Model, Report) {
+    let mut builder = Builder {
+        model: Model { globals: finish::globals(globals), ..Model::default() },
+        globals: globals.clone(),
+        group: model::ServerGroup { name: String::new(), entries: Vec::new() },
+        service: service::Draft::default(),
+        services: Vec::new(),
+        track_files: Vec::new(),
+    };
+    let mut report = Walker::new(tree, false).run(&mut builder, BLOCKS);
+    if !report.refuses() {
+        finish::finish(&mut builder, &mut report);
+    }
+    (builder.model, report)
+}
+
+/// The whole of a file for checkd alone: core pass, then checker pass.
+pub fn load(tree: &Tree) -> (Model, Report, Report) {
+    let (globals, core) = globals::read(tree);
+    let (model, report) = read(tree, &globals);
+    (model, core, report)
+}
+
+/// A command with the ids it runs under; our own where nobody is named.
+fn script(command: shared::Command) -> Script {
+    let (uid, gid) = match &command.user {
+        Some(user) => (user.uid, user.gid),
+        None => (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
+    };
+    Script { argv: command.argv, text: command.text, uid, gid }
+}
+
+fn fifo(fifo: shared::Fifo) -> Fifo {
+    let (uid, gid) = match &fifo.owner {
+        Some(user) => (user.uid, user.gid),
+        None => (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
+    };
+    Fifo { path: fifo.path, uid, gid, script: fifo.script.map(script) }
+}
+
+impl Builder {
+    /// The command of a notify line; the complaint about a bad one was made.
+    fn command(&mut self, line: &mut Line<'_>) -> Option<Script> {
+        match shared::command(line, &self.globals.script_user) {
+            Ok(command) => Some(script(command)),
+            Err(CommandRefusal::Missing) => {
+                line.say("Unable to parse notify script");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
