@@ -46,6 +46,8 @@ const EXIT_FATAL: u8 = 1;
 const EXIT_CONFIG: u8 = 2;
 /// EEXIST, EADDRNOTAVAIL, ESRCH, ENOENT, ENODEV: the kernel's table is as wanted already.
 const ALREADY: [i32; 1] = [17];
+/// ENETDOWN, ENETUNREACH, ENODEV.
+const NO_LINK: [i32; 3] = [100, 101, 19];
 const GONE_ALREADY: [i32; 4] = [99, 3, 2, 19];
 
 /// What reading the configuration gave.
@@ -286,6 +288,10 @@ impl Daemon {
         }
         let failed: HashSet<String> = unsent.iter().map(|u| u.instance.clone()).collect();
         for packet in unsent {
+            // Without a link there is no way out; the link's own line says so.
+            if packet.error.raw_os_error().is_some_and(|code| NO_LINK.contains(&code)) {
+                continue;
+            }
             if self.unsent.insert(packet.instance.clone()) {
                 let note = Note::SendFailed(packet.error.to_string());
                 self.work.push_back(Effect::Say(Message::Instance { name: packet.instance, note }));

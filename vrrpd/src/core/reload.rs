@@ -112,12 +112,10 @@ impl Router {
                 }
             }
         }
+        // Another priority by a reload is no news to anybody but the peers.
+        self.members[i].machine.priority = self.judged_priority(i);
         let mut acts: Vec<Act> = Vec::new();
         self.members[i].machine.advertise(now, &mut acts);
-        // The priority may be another in a moment; the advert that says so is sent by the review.
-        if self.members[i].config.priority != before.priority {
-            acts.clear();
-        }
         self.perform(now, i, acts, out);
     }
 }

@@ -140,7 +140,11 @@ impl Router {
         // A router that has lost its address still resigns with it.
         member.machine.source = source.or(member.machine.source);
         member.pending = verdict.unknown;
-        self.set_priority(now, i, verdict.priority, out);
+        // A file in FAULT leaves the priority as it was.
+        let frozen = self.file_faults(i, &verdict.faults, out);
+        if !frozen {
+            self.set_priority(now, i, verdict.priority, out);
+        }
         if !self.started {
             return;
         }
@@ -159,6 +163,30 @@ impl Router {
             StateName::Backup | StateName::Master if after > 0 && before == 0 => self.fault(now, i, out),
             StateName::Fault | StateName::Backup | StateName::Master => {}
         }
+    }
+
+    /// Says which files have come to or left FAULT; whether any is in it.
+    fn file_faults(&mut self, i: usize, faults: &[Note], out: &mut Vec<Effect>) -> bool {
+        let name = |note: &Note| match note {
+            Note::FaultFile(name, _) => Some(name.clone()),
+            _ => None,
+        };
+        let is: Vec<String> = faults.iter().filter_map(name).collect();
+        let was = std::mem::replace(&mut self.members[i].file_faults, is.clone());
+        if self.started && self.members[i].machine.name() != StateName::Init {
+            out.extend(
+                is.iter().filter(|f| !was.contains(f)).map(|f| self.say(i, Note::FileFault(f.clone()))),
+            );
+            out.extend(
+                was.iter().filter(|f| !is.contains(f)).map(|f| self.say(i, Note::FileRecovered(f.clone()))),
+            );
+        }
+        !is.is_empty()
+    }
+
+    /// The priority that the facts make of the configured one.
+    pub(super) fn judged_priority(&self, i: usize) -> u8 {
+        self.judge(i).priority
     }
 
     /// Causes of FAULT of the instance and its group together.
@@ -358,11 +386,14 @@ impl Router {
         if concerned.is_empty() {
             return;
         }
-        out.push(Effect::Say(if there {
-            Message::Assigned { address, interface }
-        } else {
-            Message::Deassigned { address, interface }
-        }));
+        // Others are never a source of adverts.
+        if address.is_ipv4() || link_local(&address) {
+            out.push(Effect::Say(if there {
+                Message::Assigned { address, interface }
+            } else {
+                Message::Deassigned { address, interface }
+            }));
+        }
         if self.started {
             concerned.into_iter().for_each(|i| self.review(now, i, out));
         }

@@ -5,6 +5,7 @@
 use super::Report;
 use crate::config::model::TrackFile;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -61,23 +62,32 @@ pub async fn run(file: TrackFile, out: Sender<Report>) {
         }
         match &watch {
             Some((inotify, fd)) => {
-                let Ok(mut guard) = fd.readable().await else { return };
-                // What happened does not matter: the file is read again.
-                let _ = inotify.read_events();
-                guard.clear_ready();
+                if wait(inotify, fd, file.path.file_name()).await.is_err() {
+                    return;
+                }
             }
             None => tokio::time::sleep(POLL).await,
         }
     }
 }
 
+/// Waits until something happened to the file of this name in the watched directory.
+async fn wait(inotify: &Inotify, fd: &AsyncFd<OwnedFd>, name: Option<&OsStr>) -> std::io::Result<()> {
+    loop {
+        let mut guard = fd.readable().await?;
+        let events = inotify.read_events();
+        guard.clear_ready();
+        // An event without a name: the queue overflowed or the directory itself changed.
+        if events.is_ok_and(|list| list.iter().any(|e| e.name.is_none() || e.name.as_deref() == name)) {
+            return Ok(());
+        }
+    }
+}
+
 fn watch(path: &Path) -> Option<(Inotify, AsyncFd<OwnedFd>)> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok()?;
-    let flags = AddWatchFlags::IN_CLOSE_WRITE
-        | AddWatchFlags::IN_MODIFY
-        | AddWatchFlags::IN_CREATE
-        | AddWatchFlags::IN_DELETE
-        | AddWatchFlags::IN_MOVE;
+    // Not while it is being written: an emptied file is on its way to its new value.
+    let flags = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVE;
     inotify.add_watch(path.parent()?, flags).ok()?;
     let copy = std::os::fd::AsFd::as_fd(&inotify).try_clone_to_owned().ok()?;
     #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd owns its descriptor")]
