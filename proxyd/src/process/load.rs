@@ -24,7 +24,6 @@ pub fn load(options: &Options, program: &str) -> Loaded {
     let mut report = Report::new();
     report.push(diag::Diagnostic::global(Severity::Alert, "this build can't read configurations"));
     Loaded { config: None, sources: SourceMap::new(), report }
-} {program}")
 }
 
 impl Loaded {
