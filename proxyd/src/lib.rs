@@ -18,6 +18,7 @@ pub mod http;
 pub mod log;
 pub mod mux;
 pub mod net;
+pub mod process;
 pub mod runtime;
 pub mod sample;
 pub mod stats;

@@ -1,0 +1,167 @@
+//! Stats sockets: the connections behind [`crate::cli::Session`].
+//!
+//! Invariant: one line is one answer; a client that is slow, silent or gone costs one permit of `stats maxconn`
+//! for at most `stats timeout`.
+//!
+//! Absent on purpose: what commands mean.
+
+use super::handoff::{self, Exposed};
+use crate::cli::Session;
+use crate::config::model::{Level, SeverityOutput};
+use crate::runtime::Generation;
+use crate::runtime::transitions::Notice;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
+
+/// Longest line; haproxy's is its buffer.
+const LINE_MAX: usize = 16 * 1024;
+/// `stats timeout` where the configuration has none.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// `stats maxconn` where the configuration has none.
+pub const CONNECTIONS: usize = 10;
+/// Pause after accept() failed for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What all sockets share.
+pub struct Context {
+    /// The generation in force.
+    pub current: Box<dyn Fn() -> Arc<Generation> + Send + Sync>,
+    /// Says what commands cause, on stderr and in logs.
+    pub tell: Box<dyn Fn(&Notice) + Send + Sync>,
+    /// Listening sockets for `_getsocks`.
+    pub exposed: Vec<Exposed>,
+    /// `stats timeout`.
+    pub timeout: Duration,
+    /// `stats maxconn`.
+    pub permits: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// Rights of one socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Rights {
+    /// `level`.
+    pub level: Level,
+    /// `severity-output`.
+    pub severity: SeverityOutput,
+    /// `expose-fd listeners`.
+    pub expose: bool,
+}
+
+/// A connection with a pathless duplicate, for what needs the descriptor itself.
+enum Stream {
+    Unix(tokio::net::UnixStream),
+    Tcp(tokio::net::TcpStream),
+}
+
+/// Serves a listening stats socket until the task is dropped.
+pub async fn serve(context: Arc<Context>, listener: OwnedFd, rights: Rights) {
+    enum Listener {
+        Unix(tokio::net::UnixListener),
+        Tcp(tokio::net::TcpListener),
+    }
+    let socket = socket2::Socket::from(listener);
+    if socket.set_nonblocking(true).is_err() {
+        return;
+    }
+    let unix = socket.local_addr().is_ok_and(|a| a.is_unix());
+    let listener = if unix {
+        tokio::net::UnixListener::from_std(OwnedFd::from(socket).into()).map(Listener::Unix)
+    } else {
+        tokio::net::TcpListener::from_std(socket.into()).map(Listener::Tcp)
+    };
+    let Ok(listener) = listener else { return };
+    loop {
+        let Ok(permit) = Arc::clone(&context.permits).acquire_owned().await else { return };
+        let accepted = match &listener {
+            Listener::Unix(l) => l.accept().await.map(|(s, _)| Stream::Unix(s)),
+            Listener::Tcp(l) => l.accept().await.map(|(s, _)| Stream::Tcp(s)),
+        };
+        match accepted {
+            Ok(stream) => {
+                let context = Arc::clone(&context);
+                tokio::spawn(async move {
+                    attend(&context, stream, rights).await;
+                    drop(permit);
+                });
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Serves one connection that came another way (from the master).
+pub async fn serve_one(context: Arc<Context>, stream: tokio::net::UnixStream, rights: Rights) {
+    attend(&context, Stream::Unix(stream), rights).await;
+}
+
+async fn attend(context: &Context, stream: Stream, rights: Rights) {
+    match stream {
+        Stream::Tcp(mut stream) => {
+            converse(context, &mut stream, rights).await;
+            let _ = stream.shutdown().await;
+        }
+        Stream::Unix(mut stream) => {
+            if converse(context, &mut stream, rights).await == Next::GiveSockets
+                && let Ok(stream) = stream.into_std()
+            {
+                let copies = context.exposed.iter().map(copy).collect::<std::io::Result<Vec<_>>>();
+                // Blocking steps, so away from the loop; the taker notices a failure by itself.
+                let _ = tokio::task::spawn_blocking(move || handoff::give(&stream, &copies?)).await;
+            }
+        }
+    }
+}
+
+fn copy(socket: &Exposed) -> std::io::Result<Exposed> {
+    let (namespace, interface) = (socket.namespace.clone(), socket.interface.clone());
+    Ok(Exposed { fd: socket.fd.try_clone()?, namespace, interface })
+}
+
+#[derive(PartialEq, Eq)]
+enum Next {
+    Close,
+    GiveSockets,
+}
+
+async fn converse(
+    context: &Context,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    rights: Rights,
+) -> Next {
+    let mut session = Session::new(rights.level, rights.severity);
+    let mut held: Vec<u8> = Vec::new();
+    let mut notices = Vec::new();
+    loop {
+        let limit = session.timeout.unwrap_or(context.timeout);
+        while let Some(end) = held.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = held.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\n', '\r']);
+            if rights.expose && line == handoff::COMMAND {
+                return Next::GiveSockets;
+            }
+            let output = session.line(&(context.current)(), line, &mut notices);
+            notices.drain(..).for_each(|n| (context.tell)(&n));
+            let sent = tokio::time::timeout(limit, stream.write_all(output.text.as_bytes())).await;
+            if output.close || !matches!(sent, Ok(Ok(()))) {
+                return Next::Close;
+            }
+        }
+        if held.len() >= LINE_MAX {
+            return Next::Close;
+        }
+        match tokio::time::timeout(limit, stream.read_buf(&mut held)).await {
+            Ok(Ok(1..)) => {}
+            _ => return Next::Close,
+        }
+    }
+}

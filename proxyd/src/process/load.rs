@@ -1,0 +1,107 @@
+//! The configuration and its report, as the process needs them: dressed, counted, turned into an exit code.
+
+use super::messages::{self, Label};
+use super::options::Options;
+use crate::config::model::Config;
+use conf_parsers::haproxy::cc;
+use diag::{Report, Severity, SourceMap};
+
+/// What reading gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration; `None` when it is refused.
+    pub config: Option<Config>,
+    /// The files.
+    pub sources: SourceMap,
+    /// What was found.
+    pub report: Report,
+}
+
+/// Reads the files of the command line. `program` is the default log tag.
+pub fn load(options: &Options, program: &str) -> Loaded {
+    // The door to `crate::config` goes here; until then every configuration is refused, loudly.
+    let _ = (options, program);
+    let mut report = Report::new();
+    report.push(diag::Diagnostic::global(Severity::Alert, "this build can't read configurations"));
+    Loaded { config: None, sources: SourceMap::new(), report }
+}
+
+impl Loaded {
+    /// Tells the report and gives the configuration, or the exit code: faults are 1, a good `-c` is 0.
+    pub fn verdict(self, options: &Options) -> Result<Config, i32> {
+        self.tell(options);
+        let refused = self.report.refuses();
+        let warned = options.zero_warning && self.report.count(Severity::Warning) > 0;
+        if warned && !refused {
+            messages::say(Label::Alert, "Some warnings were found and 'zero-warning' is set. Aborting.");
+            return Err(1);
+        }
+        match self.config {
+            Some(_) if options.check && !refused => {
+                if !options.quiet {
+                    messages::print("Configuration file is valid\n");
+                }
+                Err(0)
+            }
+            Some(config) if !refused => Ok(config),
+            _ => {
+                messages::say(Label::Alert, "config : Fatal errors found in configuration.");
+                Err(1)
+            }
+        }
+    }
+
+    fn tell(&self, options: &Options) {
+        let shown = |s: Severity| match s {
+            Severity::Diag => options.diagnostics,
+            Severity::Notice | Severity::Warning => !options.quiet,
+            Severity::Alert | Severity::Fatal => true,
+        };
+        let pid = std::process::id();
+        let mut introduced = options.quiet;
+        for diagnostic in self.report.items.iter().filter(|d| shown(d.severity)) {
+            if !introduced {
+                introduced = true;
+                messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+            }
+            messages::print_err(&format!("{}\n", diag::style::haproxy(diagnostic, &self.sources, pid)));
+        }
+    }
+}
+
+/// `-cc`: 0 when true, 1 when false, 2 when it can't be decided.
+pub fn condition(text: &str) -> i32 {
+    let variable = |name: &str| std::env::var(name).ok();
+    match cc::evaluate(text.as_bytes(), &facts(), &variable) {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(fault) => {
+            messages::say(Label::Alert, &format!("config : {}", fault.text));
+            2
+        }
+    }
+}
+
+/// What this program can say of itself in conditions.
+pub fn facts() -> cc::Facts {
+    let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect();
+    cc::Facts {
+        version: messages::VERSION.split('-').next().unwrap_or_default().into(),
+        features: names(&[
+            "EPOLL",
+            "POLL",
+            "THREAD",
+            "PCRE2",
+            "PCRE2_JIT",
+            "PROMEX",
+            "TPROXY",
+            "LINUX_TPROXY",
+            "LINUX_SPLICE",
+            "GETADDRINFO",
+            "ACCEPT4",
+            "NS",
+        ]),
+        enabled: names(&["POLL", "EPOLL", "SPLICE", "GETADDRINFO", "REUSEPORT"]),
+        ..cc::Facts::default()
+    }
+}

@@ -1,0 +1,197 @@
+//! What the process says about itself: version, usage, starting, stopping.
+//!
+//! Invariant: words and exit codes are those of haproxy 2.6; a line on stderr is [`Label`] with the pid.
+
+use std::fmt::Write;
+
+/// The version whose contracts we keep, with our name behind it; third word of the first line of `-v`.
+pub const VERSION: &str = "2.6.12-holdfast";
+/// The date of this version.
+pub const RELEASE_DATE: &str = "2026/11/21";
+/// Where more is to be read.
+const URL: &str = "https://holdfast.example/";
+
+/// Labels of lines on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// `[NOTICE]`.
+    Notice,
+    /// `[WARNING]`.
+    Warning,
+    /// `[ALERT]`.
+    Alert,
+}
+
+impl Label {
+    /// The line, with its line ending.
+    pub fn line(self, pid: u32, text: &str) -> String {
+        let label = match self {
+            Self::Notice => "[NOTICE]  ",
+            Self::Warning => "[WARNING] ",
+            Self::Alert => "[ALERT]   ",
+        };
+        format!("{label} ({pid}) : {text}\n")
+    }
+}
+
+/// Says a line on stderr. Losing it (nobody reads) is no reason to stop.
+pub fn say(label: Label, text: &str) {
+    use std::io::Write;
+    let line = label.line(std::process::id(), text);
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Prints to stdout; see [`say`].
+pub fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// Prints to stderr; see [`say`].
+pub fn print_err(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `-v`.
+pub fn version() -> String {
+    let mut text = format!("HAProxy version {VERSION} {RELEASE_DATE} - {URL}\n");
+    let _ = writeln!(text, "Status: Holdfast proxyd {}, in place of HAProxy 2.6.", env!("CARGO_PKG_VERSION"));
+    if let Ok(uts) = nix::sys::utsname::uname() {
+        let part = |s: &std::ffi::OsStr| s.to_string_lossy().into_owned();
+        let (name, release, machine) = (part(uts.sysname()), part(uts.release()), part(uts.machine()));
+        let _ = writeln!(text, "Running on: {name} {release} {} {machine}", part(uts.version()));
+    }
+    text
+}
+
+/// `-vv`.
+pub fn version_all() -> String {
+    let mut text = version();
+    text.push_str(
+        "Build options :\n  TARGET  = linux-glibc\n  CPU     = generic\n  CC      = rustc\n\n\
+         Feature list : +EPOLL -KQUEUE -NETFILTER +PCRE2 +PCRE2_JIT +POLL +THREAD -LUA +OPENSSL -QUIC +PROMEX +TPROXY \
+         +LINUX_TPROXY +LINUX_SPLICE +GETADDRINFO +ACCEPT4 +TFO +NS +RT\n\n\
+         Default settings :\n  bufsize = 16384, maxrewrite = 1024, maxpollevents = 200\n\n",
+    );
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let _ = writeln!(text, "Built with multi-threading support (default={threads}).");
+    text.push_str("Built with TLS by rustls and aws-lc-rs.\nBuilt with PCRE2 and its JIT.\n\n");
+    text.push_str("Available polling systems :\n      epoll : pref=300,  test result OK\n");
+    text.push_str("Total: 1 (1 usable), will use epoll.\n");
+    text
+}
+
+/// What `-d` says before it starts.
+pub const DEBUG_START: &str = "Available polling systems :\n      epoll : pref=300,  test result OK\n\
+     Total: 1 (1 usable), will use epoll.\nUsing epoll() as the polling mechanism.\n";
+
+const USAGE: [(&str, &str); 31] = [
+    ("-f <file|dir>", "configuration file or directory; may stand more than once"),
+    ("-c", "check the configuration and exit"),
+    ("-cc <condition>", "evaluate a condition and exit with 0 if true"),
+    ("-v, -vv", "show the version, with build options"),
+    ("-d", "stay in the foreground and debug"),
+    ("-db", "stay in the foreground"),
+    ("-D", "go to the background"),
+    ("-W, -Ws", "master with workers, with readiness for the service manager"),
+    ("-S <bind>[,<options>]", "command line of the master"),
+    ("-q, -V", "quiet, verbose"),
+    ("-n <conns>", "connections of the process at most"),
+    ("-N <conns>", "connections of a proxy at most"),
+    ("-m <megabytes>", "memory at most"),
+    ("-C <dir>", "change to this directory first"),
+    ("-p <file>", "write the pid to this file"),
+    ("-L <name>", "name of the local peer"),
+    ("-x <socket>", "take the listening sockets of a running process"),
+    ("-sf, -st <pids>", "let old processes finish, or end them"),
+    ("-dC[<key>]", "show the configuration as it was read"),
+    ("-dD", "warn about suspicious settings"),
+    ("-dK<classes>", "list keywords; 'help' lists the classes"),
+    ("-dM[<byte>]", "taken, without effect"),
+    ("-dR", "no SO_REUSEPORT"),
+    ("-dr", "go on when servers' names do not resolve"),
+    ("-dS", "no splice"),
+    ("-dV", "do not verify servers' certificates"),
+    ("-dW", "fail on any warning"),
+    ("-de, -dp, -dG, -dL, -dI", "taken, without effect"),
+    ("--explain", "show errors with an excerpt and a remedy"),
+    ("--no-delegate", "probe all servers from this process"),
+    ("--no-bus", "do not talk to the other daemons"),
+];
+
+/// The usage text, on stderr behind the version on stdout.
+pub fn usage(program: &str) -> String {
+    let mut text = format!("Usage : {program} [-f <cfgfile|cfgdir>]* [options] [-- <cfgfile>*]\n");
+    for (option, about) in USAGE {
+        let _ = writeln!(text, "        {option:<24} {about}");
+    }
+    text.push('\n');
+    text
+}
+
+/// `[NOTICE]` lines before the first complaint at the start.
+pub fn introduction() -> [String; 2] {
+    let path = std::env::current_exe().map_or_else(|_| "?".into(), |p| p.display().to_string());
+    [format!("haproxy version is {VERSION}"), format!("path to executable is {path}")]
+}
+
+/// A proxy that a soft stop ended.
+pub fn proxy_stopped(name: &str, frontend: u64, backend: u64) -> String {
+    format!("Proxy {name} stopped (cumulated conns: FE: {frontend}, BE: {backend}).")
+}
+
+/// How a worker ended, as the master tells it.
+pub fn worker_ended(current: bool, pid: u32, code: i32) -> (Label, String) {
+    let which = if current { "Current" } else { "Former" };
+    let how = if code > 128 { signal_name(code - 128) } else { "Exit" };
+    let label = if current && code != 0 { Label::Alert } else { Label::Warning };
+    (label, format!("{which} worker ({pid}) exited with code {code} ({how})"))
+}
+
+/// strsignal()'s words.
+fn signal_name(number: i32) -> &'static str {
+    match number {
+        1 => "Hangup",
+        2 => "Interrupt",
+        3 => "Quit",
+        6 => "Aborted",
+        7 => "Bus error",
+        9 => "Killed",
+        10 => "User defined signal 1",
+        11 => "Segmentation fault",
+        12 => "User defined signal 2",
+        13 => "Broken pipe",
+        15 => "Terminated",
+        _ => "Unknown signal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_shaped_like_the_oracles() {
+        assert_eq!(Label::Notice.line(7, "x"), "[NOTICE]   (7) : x\n");
+        assert_eq!(Label::Warning.line(7, "x"), "[WARNING]  (7) : x\n");
+        assert_eq!(Label::Alert.line(7, "x"), "[ALERT]    (7) : x\n");
+        assert_eq!(proxy_stopped("f", 1, 2), "Proxy f stopped (cumulated conns: FE: 1, BE: 2).");
+        assert_eq!(
+            worker_ended(true, 5, 143),
+            (Label::Alert, "Current worker (5) exited with code 143 (Terminated)".into())
+        );
+        assert_eq!(
+            worker_ended(false, 5, 0),
+            (Label::Warning, "Former worker (5) exited with code 0 (Exit)".into())
+        );
+    }
+
+    #[test]
+    fn the_version_is_the_third_word() {
+        assert_eq!(version().split(' ').nth(2), Some(VERSION));
+        assert!(version_all().contains("\n  TARGET  = linux-glibc\n"));
+    }
+}

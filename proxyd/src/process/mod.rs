@@ -1,0 +1,137 @@
+//! The process: command line, start, signals, master and workers, sockets handed over, the control side.
+//!
+//! [`options`] what was asked for · [`messages`] what is said · [`load`] the configuration and its report ·
+//! [`bind`] all sockets at once · [`worker`] the process that proxies · [`master`] the one that replaces workers,
+//! with its [`master_cli`] · [`control`] stats sockets · [`handoff`] listening sockets from an old process ·
+//! [`dump`] what SIGHUP tells.
+//!
+//! Invariant: nothing here touches traffic; a daemon whose control side is busy still proxies.
+
+pub mod bind;
+pub mod control;
+pub mod dump;
+pub mod handoff;
+pub mod load;
+pub mod master;
+pub mod master_cli;
+pub mod messages;
+pub mod options;
+pub mod worker;
+
+use messages::Label;
+use options::Options;
+use std::ffi::OsString;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Runs the program with its words (the first is its name); gives the exit code.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> i32 {
+    let mut words = words.into_iter();
+    let program = words.next().unwrap_or_else(|| "proxyd".into());
+    let name =
+        Path::new(&program).file_name().map_or_else(|| "proxyd".into(), |n| n.to_string_lossy().into_owned());
+    // Only how `ps` shows us; the kernel's own choice is fine too.
+    let _ = sys::process::set_name(&name);
+    let words: Vec<OsString> = words.collect();
+    let options = match Options::parse_words(words.iter().cloned()) {
+        Ok(options) => options,
+        Err(service::argv::ArgvError::Missing(text)) => return refuse(&text),
+        Err(service::argv::ArgvError::Unknown(_)) => return usage(&name),
+    };
+    if options.version || options.version_all {
+        let text = if options.version_all { messages::version_all() } else { messages::version() };
+        messages::print(&text);
+        return 0;
+    }
+    if let Some(condition) = &options.check_condition {
+        return load::condition(condition);
+    }
+    if options.files.is_empty() {
+        return usage(&name);
+    }
+    if service::signals::unblock_all().is_err() {
+        return refuse("[haproxy.main()] Cannot unblock signals.");
+    }
+    start(program, &name, words, options)
+}
+
+fn start(program: OsString, name: &str, words: Vec<OsString>, options: Options) -> i32 {
+    let master = match options.worker.as_deref().map(channels) {
+        Some(None) => return usage(name),
+        Some(Some(channels)) => Some(channels),
+        None => None,
+    };
+    if options.wants_master() && master.is_none() && !options.check {
+        return lead(program, words, options, None);
+    }
+    if let Some(directory) = &options.directory
+        && let Err(e) = std::env::set_current_dir(directory)
+    {
+        let text = nix::errno::Errno::from_raw(e.raw_os_error().unwrap_or_default()).desc();
+        return refuse(&format!("Could not change to directory {} : {text}", directory.display()));
+    }
+    let loaded = load::load(&options, name);
+    let wants_master = loaded.config.as_ref().is_some_and(|c| c.global.master_worker);
+    if wants_master && master.is_none() && !options.check && !options.debug && !options.foreground {
+        return lead(program, words, options, loaded.config);
+    }
+    let config = match loaded.verdict(&options) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    worker::run(worker::Start { options, config, master })
+}
+
+/// Becomes a master. The configuration is read once more by the worker, which tells what is wrong with it; here
+/// only what the master itself needs is looked up.
+fn lead(
+    program: OsString,
+    words: Vec<OsString>,
+    options: Options,
+    config: Option<crate::config::model::Config>,
+) -> i32 {
+    let config = config.or_else(|| load::load(&options, "").config);
+    let global = config.as_ref().map(|c| &c.global);
+    let notify = options.master_notify;
+    let daemon = !notify
+        && !options.foreground
+        && !options.debug
+        && (options.daemon || global.is_some_and(|g| g.daemon));
+    let pidfile = options.pidfile.clone().or_else(|| global.and_then(|g| g.pidfile.clone()));
+    drop(config);
+    let ready = if daemon {
+        match service::go_to_background() {
+            Ok(service::Background::Parent { code }) => return code,
+            Ok(service::Background::Child(ready)) => Some(ready),
+            Err(e) => return refuse(&format!("[haproxy.main()] Cannot fork: {e}")),
+        }
+    } else {
+        None
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the master: {e}")),
+    };
+    let plan = master::Plan { program, words, options, pidfile, notify };
+    runtime.block_on(master::run(plan, || ready.map_or(Ok(()), |r| r.ready(false))))
+}
+
+/// `CHANNEL,OLD`: descriptors that the master left open for its worker.
+fn channels(text: &str) -> Option<(UnixStream, Option<UnixStream>)> {
+    let (channel, old) = text.split_once(',')?;
+    let adopt = |n: &str| sys::inherit::adopt(n.parse().ok()?).ok().map(UnixStream::from);
+    let channel = adopt(channel)?;
+    Some((channel, if old == "-1" { None } else { adopt(old) }))
+}
+
+fn usage(name: &str) -> i32 {
+    messages::print(&messages::version());
+    messages::print_err(&messages::usage(name));
+    1
+}
+
+fn refuse(text: &str) -> i32 {
+    messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+    messages::say(Label::Alert, text);
+    1
+}

@@ -1,0 +1,403 @@
+//! The process that proxies: binds, drops rights, starts the engine, and then minds signals, stats sockets, the
+//! master's channel and the bus on a small runtime of its own.
+//!
+//! Invariant: everything that can fail at the start fails before the old process is told to go, and before the
+//! pid file is written; a daemon's parent returns only then.
+//!
+//! Absent on purpose: reading the configuration ([`super::load`]) and everything about traffic.
+
+use super::bind::{self, Bound};
+use super::control::{self, Context, Rights};
+use super::handoff;
+use super::messages::{self, Label};
+use super::options::Options;
+use crate::config::model::{Config, Level};
+use crate::runtime::Generation;
+use crate::runtime::board::{Board, ProcessInfo};
+use crate::runtime::engine::{self, Running};
+use crate::runtime::transitions::{self, Notice};
+use service::{Identity, Signal, Signals};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Semaphore;
+
+/// Descriptors beside those of connections and listeners: pollers, pipes, logs, files, checks.
+const SPARE_DESCRIPTORS: u64 = 38;
+/// How often a soft stop looks whether the last connection has gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// What the process is to run.
+#[derive(Debug)]
+pub struct Start {
+    /// The command line.
+    pub options: Options,
+    /// The configuration.
+    pub config: Config,
+    /// Set in a worker of a master: its channel, and a connection to the worker before it.
+    pub master: Option<(UnixStream, Option<UnixStream>)>,
+}
+
+/// Runs to the end; gives the exit code.
+pub fn run(start: Start) -> i32 {
+    let Start { options, config, master } = start;
+    let (channel, old_worker) = match master {
+        Some((channel, old)) => (Some(channel), old),
+        None => (None, None),
+    };
+    let (old_pids, finish) = options.old_pids();
+    let limits = match Limits::apply(&options, &config) {
+        Ok(limits) => limits,
+        Err(text) => return refuse(&text),
+    };
+    let mut taken = match (&old_worker, &options.take_listeners) {
+        (Some(old), _) => handoff::take_from(old).unwrap_or_default(),
+        (None, Some(path)) => match handoff::take(path) {
+            Ok(taken) => taken,
+            Err(e) => {
+                let text =
+                    format!("Failed to get the sockets from the old process ({}: {e})!", path.display());
+                return refuse(&text);
+            }
+        },
+        (None, None) => Vec::new(),
+    };
+    let bound = match bind::all(&config, &mut taken, &old_pids) {
+        Ok(bound) => bound,
+        Err(faults) => {
+            introduce();
+            faults.iter().for_each(|f| messages::say(Label::Alert, f));
+            messages::say(
+                Label::Alert,
+                "[haproxy.main()] Some protocols failed to start their listeners! Exiting.",
+            );
+            return 1;
+        }
+    };
+    if bound.listening.is_empty() {
+        return refuse("[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.");
+    }
+    let daemon = channel.is_none()
+        && (options.daemon || config.global.daemon)
+        && !options.foreground
+        && !options.debug;
+    if daemon {
+        match sys::fork::fork() {
+            Ok(sys::fork::Fork::Parent(_)) => return 0,
+            Ok(sys::fork::Fork::Child) => {}
+            Err(e) => return refuse(&format!("[haproxy.main()] Cannot fork: {e}")),
+        }
+    }
+    let pidfile = options.pidfile.as_ref().or(config.global.pidfile.as_ref()).filter(|_| daemon);
+    if let Some(path) = pidfile
+        && let Err(e) = service::PidFile::write(path, &[std::process::id()])
+    {
+        return refuse(&format!("[haproxy.main()] Cannot create pidfile {} : {e}", path.display()));
+    }
+    if let Err(text) = drop_rights(&config) {
+        return refuse(&text);
+    }
+    if daemon && let Err(e) = service::background::leave_terminal(false) {
+        return refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}"));
+    }
+    if options.debug {
+        messages::print(messages::DEBUG_START);
+    }
+    engage(&options, config, bound, limits, channel, (old_pids, finish))
+}
+
+/// Starts the engine and stays until it ends.
+fn engage(
+    options: &Options,
+    config: Config,
+    bound: Bound,
+    limits: Limits,
+    channel: Option<UnixStream>,
+    old: (Vec<u32>, bool),
+) -> i32 {
+    let Bound { listening, stats, exposed } = bound;
+    let board = board(&config, &limits, listening.len() + stats.len());
+    let generation = Arc::new(Generation::build(1, config, board));
+    let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
+        Ok(running) => running,
+        Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the control side: {e}")),
+    };
+    let code = runtime.block_on(async {
+        let minder = Minder { running: &running, worker: channel.is_some(), options };
+        let context = minder.context(exposed);
+        for (fd, rights) in stats {
+            tokio::spawn(control::serve(Arc::clone(&context), fd, rights));
+        }
+        minder.mind(channel, context, old).await
+    });
+    // Blocking steps (a hand-over under way) must not hold up the end.
+    runtime.shutdown_background();
+    running.end();
+    match code {
+        End::Exit(code) => code,
+        End::Signal(signal) => service::signals::die_by(signal),
+    }
+}
+
+fn introduce() {
+    messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+}
+
+fn refuse(text: &str) -> i32 {
+    introduce();
+    messages::say(Label::Alert, text);
+    1
+}
+
+/// Numbers that follow from the configuration and the host.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    threads: usize,
+    maxconn: u64,
+    maxsock: u64,
+    descriptors: u64,
+}
+
+impl Limits {
+    fn apply(options: &Options, config: &Config) -> Result<Self, String> {
+        let global = &config.global;
+        let threads =
+            global.nbthread.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let binds: usize = config.proxies.iter().map(|p| p.binds.len()).sum();
+        let checks: usize = config.proxies.iter().map(|p| p.servers.len()).sum();
+        let fixed = SPARE_DESCRIPTORS + (binds + checks + global.stats_sockets.len()) as u64;
+        let (soft, hard) = service::identity::descriptors().unwrap_or((1024, 1024));
+        let asked =
+            options.maxconn.as_ref().and_then(|n| n.parse().ok()).or(global.maxconn.map(|n| n as u64));
+        let maxconn = asked.filter(|n| *n > 0).unwrap_or_else(|| {
+            let all = global.ulimit_n.unwrap_or_else(|| soft.max(hard.min(1 << 20)));
+            (all.saturating_sub(fixed) / 2).max(1)
+        });
+        let maxsock = maxconn * 2 + fixed;
+        let wanted = global.ulimit_n.unwrap_or(maxsock);
+        let descriptors = service::identity::raise_descriptors(wanted).unwrap_or(soft);
+        if descriptors < wanted {
+            let text = format!("[haproxy.main()] Cannot raise FD limit to {wanted}, limit is {descriptors}.");
+            if global.strict_limits != Some(false) {
+                return Err(text);
+            }
+            messages::say(Label::Warning, &text);
+        }
+        if let Some(megabytes) =
+            options.memory.as_ref().and_then(|m| m.parse::<u64>().ok()).filter(|m| *m > 0)
+        {
+            let fault = |e| format!("[haproxy.main()] Cannot fix MEM limit to {megabytes} megs: {e}");
+            service::identity::limit_memory(megabytes << 20).map_err(fault)?;
+        }
+        Ok(Self { threads, maxconn, maxsock, descriptors })
+    }
+}
+
+fn drop_rights(config: &Config) -> Result<(), String> {
+    let global = &config.global;
+    let identity = Identity { uid: global.uid, gid: global.gid, chroot: global.chroot.clone() };
+    identity.assume().map_err(|e| format!("[haproxy.main()] {e}"))
+}
+
+fn board(config: &Config, limits: &Limits, listeners: usize) -> Arc<Board> {
+    let host =
+        nix::unistd::gethostname().map_or_else(|_| String::new(), |h| h.to_string_lossy().into_owned());
+    let info = ProcessInfo {
+        version: messages::VERSION.into(),
+        release_date: messages::RELEASE_DATE.into(),
+        nbthread: limits.threads,
+        pid: std::process::id(),
+        started: Instant::now(),
+        started_at: SystemTime::now(),
+        ulimit_n: limits.descriptors,
+        maxsock: limits.maxsock,
+        maxconn: AtomicU64::new(limits.maxconn),
+        hard_maxconn: limits.maxconn,
+        node: config.global.node.clone().unwrap_or(host),
+        description: config.global.description.clone(),
+        listeners: AtomicU64::new(listeners as u64),
+    };
+    Arc::new(Board { info, ..Board::default() })
+}
+
+/// How the process ends.
+enum End {
+    Exit(i32),
+    Signal(Signal),
+}
+
+/// Minds a running engine.
+struct Minder<'a> {
+    running: &'a Running,
+    worker: bool,
+    options: &'a Options,
+}
+
+impl Minder<'_> {
+    fn context(&self, exposed: Vec<handoff::Exposed>) -> Arc<Context> {
+        let engine = Arc::clone(&self.running.engine);
+        let global = &engine.generation.load().config.global;
+        let permits = Arc::new(Semaphore::new(global.stats_maxconn.unwrap_or(control::CONNECTIONS)));
+        let timeout = global.stats_timeout.unwrap_or(control::TIMEOUT);
+        let for_context = Arc::clone(&self.running.engine);
+        Arc::new(Context {
+            current: Box::new(move || for_context.generation.load_full()),
+            tell: Box::new(tell),
+            exposed,
+            timeout,
+            permits,
+        })
+    }
+
+    async fn mind(
+        &self,
+        mut channel: Option<UnixStream>,
+        context: Arc<Context>,
+        (old_pids, finish): (Vec<u32>, bool),
+    ) -> End {
+        const HEARD: [Signal; 9] = [
+            Signal::Term,
+            Signal::Int,
+            Signal::Usr1,
+            Signal::Hup,
+            Signal::Quit,
+            Signal::Usr2,
+            Signal::Ttou,
+            Signal::Ttin,
+            Signal::Chld,
+        ];
+        let Ok(mut signals) = Signals::listen(&HEARD) else { return End::Exit(1) };
+        if let Some(channel) = &mut channel
+            && channel.write_all(&[super::master::READY]).is_err()
+        {
+            return End::Exit(1);
+        }
+        for pid in old_pids {
+            service::signals::send(pid, if finish { Signal::Usr1 } else { Signal::Term });
+        }
+        let mut channel = Channel::new(channel);
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Term | Signal::Int => return End::Signal(signal),
+                    Signal::Usr1 => break,
+                    Signal::Hup => self.dump(),
+                    _ => {}
+                },
+                came = channel.next() => match came {
+                    Some(stream) => {
+                        let rights = Rights { level: Level::Admin, severity: Default::default(), expose: true };
+                        tokio::spawn(control::serve_one(Arc::clone(&context), stream, rights));
+                    }
+                    // The master died: nobody would ever end or replace this process.
+                    None => break,
+                },
+            }
+        }
+        self.drain(&mut signals).await
+    }
+
+    /// Soft stop: takes nothing new and ends when all is done, or too long.
+    async fn drain(&self, signals: &mut Signals) -> End {
+        let engine = &self.running.engine;
+        let generation = engine.generation.load_full();
+        generation.board.process.stopping.store(true, Relaxed);
+        if let Some(grace) = generation.config.global.grace {
+            tokio::time::sleep(grace).await;
+        }
+        engine.stop_accepting();
+        self.say_stopped(&generation);
+        let limit = generation.config.global.hard_stop_after.map(|d| Instant::now() + d);
+        loop {
+            if engine.connections.load(Relaxed) == 0 || limit.is_some_and(|l| Instant::now() >= l) {
+                return End::Exit(0);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(DRAIN_LOOK) => {}
+                signal = signals.next() => match signal {
+                    Signal::Term | Signal::Int => return End::Signal(signal),
+                    Signal::Hup => self.dump(),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn say_stopped(&self, generation: &Generation) {
+        let pairs = || generation.config.proxies.iter().zip(&generation.proxies);
+        let line = |name: &str, front: u64, back: u64| {
+            messages::say(Label::Warning, &messages::proxy_stopped(name, front, back));
+        };
+        for (front_half, global) in [(true, false), (false, true), (false, false)] {
+            if global {
+                if !self.worker && !generation.config.global.stats_sockets.is_empty() {
+                    line("GLOBAL", 0, 0);
+                }
+                continue;
+            }
+            for (proxy, state) in pairs().filter(|(p, _)| p.binds.is_empty() != front_half && !p.disabled) {
+                line(&proxy.name, state.front.cum_conn.load(Relaxed), state.back.cum_sess.load(Relaxed));
+            }
+        }
+    }
+
+    /// SIGHUP: states of all servers.
+    fn dump(&self) {
+        if self.options.quiet {
+            return;
+        }
+        let generation = self.running.engine.generation.load_full();
+        messages::say(Label::Warning, "SIGHUP received, dumping servers states.");
+        super::dump::lines(&generation).iter().for_each(|line| messages::say(Label::Warning, line));
+    }
+}
+
+/// Says what happened to a server or backend on stderr.
+fn tell(notice: &Notice) {
+    let label = match notice.level {
+        transitions::Level::Emergency => Label::Alert,
+        transitions::Level::Alert | transitions::Level::Notice => Label::Warning,
+    };
+    messages::say(label, &notice.stderr);
+}
+
+/// The master's channel in a worker.
+struct Channel {
+    io: Option<tokio::io::unix::AsyncFd<UnixStream>>,
+}
+
+impl Channel {
+    fn new(stream: Option<UnixStream>) -> Self {
+        let io = stream.and_then(|s| {
+            s.set_nonblocking(true).ok()?;
+            tokio::io::unix::AsyncFd::new(s).ok()
+        });
+        Self { io }
+    }
+
+    /// The next connection from the master; `None` when the master is gone. Never ends without a master.
+    async fn next(&mut self) -> Option<tokio::net::UnixStream> {
+        let Some(io) = &self.io else { return std::future::pending().await };
+        loop {
+            let mut guard = io.readable().await.ok()?;
+            let mut byte = [0; 1];
+            match guard.try_io(|io| sys::fdpass::recv_fds(io.get_ref(), &mut byte)) {
+                Ok(Ok((0, _)) | Err(_)) => return None,
+                Ok(Ok((_, fds))) => {
+                    let stream = fds.into_iter().next().map(UnixStream::from);
+                    let stream = stream.filter(|s| s.set_nonblocking(true).is_ok());
+                    if let Some(Ok(stream)) = stream.map(tokio::net::UnixStream::from_std) {
+                        return Some(stream);
+                    }
+                }
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
