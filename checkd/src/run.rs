@@ -148,7 +148,7 @@ impl Daemon {
         let globals = core.model().globals.clone();
         let table = open_table(options.ipvs, &globals, &core.wanted(), &log);
         let notifier = Notifier::open(&globals, log.clone(), options.detail);
-        let (bus, fault) = Bus::open();
+        let (bus, fault) = Bus::open(::bus::directory());
         if let Some(reason) = fault {
             say(&log, &Message::NoBus { reason });
         }
