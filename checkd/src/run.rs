@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use logging::{Contract, Severity};
+use service::pidfile::PidFile;
 use service::signals::{Signal, Signals};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
@@ -49,6 +50,8 @@ pub struct Options {
     pub detail: bool,
     /// `--dont-release-ipvs`: the table stays when we go.
     pub keep_table: bool,
+    /// Written at start (an error when a process that lives has it), removed at the end.
+    pub pid_file: Option<PathBuf>,
     /// Where SIGUSR1 dumps to ([`DATA_FILE`]).
     pub data_file: PathBuf,
     /// The table; `None` opens the kernel's.
@@ -65,6 +68,7 @@ impl Options {
             load,
             detail: false,
             keep_table: false,
+            pid_file: None,
             data_file: DATA_FILE.into(),
             ipvs: None,
             ready: Box::new(|| {}),
@@ -77,7 +81,24 @@ impl Options {
 ///
 /// # Errors
 /// The system refused a runtime or signal handlers.
-pub fn run(mut options: Options) -> io::Result<i32> {
+pub fn run(options: Options) -> io::Result<i32> {
+    let pid_file = match options.pid_file.as_deref().map(|p| PidFile::claim(p, std::process::id())) {
+        None => None,
+        Some(Ok(None)) => {
+            say(&options.log, &Message::AlreadyRunning);
+            return Ok(0);
+        }
+        Some(Ok(claimed)) => claimed,
+        Some(Err(e)) => return Err(e),
+    };
+    let code = run_with_pid_file(options);
+    if let Some(file) = pid_file {
+        file.remove(std::process::id());
+    }
+    code
+}
+
+fn run_with_pid_file(mut options: Options) -> io::Result<i32> {
     let Some(model) = (options.load)(&options.log) else { return Ok(2) };
     settle_process(&model.globals, &options.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
