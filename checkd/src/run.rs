@@ -20,7 +20,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use crate::bus::{self, Bus};
 use crate::config::model::{FlushOnStop, Globals, Model, SyncDaemon, Target};
 use crate::core::plan::Table;
-use crate::core::service::{Core, Effect, Input, ProbeId};
+use crate::core::service::{Core, Effect, Files, Input, ProbeId};
 use crate::dump;
 use crate::ipvs::kernel::{Ipvs, Kernel};
 use crate::ipvs::table::Owned;
@@ -165,7 +165,8 @@ impl Daemon {
         let log = Rc::new(options.log);
         let signals = Signals::listen(&[Signal::Hup, Signal::Term, Signal::Int, Signal::Usr1, Signal::Usr2])?;
         say(&log, &Message::InitializingIpvs);
-        let core = Core::new(model, rand::random());
+        let held = files(&model);
+        let core = Core::new(model, &held, rand::random());
         let globals = core.model().globals.clone();
         let table = open_table(options.ipvs, &globals, &core.wanted(), &log);
         let notifier = Notifier::open(&globals, log.clone(), options.detail);
@@ -294,7 +295,8 @@ impl Daemon {
         };
         let globals = model.globals.clone();
         self.notifier.reload(&globals);
-        self.give(Input::Reload(Box::new(model)));
+        let files = files(&model);
+        self.give(Input::Reload(Box::new(model), files));
         self.bus.retain_services(&self.core);
         self.settle_sync(&globals);
         self.look_for_addresses();
@@ -412,6 +414,27 @@ impl Daemon {
 
 fn say(log: &Contract, message: &Message) {
     log.say(Severity::Info, &message.to_string());
+}
+
+/// What the files of a configuration hold; those with `init_file` are made where they have to be.
+fn files(model: &Model) -> Files {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    for file in &model.track_files {
+        let Some((value, overwrite)) = file.init else { continue };
+        let opened = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .create_new(!overwrite)
+            .truncate(overwrite)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&file.path);
+        if let Ok(mut opened) = opened {
+            // One that can't be made reads as 0, which is what a missing file means.
+            let _ = writeln!(opened, "{value}");
+        }
+    }
+    model.track_files.iter().map(|t| (t.name.clone(), health::read_number(&t.path))).collect()
 }
 
 fn ip_of(storage: &nix::sys::socket::SockaddrStorage) -> Option<std::net::IpAddr> {
