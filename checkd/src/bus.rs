@@ -7,13 +7,14 @@
 //! Absent on purpose: judging of delegated probes (their owners'), scripts that belong to a failover.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bus::Role;
 use bus::endpoint::{Client, News, Request, Server, dial};
 use bus::lease::{Hold, Holder, Peer};
 use bus::payload;
 use bus::wire::{Frame, LeaseId};
-use bus::{Role, directory};
 use health::outcome::{AdminWish, OperationWish};
 use health::{Outcome, Spec, Task};
 use tokio::sync::mpsc;
@@ -45,6 +46,7 @@ struct Held {
 /// checkd's side of the bus.
 pub struct Bus {
     server: Server,
+    directory: Option<PathBuf>,
     requests: Option<mpsc::Receiver<Request>>,
     vrrp: Option<Client>,
     holder: Holder,
@@ -56,11 +58,11 @@ pub struct Bus {
 type Done = (Peer, LeaseId, Outcome);
 
 impl Bus {
-    /// Serves, where the bus is not switched off and its directory can be made; gives the reason when it can't.
-    pub fn open() -> (Self, Option<String>) {
+    /// Serves in a directory, where the bus is not switched off; gives the reason when it can't.
+    pub fn open(directory: Option<PathBuf>) -> (Self, Option<String>) {
         let server = Server::unserved();
         let mut fault = None;
-        let requests = directory().and_then(|dir| match server.serve(&dir, Role::Checkd) {
+        let requests = directory.as_ref().and_then(|dir| match server.serve(dir, Role::Checkd) {
             Ok(requests) => Some(requests),
             Err(e) => {
                 fault = Some(e.to_string());
@@ -77,6 +79,7 @@ impl Bus {
         };
         let bus = Self {
             server,
+            directory,
             requests,
             vrrp: None,
             holder: Holder::new(),
@@ -106,7 +109,7 @@ impl Bus {
         if !wanted {
             self.vrrp = None;
         } else if self.vrrp.is_none()
-            && let Some(dir) = directory()
+            && let Some(dir) = &self.directory
         {
             self.vrrp = Some(dial(dir.join("vrrpd.sock"), Role::Checkd, &["vrrp.instance/*"]));
         }
@@ -293,6 +296,62 @@ mod tests {
         assert_eq!(data.status, "L7OK");
         assert_eq!(data.agent_words, ["ready", "up", "maxconn:30"]);
         assert_eq!(data.agent_weight, Some(20));
+    }
+
+    #[test]
+    fn a_delegated_probe_is_done_told_and_published() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().to_owned();
+        let test = async move {
+            let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            let to = server.local_addr().expect("address");
+            let (mut ours, fault) = Bus::open(Some(path.clone()));
+            assert_eq!(fault, None);
+            spawn_local(async move {
+                loop {
+                    ours.next().await;
+                }
+            });
+            let mut owner = dial(path.join("checkd.sock"), Role::Proxyd, &["probe.outcome/*"]);
+            let task = Task { key: "b/s".into(), spec: Spec::tcp(to, Duration::from_secs(2)), every_ms: 50 };
+            let offer = |lease, task: &Task| Frame::Offer {
+                lease,
+                ttl_ms: 3000,
+                spec: serde_json::to_value(task).expect("serialises"),
+            };
+            let (mut told, mut published, mut refused) = (0, false, false);
+            while told < 3 || !published || !refused {
+                match owner.news.recv().await.expect("alive") {
+                    News::Up { leases } => {
+                        assert!(leases);
+                        assert!(owner.send(offer(7, &task)));
+                        let mut program = task.clone();
+                        let process = health::probe::process::Process {
+                            argv: vec!["/bin/true".into()],
+                            environment: None,
+                            uid: None,
+                            gid: None,
+                            dynamic: false,
+                        };
+                        program.spec.check = health::Check::Process(process);
+                        assert!(owner.send(offer(8, &program)));
+                    }
+                    News::Lease(Frame::Outcome { lease: 7, n, data }) => {
+                        told += 1;
+                        assert_eq!((n, &data["status"]), (told, &serde_json::json!("L4OK")));
+                    }
+                    News::Lease(Frame::Refused { lease: 8, .. }) => refused = true,
+                    News::Changed(topic, _) if topic == "probe.outcome/b/s" => published = true,
+                    _ => {}
+                }
+            }
+            assert!(owner.send(Frame::Withdraw { lease: 7 }));
+            while !matches!(owner.news.recv().await, Some(News::Gone(t)) if t == "probe.outcome/b/s") {}
+        };
+        let within = async { tokio::time::timeout(Duration::from_secs(20), test).await };
+        let local = tokio::task::LocalSet::new();
+        runtime.block_on(local.run_until(within)).expect("in time");
     }
 
     #[test]

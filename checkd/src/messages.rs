@@ -119,6 +119,7 @@ pub enum Message {
     ScriptNotStarted { script: String, reason: String },
     SyncDaemonFault { reason: String },
     NoBus { reason: String },
+    AlreadyRunning,
     Setting { what: String, reason: String },
     Timeouts { reason: String },
     PrintingData { pid: u32 },
@@ -206,6 +207,7 @@ impl fmt::Display for Message {
             }
             Self::SyncDaemonFault { reason } => write!(f, "IPVS sync daemon: {reason}"),
             Self::NoBus { reason } => write!(f, "The bus is not served: {reason}"),
+            Self::AlreadyRunning => write!(f, "daemon is already running"),
             Self::Setting { what, reason } => write!(f, "{what}: {reason}"),
             Self::Timeouts { reason } => write!(f, "Failed to set ipvs timeouts: {reason}"),
             Self::PrintingData { pid } => write!(f, "Printing checker data for process({pid}) on signal"),

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use logging::{Contract, Severity};
+use service::pidfile::PidFile;
 use service::signals::{Signal, Signals};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
@@ -19,7 +20,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use crate::bus::{self, Bus};
 use crate::config::model::{FlushOnStop, Globals, Model, SyncDaemon, Target};
 use crate::core::plan::Table;
-use crate::core::service::{Core, Effect, Input, ProbeId};
+use crate::core::service::{Core, Effect, Files, Input, ProbeId};
 use crate::dump;
 use crate::ipvs::kernel::{Ipvs, Kernel};
 use crate::ipvs::table::Owned;
@@ -49,6 +50,8 @@ pub struct Options {
     pub detail: bool,
     /// `--dont-release-ipvs`: the table stays when we go.
     pub keep_table: bool,
+    /// Written at start (an error when a process that lives has it), removed at the end.
+    pub pid_file: Option<PathBuf>,
     /// Where SIGUSR1 dumps to ([`DATA_FILE`]).
     pub data_file: PathBuf,
     /// The table; `None` opens the kernel's.
@@ -65,6 +68,7 @@ impl Options {
             load,
             detail: false,
             keep_table: false,
+            pid_file: None,
             data_file: DATA_FILE.into(),
             ipvs: None,
             ready: Box::new(|| {}),
@@ -77,7 +81,24 @@ impl Options {
 ///
 /// # Errors
 /// The system refused a runtime or signal handlers.
-pub fn run(mut options: Options) -> io::Result<i32> {
+pub fn run(options: Options) -> io::Result<i32> {
+    let pid_file = match options.pid_file.as_deref().map(|p| PidFile::claim(p, std::process::id())) {
+        None => None,
+        Some(Ok(None)) => {
+            say(&options.log, &Message::AlreadyRunning);
+            return Ok(0);
+        }
+        Some(Ok(claimed)) => claimed,
+        Some(Err(e)) => return Err(e),
+    };
+    let code = run_with_pid_file(options);
+    if let Some(file) = pid_file {
+        file.remove(std::process::id());
+    }
+    code
+}
+
+fn run_with_pid_file(mut options: Options) -> io::Result<i32> {
     let Some(model) = (options.load)(&options.log) else { return Ok(2) };
     settle_process(&model.globals, &options.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -144,11 +165,12 @@ impl Daemon {
         let log = Rc::new(options.log);
         let signals = Signals::listen(&[Signal::Hup, Signal::Term, Signal::Int, Signal::Usr1, Signal::Usr2])?;
         say(&log, &Message::InitializingIpvs);
-        let core = Core::new(model, rand::random());
+        let held = files(&model);
+        let core = Core::new(model, &held, rand::random());
         let globals = core.model().globals.clone();
         let table = open_table(options.ipvs, &globals, &core.wanted(), &log);
         let notifier = Notifier::open(&globals, log.clone(), options.detail);
-        let (bus, fault) = Bus::open();
+        let (bus, fault) = Bus::open(::bus::directory());
         if let Some(reason) = fault {
             say(&log, &Message::NoBus { reason });
         }
@@ -273,7 +295,8 @@ impl Daemon {
         };
         let globals = model.globals.clone();
         self.notifier.reload(&globals);
-        self.give(Input::Reload(Box::new(model)));
+        let files = files(&model);
+        self.give(Input::Reload(Box::new(model), files));
         self.bus.retain_services(&self.core);
         self.settle_sync(&globals);
         self.look_for_addresses();
@@ -391,6 +414,27 @@ impl Daemon {
 
 fn say(log: &Contract, message: &Message) {
     log.say(Severity::Info, &message.to_string());
+}
+
+/// What the files of a configuration hold; those with `init_file` are made where they have to be.
+fn files(model: &Model) -> Files {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    for file in &model.track_files {
+        let Some((value, overwrite)) = file.init else { continue };
+        let opened = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .create_new(!overwrite)
+            .truncate(overwrite)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&file.path);
+        if let Ok(mut opened) = opened {
+            // One that can't be made reads as 0, which is what a missing file means.
+            let _ = writeln!(opened, "{value}");
+        }
+    }
+    model.track_files.iter().map(|t| (t.name.clone(), health::read_number(&t.path))).collect()
 }
 
 fn ip_of(storage: &nix::sys::socket::SockaddrStorage) -> Option<std::net::IpAddr> {

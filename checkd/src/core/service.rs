@@ -31,6 +31,9 @@ const WEIGHT_MAX: i64 = 65535;
 /// How often a file is looked at.
 pub const FILE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Values of track files by name, as far as they are known.
+pub type Files = BTreeMap<String, i64>;
+
 /// Names a probe that is under way or planned; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub u64);
@@ -42,8 +45,8 @@ pub enum Input {
     Start,
     /// A probe ended.
     Outcome(ProbeId, Outcome),
-    /// A new configuration.
-    Reload(Box<Model>),
+    /// A new configuration, with what its files hold now.
+    Reload(Box<Model>, Files),
     /// The address of services with `ha_suspend` came or went (whether it is here now).
     Present(usize, bool),
     /// A BFD instance changed.
@@ -151,11 +154,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core for a configuration; the seed decides about warm-ups.
-    pub fn new(model: Model, seed: u64) -> Self {
+    /// A core for a configuration and what its files hold; the seed decides about warm-ups.
+    pub fn new(model: Model, files: &Files, seed: u64) -> Self {
         let mut core =
             Self { model, services: Vec::new(), owners: BTreeMap::new(), next_probe: 0, random: seed | 1 };
-        core.services = core.model.services.iter().map(|s| reload::service_state(s, None)).collect();
+        let fresh = reload::Fresh { model: &core.model, files };
+        core.services = core.model.services.iter().map(|s| fresh.service_state(s, None)).collect();
         core
     }
 
@@ -169,7 +173,7 @@ impl Core {
         match input {
             Input::Start => self.start(out),
             Input::Outcome(id, outcome) => self.outcome(id, outcome, out),
-            Input::Reload(model) => self.reload(*model, out),
+            Input::Reload(model, files) => self.reload(*model, &files, out),
             Input::Present(index, here) => self.present(index, here, out),
             Input::Bfd(name, up) => self.bfd(&name, up, out),
             Input::Stop => self.stop(out),

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -415,10 +416,16 @@ async fn run_process(program: &Process, deadline: Duration) -> Ending {
 }
 
 fn read_file(check: &file::File) -> Outcome {
+    file::outcome(check, read_number(&check.path))
+}
+
+/// The number in a file, as `FILE_CHECK` reads it; what can't be read counts as 0.
+pub fn read_number(path: &Path) -> i64 {
     let mut text = Vec::new();
-    if let Ok(opened) = std::fs::File::open(&check.path) {
-        // What can't be read counts as nothing.
+    // A FIFO or device in its place must not hold up the caller.
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    if let Ok(opened) = opened {
         let _ = io::Read::read_to_end(&mut io::Read::take(opened, file::READ_MAX as u64), &mut text);
     }
-    file::outcome(check, file::value(&text))
+    file::value(&text)
 }

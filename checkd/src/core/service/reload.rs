@@ -7,12 +7,15 @@
 
 use health::judge::RetryJudge;
 
-use super::{CheckerState, Core, Effect, Names, RealState, ServiceState, effective_weight};
-use crate::config::model::{GroupEntry, Model, RealServer, ServerGroup, Target, VirtualServer};
+use super::{CheckerState, Core, Effect, Files, Names, RealState, ServiceState, effective_weight};
+use crate::config::model::{
+    Checker, CheckerKind, GroupEntry, Model, RealServer, ServerGroup, Target, VirtualServer,
+};
+use crate::core::check;
 use crate::messages::{Message, address_name, real_name, service_name};
 
 impl Core {
-    pub(super) fn reload(&mut self, model: Model, out: &mut Vec<Effect>) {
+    pub(super) fn reload(&mut self, model: Model, files: &Files, out: &mut Vec<Effect>) {
         out.push(Effect::Log(Message::ReinitializingIpvs));
         for service in 0..self.services.len() {
             for real in 0..self.services[service].reals.len() {
@@ -28,11 +31,12 @@ impl Core {
             report_gone(gone, new, out);
         }
         report_groups(&old_model.groups, &self.model, out);
+        let fresh = Fresh { model: &self.model, files };
         self.services = self
             .model
             .services
             .iter()
-            .map(|s| service_state(s, old.iter().find(|o| same_service(s, &o.config))))
+            .map(|s| fresh.service_state(s, old.iter().find(|o| same_service(s, &o.config))))
             .collect();
         for index in 0..self.services.len() {
             let before = old.iter().find(|o| same_service(&o.config, &self.services[index].config));
@@ -48,48 +52,72 @@ fn same_service(a: &VirtualServer, b: &VirtualServer) -> bool {
     a.target == b.target && a.protocol == b.protocol && a.family == b.family
 }
 
-pub(super) fn service_state(config: &VirtualServer, old: Option<&ServiceState>) -> ServiceState {
-    let reals = config
-        .real_servers
-        .iter()
-        .map(|r| real_state(r, old.and_then(|o| o.reals.iter().find(|x| x.config.address == r.address))))
-        .collect();
-    ServiceState {
-        name: service_name(config),
-        quorum_up: old.is_some_and(|o| o.quorum_up),
-        suspended: config.ha_suspend && old.is_none_or(|o| o.suspended),
-        reals,
-        config: config.clone(),
-    }
+/// What states of a new configuration are made from.
+pub(super) struct Fresh<'a> {
+    pub(super) model: &'a Model,
+    pub(super) files: &'a Files,
 }
 
-fn real_state(config: &RealServer, old: Option<&RealState>) -> RealState {
-    // An old state may be taken over once, so that two equal checkers keep a state each.
-    let mut left: Vec<&CheckerState> = old.map(|o| o.checkers.iter().collect()).unwrap_or_default();
-    let checkers: Vec<CheckerState> = config
-        .checkers
-        .iter()
-        .map(|checker| {
-            let same = left.iter().position(|c| c.config == *checker).map(|i| left.remove(i));
-            let fresh_down = old.map_or(checker.alpha, |o| !o.alive);
-            CheckerState {
-                config: checker.clone(),
-                judge: match same {
-                    Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
-                    None => RetryJudge::new(checker.retry, fresh_down),
-                },
-                addend: same.map_or(0, |c| c.addend),
-                last: same.and_then(|c| c.last.clone()),
-                probe: None,
-                url: 0,
-                repeat_first: false,
-            }
-        })
-        .collect();
-    let alive = checkers.iter().all(|c| c.judge.is_up());
-    let mut state = RealState { config: config.clone(), alive, weight: 0, checkers };
-    state.weight = effective_weight(&state);
-    state
+impl Fresh<'_> {
+    /// The addend of a file's value, and whether the value is a failure.
+    fn file(&self, checker: &Checker) -> (i64, bool) {
+        let CheckerKind::File { track_file, .. } = &checker.kind else { return (0, false) };
+        let spec = check::spec(checker, 0, self.model, 0);
+        let (Some(health::Check::File(file)), Some(value)) =
+            (spec.map(|s| s.check), self.files.get(track_file))
+        else {
+            return (0, false);
+        };
+        let outcome = health::probe::file::outcome(&file, *value);
+        (outcome.wish.absolute_weight.unwrap_or(0), !outcome.is_success())
+    }
+
+    pub(super) fn service_state(&self, config: &VirtualServer, old: Option<&ServiceState>) -> ServiceState {
+        let reals = config
+            .real_servers
+            .iter()
+            .map(|r| {
+                self.real_state(r, old.and_then(|o| o.reals.iter().find(|x| x.config.address == r.address)))
+            })
+            .collect();
+        ServiceState {
+            name: service_name(config),
+            quorum_up: old.is_some_and(|o| o.quorum_up),
+            suspended: config.ha_suspend && old.is_none_or(|o| o.suspended),
+            reals,
+            config: config.clone(),
+        }
+    }
+
+    fn real_state(&self, config: &RealServer, old: Option<&RealState>) -> RealState {
+        // An old state may be taken over once, so that two equal checkers keep a state each.
+        let mut left: Vec<&CheckerState> = old.map(|o| o.checkers.iter().collect()).unwrap_or_default();
+        let checkers: Vec<CheckerState> = config
+            .checkers
+            .iter()
+            .map(|checker| {
+                let same = left.iter().position(|c| c.config == *checker).map(|i| left.remove(i));
+                let fresh_down = old.map_or(checker.alpha, |o| !o.alive);
+                let (file_addend, file_down) = self.file(checker);
+                CheckerState {
+                    config: checker.clone(),
+                    judge: match same {
+                        Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
+                        None => RetryJudge::new(checker.retry, fresh_down || file_down),
+                    },
+                    addend: same.map_or(file_addend, |c| c.addend),
+                    last: same.and_then(|c| c.last.clone()),
+                    probe: None,
+                    url: 0,
+                    repeat_first: false,
+                }
+            })
+            .collect();
+        let alive = checkers.iter().all(|c| c.judge.is_up());
+        let mut state = RealState { config: config.clone(), alive, weight: 0, checkers };
+        state.weight = effective_weight(&state);
+        state
+    }
 }
 
 fn report_gone(old: &ServiceState, new: Option<&VirtualServer>, out: &mut Vec<Effect>) {

@@ -60,7 +60,8 @@ struct Run {
 
 impl Run {
     fn new(model: Model) -> Self {
-        let mut run = Self { core: Core::new(model, 7), planned: BTreeMap::new(), effects: Vec::new() };
+        let mut run =
+            Self { core: Core::new(model, &Files::new(), 7), planned: BTreeMap::new(), effects: Vec::new() };
         run.give(Input::Start);
         run
     }
@@ -139,7 +140,8 @@ fn starts_with_all_servers_and_drops_one_that_fails_at_once() {
 
 #[test]
 fn start_says_what_keepalived_says() {
-    let mut core = Core::new(Model { services: vec![server(&[1, 2], |_| {})], ..Model::default() }, 1);
+    let mut core =
+        Core::new(Model { services: vec![server(&[1, 2], |_| {})], ..Model::default() }, &Files::new(), 1);
     let mut out = Vec::new();
     core.handle(Input::Start, &mut out);
     let lines: Vec<_> =
@@ -249,6 +251,25 @@ fn dynamic_weights_change_the_pool() {
 }
 
 #[test]
+fn files_count_from_the_start() {
+    use crate::config::model::TrackFile;
+    let service = server(&[10, 10], |s| {
+        for real in &mut s.real_servers {
+            let weight = i32::from(real.address == super::tests::real(1));
+            let kind = CheckerKind::File { track_file: "f".into(), weight, reverse: false };
+            real.checkers = vec![Checker::new(kind, &real.clone(), Duration::from_secs(2))];
+        }
+    });
+    let file = TrackFile { name: "f".into(), path: "/f".into(), weight: 1, reverse: false, init: None };
+    let model = Model { services: vec![service], track_files: vec![file], ..Model::default() };
+    let core = Core::new(model, &Files::from([("f".to_owned(), 5)]), 1);
+    let table = core.wanted();
+    let pool = &table.values().next().expect("a service").destinations;
+    // Weight 0 means that any value but 0 is a failure.
+    assert_eq!(pool.iter().map(|(a, d)| (*a, d.weight)).collect::<Vec<_>>(), [(real(1), 15)]);
+}
+
+#[test]
 fn alpha_servers_start_outside_and_their_first_failure_is_notified() {
     let mut run = Run::of(server(&[1, 1], |s| {
         for real in &mut s.real_servers {
@@ -267,7 +288,7 @@ fn reload_keeps_health_and_names_what_changed() {
     let mut run = Run::of(server(&[1, 2, 3], |_| {}));
     run.result(0, false);
     let model = Model { services: vec![server(&[1, 4], |_| {})], ..Model::default() };
-    let lines = run.give(Input::Reload(Box::new(model)));
+    let lines = run.give(Input::Reload(Box::new(model), Files::new()));
     assert_eq!(
         lines[..4],
         [
@@ -279,7 +300,7 @@ fn reload_keeps_health_and_names_what_changed() {
     );
     assert_eq!(run.pool(), [(real(2), 4)]);
     // Gone services leave nothing behind.
-    let lines = run.give(Input::Reload(Box::default()));
+    let lines = run.give(Input::Reload(Box::default(), Files::new()));
     assert_eq!(lines[1], "Removing Virtual Server [10.9.9.1]:tcp:80");
     assert!(run.core.wanted().is_empty());
     assert!(run.planned.is_empty());

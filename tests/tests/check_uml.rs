@@ -1,0 +1,155 @@
+//! checkd and Debian's keepalived with the same configurations on a kernel that has IPVS: the same tables, while
+//! some real servers are dead, and nothing left behind.
+//!
+//! The kernel runs in a small virtual machine without network (`tests/vm/ipvs-vm.sh`), because hosts and containers
+//! mostly have no ip_vs. Where a program for it is missing, the test says so and passes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use holdfast_tests::{build_dir, skip, workspace};
+
+const NAME: &str = "tables_are_keepaliveds";
+
+/// What the machine runs for each configuration: both programs at once, each in a network namespace with servers of
+/// its own; their tables once the first checks are through, and after they ended.
+const SCRIPT: &str = r#"
+cat >/tmp/servers.py <<'P'
+import socket, threading, time
+def serve(family, port, status):
+    s = socket.socket(family); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.bind(('::' if family == socket.AF_INET6 else '0.0.0.0', port)); s.listen(50)
+    while 1:
+        c, _ = s.accept()
+        try:
+            c.settimeout(2); c.recv(4096)
+            c.sendall(b'HTTP/1.0 %d X\r\n\r\nhello\n' % status)
+        except OSError: pass
+        c.close()
+for family in (socket.AF_INET, socket.AF_INET6):
+    for port, status in ((8001, 200), (8002, 500)):
+        threading.Thread(target=serve, args=(family, port, status), daemon=True).start()
+time.sleep(100000)
+P
+echo 'exit 7' >/tmp/seven; echo 'exit 1' >/tmp/one; echo 5 >/tmp/load
+for n in k c; do
+  ip netns add $n; ip -n $n link set lo up
+  for i in 1 2 3 4 9; do ip -n $n addr add 10.1.0.$i/32 dev lo; ip -n $n addr add fd00:1::$i/128 dev lo nodad; done
+  ip netns exec $n python3 /tmp/servers.py &
+done
+for n in k c; do
+  for t in 1 2 3 4 5 6 7 8 9 10; do
+    ip netns exec $n python3 -c 'import socket; socket.create_connection(("10.1.0.1", 8002), 1)' 2>/dev/null && break
+    sleep 1
+  done
+done
+for f in $CONFIGS/*.conf; do
+  b=${f##*/}; b=${b%.conf}
+  cp $f /tmp/$b.conf
+  ip netns exec k keepalived -C -n -l -f /tmp/$b.conf -p /tmp/k.pid -c /tmp/kc.pid >/out/$b.keepalived.log 2>&1 & K=$!
+  ip netns exec c $CHECKD -n -l -f /tmp/$b.conf >/out/$b.checkd.log 2>&1 & C=$!
+  sleep 4
+  # A busy machine makes either late, never different.
+  for t in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    ip netns exec k ipvsadm -Sn | sort >/out/$b.keepalived; ip netns exec c ipvsadm -Sn | sort >/out/$b.checkd
+    [ -s /out/$b.keepalived ] && [ $t -gt 2 ] && cmp -s /out/$b.keepalived /out/$b.checkd && break
+    sleep 1
+  done
+  kill $K $C; wait $K; wait $C
+  ip netns exec c ipvsadm -Sn >/out/$b.left
+  ip netns exec k ipvsadm -C
+done
+"#;
+
+fn missing() -> Option<&'static str> {
+    let found = |program: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let sbin = ["/usr/sbin".into(), "/sbin".into()];
+        std::env::split_paths(&path).chain(sbin).any(|d: PathBuf| d.join(program).is_file())
+    };
+    ["qemu-system-x86_64", "busybox", "cpio", "depmod", "keepalived", "ipvsadm", "python3"]
+        .into_iter()
+        .find(|p| !found(p))
+}
+
+fn sorted(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The lines about services and real servers that both print, without the first words of a log line.
+fn events(path: &Path) -> Vec<String> {
+    let wanted = [
+        "Adding ",
+        "Removing ",
+        "Gained quorum",
+        "Lost quorum",
+        "Disabling ",
+        "Enabling ",
+        "Changing weight",
+    ];
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter_map(|l| wanted.iter().filter_map(|w| l.find(w)).min().map(|at| l[at..].to_owned()))
+        .collect();
+    lines.sort();
+    // How often something flapped on a busy machine is nobody's promise.
+    lines.dedup();
+    lines
+}
+
+#[test]
+fn tables_are_keepaliveds() {
+    if let Some(program) = missing() {
+        return skip(NAME, &format!("{program} is not installed"));
+    }
+    let checkd = build_dir().join("checkd");
+    assert!(checkd.exists(), "{} is missing: `cargo build --workspace` makes it", checkd.display());
+    let out = tempfile::tempdir().expect("a directory");
+    let configs = workspace().join("tests/tests/check_uml");
+    let script = format!("CONFIGS={} CHECKD={}\n{SCRIPT}", configs.display(), checkd.display());
+    let run = Command::new(workspace().join("tests/vm/ipvs-vm.sh"))
+        .args(["-r", "-M", "1024", "-t", "500", "-o"])
+        .arg(out.path())
+        .args(["--", &script])
+        .output()
+        .expect("the machine's script starts");
+    // 125: it could not be set up, for want of a kernel package or a program.
+    if run.status.code() == Some(125) {
+        return skip(NAME, String::from_utf8_lossy(&run.stderr).trim());
+    }
+    let text = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "the machine failed: {text}");
+    let mut faults = Vec::new();
+    let mut count = 0;
+    let mut entries: Vec<_> = std::fs::read_dir(&configs).expect("configurations").flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().trim_end_matches(".conf").to_owned();
+        let file = |what: &str| out.path().join(format!("{name}.{what}"));
+        let (theirs, ours) = (sorted(&file("keepalived")), sorted(&file("checkd")));
+        assert!(!theirs.is_empty(), "keepalived made no table of {name}: {text}");
+        if theirs != ours {
+            faults.push(format!(
+                "{name}: keepalived has\n{}\nwe have\n{}",
+                theirs.join("\n"),
+                ours.join("\n")
+            ));
+        }
+        let (said, say) = (events(&file("keepalived.log")), events(&file("checkd.log")));
+        if said != say {
+            faults.push(format!("{name}: keepalived says\n{}\nwe say\n{}", said.join("\n"), say.join("\n")));
+        }
+        let left = sorted(&file("left"));
+        if !left.is_empty() {
+            faults.push(format!("{name}: left behind\n{}", left.join("\n")));
+        }
+        count += 1;
+    }
+    assert!(count >= 10, "{count} configurations are too few");
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
