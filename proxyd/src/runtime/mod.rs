@@ -27,6 +27,8 @@ pub struct Generation {
     pub servers: Vec<Vec<Arc<ServerState>>>,
     /// Choice of servers and queues of each backend, by [`ProxyId`].
     pub balancers: Vec<Balancer>,
+    /// Open log targets.
+    pub outlets: crate::log::Outlets,
     /// The board they live on.
     pub board: Arc<Board>,
 }
@@ -43,7 +45,8 @@ impl Generation {
             balancers.push(Balancer::new(proxy, &states));
             servers.push(states);
         }
-        Self { number, config, proxies, servers, balancers, board }
+        let outlets = crate::log::Outlets::open(&config);
+        Self { number, config, proxies, servers, balancers, outlets, board }
     }
 
     /// The live state of a server.
