@@ -5,7 +5,7 @@ pub mod send;
 pub mod tag;
 
 pub use format::Format;
-pub use send::{Outlets, emit, line, notices};
+pub use send::{Outlets, emit, line, notices, on_stderr};
 
 /// A `log` line.
 #[derive(Debug, Clone, Default)]

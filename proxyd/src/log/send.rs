@@ -123,7 +123,8 @@ pub fn line(generation: &Generation, proxy: ProxyId, severity: Severity, at: Sys
             if severity as u8 > target.level {
                 continue;
             }
-            let severity = if (severity as u8) < target.minlevel { self::severity(target.minlevel) } else { severity };
+            let severity =
+                if (severity as u8) < target.minlevel { self::severity(target.minlevel) } else { severity };
             let head = heads.entry((index, n)).or_insert_with(|| header(generation, proxy, target));
             let mut whole = Vec::with_capacity(line.len() + 64);
             head.render(at, severity, &mut whole);
@@ -164,5 +165,16 @@ pub fn notices(generation: &Generation, notices: &[Notice]) {
             Level::Notice => Severity::Notice,
         };
         line(generation, notice.proxy, severity, SystemTime::now(), notice.log.as_bytes());
+    }
+}
+
+/// Tells them on stderr as haproxy does: warnings, and an alert when the last server is gone.
+pub fn on_stderr(notices: &[Notice]) {
+    use std::io::Write;
+    let pid = std::process::id();
+    for notice in notices {
+        let label = if notice.level == Level::Emergency { "[ALERT]  " } else { "[WARNING]" };
+        // Nobody may be reading any more; the logs have it too.
+        let _ = writeln!(std::io::stderr(), "{label}  ({pid}) : {}", notice.stderr);
     }
 }

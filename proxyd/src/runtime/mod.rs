@@ -2,6 +2,8 @@
 
 pub mod board;
 pub mod buffers;
+pub mod check_spec;
+pub mod checks;
 pub mod engine;
 pub mod timers;
 pub mod transitions;
@@ -100,6 +102,9 @@ impl Board {
             detail.check.rise = server.check.rise;
             detail.check.fall = server.check.fall;
             detail.check.health = server.check.rise;
+            detail.agent.configured = server.agent.enabled;
+            detail.agent.enabled = server.agent.enabled;
+            (detail.agent.rise, detail.agent.fall, detail.agent.health) = (1, 1, 1);
         }
         let state = Arc::new(state);
         all.insert(key, Arc::clone(&state));

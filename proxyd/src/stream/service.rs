@@ -11,8 +11,8 @@ use crate::runtime::transitions::{self, Notice, Wanted};
 use crate::stats::service::AdminAction;
 use crate::stats::{info, prometheus, rows, service};
 use h1::Method;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// How long the body of a form is waited for.
@@ -61,7 +61,8 @@ impl Exchange<'_> {
         if !service::authorised(stats, self.parts.request.first(b"authorization")) {
             return Err(self.ask_password(stats).await);
         }
-        let admin = stats.admin.iter().any(|c| c.holds(&self.view(generation.proxy(proxy), Phase::RequestHead)));
+        let admin =
+            stats.admin.iter().any(|c| c.holds(&self.view(generation.proxy(proxy), Phase::RequestHead)));
         self.set_end((EndedBy::Local, EndedIn::Request));
         let uri = String::from_utf8_lossy(self.parts.request.uri()).into_owned();
         let reply = if self.parts.info.method == Method::Post {
@@ -113,7 +114,13 @@ impl Exchange<'_> {
         self.reply(&Arc::new(reply)).await
     }
 
-    async fn answer_text(&mut self, status: u16, kind: &str, body: String, extra: &[(String, Vec<u8>)]) -> After {
+    async fn answer_text(
+        &mut self,
+        status: u16,
+        kind: &str,
+        body: String,
+        extra: &[(String, Vec<u8>)],
+    ) -> After {
         let mut headers = vec![("content-type".to_owned(), kind.as_bytes().to_vec())];
         headers.extend_from_slice(extra);
         let reply = Reply { status, headers, body: body.into_bytes(), ..Reply::default() };
