@@ -29,6 +29,8 @@ pub struct Generation {
     pub servers: Vec<Vec<Arc<ServerState>>>,
     /// Choice of servers and queues of each backend, by [`ProxyId`].
     pub balancers: Vec<Balancer>,
+    /// TLS of bind lines and servers.
+    pub tls: crate::net::tls::Configurations,
     /// Open log targets.
     pub outlets: crate::log::Outlets,
     /// The board they live on.
@@ -48,7 +50,8 @@ impl Generation {
             servers.push(states);
         }
         let outlets = crate::log::Outlets::open(&config);
-        Self { number, config, proxies, servers, balancers, outlets, board }
+        let tls = crate::net::tls::Configurations::build(&config);
+        Self { number, config, proxies, servers, balancers, tls, outlets, board }
     }
 
     /// The live state of a server.

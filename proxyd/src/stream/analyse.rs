@@ -343,7 +343,9 @@ impl Exchange<'_> {
             }
             Verdict::SilentDrop => {
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
-                let _ = self.client.conn.wire.socket().set_linger(Some(Duration::ZERO));
+                if let Some(socket) = self.client.conn.wire.socket() {
+                    let _ = socket.set_linger(Some(Duration::ZERO));
+                }
                 After::Abort
             }
             Verdict::Service(name) => self.service(name).await,
