@@ -1,9 +1,11 @@
 //! Access logs: targets and formats.
 
 pub mod format;
+pub mod send;
 pub mod tag;
 
 pub use format::Format;
+pub use send::{Outlets, emit, line, notices, on_stderr};
 
 /// A `log` line.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +27,11 @@ pub struct Target {
 }
 
 /// The bytes of a format for a view.
-pub fn render(_format: &Format, _view: &crate::stream::view::View<'_>) -> Vec<u8> {
-    Vec::new()
+pub fn render(format: &Format, view: &crate::stream::view::View<'_>) -> Vec<u8> {
+    format.to_bytes(view)
 }
 
-/// Sends the log line of a finished stream.
-pub fn emit(_view: &mut crate::stream::view::View<'_>) {}
+/// The host's name, for heads that carry one.
+pub fn host_name() -> Vec<u8> {
+    nix::unistd::gethostname().map(std::ffi::OsString::into_encoded_bytes).unwrap_or_default()
+}

@@ -14,6 +14,8 @@ pub enum Wire {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// None: the connection is in a handshake, or gone.
+    Gone,
     /// TLS that we accepted.
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS that we asked for.
@@ -23,6 +25,7 @@ pub enum Wire {
 macro_rules! each {
     ($wire:expr, $io:ident => $body:expr) => {
         match $wire {
+            Wire::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             Wire::Tcp($io) => $body,
             Wire::Unix($io) => $body,
             Wire::TlsServer($io) => $body,
@@ -41,12 +44,13 @@ impl Wire {
     }
 
     /// The socket below, whatever lies on it.
-    pub fn socket(&self) -> socket2::SockRef<'_> {
+    pub fn socket(&self) -> Option<socket2::SockRef<'_>> {
         match self {
-            Self::Tcp(io) => socket2::SockRef::from(io),
-            Self::Unix(io) => socket2::SockRef::from(io),
-            Self::TlsServer(io) => socket2::SockRef::from(io.get_ref().0),
-            Self::TlsClient(io) => socket2::SockRef::from(io.get_ref().0),
+            Self::Tcp(io) => Some(socket2::SockRef::from(io)),
+            Self::Unix(io) => Some(socket2::SockRef::from(io)),
+            Self::Gone => None,
+            Self::TlsServer(io) => Some(socket2::SockRef::from(io.get_ref().0)),
+            Self::TlsClient(io) => Some(socket2::SockRef::from(io.get_ref().0)),
         }
     }
 }
@@ -68,6 +72,17 @@ impl Conn {
     /// A connection of which nothing was read.
     pub fn new(wire: Wire) -> Self {
         Self { wire, buf: Buf::default(), eof: false, shut: false }
+    }
+
+    /// Takes the TCP socket out, for a handshake on it.
+    pub fn take_tcp(&mut self) -> Option<TcpStream> {
+        match std::mem::replace(&mut self.wire, Wire::Gone) {
+            Wire::Tcp(stream) => Some(stream),
+            other => {
+                self.wire = other;
+                None
+            }
+        }
     }
 
     /// Reads once into the buffer: how many bytes, 0 at the end or when the buffer is full.
@@ -111,7 +126,7 @@ impl Conn {
     /// Pushes out what the wire itself holds back (TLS records).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
-            Wire::Tcp(_) | Wire::Unix(_) => Poll::Ready(Ok(())),
+            Wire::Tcp(_) | Wire::Unix(_) | Wire::Gone => Poll::Ready(Ok(())),
             Wire::TlsServer(io) => Pin::new(io).poll_flush(cx),
             Wire::TlsClient(io) => Pin::new(io).poll_flush(cx),
         }

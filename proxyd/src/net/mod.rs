@@ -3,3 +3,4 @@
 pub mod connect;
 pub mod listener;
 pub mod proxy_protocol;
+pub mod tls;

@@ -116,6 +116,7 @@ pub fn start(
         let thread = std::thread::Builder::new().name(format!("proxyd/{index}"));
         joins.push(thread.spawn(move || run(index, engine, inbox))?);
     }
+    joins.push(super::checks::start(&engine)?);
     let running = Running { engine, joins };
     running.engine.listen(listening);
     Ok(running)
@@ -153,6 +154,11 @@ impl Engine {
             *p = (*p).max(Phase::Draining);
             changed
         });
+    }
+
+    /// Whether the threads were told to end.
+    pub fn is_ended(&self) -> bool {
+        *self.quit.borrow() == Phase::Ended
     }
 
     /// Milliseconds since the start, for rates.

@@ -2,6 +2,8 @@
 
 pub mod board;
 pub mod buffers;
+pub mod check_spec;
+pub mod checks;
 pub mod engine;
 pub mod timers;
 pub mod transitions;
@@ -27,6 +29,10 @@ pub struct Generation {
     pub servers: Vec<Vec<Arc<ServerState>>>,
     /// Choice of servers and queues of each backend, by [`ProxyId`].
     pub balancers: Vec<Balancer>,
+    /// TLS of bind lines and servers.
+    pub tls: crate::net::tls::Configurations,
+    /// Open log targets.
+    pub outlets: crate::log::Outlets,
     /// The board they live on.
     pub board: Arc<Board>,
 }
@@ -43,7 +49,9 @@ impl Generation {
             balancers.push(Balancer::new(proxy, &states));
             servers.push(states);
         }
-        Self { number, config, proxies, servers, balancers, board }
+        let outlets = crate::log::Outlets::open(&config);
+        let tls = crate::net::tls::Configurations::build(&config);
+        Self { number, config, proxies, servers, balancers, tls, outlets, board }
     }
 
     /// The live state of a server.
@@ -97,6 +105,9 @@ impl Board {
             detail.check.rise = server.check.rise;
             detail.check.fall = server.check.fall;
             detail.check.health = server.check.rise;
+            detail.agent.configured = server.agent.enabled;
+            detail.agent.enabled = server.agent.enabled;
+            (detail.agent.rise, detail.agent.fall, detail.agent.health) = (1, 1, 1);
         }
         let state = Arc::new(state);
         all.insert(key, Arc::clone(&state));

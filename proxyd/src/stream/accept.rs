@@ -144,8 +144,13 @@ async fn serve(mut client: Client) {
     {
         return;
     }
-    if proxy.options.clitcpka {
-        let _ = client.conn.wire.socket().set_keepalive(true);
+    if let (true, Some(socket)) = (proxy.options.clitcpka, client.conn.wire.socket()) {
+        let _ = socket.set_keepalive(true);
+    }
+    let secure = proxy.binds[client.session.bind].tls.is_some();
+    if secure && !Box::pin(super::handshake::tls(&mut client)).await {
+        generation.proxies[client.session.frontend.0].front.failed_req.fetch_add(1, Relaxed);
+        return;
     }
     if !proxy.rules.tcp_req_sess.is_empty()
         && !session_rules(&mut client, &proxy.rules.tcp_req_sess, Phase::Session)
@@ -158,7 +163,7 @@ async fn serve(mut client: Client) {
     front.cum_sess.fetch_add(1, Relaxed);
     front.rates.sess.add(ms, 1);
     generation.board.process.sess_rate.add(ms, 1);
-    client.session.handshake = if proxy.binds[client.session.bind].accept_proxy {
+    client.session.handshake = if secure || proxy.binds[client.session.bind].accept_proxy {
         client.session.accepted.elapsed()
     } else {
         Duration::ZERO

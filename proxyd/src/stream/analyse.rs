@@ -252,6 +252,25 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// Runs one rule where nothing can be waited for.
+    pub fn one_rule(&mut self, rule: &Rule, proxy: &crate::config::model::Proxy, phase: Phase) -> Next {
+        self.rule(rule, proxy, phase, false)
+    }
+
+    /// Waits until the whole body is in the buffer, or as much of it as fits or comes in time.
+    pub async fn whole_body(&mut self, limit: Duration) -> Vec<u8> {
+        let until = Instant::now() + limit;
+        loop {
+            let view = self.view(self.frontend(), Phase::RequestHead);
+            if view.request_ended || Instant::now() >= until {
+                return view.request_bytes.to_vec();
+            }
+            if !self.wait(Wait::RequestBytes, until).await {
+                return self.client.conn.buf.bytes().to_vec();
+            }
+        }
+    }
+
     fn rule(
         &mut self,
         rule: &Rule,
@@ -324,7 +343,9 @@ impl Exchange<'_> {
             }
             Verdict::SilentDrop => {
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
-                let _ = self.client.conn.wire.socket().set_linger(Some(Duration::ZERO));
+                if let Some(socket) = self.client.conn.wire.socket() {
+                    let _ = socket.set_linger(Some(Duration::ZERO));
+                }
                 After::Abort
             }
             Verdict::Service(name) => self.service(name).await,
@@ -388,16 +409,29 @@ impl Exchange<'_> {
 
     /// Answers with the page of a status, as the configuration has it.
     pub async fn reply_error(&mut self, status: u16) -> After {
+        self.reply_page(status, &[]).await
+    }
+
+    /// The same with more header fields.
+    async fn reply_page(&mut self, status: u16, extra: &[(String, Vec<u8>)]) -> After {
         if self.raw {
             return After::Close; // a TCP client can't be told
         }
         let known = self.back().errors.get(&status).or_else(|| self.frontend().errors.get(&status));
         match known.cloned() {
-            Some(ErrorReply::Raw(raw)) => self.reply_raw(&raw, status).await,
-            Some(ErrorReply::Reply(reply)) => self.reply(&reply).await,
+            Some(ErrorReply::Raw(raw)) => self.reply_raw(&raw, status, extra).await,
+            Some(ErrorReply::Reply(reply)) => {
+                let mut reply = (*reply).clone();
+                reply.canned = false;
+                reply.headers.extend_from_slice(extra);
+                Box::pin(self.reply(&Arc::new(reply))).await
+            }
             None => {
                 let page = errors::of(status);
                 let body = page.message(&mut self.parts.response);
+                for (name, value) in extra {
+                    self.parts.response.add(name.as_bytes(), value);
+                }
                 self.keep &= !page.close;
                 self.send(body).await
             }
@@ -407,11 +441,11 @@ impl Exchange<'_> {
     /// Answers with a reply of a rule.
     pub async fn reply(&mut self, reply: &Arc<Reply>) -> After {
         if let Some(raw) = &reply.raw {
-            return self.reply_raw(raw, reply.status).await;
+            return self.reply_raw(raw, reply.status, &[]).await;
         }
-        if reply.headers.is_empty() && reply.body.is_empty() && reply.denied {
-            let status = reply.status;
-            return Box::pin(self.reply_error(status)).await;
+        if reply.canned {
+            let extra = reply.headers.clone();
+            return Box::pin(self.reply_page(reply.status, &extra)).await;
         }
         let response = &mut self.parts.response;
         response.clear();
@@ -429,7 +463,7 @@ impl Exchange<'_> {
     }
 
     /// Answers with the bytes of an `errorfile`.
-    async fn reply_raw(&mut self, raw: &[u8], status: u16) -> After {
+    async fn reply_raw(&mut self, raw: &[u8], status: u16, extra: &[(String, Vec<u8>)]) -> After {
         let mut parser = HeadParser::new(Kind::Response, Options { lenient: true, max_fields: usize::MAX });
         let Ok(Progress::Done(len)) = parser.parse(raw) else {
             self.parts.txn.status = status;
@@ -445,6 +479,9 @@ impl Exchange<'_> {
         response.remove(b"content-length");
         response.remove(b"connection");
         response.add(b"content-length", body.len().to_string().as_bytes());
+        for (name, value) in extra {
+            response.add(name.as_bytes(), value);
+        }
         self.send(body).await
     }
 
@@ -521,7 +558,7 @@ impl Exchange<'_> {
         if !silent && !self.silent {
             let proxy = self.frontend();
             if !proxy.logs.is_empty() {
-                crate::log::emit(&mut self.view(proxy, Phase::Log));
+                crate::log::emit(&self.view(proxy, Phase::Log));
             }
         }
         let worker = std::rc::Rc::clone(&self.client.worker);

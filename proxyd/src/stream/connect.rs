@@ -9,7 +9,8 @@ use crate::balance::{self, Choice, Wish};
 use crate::config::model::{
     ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
 };
-use crate::mux::wire::Conn;
+use super::view::Phase;
+use crate::mux::wire::{Conn, Wire};
 use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
 use crate::runtime::Generation;
@@ -302,16 +303,52 @@ impl Exchange<'_> {
             Poll::Pending => Poll::Pending,
         });
         let wire = wire.await?;
-        let local = wire.tcp().and_then(|s| s.local_addr().ok()).map_or(Peer::Unknown, Peer::Inet);
         let remote = match &target {
             Target::Inet(address) => Peer::Inet(*address),
             _ => Peer::Unix,
         };
+        let local = wire.tcp().and_then(|s| s.local_addr().ok()).map_or(Peer::Unknown, Peer::Inet);
         let mut prefix = Vec::new();
         if let Some(kind) = settings.send_proxy {
             header(&mut prefix, kind, &self.client.session);
         }
-        Ok((Conn::new(wire), (local, remote), prefix))
+        let mut conn = Conn::new(wire);
+        if settings.tls.as_ref().is_some_and(|t| t.enabled) {
+            // The PROXY header goes before the handshake.
+            let sent = super::answer::write_all(&mut conn, &self.client.deadline, &prefix).await;
+            prefix.clear();
+            if sent.is_err() {
+                return Err(Refused::Error);
+            }
+            self.secure(at, &mut conn).await?;
+        }
+        Ok((conn, (local, remote), prefix))
+    }
+
+    /// Runs the TLS handshake with a server, under the connect timeout.
+    async fn secure(&mut self, at: (ProxyId, ServerId), conn: &mut Conn) -> Result<(), Refused> {
+        let generation = Arc::clone(self.generation);
+        let back = generation.proxy(at.0);
+        let client = generation.tls.servers[at.0.0][at.1.0].as_ref().ok_or(Refused::Error)?;
+        let settings = back.servers[at.1.0].tls.as_ref();
+        let sni = settings.and_then(|t| t.sni.as_ref()).and_then(|expr| {
+            let view = self.view(back, Phase::RequestHead);
+            let value = expr.run_as(&view, crate::sample::Type::Str)?.into_bytes()?;
+            String::from_utf8(value.to_vec()).ok()
+        });
+        let stream = conn.take_tcp().ok_or(Refused::Error)?;
+        let deadline = &self.client.deadline;
+        let mut shaking = pin!(crate::net::tls::connect(client, sni.as_deref(), stream));
+        let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
+            Poll::Ready(Ok(stream)) => Poll::Ready(Ok(stream)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Refused::Error)),
+            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(Refused::Timeout)),
+            Poll::Pending => Poll::Pending,
+        });
+        let stream = done.await?;
+        self.parts.txn.server_tls = Some(Arc::new(crate::net::tls::info(stream.get_ref().1, sni.as_deref())));
+        conn.wire = Wire::TlsClient(Box::new(stream));
+        Ok(())
     }
 
     /// A connection failed: the server to avoid next, or the end.

@@ -1,10 +1,13 @@
-//! What comes before the first byte of a session's own: the PROXY header.
+//! What comes before the first byte of a session's own: the PROXY header and TLS.
 
 use super::accept::Client;
 use super::txn::Peer;
 use crate::net::proxy_protocol::{self, Header};
+use crate::mux::wire::Wire;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -39,4 +42,34 @@ pub async fn proxy(client: &mut Client) -> bool {
             return false;
         }
     }
+}
+
+/// Runs the TLS handshake; false says that it failed: the connection must go.
+pub async fn tls(client: &mut Client) -> bool {
+    let generation = Arc::clone(&client.generation);
+    let (frontend, bind) = (client.session.frontend, client.session.bind);
+    let Some(server) = generation.tls.binds.get(frontend.0).and_then(|b| b.get(bind)?.as_ref()) else { return false };
+    let process = &generation.board.process;
+    process.ssl_rate.add(client.worker.engine.ms(Instant::now()), 1);
+    process.cum_ssl_conns.fetch_add(1, Relaxed);
+    // What was read ahead with the PROXY header belongs to the handshake; haproxy's peers never send it that early.
+    if !client.conn.buf.is_empty() {
+        return false;
+    }
+    let Some(stream) = client.conn.take_tcp() else { return false };
+    let timeouts = &generation.proxy(frontend).timeouts;
+    client.deadline.set(Instant::now(), timeouts.http_request.or(timeouts.client));
+    let deadline = &client.deadline;
+    let mut shaking = pin!(server.accept(stream));
+    let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
+        Poll::Ready(Ok(stream)) => Poll::Ready(Some(stream)),
+        Poll::Ready(Err(_)) => Poll::Ready(None),
+        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let Some(stream) = done.await else { return false };
+    let (_, connection) = stream.get_ref();
+    client.session.tls = Some(Arc::new(crate::net::tls::info(connection, connection.server_name())));
+    client.conn.wire = Wire::TlsServer(Box::new(stream));
+    true
 }

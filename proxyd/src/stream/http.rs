@@ -133,6 +133,10 @@ impl<'c> Exchange<'c> {
         txn.method.extend_from_slice(self.parts.request.method());
         txn.uri.extend_from_slice(self.parts.request.uri());
         txn.version = self.parts.request.version;
+        let mut line = std::mem::take(&mut txn.request_line);
+        h1::emit::request_line(&mut line, &txn.method, &txn.uri, txn.version);
+        line.truncate(line.len() - 2);
+        txn.request_line = line;
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.http_req.fetch_add(1, Relaxed);
         let ms = self.client.worker.engine.ms(txn.start);

@@ -2,23 +2,206 @@
 
 use super::http::{After, Exchange};
 use super::txn::{EndedBy, EndedIn};
-use crate::config::model::ProxyId;
+use super::view::Phase;
+use crate::action::{Flow as Next, Reply, Verdict};
+use crate::config::model::{ProxyId, ServerId, Stats};
+use crate::runtime::Generation;
+use crate::runtime::board::oper;
+use crate::runtime::transitions::{self, Notice, Wanted};
+use crate::stats::service::AdminAction;
+use crate::stats::{info, prometheus, rows, service};
+use h1::Method;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long the body of a form is waited for.
+const FORM_WAIT: Duration = Duration::from_secs(10);
 
 impl Exchange<'_> {
     /// Answers by a service that a rule asked for.
     pub async fn service(&mut self, name: &'static str) -> After {
         self.set_end((EndedBy::Local, EndedIn::Request));
-        let _ = name;
-        self.reply_error(501).await
+        if name != "prometheus-exporter" {
+            return self.reply_error(500).await;
+        }
+        self.parts.txn.server_note = Some("<PROMEX>");
+        if !matches!(self.parts.info.method, Method::Get | Method::Head) {
+            return self.reply_error(405).await;
+        }
+        let generation = Arc::clone(self.generation);
+        let board = &generation.board;
+        let values = info::values(&generation, board.clock());
+        let all = rows::all(&generation, board.clock(), board.info.maxconn.load(Relaxed));
+        let uri = String::from_utf8_lossy(self.parts.request.uri()).into_owned();
+        let query = uri.split_once('?').map_or("", |(_, q)| q);
+        let Some(filter) = filter(query) else { return self.reply_error(400).await };
+        let body = prometheus::page(&values, &all, filter);
+        self.answer_text(200, "text/plain; version=0.0.4", body, &[]).await
     }
 
     /// The stats page, where the request asks for it.
     pub async fn stats_page(&mut self, proxy: ProxyId) -> Result<(), After> {
-        let Some(stats) = &self.generation.proxy(proxy).stats else { return Ok(()) };
-        if stats.uri.is_empty() || !self.parts.request.uri().starts_with(stats.uri.as_bytes()) {
+        let generation = Arc::clone(self.generation);
+        let Some(stats) = &generation.proxy(proxy).stats else { return Ok(()) };
+        if stats.uri.is_empty() || !service::is_for(stats, self.parts.request.uri()) {
             return Ok(());
         }
         self.parts.txn.server_note = Some("<STATS>");
-        Err(self.service("stats").await)
+        generation.proxies[self.client.session.frontend.0].front.intercepted.fetch_add(1, Relaxed);
+        for rule in &stats.http_request {
+            let own = generation.proxy(proxy);
+            match self.one_rule(rule, own, Phase::RequestHead) {
+                Next::Continue => {}
+                Next::Stop => break,
+                Next::Finish(verdict) => return Err(self.refuse_stats(verdict, stats).await),
+                Next::Wait(_) => {}
+            }
+        }
+        if !service::authorised(stats, self.parts.request.first(b"authorization")) {
+            return Err(self.ask_password(stats).await);
+        }
+        let admin =
+            stats.admin.iter().any(|c| c.holds(&self.view(generation.proxy(proxy), Phase::RequestHead)));
+        self.set_end((EndedBy::Local, EndedIn::Request));
+        let uri = String::from_utf8_lossy(self.parts.request.uri()).into_owned();
+        let reply = if self.parts.info.method == Method::Post {
+            let body = self.whole_body(FORM_WAIT).await;
+            let tell = if admin { self.act(&body) } else { "DENY" };
+            service::after_form(stats, tell)
+        } else {
+            service::get(&generation, proxy, &uri, admin)
+        };
+        Err(match reply {
+            service::StatsReply::Body(kind, body) => {
+                let refresh = stats.refresh.filter(|_| kind == "text/html" && !uri.contains("norefresh"));
+                let mut extra = vec![("cache-control".to_owned(), b"no-cache".to_vec())];
+                if let Some(every) = refresh {
+                    extra.push(("refresh".to_owned(), every.as_secs().to_string().into_bytes()));
+                }
+                self.answer_text(200, kind, body, &extra).await
+            }
+            service::StatsReply::SeeOther(location) => {
+                let extra = [
+                    ("cache-control".to_owned(), b"no-cache".to_vec()),
+                    ("location".to_owned(), location.into_bytes()),
+                ];
+                self.answer_text(303, "text/plain", String::new(), &extra).await
+            }
+        })
+    }
+
+    async fn refuse_stats(&mut self, verdict: Verdict, stats: &Stats) -> After {
+        match verdict {
+            Verdict::Reply(reply) if reply.status == 401 => self.ask_password(stats).await,
+            Verdict::Reply(reply) => {
+                self.set_end((EndedBy::Proxy, EndedIn::Request));
+                self.reply(&reply).await
+            }
+            _ => self.reply_error(403).await,
+        }
+    }
+
+    async fn ask_password(&mut self, stats: &Stats) -> After {
+        self.set_end((EndedBy::Proxy, EndedIn::Request));
+        let realm = stats.realm.as_deref().unwrap_or("HAProxy Statistics");
+        let reply = Reply {
+            status: 401,
+            canned: true,
+            headers: vec![("www-authenticate".to_owned(), format!("Basic realm=\"{realm}\"").into_bytes())],
+            ..Reply::default()
+        };
+        self.reply(&Arc::new(reply)).await
+    }
+
+    async fn answer_text(
+        &mut self,
+        status: u16,
+        kind: &str,
+        body: String,
+        extra: &[(String, Vec<u8>)],
+    ) -> After {
+        let mut headers = vec![("content-type".to_owned(), kind.as_bytes().to_vec())];
+        headers.extend_from_slice(extra);
+        let reply = Reply { status, headers, body: body.into_bytes(), ..Reply::default() };
+        self.reply(&Arc::new(reply)).await
+    }
+
+    /// Does what an operator's form asks for; gives the word to tell.
+    fn act(&mut self, body: &[u8]) -> &'static str {
+        let generation = Arc::clone(self.generation);
+        match service::form(&generation, body) {
+            service::Form::Tell(word) => word,
+            service::Form::Act { action, servers, unknown } => {
+                let mut notices = Vec::new();
+                for (proxy, server) in servers {
+                    perform(&generation, action, (proxy, server), &mut notices);
+                }
+                crate::log::notices(&generation, &notices);
+                if unknown { "PART" } else { "DONE" }
+            }
+        }
+    }
+}
+
+/// `scope=` and `no-maint` of the exporter's query; `None` for a scope that does not exist.
+fn filter(query: &str) -> Option<prometheus::Filter> {
+    let mut filter = prometheus::Filter::default();
+    for word in query.split('&').filter(|w| !w.is_empty()) {
+        if word == "no-maint" {
+            filter.no_maint = true;
+        } else if let Some(scope) = word.strip_prefix("scope=") {
+            let scopes = filter.scopes.get_or_insert([false; 5]);
+            match scope {
+                "" => {}
+                "*" => *scopes = [true; 5],
+                name => {
+                    let all = ["global", "frontend", "listener", "backend", "server"];
+                    match all.iter().position(|n| *n == name) {
+                        Some(at) => scopes[at] = true,
+                        None if matches!(name, "sticktable") => {}
+                        None => return None,
+                    }
+                }
+            }
+        }
+    }
+    Some(filter)
+}
+
+/// Does one action of the stats page's form.
+fn perform(generation: &Generation, action: AdminAction, at: (ProxyId, ServerId), notices: &mut Vec<Notice>) {
+    let (proxy, server) = at;
+    let detail = || generation.server(proxy, server).detail.lock().unwrap_or_else(PoisonError::into_inner);
+    match action {
+        AdminAction::Ready => {
+            transitions::set_admin(generation, proxy, server, Wanted::Ready, notices);
+        }
+        AdminAction::Drain => {
+            transitions::set_admin(generation, proxy, server, Wanted::Drain, notices);
+        }
+        AdminAction::Maint => {
+            transitions::set_admin(generation, proxy, server, Wanted::Maint, notices);
+        }
+        AdminAction::DisableHealth => detail().check.enabled = false,
+        AdminAction::EnableHealth => {
+            let check = &mut detail().check;
+            check.enabled = check.configured;
+        }
+        AdminAction::DisableAgent => detail().agent.enabled = false,
+        AdminAction::EnableAgent => {
+            let agent = &mut detail().agent;
+            agent.enabled = agent.configured;
+        }
+        AdminAction::HealthUp | AdminAction::AgentUp => {
+            transitions::force_health(generation, proxy, server, oper::RUNNING, notices);
+        }
+        AdminAction::HealthNolb => {
+            transitions::force_health(generation, proxy, server, oper::STOPPING, notices);
+        }
+        AdminAction::HealthDown | AdminAction::AgentDown => {
+            transitions::force_health(generation, proxy, server, oper::STOPPED, notices);
+        }
+        AdminAction::Shutdown => generation.server(proxy, server).kill_streams(),
     }
 }

@@ -1,0 +1,348 @@
+//! From a server's settings to what its check does: [`health::Spec`]s for health and agent checks.
+//!
+//! Absent on purpose: when it is done and what follows from it (`checks.rs`).
+
+use crate::config::model::{CheckKind, CheckStep, Config, Proxy, Server, ServerAddress};
+use crate::runtime::board::ServerState;
+use health::probe::http::Request;
+use health::probe::process::ExternalCheck;
+use health::probe::steps::{
+    Action, Comparison, Connect, Expect, Flavour, HeaderMatch, Pattern, Script, Step, Transport,
+};
+use health::probe::{agent, preset};
+use health::schedule::Intervals;
+use health::{Check, Endpoint, ProxyHeader, Source, Spec, Status};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The health check of a server; `None` when it has no address yet.
+pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec> {
+    let to = endpoint(server, state, server.check.addr, server.check.port)?;
+    let check = match &proxy.check.kind {
+        CheckKind::External => Check::Process(external(proxy, server, state)),
+        kind => Check::Steps(script(proxy, kind)),
+    };
+    let _ = config;
+    let intervals = intervals(proxy, server, 0);
+    let (connect, exchange) = intervals.timeouts(proxy.timeouts.check, proxy.timeouts.connect);
+    let mut spec = Spec::new(to, connect, check);
+    spec.exchange_timeout = exchange;
+    spec.source = source(server.source.as_ref().or(proxy.source.as_ref()));
+    let own_port = server.check.port.is_some() || server.check.addr.is_some();
+    let server_tls = server.tls.as_ref().is_some_and(|t| t.enabled) && !own_port;
+    if (server.check.ssl || server_tls) && !server.check.no_ssl {
+        spec.tls = Some(tls_options(server));
+    }
+    if server.check.send_proxy || (server.send_proxy.is_some() && !own_port) {
+        use crate::config::model::SendProxy;
+        let v1 = matches!(server.send_proxy, Some(SendProxy::V1)) || server.send_proxy.is_none();
+        spec.proxy_header = Some(if v1 { ProxyHeader::V1 } else { ProxyHeader::V2 });
+    }
+    Some(spec)
+}
+
+/// The agent check of a server.
+pub fn agent(server: &Server, state: &ServerState) -> Option<Spec> {
+    let to = endpoint(server, state, server.agent.addr, server.agent.port)?;
+    let send = server.agent.send.clone().unwrap_or_default().into_bytes();
+    let timeout = server.agent.inter.unwrap_or(server.check.inter);
+    Some(Spec::new(to, timeout, Check::Agent(agent::Agent { send })))
+}
+
+/// The intervals of a server's health check.
+pub fn intervals(_: &Proxy, server: &Server, spread_percent: u32) -> Intervals {
+    let check = &server.check;
+    Intervals { inter: check.inter, fast: check.fastinter, down: check.downinter, spread_percent }
+}
+
+fn endpoint(
+    server: &Server,
+    state: &ServerState,
+    addr: Option<std::net::IpAddr>,
+    port: Option<u16>,
+) -> Option<Endpoint> {
+    match &server.address {
+        ServerAddress::Unix(path) => Some(Endpoint::Unix(path.clone())),
+        ServerAddress::Abstract(name) => Some(Endpoint::Abstract(String::from_utf8_lossy(name).into_owned())),
+        _ => {
+            let own = state.address();
+            let ip = addr.or(own.map(|a| a.ip()))?;
+            let port = port.or(own.map(|a| a.port())).filter(|p| *p > 0)?;
+            Some(Endpoint::Socket(SocketAddr::new(ip, port)))
+        }
+    }
+}
+
+fn source(source: Option<&crate::config::model::Source>) -> Source {
+    let Some(source) = source else { return Source::default() };
+    let address = Some(source.address.ip()).filter(|ip| !ip.is_unspecified());
+    Source { address, port: None, interface: source.interface.clone(), mark: 0 }
+}
+
+fn tls_options(server: &Server) -> tls::client::Options {
+    let mut options = crate::net::tls::client_options(server);
+    if let Some(sni) = &server.check.sni {
+        options.sni = Some(sni.clone());
+    }
+    options
+}
+
+fn external(proxy: &Proxy, server: &Server, state: &ServerState) -> health::probe::process::Process {
+    let settings = proxy.external_check.as_ref();
+    let address = state.address();
+    let front = proxy.binds.iter().find_map(|b| match &b.address {
+        crate::config::model::BindAddress::Inet(a) => Some(*a),
+        _ => None,
+    });
+    let text = |a: Option<SocketAddr>| {
+        a.map_or((String::new(), String::new()), |a| (a.ip().to_string(), a.port().to_string()))
+    };
+    let ((front_ip, front_port), (ip, port)) = (text(front), text(address));
+    ExternalCheck {
+        command: settings.and_then(|s| s.command.as_deref()).unwrap_or_default(),
+        path: settings.and_then(|s| s.path.as_deref()),
+        proxy_address: &front_ip,
+        proxy_port: &front_port,
+        proxy_id: proxy.uuid,
+        proxy_name: &proxy.name,
+        server_address: &ip,
+        server_port: &port,
+        server_id: server.uuid,
+        server_name: &server.name,
+        server_maxconn: server.maxconn,
+        server_connections: state.sessions.load(std::sync::atomic::Ordering::Relaxed).max(0) as u32,
+        server_tls: server.tls.as_ref().is_some_and(|t| t.enabled),
+        server_protocol: "h1",
+    }
+    .process()
+}
+
+fn script(proxy: &Proxy, kind: &CheckKind) -> Script {
+    match kind {
+        CheckKind::Tcp | CheckKind::External => Script::connect_only(),
+        CheckKind::TcpCheck => {
+            let steps = proxy.check.steps.iter().filter_map(tcp_step).collect();
+            Script { flavour: Flavour::TcpCheck, steps, disable_on_404: false }
+        }
+        CheckKind::Http { method, uri, version, headers } => {
+            let default = request(method, uri, version, headers);
+            http_script(proxy, default)
+        }
+        CheckKind::SslHello => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            preset::ssl_hello_check(now.as_secs() as u32)
+        }
+        CheckKind::Smtp(hello) => preset::smtp(hello),
+        CheckKind::Ldap => preset::ldap_check(),
+        CheckKind::Mysql(None) => preset::mysql_check("", preset::MysqlLogin::None),
+        CheckKind::Mysql(Some((user, post41))) => preset::mysql_check(
+            user,
+            if *post41 { preset::MysqlLogin::Post41 } else { preset::MysqlLogin::Pre41 },
+        ),
+        CheckKind::Pgsql(user) => preset::pgsql(user),
+        CheckKind::Redis => preset::redis(),
+        CheckKind::Spop => preset::spop_check(),
+    }
+}
+
+/// `option httpchk METHOD URI VERSION`, with header lines behind the version in old files.
+fn request(method: &str, uri: &str, version: &str, headers: &str) -> Request {
+    let pick = |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
+    let lines = headers.split("\r\n").filter_map(|l| l.split_once(':'));
+    Request {
+        method: pick(method, "OPTIONS"),
+        uri: pick(uri, "/"),
+        version: pick(version, "HTTP/1.0"),
+        headers: lines.map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned())).collect(),
+        body: Vec::new(),
+    }
+}
+
+fn http_script(proxy: &Proxy, default: Request) -> Script {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut sends = false;
+    for step in &proxy.check.steps {
+        let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
+        match step.keyword.as_str() {
+            "connect" => steps.push(connect(&words)),
+            "send" => {
+                let first = !sends;
+                sends = true;
+                steps.push(
+                    Action::SendHttp(send(&words, if first { default.clone() } else { Request::default() }))
+                        .into(),
+                );
+            }
+            "expect" => {
+                if !sends {
+                    sends = true;
+                    steps.push(Action::SendHttp(default.clone()).into());
+                }
+                steps.extend(expect(&words, true).map(Step::from));
+            }
+            "comment" => steps.push(comment(&words)),
+            _ => {}
+        }
+    }
+    if !sends {
+        steps.push(Action::SendHttp(default).into());
+    }
+    let expects = steps.iter().any(|s| matches!(s.action, Action::Expect(_)));
+    if !expects {
+        // Without any expectation 2xx and 3xx are good.
+        steps.push(Action::Expect(Box::new(Expect::new(Pattern::HttpStatus(vec![(200, 399)])))).into());
+    }
+    Script { flavour: Flavour::HttpCheck, steps, disable_on_404: proxy.check.disable_on_404 }
+}
+
+fn send(words: &[&str], mut request: Request) -> Request {
+    let mut at = 0;
+    let word = |i: usize| words.get(i).map(|w| (*w).to_owned()).unwrap_or_default();
+    while at < words.len() {
+        match words[at] {
+            "meth" => request.method = word(at + 1),
+            "uri" | "uri-lf" => request.uri = word(at + 1),
+            "ver" => request.version = word(at + 1),
+            "body" | "body-lf" => request.body = word(at + 1).into_bytes(),
+            "hdr" => {
+                request.headers.push((word(at + 1), word(at + 2)));
+                at += 1;
+            }
+            "comment" => {}
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 2;
+    }
+    request
+}
+
+fn comment(words: &[&str]) -> Step {
+    Step { action: Action::Comment, comment: Some(words.join(" ")) }
+}
+
+fn connect(words: &[&str]) -> Step {
+    let mut connect = Connect::default();
+    let (mut tls, mut header, mut own) = (None, None, false);
+    let mut at = 0;
+    while at < words.len() {
+        let next = words.get(at + 1).copied().unwrap_or_default();
+        match words[at] {
+            "port" => connect.port = next.parse().ok(),
+            "addr" => {
+                connect.address =
+                    next.parse().ok().or_else(|| next.parse().ok().map(|ip| SocketAddr::new(ip, 0)))
+            }
+            "ssl" => {
+                tls.get_or_insert_with(tls::client::Options::default);
+                own = true;
+            }
+            "sni" => tls.get_or_insert_with(tls::client::Options::default).sni = Some(next.to_owned()),
+            "send-proxy" => (header, own) = (Some(ProxyHeader::V1), true),
+            _ => {}
+        }
+        at += if matches!(words[at], "port" | "addr" | "sni" | "alpn" | "proto" | "comment") { 2 } else { 1 };
+    }
+    if own {
+        connect.transport = Transport::Own { tls: tls.map(Box::new), proxy_header: header };
+    }
+    Action::Connect(connect).into()
+}
+
+fn tcp_step(step: &CheckStep) -> Option<Step> {
+    let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
+    match step.keyword.as_str() {
+        "connect" => Some(connect(&words)),
+        "send" | "send-lf" => Some(Action::Send(words.first()?.as_bytes().to_vec()).into()),
+        "send-binary" | "send-binary-lf" => Some(Action::Send(unhex(words.first()?)?).into()),
+        "expect" => expect(&words, false).map(Step::from),
+        "comment" => Some(comment(&words)),
+        _ => None,
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len() / 2).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect()
+}
+
+fn expect(words: &[&str], http: bool) -> Option<Action> {
+    let mut expect = Expect::new(Pattern::String(Vec::new()));
+    let mut at = 0;
+    while at < words.len() {
+        let next = words.get(at + 1).copied().unwrap_or_default();
+        match words[at] {
+            "!" => {
+                expect.negate = !expect.negate;
+                at += 1;
+                continue;
+            }
+            "min-recv" => expect.min_recv = next.parse().unwrap_or(0),
+            "ok-status" => expect.ok_status = Status::by_name(next),
+            "error-status" => expect.error_status = Status::by_name(next),
+            "tout-status" => expect.timeout_status = Status::by_name(next),
+            "comment" | "on-success" | "on-error" | "status-code" => {}
+            kind => {
+                expect.pattern = pattern(kind, &words[at + 1..], http)?;
+                return Some(Action::Expect(Box::new(expect)));
+            }
+        }
+        at += 2;
+    }
+    None
+}
+
+fn pattern(kind: &str, words: &[&str], http: bool) -> Option<Pattern> {
+    let text = words.first().copied().unwrap_or_default();
+    Some(match (kind, http) {
+        ("string" | "string-lf", false) => Pattern::String(text.as_bytes().to_vec()),
+        ("string" | "string-lf", true) => Pattern::HttpBody(text.as_bytes().to_vec()),
+        ("rstring", false) => Pattern::Regex(text.to_owned()),
+        ("rstring", true) => Pattern::HttpBodyRegex(text.to_owned()),
+        ("binary", _) => Pattern::Binary(unhex(text)?),
+        ("rbinary", _) => Pattern::BinaryRegex(text.to_owned()),
+        ("rstatus", _) => Pattern::HttpStatusRegex(text.to_owned()),
+        ("status", _) => {
+            let range = |part: &str| match part.split_once('-') {
+                Some((a, b)) => Some((a.parse().ok()?, b.parse().ok()?)),
+                None => part.parse().ok().map(|n| (n, n)),
+            };
+            Pattern::HttpStatus(
+                text.split([',', ' ']).filter(|p| !p.is_empty()).map(range).collect::<Option<_>>()?,
+            )
+        }
+        ("hdr" | "fhdr", _) => Pattern::HttpHeader(header(words, kind == "fhdr")?),
+        _ => return None,
+    })
+}
+
+fn header(words: &[&str], full: bool) -> Option<HeaderMatch> {
+    let (mut name, mut value) = (None, None);
+    let mut at = 0;
+    while at < words.len() {
+        let slot = match words[at] {
+            "name" | "name-lf" => &mut name,
+            "value" | "value-lf" => &mut value,
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        at += 1;
+        let mut how = Comparison::Equal;
+        if words.get(at) == Some(&"-m") {
+            how = match *words.get(at + 1)? {
+                "beg" => Comparison::Begin,
+                "end" => Comparison::End,
+                "sub" => Comparison::Contains,
+                "reg" => Comparison::Regex,
+                _ => Comparison::Equal,
+            };
+            at += 2;
+        }
+        *slot = Some((how, (*words.get(at)?).to_owned()));
+        at += 1;
+    }
+    Some(HeaderMatch { name: name?, value, full })
+}

@@ -1,0 +1,237 @@
+//! Health and agent checks of all servers: probes by `health`, judged here, written onto the board.
+//!
+//! One thread of its own runs them, so that no probe takes time from traffic. A new generation starts them anew;
+//! the counters on the board go on.
+//!
+//! Invariant: a server's state is changed by `transitions` only, and by one task at a time.
+//!
+//! Absent on purpose: what a probe does (`check_spec.rs` says it, `health` does it).
+
+use super::board::{CheckState, ServerState, oper};
+use super::check_spec;
+use super::engine::Engine;
+use super::transitions::{self, Cause, Wanted};
+use crate::config::model::{ProxyId, ServerId};
+use crate::runtime::Generation;
+use health::judge::Judge;
+use health::outcome::{AdminWish, OperationWish, Verdict};
+use health::schedule::Intervals;
+use health::{Outcome, Spec};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// How often a new generation, or the end, is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Starts the thread that runs the checks, for as long as the engine lives.
+pub fn start(engine: &Arc<Engine>) -> std::io::Result<JoinHandle<()>> {
+    let engine = Arc::clone(engine);
+    std::thread::Builder::new().name("proxyd/checks".into()).spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(supervise(engine));
+    })
+}
+
+async fn supervise(engine: Arc<Engine>) {
+    while !engine.is_ended() {
+        let generation = engine.generation.load_full();
+        let mut tasks = begin(&generation);
+        while !engine.is_ended() && engine.generation.load().number == generation.number {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tasks.abort_all();
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts one task for each check.
+fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let all = || {
+        let proxies = generation.config.proxies.iter().enumerate();
+        proxies.flat_map(|(p, proxy)| (0..proxy.servers.len()).map(move |s| (ProxyId(p), ServerId(s))))
+    };
+    let settings = |at: (ProxyId, ServerId)| &generation.proxy(at.0).servers[at.1.0];
+    let checked: Vec<_> = all()
+        .filter(|at| {
+            settings(*at).check.enabled && settings(*at).track.is_none() && !generation.proxy(at.0).disabled
+        })
+        .collect();
+    let smallest = checked.iter().map(|at| settings(*at).check.inter).min().unwrap_or(Duration::from_secs(2));
+    for (i, at) in checked.iter().enumerate() {
+        let first = Intervals::first(i, checked.len(), smallest, None);
+        tasks.spawn(health_loop(Arc::clone(generation), *at, first));
+    }
+    for at in all().filter(|at| settings(*at).agent.enabled) {
+        tasks.spawn(agent_loop(Arc::clone(generation), at));
+    }
+    tasks
+}
+
+async fn health_loop(generation: Arc<Generation>, at: (ProxyId, ServerId), first: Duration) {
+    let proxy = generation.proxy(at.0);
+    let server = &proxy.servers[at.1.0];
+    let state = generation.server(at.0, at.1);
+    let spread = generation.config.global.spread_checks.unsigned_abs();
+    let intervals = check_spec::intervals(proxy, server, spread);
+    tokio::time::sleep(first).await;
+    loop {
+        let started = Instant::now();
+        let enabled = with(state, |d| d.check.enabled && !d.check.paused);
+        if enabled && !state.in_maintenance() {
+            if let Some(spec) = check_spec::health(&generation.config, proxy, server, state) {
+                let outcome = probe(state, &spec, |d| &mut d.check).await;
+                judge_health(&generation, at, &outcome);
+            }
+        }
+        let judge = with(state, |d| Judge::with_health(d.check.rise, d.check.fall, d.check.health));
+        let wait = intervals.next(&judge, random(started));
+        tokio::time::sleep(wait.saturating_sub(started.elapsed())).await;
+    }
+}
+
+/// Enough randomness to spread checks: the nanoseconds of the clock.
+fn random(now: Instant) -> u32 {
+    let _ = now;
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos())
+}
+
+async fn probe(
+    state: &ServerState,
+    spec: &Spec,
+    which: fn(&mut super::board::ServerDetail) -> &mut CheckState,
+) -> Outcome {
+    with(state, |d| which(d).running = true);
+    let outcome = health::run(spec).await;
+    with(state, |d| {
+        let check = which(d);
+        check.running = false;
+        check.status = outcome.status.name();
+        check.status_text = outcome.status.text();
+        check.code = outcome.status.has_code().then_some(outcome.code);
+        check.duration_ms = Some(outcome.duration.as_millis() as u64);
+        check.description.clone_from(&outcome.description);
+    });
+    outcome
+}
+
+fn with<T>(state: &ServerState, f: impl FnOnce(&mut super::board::ServerDetail) -> T) -> T {
+    f(&mut state.detail.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn cause(outcome: &Outcome) -> Cause {
+    Cause::Check {
+        status: outcome.status.text().to_owned(),
+        code: outcome.status.has_code().then_some(outcome.code),
+        info: outcome.description.clone(),
+        duration_ms: Some(outcome.duration.as_millis() as u64),
+    }
+}
+
+fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome) {
+    let state = generation.server(at.0, at.1);
+    let verdict = outcome.status.verdict();
+    let (up, progress) = with(state, |d| {
+        let mut judge = Judge::with_health(d.check.rise, d.check.fall, d.check.health);
+        if verdict == Verdict::Failed && judge.is_up() {
+            d.failed_checks += 1;
+        }
+        judge.judge(verdict);
+        d.check.health = judge.health();
+        state.health.store(judge.health(), Relaxed);
+        (judge.is_up(), judge.progress())
+    });
+    let _ = progress;
+    let wanted = match (up, verdict) {
+        (false, _) => oper::STOPPED,
+        (true, Verdict::Conditional) => oper::STOPPING,
+        // An agent that says down outweighs a good check.
+        (true, _) if agent_says_down(state) => oper::STOPPED,
+        (true, _) => oper::RUNNING,
+    };
+    apply(generation, at, wanted, &cause(outcome));
+}
+
+fn agent_says_down(state: &ServerState) -> bool {
+    with(state, |d| d.agent.enabled && d.agent.health < d.agent.rise)
+}
+
+/// Puts a state into force and tells it.
+fn apply(generation: &Arc<Generation>, at: (ProxyId, ServerId), wanted: u32, cause: &Cause) {
+    let state = generation.server(at.0, at.1);
+    let was = state.oper.load(Relaxed);
+    // Slow start counts as running until its time is over.
+    if was == wanted || (was == oper::STARTING && wanted == oper::RUNNING) {
+        return;
+    }
+    let mut notices = Vec::new();
+    if !transitions::set_oper(generation, at.0, at.1, wanted, cause, &mut notices) {
+        return;
+    }
+    tell(generation, &notices);
+    let settings = &generation.proxy(at.0).servers[at.1.0];
+    if wanted == oper::STOPPED && settings.on_marked_down_shutdown {
+        state.kill_streams();
+    }
+    if wanted == oper::RUNNING && settings.on_marked_up_shutdown_backup {
+        let proxy = generation.proxy(at.0);
+        for (i, backup) in proxy.servers.iter().enumerate() {
+            if backup.backup {
+                generation.server(at.0, ServerId(i)).kill_streams();
+            }
+        }
+    }
+    generation.balancers[at.0.0].queue.wake_all();
+}
+
+fn tell(generation: &Generation, notices: &[transitions::Notice]) {
+    crate::log::notices(generation, notices);
+    crate::log::on_stderr(notices);
+}
+
+async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
+    let server = &generation.proxy(at.0).servers[at.1.0];
+    let state = generation.server(at.0, at.1);
+    let every = server.agent.inter.unwrap_or(server.check.inter);
+    loop {
+        let started = Instant::now();
+        if with(state, |d| d.agent.enabled) {
+            if let Some(spec) = check_spec::agent(server, state) {
+                let outcome = probe(state, &spec, |d| &mut d.agent).await;
+                judge_agent(&generation, at, &outcome);
+            }
+        }
+        tokio::time::sleep(every.saturating_sub(started.elapsed())).await;
+    }
+}
+
+fn judge_agent(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome) {
+    let state = generation.server(at.0, at.1);
+    let wish = &outcome.wish;
+    if let Some(percent) = wish.weight_percent {
+        let weight = u64::from(state.initial_weight.load(Relaxed)) * u64::from(percent) / 100;
+        state.user_weight.store(weight.min(256) as u32, Relaxed);
+    }
+    if let Some(most) = wish.max_connections {
+        state.maxconn.store(most, Relaxed);
+    }
+    if let Some(admin) = wish.admin {
+        let wanted = match admin {
+            AdminWish::Ready => Wanted::Ready,
+            AdminWish::Drain => Wanted::Drain,
+            AdminWish::Maint => Wanted::Maint,
+        };
+        let mut notices = Vec::new();
+        transitions::set_admin(generation, at.0, at.1, wanted, &mut notices);
+        tell(generation, &notices);
+    }
+    let Some(operation) = wish.operation else { return };
+    let up = operation == OperationWish::Up;
+    with(state, |d| d.agent.health = if up { d.agent.rise + d.agent.fall - 1 } else { 0 });
+    let checked_up = with(state, |d| !d.check.enabled || d.check.is_passing());
+    let wanted = if up && checked_up { oper::RUNNING } else { oper::STOPPED };
+    apply(generation, at, wanted, &cause(outcome));
+}
