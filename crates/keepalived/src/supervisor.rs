@@ -16,7 +16,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use vrrpd::held::{Keeper, Line};
@@ -48,17 +47,31 @@ struct Slot {
     /// Deaths in a row.
     deaths: u32,
     respawn_at: Option<Instant>,
-    keeper: Option<AsyncFd<Keepers>>,
+    keeper: Option<Listening>,
     /// A keeper whose child closed its end: what it held is buried with the child.
     closed: Option<Keeper>,
 }
 
-/// The keeper as something to wait on.
-struct Keepers(Keeper);
+/// The keeper, and its socket as something to wait on.
+struct Listening {
+    keeper: Keeper,
+    socket: tokio::net::UnixStream,
+}
 
-impl AsRawFd for Keepers {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0.socket().as_raw_fd()
+impl Listening {
+    fn new(ours: UnixStream) -> std::io::Result<Self> {
+        ours.set_nonblocking(true)?;
+        let socket = tokio::net::UnixStream::from_std(ours.try_clone()?)?;
+        Ok(Self { keeper: Keeper::new(ours)?, socket })
+    }
+
+    fn read(&mut self) -> (Vec<Line>, bool) {
+        let read = self.keeper.read();
+        // Everything there was is read: forget the readiness until there is more.
+        let _ = self.socket.try_io(tokio::io::Interest::READABLE, || {
+            Err::<(), _>(std::io::Error::from(std::io::ErrorKind::WouldBlock))
+        });
+        read
     }
 }
 
@@ -217,7 +230,7 @@ impl Parent {
             let (ours, child) = UnixStream::pair()?;
             sys::inherit::keep_on_exec(std::os::fd::AsFd::as_fd(&child), true)?;
             part = Part::Vrrp { socket: Some(child.as_raw_fd()) };
-            slot.keeper = Some(AsyncFd::new(Keepers(Keeper::new(ours)?))?);
+            slot.keeper = Some(Listening::new(ours)?);
             theirs = Some(child);
         }
         command.arg(part.word()).args(&self.options.words);
@@ -271,11 +284,11 @@ impl Parent {
     /// Lines of the VRRP part.
     fn news(&mut self, i: usize) {
         let Some(keeper) = self.slots[i].keeper.as_mut() else { return };
-        let (lines, open) = keeper.get_mut().0.read();
+        let (lines, open) = keeper.read();
         if !open {
             // What it held stays known until its death is.
             if let Some(keeper) = self.slots[i].keeper.take() {
-                self.slots[i].closed = Some(keeper.into_inner().0);
+                self.slots[i].closed = Some(keeper.keeper);
             }
         }
         for line in lines {
@@ -307,7 +320,7 @@ impl Parent {
         let (part, pid) = (slot.part, slot.pid);
         let status = status.unwrap_or_default();
         let closed = slot.closed.take();
-        let keeper = slot.keeper.take().map(|k| k.into_inner().0);
+        let keeper = slot.keeper.take().map(|k| k.keeper);
         if let Some(mut keeper) = keeper.or(closed) {
             let buried = keeper.bury();
             if buried > 0 {
@@ -424,10 +437,10 @@ fn split(
     slots: &mut [Slot],
 ) -> (impl Future<Output = (usize, std::io::Result<ExitStatus>)>, impl Future<Output = usize>) {
     let mut children: Vec<(usize, &mut Child)> = Vec::new();
-    let mut keepers: Vec<(usize, &AsyncFd<Keepers>)> = Vec::new();
+    let mut keepers: Vec<(usize, &tokio::net::UnixStream)> = Vec::new();
     for (i, slot) in slots.iter_mut().enumerate() {
         children.extend(slot.child.as_mut().map(|c| (i, c)));
-        keepers.extend(slot.keeper.as_ref().map(|k| (i, k)));
+        keepers.extend(slot.keeper.as_ref().map(|k| (i, &k.socket)));
     }
     let exits = async move {
         let mut waits: Vec<_> =
@@ -445,9 +458,7 @@ fn split(
     let news = async move {
         std::future::poll_fn(|cx| {
             for (i, keeper) in &keepers {
-                if let std::task::Poll::Ready(Ok(mut guard)) = keeper.poll_read_ready(cx) {
-                    // Everything is read at once, so the next event is a new one.
-                    guard.clear_ready();
+                if keeper.poll_read_ready(cx).is_ready() {
                     return std::task::Poll::Ready(*i);
                 }
             }
