@@ -35,6 +35,8 @@ pub(super) struct Draft {
     user_failed: bool,
     has_script: bool,
     name_set: bool,
+    /// `host` blocks of SMTP_CHECK: each is a checker of its own in the end.
+    hosts: Vec<Draft>,
 }
 
 type B = Builder;
@@ -94,16 +96,10 @@ static MISC_ROWS: &[Row<B>] = rows![timers;
 ];
 
 /// `SMTP_CHECK`.
-pub(super) const SMTP: Row<B> = block(
-    "SMTP_CHECK",
-    "",
-    |b, _| start(b, CheckerKind::Smtp { helo_name: String::new() }),
-    SMTP_ROWS,
-    |_, _| {},
-);
+pub(super) const SMTP: Row<B> = block("SMTP_CHECK", "", smtp_open, SMTP_ROWS, smtp_close);
 static SMTP_ROWS: &[Row<B>] = rows![connection;
     words("helo_name", "<STRING>|<QUOTED-STRING>", helo_name),
-    block("host", "{", |b, l| { l.say("The SMTP_CHECK host block is deprecated. Please define additional checkers."); let _ = b; Ok(true) }, TCP_ROWS, |_, _| {}),
+    block("host", "{", host_open, TCP_ROWS, host_close),
 ];
 
 /// `HTTP_GET`.
@@ -223,6 +219,7 @@ fn start(b: &mut B, kind: CheckerKind) -> Open {
         user_failed: false,
         has_script: false,
         name_set: false,
+        hosts: Vec::new(),
     };
     match b.real() {
         Some(real) => real.checkers.push(draft),
@@ -482,6 +479,36 @@ fn misc_close(b: &mut B, line: &mut Line<'_>) {
             line.say(format!("Unable to set default user for misc script {text} - removing"));
             drop_current(b);
         }
+    }
+}
+
+fn smtp_open(b: &mut B, _: &mut Line<'_>) -> Open {
+    start(b, CheckerKind::Smtp { helo_name: String::new() })
+}
+
+fn host_open(b: &mut B, _: &mut Line<'_>) -> Open {
+    let Some(real) = b.real() else { return Ok(false) };
+    let Some(base) = real.checkers.last() else { return Ok(false) };
+    real.checkers.push(Draft { hosts: Vec::new(), ..base.clone() });
+    Ok(true)
+}
+
+fn host_close(b: &mut B, _: &mut Line<'_>) {
+    let Some(real) = b.real() else { return };
+    if let Some(host) = real.checkers.pop()
+        && let Some(base) = real.checkers.last_mut()
+    {
+        base.hosts.push(host);
+    }
+}
+
+fn smtp_close(b: &mut B, _: &mut Line<'_>) {
+    let Some(real) = b.real() else { return };
+    if let Some(base) = real.checkers.last_mut().filter(|c| !c.hosts.is_empty()) {
+        let kind = base.kind.clone();
+        let hosts = std::mem::take(&mut base.hosts);
+        real.checkers.pop();
+        real.checkers.extend(hosts.into_iter().map(|h| Draft { kind: kind.clone(), ..h }));
     }
 }
 

@@ -155,6 +155,7 @@ impl Expander {
         } else {
             return false;
         };
+        let text = &self.with_bounds(text, depth, run);
         let span = text.span(0, text.s.len());
         let rounds = match pairs(Rule::directive, &text.s).next() {
             Some(p) if p.as_rule() == Rule::sequence => sequence(p),
@@ -187,6 +188,16 @@ impl Expander {
             };
         }
         true
+    }
+
+    /// The line with parameters put into the parentheses, where sequences may take their bounds from.
+    fn with_bounds(&mut self, text: &Text, depth: usize, run: &mut Run<'_>) -> Text {
+        let Some(end) = text.s.find(')').filter(|end| text.s[..*end].contains('$')) else {
+            return text.clone();
+        };
+        let Some(mut head) = self.substitute(text.part(0, end), depth, run) else { return text.clone() };
+        head.append(text, end, text.s.len());
+        head
     }
 
     /// Puts parameters in until none is left. A multi-line one ends the text: its lines are processed one by

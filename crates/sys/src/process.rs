@@ -51,6 +51,17 @@ pub fn set_realtime(priority: u32) -> io::Result<()> {
     }
 }
 
+/// Sends a signal by number, real-time ones included; says whether there was a process that we may signal. Pids that
+/// mean groups are refused.
+pub fn signal(pid: u32, number: i32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    if pid == 0 {
+        return false;
+    }
+    // SAFETY: kill takes plain integers and touches no memory of ours.
+    unsafe { libc::kill(pid, number) == 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

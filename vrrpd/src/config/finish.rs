@@ -502,10 +502,16 @@ fn scripts(b: &mut Builder, report: &mut Report) {
     let own_root = nix::unistd::geteuid().is_root();
     let mut violation = false;
     let mut judge = |command: &mut super::model::Command| {
+        // A name that only a shell could make sense of is not looked for; it will fail when it is run.
+        if command.argv[0].contains(['<', '>', '|', ';', '&']) {
+            return true;
+        }
         let verdict = security::inspect(OsStr::new(&command.argv[0]));
         let as_root = command.user.as_ref().map_or(own_root, |u| u.uid == 0);
         match verdict.fault {
-            Some(Fault::Missing | Fault::Directory(_)) => return false,
+            Some(Fault::Missing) => return false,
+            // What can't be a script is refused whoever would run it.
+            Some(Fault::Directory(_)) => command.insecure = true,
             Some(Fault::Insecure(_)) if as_root && secured => command.insecure = true,
             _ => {}
         }
@@ -540,7 +546,10 @@ fn scripts(b: &mut Builder, report: &mut Report) {
         }
     };
     b.drafts.iter_mut().for_each(|d| notify(&mut d.i.notify));
-    b.groups.iter_mut().for_each(|g| notify(&mut g.g.notify));
+    // Groups without any instance are removed later, their scripts with them.
+    let exists = |name: &String| b.drafts.iter().any(|d| d.i.name == *name);
+    let living = b.groups.iter_mut().filter(|g| g.g.members.iter().any(exists));
+    living.for_each(|g| notify(&mut g.g.notify));
     for (name, why) in gone {
         say(report, format!("Disabling track script {name} {why}"));
         b.config.scripts.retain(|s| s.name != name);

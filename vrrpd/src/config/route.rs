@@ -44,6 +44,36 @@ const METRICS: [(&str, u16); 14] = [
     ("fastopen_no_cookie", 17),
 ];
 
+/// Words of a rule that take a value.
+const RULE_WORDS: [&str; 26] = [
+    "from",
+    "to",
+    "table",
+    "lookup",
+    "priority",
+    "preference",
+    "pref",
+    "order",
+    "fwmark",
+    "iif",
+    "dev",
+    "oif",
+    "tos",
+    "dsfield",
+    "suppress_prefixlength",
+    "sup_pl",
+    "suppress_ifgroup",
+    "sup_group",
+    "realms",
+    "goto",
+    "uidrange",
+    "ipproto",
+    "sport",
+    "dport",
+    "tunnel-id",
+    "protocol",
+];
+
 /// Words of a route that take one value and are not carried out.
 const UNUSED_WITH_VALUE: [&str; 6] = ["realms", "realm", "features", "congctl", "expires", "ttl-propagate"];
 
@@ -342,7 +372,13 @@ pub(super) fn rule(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Res
             "prohibit" => rule.action = RuleAction::Prohibit,
             "nop" => rule.action = RuleAction::Nop,
             "no_track" => rule.no_track = true,
+            "track_group" if is_static => {
+                let name = line.need(i)?;
+                i += 1;
+                rule_value(b, line, &mut rule, &mut family, word, name, is_static);
+            }
             "l3mdev" => rule.ignored.push(word.to_owned()),
+            _ if !RULE_WORDS.contains(&word) => line.say(format!("unknown rule keyword {word}")),
             _ => {
                 let value = line.need(i)?;
                 i += 1;
@@ -464,7 +500,6 @@ fn rule_value(
             ok = rule.protocol.is_some();
         }
         "realms" | "tunnel-id" => rule.ignored.push(format!("{word} {value}")),
-        "type" => {}
         "track_group" if is_static => {
             if b.config.track_groups.iter().any(|g| g.name == value) {
                 rule.track_group = Some(value.to_owned());
@@ -472,10 +507,7 @@ fn rule_value(
                 line.say(format!("track_group {value} not found"));
             }
         }
-        _ => {
-            line.say(format!("unknown rule keyword {word}"));
-            return true;
-        }
+        _ => {}
     }
     if !ok {
         line.say(format!("Invalid rule {word} {value}"));

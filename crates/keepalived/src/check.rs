@@ -1,0 +1,114 @@
+//! `-t`: all passes over a file, in the original's order, and the exit code that follows.
+
+use crate::options::Options;
+use conf_parsers::keepalived::globals::{self, Globals};
+use conf_parsers::keepalived::{Tree, parse};
+use diag::{Report, Severity, style};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// A parameter is missing: reading stops at once.
+const EXIT_CONFIG: u8 = 2;
+/// The configuration can't be run.
+const EXIT_FATAL: u8 = 4;
+/// There are complaints; the daemon would run.
+const EXIT_COMPLAINTS: u8 = 5;
+/// Scripts would run as root unprotected, or an include that must find its files did not.
+const EXIT_SECURITY: u8 = 6;
+
+/// What all passes say of a file.
+pub(crate) struct Judged {
+    /// Shared settings, and which parts have something to do.
+    pub(crate) globals: Globals,
+    /// The lines, in the original's words and order.
+    pub(crate) lines: Vec<String>,
+    /// What has no effect here, or not yet.
+    pub(crate) notices: Vec<String>,
+    /// The exit code of `-t`.
+    pub(crate) code: u8,
+    /// Whether the configuration can't be used.
+    pub(crate) refused: bool,
+}
+
+/// Reads a tree with all passes: core, checker, VRRP, BFD; a missing parameter ends it.
+pub(crate) fn judge(tree: &Tree, options: &Options) -> Judged {
+    let (globals, core) = globals::read(tree);
+    let mut reports = vec![(core, true)];
+    let namespace = options.namespace.as_ref().or(globals.net_namespace.as_ref());
+    // The original ends here, and without an error, when it can't enter the namespace.
+    let reachable = !options.test || namespace.is_none_or(|n| sys::netns::enter(n).is_ok());
+    if reachable {
+        let passes: [&dyn Fn() -> Report; 3] = [
+            &|| checkd::config::read(tree, &globals).1,
+            &|| vrrpd::config::read(tree, &globals, vrrpd::config::interface_exists).1,
+            &|| crate::bfd::read(tree),
+        ];
+        for pass in passes {
+            if stopped(&reports) {
+                break;
+            }
+            reports.push((pass(), false));
+        }
+    }
+    let mut judged = Judged { globals, lines: Vec::new(), notices: Vec::new(), code: 0, refused: false };
+    let mut security = tree.include_failed;
+    let mut worst = Severity::Diag;
+    let mut fatal = false;
+    for (report, first) in &reports {
+        for d in &report.items {
+            let line = style::keepalived(d, &tree.sources, *first);
+            if d.severity == Severity::Diag {
+                judged.notices.push(line);
+                continue;
+            }
+            security |= d.text.starts_with("SECURITY VIOLATION");
+            fatal |= d.severity == Severity::Alert && d.span.is_some();
+            worst = worst.max(d.severity);
+            judged.lines.push(line);
+        }
+    }
+    judged.refused = stopped(&reports) || reports.iter().any(|(r, _)| r.refuses());
+    judged.code = match worst {
+        _ if !reachable => 0,
+        Severity::Fatal => EXIT_CONFIG,
+        _ if security => EXIT_SECURITY,
+        _ if fatal => EXIT_FATAL,
+        Severity::Warning | Severity::Alert => EXIT_COMPLAINTS,
+        Severity::Diag | Severity::Notice => 0,
+    };
+    judged
+}
+
+fn stopped(reports: &[(Report, bool)]) -> bool {
+    reports.iter().any(|(r, _)| r.count(Severity::Fatal) > 0)
+}
+
+/// Checks the file and ends.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let mut out: Box<dyn std::io::Write> = match &options.test_log {
+        None => Box::new(std::io::stderr()),
+        Some(path) => match std::fs::File::create(path) {
+            Ok(file) => Box::new(file),
+            Err(error) => {
+                crate::say(&format!("Unable to open config-test log file {} {error}", path.display()));
+                return ExitCode::from(EXIT_FATAL);
+            }
+        },
+    };
+    let tree = match parse(&options.file, &options.reading()) {
+        Ok(tree) => tree,
+        Err(_) => {
+            let _ = writeln!(out, "{}", crate::messages::no_config(&options.file));
+            return ExitCode::from(crate::EXIT_NO_CONFIG);
+        }
+    };
+    let judged = judge(&tree, options);
+    // Whoever reads our complaints may have gone; the exit code says the rest.
+    for line in &judged.lines {
+        let _ = writeln!(out, "{line}");
+    }
+    for line in judged.notices {
+        let _ = writeln!(out, "NOTICE: {line}");
+    }
+    ExitCode::from(judged.code)
+}

@@ -1,0 +1,64 @@
+//! Every text of the parent process.
+
+use std::path::Path;
+
+/// The version that users and their scripts look for; the words behind it are ours.
+pub(crate) const VERSION: &str = concat!("Keepalived v2.2.7 (holdfast ", env!("CARGO_PKG_VERSION"), ")");
+
+/// The first line.
+pub(crate) fn starting() -> String {
+    format!("Starting {VERSION}")
+}
+
+/// The last line.
+pub(crate) fn stopped() -> String {
+    format!("Stopped {VERSION}")
+}
+
+/// The main file can't be read.
+pub(crate) fn no_config(file: &Path) -> String {
+    format!("Unable to find configuration file {} (glob returned 3)", file.display())
+}
+
+/// A child was started.
+pub(crate) fn child_started(what: &str, pid: u32) -> String {
+    format!("Starting {what} child process, pid={pid}")
+}
+
+/// A child died and is started again, or ends everything.
+pub(crate) fn child_died(what: &str, pid: u32, respawn: bool) -> String {
+    format!("{what} child process({pid}) died: {}", if respawn { "Respawning" } else { "Exiting" })
+}
+
+/// A child ended with an exit code that starting it again does not change.
+pub(crate) fn permanent(pid: u32, code: i32) -> String {
+    let name = if code == 2 { "CONFIG" } else { "FATAL" };
+    format!("pid {pid} exited with permanent error {name}. Terminating")
+}
+
+/// How a child ended.
+pub(crate) fn child_status(pid: u32, code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (_, Some(signal)) => format!("pid {pid} exited due to signal {signal}"),
+        (code, None) => format!("pid {pid} exited with status {}", code.unwrap_or(-1)),
+    }
+}
+
+/// The dead VRRP child's instances were resigned for it.
+pub(crate) fn buried(instances: usize) -> String {
+    format!("Released {instances} instance(s) of the dead VRRP process: sent 0 priority, removed VIPs")
+}
+
+/// A second start.
+pub(crate) const ALREADY_RUNNING: &str = "daemon is already running";
+/// A reload begins.
+pub(crate) const RELOADING: &str = "Reloading ...";
+/// A reload is refused.
+pub(crate) const RELOAD_REFUSED: &str =
+    "New config failed validation, the running configuration stays in force";
+/// All is up.
+pub(crate) const STARTUP_COMPLETE: &str = "Startup complete";
+/// All goes down.
+pub(crate) const STOPPING: &str = "Stopping";
+/// No part has anything to do.
+pub(crate) const NOTHING_TO_RUN: &str = "Warning - keepalived has no configuration to run";
