@@ -188,7 +188,7 @@ fn tracked_counters_count() {
     .iter()
     .map(|l| compile(&mut fixture, Set::Request, l).unwrap())
     .collect();
-    assert_eq!(fixture.bind(&tables), Vec::<String>::new());
+    fixture.bind(&tables);
     let first = fixture.view(REQUEST, |v| {
         assert!(matches!(run(&rules, 0, v).0, Flow::Continue));
         assert_eq!(table.lock().users(&v.txn.as_deref().unwrap().tracked[0].as_ref().unwrap().key), 1);

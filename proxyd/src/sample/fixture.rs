@@ -193,13 +193,7 @@ impl Fixture {
     /// A fresh one.
     pub fn new() -> Self {
         let config = Config { proxies: vec![proxy("f")], ..Config::default() };
-        let generation = Generation {
-            number: 1,
-            config,
-            proxies: vec![Arc::default()],
-            servers: vec![Vec::new()],
-            board: Arc::new(Board::default()),
-        };
+        let generation = Generation::build(1, config, Arc::new(Board::default()));
         Self {
             generation,
             acls: HashMap::new(),
@@ -231,8 +225,8 @@ impl Fixture {
     }
 
     /// Binds late names to tables.
-    pub fn bind(&self, tables: &Tables) -> Vec<String> {
-        self.refs.bind(&self.generation.config, tables)
+    pub fn bind(&self, tables: &Tables) {
+        self.refs.bind(&self.generation.config, tables);
     }
 
     /// Runs something on a stream whose request is `head`.
