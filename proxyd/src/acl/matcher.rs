@@ -156,7 +156,7 @@ fn number(text: &str, dotted: bool) -> Option<i64> {
 
 fn range(text: &str, dotted: bool) -> Result<Pattern, String> {
     let bad = || format!("'{text}' is not a number");
-    let Some((low, high)) = text.split_once(':') else {
+    let Some((low, high)) = text.split_once([':', '-']) else {
         let n = number(text, dotted).ok_or_else(bad)?;
         return Ok(Pattern::Range(Some(n), Some(n)));
     };
@@ -211,12 +211,16 @@ fn network(text: &str, no_dns: bool) -> Result<Pattern, String> {
     Ipv4Net::new(address, mask.leading_ones() as u8).map(|n| Pattern::V4(n.trunc())).map_err(|_| bad())
 }
 
-/// An address, perhaps with fewer than four parts as old files have it (`10/8`, `192.168/16`).
+/// An address, perhaps with fewer than four parts; the last one fills what is left, as in `inet_aton`.
 fn short_v4(text: &str) -> Option<Ipv4Addr> {
-    let parts: Option<Vec<u8>> = text.split('.').map(|p| p.parse().ok()).collect();
-    let mut parts = parts.filter(|p| (1..=4).contains(&p.len()))?;
-    parts.resize(4, 0);
-    Some(Ipv4Addr::new(parts[0], parts[1], parts[2], parts[3]))
+    let parts: Option<Vec<u32>> = text.split('.').map(|p| p.parse().ok()).collect();
+    let parts = parts.filter(|p| (1..=4).contains(&p.len()))?;
+    let (last, heads) = parts.split_last()?;
+    if heads.iter().any(|p| *p > 255) || u64::from(*last) >> (8 * (4 - heads.len())) != 0 {
+        return None;
+    }
+    let head = heads.iter().enumerate().fold(0, |n, (i, p)| n | (p << (24 - 8 * i)));
+    Some(Ipv4Addr::from(head | last))
 }
 
 fn resolve(name: &str) -> Option<Ipv4Addr> {
@@ -368,7 +372,7 @@ impl Index {
         };
         let (v4, v6) = match address {
             IpAddr::V4(a) => (Some(a), a.to_ipv6_mapped()),
-            IpAddr::V6(a) => (embedded_v4(a).or_else(|| six_to_four(a)), a),
+            IpAddr::V6(a) => (inner_v4(a), a),
         };
         let by4 = || v4.and_then(|a| self.find_v4(a));
         let by6 = || self.v6.get_lpm(&Ipv6Net::from(v6)).and_then(|(_, i)| i.first().copied());
@@ -413,10 +417,14 @@ impl Index {
     }
 }
 
-/// The IPv4 address inside `2002::/16`.
-fn six_to_four(a: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address inside a mapped, compatible (`::a.b.c.d`) or 6to4 (`2002::/16`) address.
+fn inner_v4(a: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = a.segments();
-    (s[0] == 0x2002).then(|| Ipv4Addr::from((u32::from(s[1]) << 16) | u32::from(s[2])))
+    let join = |h: u16, l: u16| Ipv4Addr::from((u32::from(h) << 16) | u32::from(l));
+    if s[0] == 0x2002 {
+        return Some(join(s[1], s[2]));
+    }
+    embedded_v4(a).or_else(|| (s[..6] == [0; 6]).then(|| join(s[6], s[7])))
 }
 
 fn holds(method: Method, pattern: &Pattern, text: &[u8]) -> bool {

@@ -7,6 +7,9 @@
 pub mod file;
 pub mod matcher;
 
+#[cfg(test)]
+mod tests;
+
 use crate::fetch;
 use crate::sample::expr::{Cursor, Expr, Scope};
 use crate::sample::source::Points;
@@ -220,6 +223,8 @@ impl Test {
                 tree.fetch.name
             ));
         };
+        // haproxy compares known methods by number, so case is never ignored.
+        options.flags.ignore_case &= expr.output != Type::Method;
         options.flags.dotted = expr.fetch_name() == "req.ssl_ver";
         let sets = options.patterns(method, scope, acl, text)?;
         Ok(Self { expr, method, sets })
@@ -290,10 +295,6 @@ impl<'w> Options<'w> {
                     break;
                 }
                 text if text.starts_with('-') => {
-                    // A number below zero is a pattern.
-                    if text[1..].starts_with(|c: char| c.is_ascii_digit()) {
-                        break;
-                    }
                     return Err(format!(
                         "'{text}' is not a valid ACL option. Please use '--' before any pattern beginning with a '-'"
                     ));

@@ -118,7 +118,7 @@ pub fn delete(args: &mut Args<'_>, _: &mut Scope<'_>, set: Set) -> Parsed {
             _ => return Err(format!("-m with unsupported matching method '{word}'")),
         };
     }
-    let regex = if method == Method::Reg { Some(user_regex(&name, true)?) } else { None };
+    let regex = if method == Method::Reg { Some(user_regex(&name, false)?) } else { None };
     let data = Delete { name: name.to_ascii_lowercase(), regex, method, response: set.is_response() };
     Ok(act("del-header", data, |d, view| {
         let Some(m) = head(view, d.response) else { return Flow::Continue };
@@ -184,12 +184,11 @@ fn replace_all(r: &Replace, view: &mut View<'_>) -> Flow {
         let parts: Vec<Vec<u8>> = value
             .split(|b| *b == b',')
             .map(|part| {
-                let inner = part.trim_ascii();
-                match replaced(&r.regex, inner, &by) {
+                // White space around a part that changes goes with it.
+                match replaced(&r.regex, part.trim_ascii(), &by) {
                     Some(new) => {
                         changed = true;
-                        let lead = part.len() - part.trim_ascii_start().len();
-                        [&part[..lead], &new[..], &part[lead + inner.len()..]].concat()
+                        new.to_vec()
                     }
                     None => part.to_vec(),
                 }

@@ -14,6 +14,9 @@ pub mod track;
 pub mod uri;
 pub mod var;
 
+#[cfg(test)]
+mod tests;
+
 use crate::acl;
 use crate::acl::Answer;
 use crate::stream::view::View;

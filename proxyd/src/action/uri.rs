@@ -5,7 +5,7 @@
 use super::header::{failed, format, replaced};
 use super::sets::Set;
 use super::{Action, Flow, act};
-use crate::fetch::line::{path, path_and_query};
+use crate::fetch::line::{authority, path, path_and_query};
 use crate::log::Format;
 use crate::sample::expr::{Scope, user_regex};
 use crate::stream::view::View;
@@ -55,9 +55,8 @@ fn with(uri: &[u8], part: Part, new: &[u8]) -> Option<Vec<u8>> {
             [&uri[..start], new].concat()
         }
         Part::Query => {
-            let new = new.strip_prefix(b"?").unwrap_or(new);
-            let mark: &[u8] = if new.is_empty() { b"" } else { b"?" };
-            [&uri[..query], mark, new].concat()
+            // The mark is ours even before nothing.
+            [&uri[..query], b"?", new].concat()
         }
     })
 }
@@ -77,7 +76,14 @@ fn apply(view: &mut View<'_>, part: Part, new: &[u8]) -> Flow {
         return Flow::Continue;
     }
     match with(request.uri(), part, new) {
-        Some(uri) if !breaks_line(&uri) => request.set_uri(&uri),
+        Some(uri) if !breaks_line(&uri) => {
+            request.set_uri(&uri);
+            // A target in absolute form says the host, and Host must say the same.
+            let place = request.find(b"host").next().map(|(at, _)| at);
+            if let (Some(host), Some(at), Part::Uri) = (authority(&uri), place, part) {
+                request.set_value(at, host);
+            }
+        }
         _ => return failed(view),
     }
     Flow::Continue

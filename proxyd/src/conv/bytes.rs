@@ -108,7 +108,7 @@ fn decimals<'v>(args: &[Arg], value: Value<'v>, big: bool) -> Option<Value<'v>> 
         }
         let join = |n: u64, b: &u8| (n << 8) | u64::from(*b);
         let number = if big { piece.iter().fold(0, join) } else { piece.iter().rev().fold(0, join) };
-        out.extend_from_slice((number as i64).to_string().as_bytes());
+        out.extend_from_slice(number.to_string().as_bytes());
     }
     Some(Value::str(out))
 }

@@ -40,13 +40,12 @@ fn escape(text: &[u8], mode: &str) -> Option<Vec<u8>> {
         } else {
             match decode(rest) {
                 (Some(code), used) => (code, used),
-                // Broken bytes: left out by the modes with "s", kept as they are by "utf8p", else the sample is lost.
+                // Broken bytes, and what does not fit \uXXXX: left out by the modes with "s", else the sample is lost.
                 (None, used) => match mode {
                     "utf8s" | "utf8ps" => {
                         rest = &rest[used..];
                         continue;
                     }
-                    "utf8p" => (u32::from(first), 1),
                     _ => return None,
                 },
             }
@@ -73,7 +72,6 @@ fn decode(bytes: &[u8]) -> (Option<u32>, usize) {
     let len = match bytes[0] {
         0xc2..=0xdf => 2,
         0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
         _ => return (None, 1),
     };
     match bytes.get(..len).and_then(|b| std::str::from_utf8(b).ok()) {
@@ -115,14 +113,25 @@ pub fn query<'v>(text: &[u8], path: &str, output: &str) -> Option<Value<'v>> {
     match at {
         Json::Null => None,
         Json::Bool(b) => Some(Value::Bool(*b)),
-        Json::Number(n) => match (n.as_i64(), output) {
-            (Some(i), _) => Some(Value::Int(i)),
-            (None, "int") => Some(Value::Int(n.as_f64()? as i64)),
-            (None, _) => Some(Value::str(
-                format!("{:.6}", n.as_f64()?).trim_end_matches('0').trim_end_matches('.').to_owned(),
-            )),
-        },
+        // Without "int" every number is printed, the way C does it.
+        Json::Number(n) if output == "int" => Some(Value::Int(n.as_i64().unwrap_or(n.as_f64()? as i64))),
+        Json::Number(n) => Some(Value::str(general(n.as_f64()?))),
         Json::String(s) => Some(Value::str(s.clone())),
-        other => serde_json::to_string(other).ok().map(Value::str),
+        Json::Array(_) | Json::Object(_) => None,
     }
+}
+
+/// A number as C's `%g` prints it: six significant digits, exponents from -5 and from 6.
+fn general(x: f64) -> String {
+    let scientific = format!("{x:.5e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trim = |t: &str| {
+        if t.contains('.') { t.trim_end_matches('0').trim_end_matches('.').to_owned() } else { t.to_owned() }
+    };
+    if (-4..6).contains(&exponent) {
+        return trim(&format!("{x:.*}", (5 - exponent).max(0) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trim(mantissa), exponent.abs())
 }

@@ -7,9 +7,13 @@
 
 pub mod bytes;
 pub mod crypto;
+pub mod fix;
+pub mod format;
 pub mod hash;
 pub mod json;
+pub mod jwt;
 pub mod map;
+pub mod mqtt;
 pub mod net;
 pub mod number;
 pub mod stick;
@@ -71,6 +75,10 @@ pub static CONVERTERS: &[&[Row]] = &[
     time::ROWS,
     net::ROWS,
     json::ROWS,
+    jwt::ROWS,
+    format::ROWS,
+    mqtt::ROWS,
+    fix::ROWS,
     var::ROWS,
 ];
 

@@ -2,7 +2,7 @@
 
 use super::{Row, row};
 use crate::sample::args::at;
-use crate::sample::{Arg, Type, Value, embedded_v4};
+use crate::sample::{Arg, Type, Value, embedded_v4, leading_int};
 use crate::stream::view::View;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,24 +16,17 @@ pub static ROWS: &[Row] = &[
     row("ipmask", "IPv4 mask[,IPv6 mask]", Type::Addr, Type::V4, ipmask),
     row("port_only", "", Type::Str, Type::Int, |_, _, x| {
         let b = x.into_text()?;
-        Some(Value::Int(i64::from(split(&b).1)))
+        Some(Value::Int(split(&b).1))
     }),
 ];
 
-/// Where the host of `host:port` ends, and the port; 0 without one.
-fn split(text: &[u8]) -> (usize, u16) {
-    let digits = text.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-    let colon = text.len() - digits;
-    if digits > 0 && colon > 0 && text[colon - 1] == b':' {
-        let before = &text[..colon - 1];
-        // An IPv6 address without brackets has no port.
-        let plain_v6 = before.contains(&b':') && !before.ends_with(b"]");
-        if !plain_v6 {
-            let port = text[colon..].iter().fold(0u32, |p, b| p.saturating_mul(10) + u32::from(b - b'0'));
-            return (colon - 1, u16::try_from(port).unwrap_or(0));
-        }
+/// Where the host of `host:port` ends, and the port; 0 without one. The last colon outside of
+/// brackets parts them.
+fn split(text: &[u8]) -> (usize, i64) {
+    match text.iter().rposition(|b| matches!(b, b':' | b']')) {
+        Some(at) if text[at] == b':' => (at, leading_int(&text[at + 1..]).0.max(0)),
+        _ => (text.len(), 0),
     }
-    (text.len(), 0)
 }
 
 fn ipmask<'v>(_: &'v View<'_>, args: &'v [Arg], value: Value<'v>) -> Option<Value<'v>> {

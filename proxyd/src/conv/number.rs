@@ -25,7 +25,7 @@ pub static ROWS: &[Row] = &[
     row("or", "string", Type::Int, Type::Int, |v, a, x| binary(v, a, x, |x, y| x | y)).check(operand),
     row("sub", "string", Type::Int, Type::Int, |v, a, x| binary(v, a, x, i64::saturating_sub)).check(operand),
     row("xor", "string", Type::Int, Type::Int, |v, a, x| binary(v, a, x, |x, y| x ^ y)).check(operand),
-    row("hex2i", "", Type::Str, Type::Int, |_, _, x| Some(Value::Int(hex2i(&x.into_text()?)))),
+    row("hex2i", "", Type::Str, Type::Int, |_, _, x| hex2i(&x.into_text()?).map(Value::Int)),
 ];
 
 /// An operand is an integer or the name of a variable.
@@ -72,11 +72,10 @@ fn remainder(x: i64, y: i64) -> i64 {
     x.checked_rem(y).unwrap_or(0)
 }
 
-fn hex2i(text: &[u8]) -> i64 {
+fn hex2i(text: &[u8]) -> Option<i64> {
     let mut out: u64 = 0;
     for b in text {
-        let Some(digit) = char::from(*b).to_digit(16) else { return 0 };
-        out = (out << 4) | u64::from(digit);
+        out = (out << 4) | u64::from(char::from(*b).to_digit(16)?);
     }
-    out as i64
+    Some(out as i64)
 }

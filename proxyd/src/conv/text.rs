@@ -97,9 +97,12 @@ fn pieces<'v>(args: &[Arg], value: Value<'v>, words: bool) -> Option<Value<'v>> 
         (if count <= 0 { 0 } else { last.saturating_sub(count - 1).max(0) }, last)
     };
     if first < 0 || last < first || first >= total {
-        return Some(Value::str(&b""[..]));
+        // A word that is not there is empty, a field that is not there is no sample.
+        return words.then(|| Value::str(&b""[..]));
     }
-    let from = spans[first as usize].0;
+    // A run that reaches the start from behind keeps leading delimiters.
+    let from_start = index < 0 && (count <= 0 || last < count - 1);
+    let from = if from_start { 0 } else { spans[first as usize].0 };
     // A run that reaches the end keeps trailing delimiters.
     let to = if last >= total { b.len() } else { spans[last as usize].1 };
     Some(Value::Str(b.slice(from, to)))
@@ -130,7 +133,7 @@ fn strcmp<'v>(view: &'v View<'_>, args: &'v [Arg], value: Value<'v>) -> Option<V
     let by_byte = order.map_or(0, |(a, b)| i64::from(*a) - i64::from(*b));
     Some(Value::Int(match by_byte {
         0 => (mine.len() as i64 - other.len() as i64).signum(),
-        d => d.signum(),
+        d => d,
     }))
 }
 
@@ -219,19 +222,16 @@ pub fn substitute(
     let mut groups = regex.capture_locations();
     let mut from = 0;
     while from <= subject.len() {
-        // haproxy matches what is left as a string of its own, so anchors see its start.
-        let rest = &subject[from..];
-        let Ok(Some(hit)) = regex.captures_read(&mut groups, rest) else { break };
-        out.extend_from_slice(&rest[..hit.start()]);
-        expand(by, rest, &groups, &mut out);
-        let end = if hit.end() == hit.start() {
+        let Ok(Some(hit)) = regex.captures_read_at(&mut groups, subject, from) else { break };
+        out.extend_from_slice(&subject[from..hit.start()]);
+        expand(by, subject, &groups, &mut out);
+        from = if hit.end() == hit.start() {
             // An empty match must not be found again: one byte passes.
-            out.extend_from_slice(rest.get(hit.start()..=hit.start()).unwrap_or(b""));
+            out.extend_from_slice(subject.get(hit.start()..=hit.start()).unwrap_or(b""));
             hit.end() + 1
         } else {
             hit.end()
         };
-        from += end;
         if !all {
             break;
         }
@@ -356,7 +356,11 @@ fn language<'v>(_: &'v View<'_>, args: &'v [Arg], value: Value<'v>) -> Option<Va
         if best.is_some_and(|(_, w)| weight <= w) {
             continue;
         }
-        let hit = offered.split(|b| *b == b';').find(|o| o.eq_ignore_ascii_case(&item[..tag_end]));
+        let hit = offered.split(|b| *b == b';').find(|o| {
+            let tag = &item[..tag_end];
+            tag.get(..o.len()).is_some_and(|t| t.eq_ignore_ascii_case(o))
+                && matches!(tag.get(o.len()), None | Some(b'-'))
+        });
         if let Some(hit) = hit {
             best = Some((hit, weight));
         }

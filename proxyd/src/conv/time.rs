@@ -12,7 +12,14 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Rows of this family.
 pub static ROWS: &[Row] = &[
     row("http_date", "[integer,string]", Type::Int, Type::Str, |_, a, x| {
-        Some(Value::str(http_date(scaled(x.into_int()?, at(a, 1).text()).0 + at(a, 0).int_or(0))))
+        let unit = at(a, 1).text();
+        let (seconds, micros) = scaled(x.into_int()?.saturating_add(at(a, 0).int_or(0)), unit);
+        let fraction = match unit {
+            "ms" => format!(".{:03}", micros / 1000),
+            "us" => format!(".{micros:06}"),
+            _ => String::new(),
+        };
+        Some(Value::str(http_date(seconds).replace(" GMT", &format!("{fraction} GMT"))))
     })
     .check(|a, _| unit_check(at(a, 1).text())),
     row("ltime", "string[,integer]", Type::Int, Type::Str, |_, a, x| {

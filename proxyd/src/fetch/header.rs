@@ -180,16 +180,7 @@ fn number<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Va
 }
 
 fn address<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
-    loop {
-        cursor.more = false;
-        let text = occurrence(m, args, cursor, false)?;
-        if let Some(ip) = leading_ip(text) {
-            return Some(Value::ip(ip));
-        }
-        if !cursor.more {
-            return None;
-        }
-    }
+    leading_ip(occurrence(m, args, cursor, false)?).map(Value::ip)
 }
 
 /// An address that may be followed by a port or stand in brackets.
@@ -205,14 +196,8 @@ fn leading_ip(text: &[u8]) -> Option<std::net::IpAddr> {
 
 fn names<'v>(m: &'v Message, args: &'v [Arg], _: &mut Cursor) -> Option<Value<'v>> {
     let delimiter = at(args, 0).bytes().first().copied().unwrap_or(b',');
-    let mut seen: Vec<Vec<u8>> = Vec::new();
-    for (_, n, _) in m.fields() {
-        let lower = n.to_ascii_lowercase();
-        if !seen.contains(&lower) {
-            seen.push(lower);
-        }
-    }
-    Some(Value::str(seen.join(&delimiter)))
+    let names: Vec<Vec<u8>> = m.fields().map(|(_, n, _)| n.to_ascii_lowercase()).collect();
+    Some(Value::str(names.join(&delimiter)))
 }
 
 fn all<'v>(m: &'v Message, _: &'v [Arg], _: &mut Cursor) -> Option<Value<'v>> {

@@ -191,7 +191,7 @@ fn full_url(m: &Message) -> SmallVec<[u8; 40]> {
 }
 
 fn base32(text: &[u8]) -> u32 {
-    crate::conv::hash::djb2(text)
+    crate::conv::hash::avalanche(crate::conv::hash::sdbm(text))
 }
 
 fn with_source<'v>(hash: u32, view: &View<'_>) -> Value<'v> {
@@ -229,10 +229,9 @@ pub fn parameter<'q>(query: &'q [u8], name: &[u8], delimiter: u8, from: &mut usi
         *from += end + 1;
         let (key, value) = match memchr::memchr(b'=', item) {
             Some(eq) => (&item[..eq], &item[eq + 1..]),
-            None if name.is_empty() => continue,
-            None => (item, &b""[..]),
+            None => continue,
         };
-        if (name.is_empty() || key == name) && (item.len() > key.len() || name == item) {
+        if name.is_empty() || key == name {
             return Some(value);
         }
     }

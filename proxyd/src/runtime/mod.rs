@@ -43,6 +43,10 @@ impl Generation {
         let mut proxies = Vec::with_capacity(config.proxies.len());
         let mut servers = Vec::with_capacity(config.proxies.len());
         let mut balancers = Vec::with_capacity(config.proxies.len());
+        for table in config.proxies.iter().filter_map(|p| p.stick_table.as_ref()) {
+            board.tables.ensure(table);
+        }
+        config.refs.bind(&config, &board.tables);
         for proxy in &config.proxies {
             proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
             let states: Vec<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();

@@ -107,54 +107,99 @@ impl Refs {
         self.list.extend(other.list);
     }
 
-    /// Resolves every name against the whole configuration and its tables; the errors are haproxy's texts.
-    pub fn bind(&self, config: &Config, tables: &Tables) -> Vec<String> {
-        let proxies: HashMap<&str, Vec<usize>> =
-            config.proxies.iter().enumerate().fold(HashMap::new(), |mut all, (i, p)| {
-                all.entry(p.name.as_str()).or_insert_with(Vec::new).push(i);
-                all
-            });
-        let find = |name: &str, front: bool| {
-            let side = |k: Kind| if front { k.is_front() } else { k.is_back() };
-            proxies.get(name)?.iter().copied().find(|i| side(config.proxies[*i].kind)).map(ProxyId)
-        };
-        let bound = |late: &Late| -> Result<(), String> {
-            match late {
-                Late::Table(slot) => {
-                    let table = tables
-                        .find(&slot.name)
-                        .ok_or_else(|| format!("unable to find table '{}'", slot.name))?;
-                    let _ = slot.table.set(table);
-                }
-                Late::Frontend(slot) => {
-                    let id = find(&slot.name, true)
-                        .ok_or_else(|| format!("unable to find frontend '{}'", slot.name))?;
-                    let _ = slot.id.set(id);
-                }
-                Late::Backend(slot) => {
-                    let id = find(&slot.name, false)
-                        .ok_or_else(|| format!("unable to find backend '{}'", slot.name))?;
-                    let _ = slot.id.set(id);
-                }
-                Late::Server(slot) => {
-                    let missing = || format!("unable to find proxy '{}'", slot.backend);
-                    let id = find(&slot.backend, false).ok_or_else(missing)?;
-                    let server = config.proxies[id.0].servers.iter().position(|s| s.name == slot.server);
-                    let server = server.ok_or_else(|| format!("unable to find server '{}'", slot.server))?;
-                    let _ = slot.id.set((id, ServerId(server)));
-                }
-                Late::Userlist(slot) => {
-                    let list = config.userlists.get(&slot.name);
-                    let list = list.ok_or_else(|| format!("unable to find userlist '{}'", slot.name))?;
-                    let _ = slot.list.set(Arc::clone(list));
-                }
-            }
-            Ok(())
-        };
+    /// What can't be resolved in a whole configuration, in haproxy's texts; nothing is bound.
+    pub fn check(&self, config: &Config) -> Vec<String> {
+        let finder = Finder::new(config);
         self.list
             .iter()
-            .filter_map(|(late, place)| bound(late).err().map(|e| format!("{e} referenced in {place}.")))
+            .filter_map(|(late, place)| finder.complaint(late).map(|e| format!("{e} referenced in {place}.")))
             .collect()
+    }
+
+    /// Binds every name to what it means in a configuration and to the live tables. Names that [`Self::check`]
+    /// would complain of stay unbound, and expressions with them have no value.
+    pub fn bind(&self, config: &Config, tables: &Tables) {
+        let finder = Finder::new(config);
+        for (late, _) in &self.list {
+            finder.bind(late, tables);
+        }
+    }
+}
+
+/// Look-up of names in a whole configuration.
+struct Finder<'c> {
+    config: &'c Config,
+    proxies: HashMap<&'c str, Vec<usize>>,
+}
+
+impl<'c> Finder<'c> {
+    fn new(config: &'c Config) -> Self {
+        let mut proxies: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (i, p) in config.proxies.iter().enumerate() {
+            proxies.entry(p.name.as_str()).or_default().push(i);
+        }
+        Self { config, proxies }
+    }
+
+    fn proxy(&self, name: &str, front: bool) -> Option<ProxyId> {
+        let side = |k: Kind| if front { k.is_front() } else { k.is_back() };
+        self.proxies.get(name)?.iter().copied().find(|i| side(self.config.proxies[*i].kind)).map(ProxyId)
+    }
+
+    fn server(&self, slot: &ServerSlot) -> Option<(ProxyId, ServerId)> {
+        let id = self.proxy(&slot.backend, false)?;
+        let at = self.config.proxies[id.0].servers.iter().position(|s| s.name == slot.server)?;
+        Some((id, ServerId(at)))
+    }
+
+    fn has_table(&self, name: &str) -> bool {
+        let of_proxy = |i: &usize| self.config.proxies[*i].stick_table.is_some();
+        self.proxies.get(name).is_some_and(|l| l.iter().any(of_proxy))
+    }
+
+    fn complaint(&self, late: &Late) -> Option<String> {
+        let missing = |front: bool, name: &str| -> String {
+            let (side, capability) = if front { ("frontend", "frontend") } else { ("backend", "backend") };
+            if self.proxies.contains_key(name) {
+                format!("proxy '{name}' has no {capability} capability")
+            } else {
+                format!("unable to find {side} '{name}'")
+            }
+        };
+        match late {
+            Late::Table(s) => (!self.has_table(&s.name)).then(|| format!("unable to find table '{}'", s.name)),
+            Late::Frontend(s) => self.proxy(&s.name, true).is_none().then(|| missing(true, &s.name)),
+            Late::Backend(s) => self.proxy(&s.name, false).is_none().then(|| missing(false, &s.name)),
+            Late::Server(s) => match (self.proxy(&s.backend, false), self.server(s)) {
+                (None, _) => Some(format!("unable to find proxy '{}'", s.backend)),
+                (_, None) => Some(format!("unable to find server '{}' in proxy '{}'", s.server, s.backend)),
+                _ => None,
+            },
+            Late::Userlist(s) => {
+                (!self.config.userlists.contains_key(&s.name)).then(|| format!("unable to find userlist '{}'", s.name))
+            }
+        }
+    }
+
+    fn bind(&self, late: &Late, tables: &Tables) {
+        // A slot that is bound already stays so: it belongs to this configuration alone.
+        match late {
+            Late::Table(s) => {
+                tables.find(&s.name).map(|t| s.table.set(t));
+            }
+            Late::Frontend(s) => {
+                self.proxy(&s.name, true).map(|id| s.id.set(id));
+            }
+            Late::Backend(s) => {
+                self.proxy(&s.name, false).map(|id| s.id.set(id));
+            }
+            Late::Server(s) => {
+                self.server(s).map(|id| s.id.set(id));
+            }
+            Late::Userlist(s) => {
+                self.config.userlists.get(&s.name).map(|l| s.list.set(Arc::clone(l)));
+            }
+        }
     }
 }
 

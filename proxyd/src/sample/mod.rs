@@ -10,6 +10,11 @@ pub mod expr;
 pub mod source;
 pub mod vars;
 
+#[cfg(test)]
+pub mod fixture;
+#[cfg(test)]
+mod tests;
+
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -365,9 +370,7 @@ pub fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The IPv4 address inside a mapped (`::ffff:a.b.c.d`) or compatible (`::a.b.c.d`) IPv6 address.
+/// The IPv4 address inside a mapped (`::ffff:a.b.c.d`) IPv6 address.
 pub fn embedded_v4(a: Ipv6Addr) -> Option<Ipv4Addr> {
-    let s = a.segments();
-    let mapped = s[..5] == [0; 5] && (s[5] == 0 || s[5] == 0xffff);
-    mapped.then(|| Ipv4Addr::from((u32::from(s[6]) << 16) | u32::from(s[7])))
+    a.to_ipv4_mapped()
 }

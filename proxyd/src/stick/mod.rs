@@ -5,6 +5,9 @@
 pub mod rules;
 pub mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use rules::StickRules;
 
 use crate::sample::Value;
