@@ -24,7 +24,8 @@ pub fn haproxy(paths: &[String], sources: &mut SourceMap, report: &mut Report) -
 }
 
 fn expand(path: &str, report: &mut Report) -> Vec<String> {
-    let cannot = |e: &std::io::Error| format!("Cannot open configuration file/directory {path} : {}", reason(e));
+    let cannot =
+        |e: &std::io::Error| format!("Cannot open configuration file/directory {path} : {}", reason(e));
     match fs::metadata(path) {
         Err(e) => {
             refuse(report, cannot(&e));

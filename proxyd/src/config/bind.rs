@@ -86,7 +86,10 @@ pub(super) fn read(
             return Err(Fault::new(option.span, text.replace(" maybe ?.", " maybe ?")));
         };
         let mut sample = empty(BindAddress::Fd(-1), "", String::new());
-        std::mem::swap(&mut sample, binds.first_mut().unwrap_or(&mut empty(BindAddress::Fd(-1), "", String::new())));
+        std::mem::swap(
+            &mut sample,
+            binds.first_mut().unwrap_or(&mut empty(BindAddress::Fd(-1), "", String::new())),
+        );
         let done = run(&mut Option_ { bind: &mut sample, loader, option, line }, args);
         if let Some(first) = binds.first_mut() {
             *first = sample;
@@ -221,7 +224,9 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.bind.nice = o.number(a)?.clamp(-1024, 1024) as i32;
         Ok(())
     }),
-    ("process", |o, a| o.value(a, "thread number or processes").and_then(|_| o.none("threads are not bound one by one"))),
+    ("process", |o, a| {
+        o.value(a, "thread number or processes").and_then(|_| o.none("threads are not bound one by one"))
+    }),
     ("proto", |o, a| {
         o.bind.proto = Some(o.value(a, "value")?);
         Ok(())
@@ -322,7 +327,8 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("mode", |o, a| {
         let text = o.value(a, "mode (octal integer expected)")?;
         let mode = u32::from_str_radix(&text, 8);
-        o.bind.unix.mode = Some(mode.map_err(|_| Fault::new(o.option.span, "'mode' : octal integer expected"))?);
+        o.bind.unix.mode =
+            Some(mode.map_err(|_| Fault::new(o.option.span, "'mode' : octal integer expected"))?);
         Ok(())
     }),
     ("uid", |o, a| {
@@ -463,9 +469,29 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
 
 /// Curve names of OpenSSL's and ours that a list may hold.
 const CURVES: &[&str] = &[
-    "X25519", "X448", "P-256", "P-384", "P-521", "prime256v1", "secp256r1", "secp384r1", "secp521r1", "secp224r1",
-    "X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "MLKEM512", "MLKEM768", "MLKEM1024", "ffdhe2048",
-    "ffdhe3072", "ffdhe4096", "secp256k1", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1",
+    "X25519",
+    "X448",
+    "P-256",
+    "P-384",
+    "P-521",
+    "prime256v1",
+    "secp256r1",
+    "secp384r1",
+    "secp521r1",
+    "secp224r1",
+    "X25519MLKEM768",
+    "SecP256r1MLKEM768",
+    "SecP384r1MLKEM1024",
+    "MLKEM512",
+    "MLKEM768",
+    "MLKEM1024",
+    "ffdhe2048",
+    "ffdhe3072",
+    "ffdhe4096",
+    "secp256k1",
+    "brainpoolP256r1",
+    "brainpoolP384r1",
+    "brainpoolP512r1",
 ];
 
 fn known_curves(list: &str) -> Result<(), String> {
@@ -491,7 +517,11 @@ pub(super) fn group_id(name: &str) -> Option<u32> {
 }
 
 /// `stats socket` of `global`: the words behind it.
-pub(super) fn stats_socket(loader: &mut Loader<'_>, args: &mut Args<'_>, line: &Line) -> Result<Vec<Bind>, Fault> {
+pub(super) fn stats_socket(
+    loader: &mut Loader<'_>,
+    args: &mut Args<'_>,
+    line: &Line,
+) -> Result<Vec<Bind>, Fault> {
     let Some(word) = args.next() else {
         let text = "'stats socket' in global section expects an address or a path to a UNIX socket";
         return Err(Fault::new(line.span, text));

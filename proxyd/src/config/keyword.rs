@@ -5,10 +5,10 @@
 
 use super::proxy::{Draft, Scope};
 use super::{Loader, bind, option, other, proxy, rule, server, stats};
+use conf_parsers::Line;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Named, Table, did_you_mean};
-use conf_parsers::Line;
 use diag::{Diagnostic, Severity, Span};
 
 /// What a keyword's function sees: the process-wide state and the section being read.
@@ -273,7 +273,8 @@ fn placed(loader: &mut Loader<'_>, draft: &Draft, row: &Row, span: Span) -> bool
         _ => return true,
     };
     if row.place == Place::BackOnly {
-        let text = format!("'{name}' not allowed because {kind} '{id}' has no {missing} capability.{}", row.hint);
+        let text =
+            format!("'{name}' not allowed because {kind} '{id}' has no {missing} capability.{}", row.hint);
         loader.report.alert(span, text);
         return false;
     }

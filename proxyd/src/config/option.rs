@@ -178,7 +178,9 @@ fn mode(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, mode: ConnectionMode) -> Resul
 }
 
 fn forceclose(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    cx.warn("option 'forceclose' is the syntax of old versions; please remove it, or use 'option httpclose'.");
+    cx.warn(
+        "option 'forceclose' is the syntax of old versions; please remove it, or use 'option httpclose'.",
+    );
     mode(cx, args, ConnectionMode::Close)
 }
 
@@ -209,7 +211,8 @@ fn log_preset(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let span = args.span();
     let name = cx.line.words.iter().find(|w| w.span == span).map_or(String::new(), |w| w.text.clone());
     if cx.draft.scope == Scope::Proxy(Kind::Backend) {
-        let text = format!("backend '{}' : 'option {name}' directive is ignored in backends.", cx.draft.proxy.name);
+        let text =
+            format!("backend '{}' : 'option {name}' directive is ignored in backends.", cx.draft.proxy.name);
         cx.warn(text);
         return Ok(());
     }
@@ -247,12 +250,15 @@ fn httpchk(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     if !headers.is_empty() {
         cx.warn("'option httpchk' : hiding headers or body at the end of the version string is the syntax of old versions. Please, consider to use 'http-check send' directive instead.");
     }
-    kind(cx, CheckKind::Http {
-        method: method.to_owned(),
-        uri: uri.to_owned(),
-        version: version.to_owned(),
-        headers: headers.to_owned(),
-    })
+    kind(
+        cx,
+        CheckKind::Http {
+            method: method.to_owned(),
+            uri: uri.to_owned(),
+            version: version.to_owned(),
+            headers: headers.to_owned(),
+        },
+    )
 }
 
 fn smtpchk(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -310,8 +316,15 @@ fn forward(args: &mut Args<'_>, option: &str, header: &str) -> Result<ForwardHea
             }
             "if-none" if option == "forwardfor" => out.if_none = true,
             _ => {
-                let list = if option == "forwardfor" { "'except', 'header' and 'if-none'" } else { "'except' and 'header'" };
-                return Err(Fault::new(word.span, format!("'option {option}' only supports optional values {list}.")));
+                let list = if option == "forwardfor" {
+                    "'except', 'header' and 'if-none'"
+                } else {
+                    "'except' and 'header'"
+                };
+                return Err(Fault::new(
+                    word.span,
+                    format!("'option {option}' only supports optional values {list}."),
+                ));
             }
         }
     }

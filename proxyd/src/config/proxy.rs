@@ -2,8 +2,8 @@
 
 use super::keyword::{self, Cx};
 use super::model::{
-    Algorithm, Balance, Capture, Check, CheckStep, Compression, Cookie, ExternalCheck, HashFunction, HttpReuse, Kind,
-    Mode, Options, Proxy, RetryOn, Server, Source, Timeouts,
+    Algorithm, Balance, Capture, Check, CheckStep, Compression, Cookie, ExternalCheck, HashFunction,
+    HttpReuse, Kind, Mode, Options, Proxy, RetryOn, Server, Source, Timeouts,
 };
 use super::{Loader, server};
 use crate::{acl, action, stick};
@@ -97,6 +97,10 @@ pub(super) struct Draft {
     pub(super) balance_hash: Option<(String, Span)>,
     /// `stats admin` and `stats http-request`.
     pub(super) stats_rules: Vec<RuleLine>,
+    /// `errorfiles SECTION [STATUS…]`.
+    pub(super) errorfiles: Vec<(String, Vec<u16>, Span)>,
+    /// `http-error … lf-string`: status and format.
+    pub(super) error_formats: Vec<(u16, String)>,
 }
 
 /// Retries where none are said.
@@ -193,6 +197,8 @@ impl Draft {
             mode_set: false,
             balance_hash: None,
             stats_rules: Vec::new(),
+            errorfiles: Vec::new(),
+            error_formats: Vec::new(),
         }
     }
 
@@ -244,6 +250,8 @@ impl Draft {
         self.mode_set = from.mode_set;
         self.balance_hash.clone_from(&from.balance_hash);
         self.stats_rules.clone_from(&from.stats_rules);
+        self.errorfiles.clone_from(&from.errorfiles);
+        self.error_formats.clone_from(&from.error_formats);
         if let Scope::Proxy(kind) = self.scope {
             self.proxy.kind = kind;
         }
@@ -302,7 +310,12 @@ fn open(loader: &mut Loader<'_>, header: &Line, scope: Scope) -> Option<Draft> {
 }
 
 /// `from NAME`, or the last defaults; `None` where the name is unknown.
-fn base_of(loader: &mut Loader<'_>, header: &Line, args: &mut Args<'_>, draft: &Draft) -> Option<Option<usize>> {
+fn base_of(
+    loader: &mut Loader<'_>,
+    header: &Line,
+    args: &mut Args<'_>,
+    draft: &Draft,
+) -> Option<Option<usize>> {
     let word = draft.scope.word();
     let old_address = args.peek().is_some_and(|w| w.text != "from");
     if old_address || args.is_empty() {
@@ -318,8 +331,7 @@ fn base_of(loader: &mut Loader<'_>, header: &Line, args: &mut Args<'_>, draft: &
     let found = loader.defaults.iter().rposition(|d| d.proxy.name == base.text);
     if found.is_none() {
         let what = if draft.scope == Scope::Defaults { "defaults" } else { word };
-        let text =
-            format!("defaults section '{}' not found for {what} '{}'.", base.text, draft.proxy.name);
+        let text = format!("defaults section '{}' not found for {what} '{}'.", base.text, draft.proxy.name);
         loader.report.alert(base.span, text);
         return None;
     }
@@ -437,7 +449,9 @@ pub(super) fn balance(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
             let use_domain_only = args.take("use_domain_only");
             Algorithm::Hdr { name: name.to_ascii_lowercase(), use_domain_only }
         }
-        ("hdr", _) => return Err(Fault::new(word.span, "'balance hdr(name)' requires an http header field name.")),
+        ("hdr", _) => {
+            return Err(Fault::new(word.span, "'balance hdr(name)' requires an http header field name."));
+        }
         ("random", None) => Algorithm::Random(2),
         ("random", Some(n)) => {
             let draws = n.parse::<u32>().ok().filter(|n| *n > 0);
@@ -471,8 +485,9 @@ fn uri(args: &mut Args<'_>) -> Result<Algorithm, Fault> {
             "whole" => whole = true,
             "path-only" => path_only = true,
             other => {
-                let text =
-                    format!("'balance uri' only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}').");
+                let text = format!(
+                    "'balance uri' only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}')."
+                );
                 return Err(Fault::new(word.span, text));
             }
         }
@@ -502,12 +517,16 @@ pub(super) fn hash_type(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), 
             "crc32" => HashFunction::Crc32,
             "none" => HashFunction::None,
             _ => {
-                return Err(args.fault("'hash-type' only supports 'sdbm', 'djb2', 'crc32', or 'wt6' hash functions."));
+                return Err(
+                    args.fault("'hash-type' only supports 'sdbm', 'djb2', 'crc32', or 'wt6' hash functions.")
+                );
             }
         };
         if let Some(modifier) = args.next() {
             if modifier.text != "avalanche" {
-                return Err(args.fault(format!("'{}' is not a valid argument for 'hash-type'.", modifier.text)));
+                return Err(
+                    args.fault(format!("'{}' is not a valid argument for 'hash-type'.", modifier.text))
+                );
             }
             balance.avalanche = true;
         }
@@ -570,8 +589,8 @@ pub(super) fn retry_on(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
                     statuses: vec![500, 502, 503, 504],
                 };
             }
-            status @ ("401" | "403" | "404" | "408" | "421" | "425" | "429" | "500" | "501" | "502" | "503"
-            | "504") => {
+            status @ ("401" | "403" | "404" | "408" | "421" | "425" | "429" | "500" | "501" | "502"
+            | "503" | "504") => {
                 on.statuses.extend(status.parse::<u16>().ok());
             }
             other => return Err(Fault::new(word.span, format!("'retry-on': unknown keyword '{other}'"))),
@@ -663,7 +682,10 @@ pub(super) fn source(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
 
 /// `ADDR [usesrc …] [interface …]`, for backends and servers.
 pub(super) fn read_source(args: &mut Args<'_>) -> Result<Source, Fault> {
-    let word = one_word(args, "'source' expects <addr>[:<port>], and optionally 'usesrc' <addr>, and 'interface' <name>.")?;
+    let word = one_word(
+        args,
+        "'source' expects <addr>[:<port>], and optionally 'usesrc' <addr>, and 'interface' <name>.",
+    )?;
     let parsed = address::parse(&word.text).map_err(|e| Fault::new(word.span, format!("'source' : {e}")))?;
     let (low, high) = match parsed.ports {
         address::Ports::Fixed(low, high) => (low, high),
@@ -743,7 +765,8 @@ pub(super) fn load_server_state(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Res
         "local" => Some(Some(std::path::PathBuf::from(&cx.draft.proxy.name))),
         "none" => None,
         other => {
-            let text = format!("'load-server-state-from-file' expects 'global', 'local' or 'none'. Got '{other}'");
+            let text =
+                format!("'load-server-state-from-file' expects 'global', 'local' or 'none'. Got '{other}'");
             return Err(args.fault(text));
         }
     };
@@ -752,7 +775,8 @@ pub(super) fn load_server_state(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Res
 
 /// `server-state-file-name`.
 pub(super) fn server_state_file_name(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word = one_word(args, "'server-state-file-name' expects 'use-backend-name' or a string. Got no argument")?;
+    let word =
+        one_word(args, "'server-state-file-name' expects 'use-backend-name' or a string. Got no argument")?;
     let name = if word.text == "use-backend-name" { &cx.draft.proxy.name } else { &word.text };
     cx.draft.proxy.server_state = Some(Some(name.into()));
     Ok(())
@@ -771,8 +795,18 @@ pub(super) fn persist(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
 
 /// Words that `http-check` and `tcp-check` take.
 const CHECK_STEPS: &[&str] = &[
-    "connect", "send", "send-binary", "send-lf", "send-binary-lf", "expect", "comment", "set-var", "set-var-fmt",
-    "unset-var", "disable-on-404", "send-state",
+    "connect",
+    "send",
+    "send-binary",
+    "send-lf",
+    "send-binary-lf",
+    "expect",
+    "comment",
+    "set-var",
+    "set-var-fmt",
+    "unset-var",
+    "disable-on-404",
+    "send-state",
 ];
 
 /// `http-check …`, `tcp-check …`.
@@ -819,7 +853,8 @@ pub(super) fn external_check(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result
         "path" => check.path = Some(one_word(args, "missing argument after 'path'.")?.text.clone()),
         "" => return Err(args.fault("missing argument after 'external-check'.")),
         other => {
-            return Err(args.fault(format!("external-check: unknown keyword '{other}'; expected 'command' or 'path'.")));
+            return Err(args
+                .fault(format!("external-check: unknown keyword '{other}'; expected 'command' or 'path'.")));
         }
     }
     Ok(())

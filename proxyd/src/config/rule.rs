@@ -29,7 +29,10 @@ pub(super) fn ordered(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
     }
     if let Some(words) = condition_of(&keyword, args.rest()) {
         condition::parse(words).map_err(|f| {
-            Fault::new(f.span, format!("error detected while parsing an '{}' condition : {}.", shown(cx.line), f.text))
+            Fault::new(
+                f.span,
+                format!("error detected while parsing an '{}' condition : {}.", shown(cx.line), f.text),
+            )
         })?;
     }
     cx.draft.rules.push(RuleLine { line: cx.line.clone() });
@@ -61,9 +64,9 @@ fn condition_of<'w>(keyword: &str, words: &'w [Word]) -> Option<&'w [Word]> {
 fn with_condition(args: &Args<'_>, what: &str) -> Result<(), Fault> {
     match args.peek() {
         None => Ok(()),
-        Some(word) if condition::opens(word) => condition::parse(args.rest()).map(|_| ()).map_err(|f| {
-            Fault::new(f.span, format!("error detected while parsing {what} : {}.", f.text))
-        }),
+        Some(word) if condition::opens(word) => condition::parse(args.rest())
+            .map(|_| ())
+            .map_err(|f| Fault::new(f.span, format!("error detected while parsing {what} : {}.", f.text))),
         Some(word) => {
             let text = format!("unexpected keyword '{}' after {what}.", word.text);
             Err(Fault::new(word.span, text))
@@ -166,7 +169,10 @@ pub(super) fn old_rule(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
         "block" => list(&["http-request", "deny"]),
         "reqadd" | "rspadd" => {
             let Some((name, value)) = text(0).split_once(':') else {
-                return Err(Fault::new(args.keyword().span, format!("'{keyword}' expects <header> as an argument.")));
+                return Err(Fault::new(
+                    args.keyword().span,
+                    format!("'{keyword}' expects <header> as an argument."),
+                ));
             };
             let family = if keyword == "reqadd" { "http-request" } else { "http-response" };
             list(&[family, "add-header", name.trim(), &value.trim().replace('%', "%%")])
@@ -241,7 +247,11 @@ fn old_regex(
 fn header_pattern(pattern: &str) -> Option<(String, String)> {
     let (name, rest) = pattern.strip_prefix('^')?.split_once(':')?;
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let rest = rest.trim_start_matches("\\ ").trim_start_matches(' ').trim_start_matches("[ ]*").trim_start_matches("\\s*");
+    let rest = rest
+        .trim_start_matches("\\ ")
+        .trim_start_matches(' ')
+        .trim_start_matches("[ ]*")
+        .trim_start_matches("\\s*");
     plain.then(|| (name.to_owned(), format!("^{rest}")))
 }
 
@@ -289,8 +299,7 @@ pub(super) fn filter(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
 
 /// `balance hash EXPR`.
 pub(super) fn balance_hash(cx: &mut Cx<'_, '_>, word: &Word) -> Result<(), Fault> {
-    expr::expression(&word.text)
-        .map_err(|e| Fault::new(word.span, format!("'balance hash' : {e}")))?;
+    expr::expression(&word.text).map_err(|e| Fault::new(word.span, format!("'balance hash' : {e}")))?;
     cx.draft.balance_hash = Some((word.text.clone(), word.span));
     Ok(())
 }

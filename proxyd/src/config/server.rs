@@ -2,7 +2,8 @@
 
 use super::keyword::Cx;
 use super::model::{
-    AgentCheck, InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerCheck, ServerTls, Verify,
+    AgentCheck, InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerCheck,
+    ServerTls, Verify,
 };
 use super::proxy::{Named, read_source};
 use super::resolve;
@@ -177,7 +178,8 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
         return Ok(());
     };
     let (low, high) = count.text.split_once('-').unwrap_or(("1", count.text.as_str()));
-    let range = strict_int(low).zip(strict_int(high)).filter(|(a, b)| *a >= 0 && a <= b && b - a < TEMPLATE_MAX);
+    let range =
+        strict_int(low).zip(strict_int(high)).filter(|(a, b)| *a >= 0 && a <= b && b - a < TEMPLATE_MAX);
     let Some((low, high)) = range else {
         bracket(cx, count.span, &format!("Wrong number of servers or range '{}'.", count.text));
         return Ok(());
@@ -410,8 +412,12 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.server.redir = Some(o.value(a)?);
         Ok(())
     }),
-    ("resolve-net", |o, a| o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))),
-    ("resolve-opts", |o, a| o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))),
+    ("resolve-net", |o, a| {
+        o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+    }),
+    ("resolve-opts", |o, a| {
+        o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+    }),
     ("resolve-prefer", |o, a| {
         o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {
             "ipv4" => true,
@@ -435,7 +441,8 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("shard", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     ("slowstart", |o, a| {
         let text = o.value(a)?;
-        let value = duration(&text, TimeUnit::Ms).map_err(|e| o.fault(time_fault_text(&text, "slowstart", e)))?;
+        let value =
+            duration(&text, TimeUnit::Ms).map_err(|e| o.fault(time_fault_text(&text, "slowstart", e)))?;
         o.server.slowstart = Some(value);
         Ok(())
     }),
@@ -483,7 +490,8 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.server.check.addr = match parsed.host {
             Host::Ip(ip) => Some(ip),
             Host::Name(name) => Some(
-                resolve::host(&name).ok_or_else(|| o.fault(format!("'addr' : could not resolve address '{name}'")))?,
+                resolve::host(&name)
+                    .ok_or_else(|| o.fault(format!("'addr' : could not resolve address '{name}'")))?,
             ),
             _ => None,
         };
@@ -571,7 +579,8 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("port", |o, a| {
         let port = o.number(a)?;
-        o.server.check.port = Some(u16::try_from(port).map_err(|_| o.fault("'port' has to be between 0 and 65535."))?);
+        o.server.check.port =
+            Some(u16::try_from(port).map_err(|_| o.fault("'port' has to be between 0 and 65535."))?);
         Ok(())
     }),
     ("allow-0rtt", |o, a| o.other(a, false)),
@@ -652,8 +661,9 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             "none" => Verify::None,
             "required" => Verify::Required,
             other => {
-                let text =
-                    format!("'verify' : unknown verify method '{other}', only 'none' and 'required' are supported");
+                let text = format!(
+                    "'verify' : unknown verify method '{other}', only 'none' and 'required' are supported"
+                );
                 return Err(o.fault(text));
             }
         };
@@ -681,7 +691,8 @@ fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> 
             ip => match ip.parse() {
                 Ok(ip) => InitAddr::Ip(ip),
                 Err(_) => {
-                    let text = format!("'{ip}' : 'init-addr' expects 'last', 'libc', 'none' or an IP address.");
+                    let text =
+                        format!("'{ip}' : 'init-addr' expects 'last', 'libc', 'none' or an IP address.");
                     return Err(o.fault(text));
                 }
             },

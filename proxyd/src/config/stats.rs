@@ -17,7 +17,8 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     };
     let name = word.text.as_str();
     let stats = cx.draft.proxy.stats.get_or_insert_with(defaults);
-    let need = |args: &mut Args<'_>, text: &str| args.next().map(|w| w.text.clone()).ok_or_else(|| args.fault(text));
+    let need =
+        |args: &mut Args<'_>, text: &str| args.next().map(|w| w.text.clone()).ok_or_else(|| args.fault(text));
     match name {
         "enable" => {}
         "uri" => stats.uri = need(args, "'uri' needs an URI prefix.")?,
@@ -57,8 +58,10 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
             return Err(Fault::new(word.span, SUPPORTED));
         }
         _ => {
-            let text = format!("unknown stats parameter '{name}' (expects 'admin', 'auth', 'enable', 'hide-version', \
-                'http-request', 'realm', 'refresh', 'scope', 'show-desc', 'show-legends', 'show-modules', 'show-node' or 'uri').");
+            let text = format!(
+                "unknown stats parameter '{name}' (expects 'admin', 'auth', 'enable', 'hide-version', \
+                'http-request', 'realm', 'refresh', 'scope', 'show-desc', 'show-legends', 'show-modules', 'show-node' or 'uri')."
+            );
             return Err(Fault::new(word.span, text));
         }
     }
@@ -72,8 +75,12 @@ fn rule(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, name: &str) -> Result<(), Faul
     let words = args.rest();
     match words.iter().position(condition::opens) {
         Some(at) => {
-            condition::parse(&words[at..])
-                .map_err(|f| Fault::new(f.span, format!("error detected while parsing a 'stats {name}' rule : {}.", f.text)))?;
+            condition::parse(&words[at..]).map_err(|f| {
+                Fault::new(
+                    f.span,
+                    format!("error detected while parsing a 'stats {name}' rule : {}.", f.text),
+                )
+            })?;
         }
         None if name == "admin" => {
             let text = "'stats admin' requires either 'if' or 'unless' followed by a condition.";
