@@ -39,19 +39,23 @@ pub struct Settings {
     pub facts: cc::Facts,
     /// Whether only a check was asked for (`-c`): then notices about settings without effect are told.
     pub check: bool,
+    /// The program's name: log tag where none is said.
+    pub log_tag: String,
 }
 
 /// All that reading gave.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The configuration; not to be used when the report refuses.
-    pub config: Config,
+    /// The configuration; `None` when it is refused.
+    pub config: Option<Config>,
     /// Everything to tell.
     pub report: Report,
     /// The files, for places.
     pub sources: SourceMap,
     /// `zero-warning`: warnings refuse too.
     pub zero_warning: bool,
+    /// Files whose own lines were at fault, in order.
+    pub files_at_fault: Vec<String>,
 }
 
 /// State while files are read.
@@ -118,6 +122,7 @@ pub fn load(settings: &Settings) -> Loaded {
     }
     let read = std::mem::take(&mut loader.report);
     report.extend(in_file_order(syntax, read));
+    let files_at_fault = files_at_fault(&sources, &report);
     if !report.refuses() {
         resolve::all(&mut loader);
         report.extend(std::mem::take(&mut loader.report));
@@ -125,7 +130,14 @@ pub fn load(settings: &Settings) -> Loaded {
     loader.config.global.env.clone_from(&loader.env);
     let (mut config, drafts, zero_warning) = (loader.config, loader.drafts, loader.zero_warning);
     config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
-    Loaded { config, report, sources, zero_warning }
+    let config = Some(config).filter(|_| !report.refuses());
+    Loaded { config, report, sources, zero_warning, files_at_fault }
+}
+
+fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {
+    let faulty =
+        |id| report.items.iter().any(|d| d.severity.refuses() && d.span.is_some_and(|s| s.file == id));
+    sources.files().filter(|(id, _)| faulty(*id)).map(|(_, s)| s.name.clone()).collect()
 }
 
 /// Faults of reading and of keywords, mixed as haproxy meets them: by file, then by line.

@@ -296,7 +296,8 @@ fn page(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<(u16, ErrorReply), F
             format!("errorfile : unable to open file '{}' : No such file or directory.", file.text),
         )
     })?;
-    let max = loader.config.global.tune.bufsize - loader.config.global.tune.maxrewrite;
+    let tune = &loader.config.global.tune;
+    let max = tune.bufsize.saturating_sub(tune.maxrewrite);
     if bytes.len() > max {
         let text = format!("custom error message file '{}' larger than {max} bytes.", file.text);
         return Err(Fault::new(file.span, text));

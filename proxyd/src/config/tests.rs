@@ -29,7 +29,7 @@ fn a_common_file_becomes_a_model() {
     );
     let loaded = read(&text);
     assert!(!loaded.report.refuses(), "{:?}", loaded.report);
-    let [front, back] = &loaded.config.proxies[..] else { panic!("two proxies") };
+    let [front, back] = &loaded.config.expect("accepted").proxies[..] else { panic!("two proxies") };
     assert_eq!(front.default_backend, Some(model::ProxyId(1)));
     assert_eq!(front.binds[0].name.as_deref(), Some("x"));
     assert_eq!(back.servers[0].weight, 10);
@@ -82,7 +82,8 @@ fn old_syntax_warns_and_works() {
     let loaded = read(text);
     assert!(!loaded.report.refuses(), "{:?}", loaded.report);
     assert_eq!(loaded.report.count(Severity::Warning), 5);
-    let proxy = &loaded.config.proxies[0];
+    let config = loaded.config.expect("accepted");
+    let proxy = &config.proxies[0];
     assert_eq!(proxy.timeouts.connect.map(|t| t.as_secs()), Some(5));
     assert_eq!(proxy.redispatch, Some(-1));
     assert_eq!(proxy.binds.len(), 1);
