@@ -1,3 +1,203 @@
-//! From words to the model.
+//! From words to the model: files → lines → sections → drafts → [`model::Config`].
+//!
+//! Invariant: every fault of every file is told, in haproxy's order, before the answer is no; a configuration with an
+//! alert never becomes a model that is used.
+//!
+//! Absent on purpose: sockets and the process (`main.rs`); what rules mean (`action`, `fetch`, `acl`).
 
+mod bind;
+mod global;
+mod keyword;
 pub mod model;
+mod option;
+mod other;
+mod proxy;
+mod resolve;
+mod rule;
+mod server;
+mod stats;
+
+#[cfg(test)]
+mod tests;
+
+use conf_parsers::haproxy::{self, Host, cc};
+use conf_parsers::table::Named;
+use conf_parsers::{Line, load};
+use diag::{Diagnostic, Report, Severity, SourceMap, Span};
+use model::Config;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What the process knows before it reads any file.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `-f` and what stands behind `--`.
+    pub paths: Vec<String>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// What `.if` and `-cc` ask about.
+    pub facts: cc::Facts,
+    /// Whether only a check was asked for (`-c`): then notices about settings without effect are told.
+    pub check: bool,
+    /// The program's name: log tag where none is said.
+    pub log_tag: String,
+}
+
+/// All that reading gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration; `None` when it is refused.
+    pub config: Option<Config>,
+    /// Everything to tell.
+    pub report: Report,
+    /// The files, for places.
+    pub sources: SourceMap,
+    /// `zero-warning`: warnings refuse too.
+    pub zero_warning: bool,
+    /// Files whose own lines were at fault, in order.
+    pub files_at_fault: Vec<String>,
+}
+
+/// State while files are read.
+pub(crate) struct Loader<'l> {
+    sources: &'l SourceMap,
+    report: Report,
+    config: Config,
+    drafts: Vec<proxy::Draft>,
+    defaults: Vec<proxy::Draft>,
+    env: BTreeMap<String, String>,
+    resolvers: Vec<String>,
+    peers: Vec<String>,
+    proc_vars: Vec<Line>,
+    zero_warning: bool,
+    check: bool,
+}
+
+impl Loader<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned()
+    }
+
+    /// Says once for a line that a word was read and does nothing.
+    fn no_effect(&mut self, span: Span, what: &str, why: &str) {
+        if self.check {
+            let text = format!("{what} is accepted and has no effect here: {why}.");
+            self.report.push(Diagnostic::at(Severity::Notice, span, text));
+        }
+    }
+
+    /// A certificate's path, below `crt-base` where it is relative.
+    fn certificate(&self, path: &str) -> PathBuf {
+        match &self.config.global.crt_base {
+            Some(base) if !path.starts_with('/') && !path.starts_with('@') => base.join(path),
+            _ => PathBuf::from(path),
+        }
+    }
+}
+
+/// Reads everything. Never fails: the report says whether the result may be used.
+pub fn load(settings: &Settings) -> Loaded {
+    let mut sources = SourceMap::new();
+    let mut report = Report::new();
+    let files = load::haproxy(&settings.paths, &mut sources, &mut report);
+    let mut reading = Reading { env: settings.env.clone(), facts: &settings.facts };
+    let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
+    let mut loader = Loader {
+        sources: &sources,
+        report: Report::new(),
+        config: Config::default(),
+        drafts: Vec::new(),
+        defaults: Vec::new(),
+        env: reading.env,
+        resolvers: vec!["default".into()],
+        peers: Vec::new(),
+        proc_vars: Vec::new(),
+        zero_warning: false,
+        check: settings.check,
+    };
+    for section in &tree.sections {
+        if let Some((_, read)) = keyword::SECTIONS.find(section.header.keyword()) {
+            read(&mut loader, section);
+        }
+    }
+    let read = std::mem::take(&mut loader.report);
+    report.extend(in_file_order(syntax, read));
+    let files_at_fault = files_at_fault(&sources, &report);
+    if !report.refuses() {
+        resolve::all(&mut loader);
+        report.extend(std::mem::take(&mut loader.report));
+    }
+    loader.config.global.env.clone_from(&loader.env);
+    let (mut config, drafts, zero_warning) = (loader.config, loader.drafts, loader.zero_warning);
+    config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
+    let config = Some(config).filter(|_| !report.refuses());
+    Loaded { config, report, sources, zero_warning, files_at_fault }
+}
+
+fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {
+    let faulty =
+        |id| report.items.iter().any(|d| d.severity.refuses() && d.span.is_some_and(|s| s.file == id));
+    sources.files().filter(|(id, _)| faulty(*id)).map(|(_, s)| s.name.clone()).collect()
+}
+
+/// Faults of reading and of keywords, mixed as haproxy meets them: by file, then by line.
+fn in_file_order(syntax: Report, keywords: Report) -> Report {
+    let mut report = syntax;
+    report.extend(keywords);
+    report.items.sort_by_key(|d| d.span.map_or((u32::MAX, u32::MAX), |s| (s.file.0, s.start)));
+    report
+}
+
+/// What the line reader asks for.
+struct Reading<'f> {
+    env: BTreeMap<String, String>,
+    facts: &'f cc::Facts,
+}
+
+impl Host for Reading<'_> {
+    fn opens_section(&self, word: &str) -> bool {
+        keyword::SECTIONS.find(word).is_some()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned()
+    }
+
+    fn facts(&self) -> &cc::Facts {
+        self.facts
+    }
+
+    /// `setenv` and its kin work at once: the next line may use the value.
+    fn line(&mut self, section: &Line, line: &Line) {
+        if section.keyword() != "global" {
+            return;
+        }
+        let word = |n: usize| line.words.get(n).map_or("", |w| w.text.as_str());
+        match line.keyword() {
+            "setenv" => {
+                self.env.insert(word(1).to_owned(), word(2).to_owned());
+            }
+            "presetenv" => {
+                self.env.entry(word(1).to_owned()).or_insert_with(|| word(2).to_owned());
+            }
+            "unsetenv" => line.words[1..].iter().for_each(|w| {
+                self.env.remove(&w.text);
+            }),
+            "resetenv" => {
+                let kept: Vec<&str> = line.words[1..].iter().map(|w| w.text.as_str()).collect();
+                self.env.retain(|name, _| kept.contains(&name.as_str()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Names of all keywords a proxy section takes, for `-dKcfg` and the compatibility table.
+pub fn proxy_keywords() -> Vec<&'static str> {
+    keyword::PROXY_KEYWORDS.rows().iter().map(Named::name).collect()
+}
+
+/// Names of all sections.
+pub fn sections() -> Vec<&'static str> {
+    keyword::SECTIONS.names().collect()
+}

@@ -3,27 +3,22 @@
 use super::messages::{self, Label};
 use super::options::Options;
 use crate::config::model::Config;
+use crate::config::{self, Loaded};
 use conf_parsers::haproxy::cc;
-use diag::{Report, Severity, SourceMap};
-
-/// What reading gave.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The configuration; `None` when it is refused.
-    pub config: Option<Config>,
-    /// The files.
-    pub sources: SourceMap,
-    /// What was found.
-    pub report: Report,
-}
+use diag::Severity;
 
 /// Reads the files of the command line. `program` is the default log tag.
 pub fn load(options: &Options, program: &str) -> Loaded {
-    // The door to `crate::config` goes here; until then every configuration is refused, loudly.
-    let _ = (options, program);
-    let mut report = Report::new();
-    report.push(diag::Diagnostic::global(Severity::Alert, "this build can't read configurations"));
-    Loaded { config: None, sources: SourceMap::new(), report }
+    let settings = config::Settings {
+        paths: options.files.iter().map(|p| p.to_string_lossy().into_owned()).collect(),
+        env: std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect(),
+        facts: facts(),
+        check: options.check,
+        log_tag: program.to_owned(),
+    };
+    config::load(&settings)
 }
 
 impl Loaded {
@@ -31,7 +26,7 @@ impl Loaded {
     pub fn verdict(self, options: &Options) -> Result<Config, i32> {
         self.tell(options);
         let refused = self.report.refuses();
-        let warned = options.zero_warning && self.report.count(Severity::Warning) > 0;
+        let warned = (options.zero_warning || self.zero_warning) && self.report.count(Severity::Warning) > 0;
         if warned && !refused {
             messages::say(Label::Alert, "Some warnings were found and 'zero-warning' is set. Aborting.");
             return Err(1);
@@ -65,6 +60,10 @@ impl Loaded {
                 messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
             }
             messages::print_err(&format!("{}\n", diag::style::haproxy(diagnostic, &self.sources, pid)));
+        }
+        for name in &self.files_at_fault {
+            let text = format!("config : Error(s) found in configuration file : {name}");
+            messages::say(Label::Alert, &text);
         }
     }
 }

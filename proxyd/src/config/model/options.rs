@@ -5,6 +5,8 @@ use std::time::Duration;
 /// `timeout *`; `None` is no timeout.
 #[derive(Debug, Clone, Default)]
 pub struct Timeouts {
+    /// `timeout client-hs`: the TLS handshake.
+    pub client_hs: Option<Duration>,
     /// `timeout check`.
     pub check: Option<Duration>,
     /// `timeout client`.
@@ -72,6 +74,8 @@ pub struct Options {
     pub http_proxy: bool,
     /// `option httpslog`, `httplog`, `tcplog` chose [`Proxy::log_format`]; this says that one was chosen.
     pub log_format_named: bool,
+    /// `option idle-close-on-response`.
+    pub idle_close_on_response: bool,
     /// `option independent-streams`.
     pub independent_streams: bool,
     /// `option log-health-checks`.

@@ -1,0 +1,531 @@
+//! `bind` lines and `stats socket`: addresses and BIND_OPTIONS.
+
+use super::keyword::Cx;
+use super::model::{Bind, BindAddress, BindTls, Level, SeverityOutput, UnixPermissions, Verify};
+use super::{Loader, resolve};
+use conf_parsers::args::{Args, Fault, time_fault_text};
+use conf_parsers::haproxy::address::{self, Host, Ports};
+use conf_parsers::table::{Table, did_you_mean};
+use conf_parsers::value::{TimeUnit, duration, lenient_int};
+use conf_parsers::{Line, Word};
+use diag::Span;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+/// How many ports a range of one bind address may have; more is a slip of the finger.
+const RANGE_MAX: usize = 65_536;
+
+/// A bind with nothing said.
+fn empty(address: BindAddress, text: &str, origin: String) -> Bind {
+    Bind {
+        address,
+        text: text.to_owned(),
+        origin,
+        name: None,
+        id: None,
+        maxconn: None,
+        backlog: None,
+        interface: None,
+        namespace: None,
+        mss: None,
+        transparent: false,
+        v4v6: false,
+        v6only: false,
+        defer_accept: false,
+        tfo: false,
+        tcp_ut: None,
+        accept_proxy: false,
+        accept_netscaler_cip: None,
+        nice: 0,
+        unix: UnixPermissions::default(),
+        level: Level::default(),
+        expose_fd_listeners: false,
+        severity_output: SeverityOutput::default(),
+        proto: None,
+        tls: None,
+    }
+}
+
+/// `bind` of a proxy.
+pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let Some(word) = args.next().filter(|w| !w.text.is_empty()) else {
+        let text = "'bind' expects {<path>|[addr1]:port1[-end1]}{,[addr]:port[-end]}... as arguments.";
+        return Err(Fault::new(args.keyword().span, text));
+    };
+    let place = format!("'bind {}' in section '{}'", word.text, cx.draft.scope.word());
+    let binds = read(cx.loader, args, word, cx.line.span, &place, "'bind'")?;
+    cx.draft.proxy.binds.extend(binds);
+    Ok(())
+}
+
+/// Addresses and options of one line; `place` leads faults of options, `who` those of addresses.
+pub(super) fn read(
+    loader: &mut Loader<'_>,
+    args: &mut Args<'_>,
+    word: &Word,
+    line: Span,
+    place: &str,
+    who: &str,
+) -> Result<Vec<Bind>, Fault> {
+    let origin = format!("{}:{}", loader.sources.name(line), loader.sources.line(line));
+    let text = address::expand(&word.text, &|n| loader.variable(n));
+    let mut binds = Vec::new();
+    for part in text.split(',').filter(|p| !p.is_empty()) {
+        let fault = |e: String| Fault::new(word.span, format!("{who} : {e}"));
+        for address in addresses(part).map_err(fault)? {
+            let mut bind = empty(address, part, origin.clone());
+            bind.unix = loader.config.global.unix_bind.clone();
+            binds.push(bind);
+        }
+    }
+    while let Some(option) = args.next() {
+        let Some((_, run)) = BIND_OPTIONS.find(&option.text) else {
+            let hint = did_you_mean(&option.text, BIND_OPTIONS.names());
+            let end = if hint.is_empty() { "." } else { "" };
+            let text = format!("{place}: unknown keyword '{}'{hint}{end}", option.text);
+            return Err(Fault::new(option.span, text.replace(" maybe ?.", " maybe ?")));
+        };
+        let mut sample = empty(BindAddress::Fd(-1), "", String::new());
+        std::mem::swap(
+            &mut sample,
+            binds.first_mut().unwrap_or(&mut empty(BindAddress::Fd(-1), "", String::new())),
+        );
+        let done = run(&mut Option_ { bind: &mut sample, loader, option, line }, args);
+        if let Some(first) = binds.first_mut() {
+            *first = sample;
+        }
+        done.map_err(|mut f| {
+            f.text = format!("{place} : {}", f.text);
+            f
+        })?;
+    }
+    if let Some((first, others)) = binds.split_first_mut() {
+        for other in others {
+            *other = Bind { address: other.address.clone(), text: other.text.clone(), ..first.clone() };
+        }
+    }
+    Ok(binds)
+}
+
+fn addresses(text: &str) -> Result<Vec<BindAddress>, String> {
+    let parsed = address::parse(text)?;
+    if parsed.prefix.quic {
+        return Err(format!("QUIC is not supported in '{text}'"));
+    }
+    if parsed.prefix.datagram {
+        return Err(format!("dgram-type address not acceptable in '{text}'"));
+    }
+    let ip = match parsed.host {
+        Host::Unix(path) => return Ok(vec![BindAddress::Unix(PathBuf::from(path))]),
+        Host::Abstract(name, padded) => return Ok(vec![BindAddress::Abstract(abstract_name(name, padded))]),
+        Host::Fd(fd) => return Ok(vec![BindAddress::Fd(fd)]),
+        Host::Sockpair(fd) => return Ok(vec![BindAddress::Sockpair(fd)]),
+        Host::ReverseHttp(_) => return Err(format!("reverse HTTP is not supported in '{text}'")),
+        Host::Any if parsed.prefix.family == Some(6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Host::Any => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Host::Ip(ip) => ip,
+        Host::Name(name) => resolve::host_of_family(&name, parsed.prefix.family)
+            .ok_or_else(|| format!("could not resolve address '{name}'"))?,
+    };
+    let (low, high) = match parsed.ports {
+        Ports::Fixed(low, high) => (low, high),
+        Ports::None => return Err(format!("missing port number: '{text}'")),
+        Ports::Offset(_) => return Err(format!("port offsets not allowed in '{text}'")),
+    };
+    if low == 0 {
+        return Err("invalid port '0'".into());
+    }
+    Ok((low..=high).take(RANGE_MAX).map(|port| BindAddress::Inet((ip, port).into())).collect())
+}
+
+/// Bytes of an abstract name as the kernel sees them, without the leading zero byte.
+fn abstract_name(mut name: Vec<u8>, padded: bool) -> Vec<u8> {
+    // sun_path has 108 bytes, the first of them 0.
+    const NAME_BYTES: usize = 107;
+    if padded {
+        name.resize(NAME_BYTES, 0);
+    }
+    name
+}
+
+/// What an option's function sees.
+struct Option_<'a, 'l> {
+    bind: &'a mut Bind,
+    loader: &'a mut Loader<'l>,
+    option: &'a Word,
+    line: Span,
+}
+
+impl Option_<'_, '_> {
+    fn tls(&mut self) -> &mut BindTls {
+        self.bind.tls.get_or_insert_with(BindTls::default)
+    }
+
+    fn value(&self, args: &mut Args<'_>, what: &str) -> Result<String, Fault> {
+        let text = format!("'{}' : missing {what}", self.option.text);
+        args.next().map(|w| w.text.clone()).ok_or_else(|| Fault::new(self.option.span, text))
+    }
+
+    fn number(&self, args: &mut Args<'_>) -> Result<i64, Fault> {
+        let text = self.value(args, "value")?;
+        if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+            return Ok(lenient_int(&text));
+        }
+        Err(Fault::new(self.option.span, format!("'{}' : expects a number, got '{text}'", self.option.text)))
+    }
+
+    /// Words that TLS reads by name.
+    fn other(&mut self, args: &mut Args<'_>, takes: bool) -> Result<(), Fault> {
+        let value = if takes { self.value(args, "argument")? } else { String::new() };
+        let name = self.option.text.clone();
+        self.tls().other.insert(name, value);
+        Ok(())
+    }
+
+    fn none(&mut self, why: &str) -> Result<(), Fault> {
+        let (line, name) = (self.line, self.option.text.clone());
+        self.loader.no_effect(line, &format!("bind … {name}"), why);
+        Ok(())
+    }
+}
+
+type Run = for<'w> fn(&mut Option_<'_, '_>, &mut Args<'w>) -> Result<(), Fault>;
+
+const UNIX_ONLY: &str = "it has no counterpart here yet";
+
+/// All options of `bind`, in haproxy's order where it shows.
+static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
+    ("accept-netscaler-cip", |o, a| {
+        o.bind.accept_netscaler_cip = Some(o.number(a)? as u32);
+        Ok(())
+    }),
+    ("accept-proxy", |o, _| {
+        o.bind.accept_proxy = true;
+        Ok(())
+    }),
+    ("backlog", |o, a| {
+        o.bind.backlog = Some(o.number(a)?.max(0) as u32);
+        Ok(())
+    }),
+    ("id", |o, a| {
+        o.bind.id = Some(o.number(a)?.max(0) as u32);
+        Ok(())
+    }),
+    ("maxconn", |o, a| {
+        o.bind.maxconn = Some(o.number(a)?.max(0) as usize);
+        Ok(())
+    }),
+    ("name", |o, a| {
+        o.bind.name = Some(o.value(a, "name")?);
+        Ok(())
+    }),
+    ("nbconn", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
+    ("nice", |o, a| {
+        o.bind.nice = o.number(a)?.clamp(-1024, 1024) as i32;
+        Ok(())
+    }),
+    ("process", |o, a| {
+        o.value(a, "thread number or processes").and_then(|_| o.none("threads are not bound one by one"))
+    }),
+    ("proto", |o, a| {
+        o.bind.proto = Some(o.value(a, "value")?);
+        Ok(())
+    }),
+    ("shards", |o, a| o.value(a, "value").and_then(|_| o.none("every thread has its own socket here"))),
+    ("thread", |o, a| o.value(a, "thread set").and_then(|_| o.none("threads are not bound one by one"))),
+    ("guid-prefix", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
+    ("idle-ping", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
+    ("expose-fd", |o, a| {
+        let what = o.value(a, "fd type")?;
+        if what != "listeners" {
+            return Err(Fault::new(o.option.span, "'expose-fd' : unknown argument. Please use 'listeners'."));
+        }
+        o.bind.expose_fd_listeners = true;
+        Ok(())
+    }),
+    ("level", |o, a| {
+        o.bind.level = match o.value(a, "level")?.as_str() {
+            "user" => Level::User,
+            "operator" => Level::Operator,
+            "admin" => Level::Admin,
+            _ => {
+                let text = "'level' only supports 'user', 'operator', and 'admin'";
+                return Err(Fault::new(o.option.span, text));
+            }
+        };
+        Ok(())
+    }),
+    ("severity-output", |o, a| {
+        o.bind.severity_output = match o.value(a, "severity format")?.as_str() {
+            "none" => SeverityOutput::None,
+            "number" => SeverityOutput::Number,
+            "string" => SeverityOutput::String,
+            _ => {
+                let text = "'severity-output' only supports 'none', 'number', and 'string'";
+                return Err(Fault::new(o.option.span, text));
+            }
+        };
+        Ok(())
+    }),
+    ("defer-accept", |o, _| {
+        o.bind.defer_accept = true;
+        Ok(())
+    }),
+    ("interface", |o, a| {
+        o.bind.interface = Some(o.value(a, "interface name")?);
+        Ok(())
+    }),
+    ("mss", |o, a| {
+        let mss = o.number(a)?;
+        if mss == 0 || mss.abs() > 65_535 {
+            let text = "'mss' : expects an MSS with and absolute value between 1 and 65535";
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.mss = Some(mss as i32);
+        Ok(())
+    }),
+    ("namespace", |o, a| {
+        o.bind.namespace = Some(o.value(a, "namespace id")?);
+        Ok(())
+    }),
+    ("tcp-ut", |o, a| {
+        let text = o.value(a, "TCP User Timeout value")?;
+        let value = duration(&text, TimeUnit::Ms)
+            .map_err(|e| Fault::new(o.option.span, time_fault_text(&text, "tcp-ut", e)))?;
+        o.bind.tcp_ut = Some(value);
+        Ok(())
+    }),
+    ("tfo", |o, _| {
+        o.bind.tfo = true;
+        Ok(())
+    }),
+    ("tcp-md5sig", |o, a| o.value(a, "password").and_then(|_| o.none(UNIX_ONLY))),
+    ("cc", |o, a| o.value(a, "algorithm").and_then(|_| o.none(UNIX_ONLY))),
+    ("label", |o, a| o.value(a, "label").and_then(|_| o.none(UNIX_ONLY))),
+    ("ktls", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
+    ("transparent", |o, _| {
+        o.bind.transparent = true;
+        Ok(())
+    }),
+    ("v4v6", |o, _| {
+        o.bind.v4v6 = true;
+        Ok(())
+    }),
+    ("v6only", |o, _| {
+        o.bind.v6only = true;
+        Ok(())
+    }),
+    ("gid", |o, a| {
+        o.bind.unix.gid = Some(o.number(a)? as u32);
+        Ok(())
+    }),
+    ("group", |o, a| {
+        let name = o.value(a, "group name")?;
+        o.bind.unix.gid = Some(group_id(&name).ok_or_else(|| missing(o.option, "group", &name))?);
+        Ok(())
+    }),
+    ("mode", |o, a| {
+        let text = o.value(a, "mode (octal integer expected)")?;
+        let mode = u32::from_str_radix(&text, 8);
+        o.bind.unix.mode =
+            Some(mode.map_err(|_| Fault::new(o.option.span, "'mode' : octal integer expected"))?);
+        Ok(())
+    }),
+    ("uid", |o, a| {
+        o.bind.unix.uid = Some(o.number(a)? as u32);
+        Ok(())
+    }),
+    ("user", |o, a| {
+        let name = o.value(a, "user name")?;
+        o.bind.unix.uid = Some(user_id(&name).ok_or_else(|| missing(o.option, "user", &name))?);
+        Ok(())
+    }),
+    ("allow-0rtt", |o, _| {
+        o.tls().allow_0rtt = true;
+        Ok(())
+    }),
+    ("alpn", |o, a| {
+        let text = o.value(a, "the comma-delimited ALPN protocol suite")?;
+        o.tls().alpn = Some(text.split(',').map(str::to_owned).collect());
+        Ok(())
+    }),
+    ("no-alpn", |o, _| {
+        o.tls().alpn = Some(Vec::new());
+        Ok(())
+    }),
+    ("ca-file", |o, a| {
+        o.tls().ca_file = Some(o.value(a, "CAfile path")?);
+        Ok(())
+    }),
+    ("ca-ignore-err", |o, a| o.other(a, true)),
+    ("ca-sign-file", |o, a| o.other(a, true)),
+    ("ca-sign-pass", |o, a| o.other(a, true)),
+    ("ca-verify-file", |o, a| o.other(a, true)),
+    ("ciphers", |o, a| {
+        o.tls().ciphers = Some(o.value(a, "cipher suite")?);
+        Ok(())
+    }),
+    ("ciphersuites", |o, a| {
+        o.tls().ciphersuites = Some(o.value(a, "cipher suite")?);
+        Ok(())
+    }),
+    ("client-sigalgs", |o, a| o.other(a, true)),
+    ("crl-file", |o, a| {
+        o.tls().crl_file = Some(o.value(a, "CRLfile path")?.into());
+        Ok(())
+    }),
+    ("crt", |o, a| {
+        let path = o.value(a, "certificate location")?;
+        let path = o.loader.certificate(&path);
+        o.tls().crt.push(path);
+        Ok(())
+    }),
+    ("crt-ignore-err", |o, a| {
+        o.tls().ignore_errors = Some(o.value(a, "error IDs")?);
+        Ok(())
+    }),
+    ("crt-list", |o, a| {
+        let path = o.value(a, "certificate location")?;
+        o.tls().crt_list.push(path.into());
+        Ok(())
+    }),
+    ("curves", |o, a| {
+        let list = o.value(a, "curve suite")?;
+        known_curves(&list).map_err(|e| Fault::new(o.option.span, e))?;
+        o.tls().curves = Some(list);
+        Ok(())
+    }),
+    ("default-crt", |o, a| {
+        let path = o.value(a, "certificate location")?;
+        let path = o.loader.certificate(&path);
+        o.tls().crt.insert(0, path);
+        Ok(())
+    }),
+    ("ecdhe", |o, a| {
+        o.tls().curves = Some(o.value(a, "named curve")?);
+        Ok(())
+    }),
+    ("ech", |o, a| o.other(a, true)),
+    ("force-sslv3", |o, a| o.other(a, false)),
+    ("force-tlsv10", |o, a| o.other(a, false)),
+    ("force-tlsv11", |o, a| o.other(a, false)),
+    ("force-tlsv12", |o, a| o.other(a, false)),
+    ("force-tlsv13", |o, a| o.other(a, false)),
+    ("generate-certificates", |o, a| o.other(a, false)),
+    ("no-ca-names", |o, a| o.other(a, false)),
+    ("no-sslv3", |o, a| o.other(a, false)),
+    ("no-strict-sni", |o, _| {
+        o.tls().strict_sni = false;
+        Ok(())
+    }),
+    ("no-tls-tickets", |o, _| {
+        o.tls().no_tls_tickets = true;
+        Ok(())
+    }),
+    ("tls-tickets", |o, a| o.other(a, false)),
+    ("no-tlsv10", |o, a| o.other(a, false)),
+    ("no-tlsv11", |o, a| o.other(a, false)),
+    ("no-tlsv12", |o, a| o.other(a, false)),
+    ("no-tlsv13", |o, a| o.other(a, false)),
+    ("npn", |o, a| o.other(a, true)),
+    ("ocsp-update", |o, a| o.other(a, true)),
+    ("prefer-client-ciphers", |o, a| o.other(a, false)),
+    ("sigalgs", |o, a| o.other(a, true)),
+    ("ssl", |o, _| {
+        o.tls();
+        Ok(())
+    }),
+    ("ssl-max-ver", |o, a| {
+        o.tls().max_version = Some(o.value(a, "TLS version")?);
+        Ok(())
+    }),
+    ("ssl-min-ver", |o, a| {
+        o.tls().min_version = Some(o.value(a, "TLS version")?);
+        Ok(())
+    }),
+    ("strict-sni", |o, _| {
+        o.tls().strict_sni = true;
+        Ok(())
+    }),
+    ("tls-ticket-keys", |o, a| o.other(a, true)),
+    ("verify", |o, a| {
+        o.tls().verify = match o.value(a, "verify method")?.as_str() {
+            "none" => Verify::None,
+            "optional" => Verify::Optional,
+            "required" => Verify::Required,
+            other => {
+                let text = format!(
+                    "'verify' : unknown verify method '{other}', only 'none', 'optional', and 'required' are supported"
+                );
+                return Err(Fault::new(o.option.span, text));
+            }
+        };
+        Ok(())
+    }),
+    ("quic-cc-algo", |o, a| o.value(a, "value").and_then(|_| o.none("there is no QUIC here yet"))),
+    ("quic-force-retry", |o, _| o.none("there is no QUIC here yet")),
+    ("quic-socket", |o, a| o.value(a, "value").and_then(|_| o.none("there is no QUIC here yet"))),
+]);
+
+/// Curve names of OpenSSL's and ours that a list may hold.
+const CURVES: &[&str] = &[
+    "X25519",
+    "X448",
+    "P-256",
+    "P-384",
+    "P-521",
+    "prime256v1",
+    "secp256r1",
+    "secp384r1",
+    "secp521r1",
+    "secp224r1",
+    "X25519MLKEM768",
+    "SecP256r1MLKEM768",
+    "SecP384r1MLKEM1024",
+    "MLKEM512",
+    "MLKEM768",
+    "MLKEM1024",
+    "ffdhe2048",
+    "ffdhe3072",
+    "ffdhe4096",
+    "secp256k1",
+    "brainpoolP256r1",
+    "brainpoolP384r1",
+    "brainpoolP512r1",
+];
+
+fn known_curves(list: &str) -> Result<(), String> {
+    let known = |c: &str| CURVES.iter().any(|k| k.eq_ignore_ascii_case(c));
+    match list.split(':').find(|c| !known(c.trim_start_matches(['?', '*', '-']))) {
+        None => Ok(()),
+        Some(_) => Err(format!("unable to set SSL curves list to '{list}'")),
+    }
+}
+
+fn missing(option: &Word, what: &str, name: &str) -> Fault {
+    Fault::new(option.span, format!("'{}' : unknown {what} name '{name}'", option.text))
+}
+
+/// The id of a user by name.
+pub(super) fn user_id(name: &str) -> Option<u32> {
+    nix::unistd::User::from_name(name).ok().flatten().map(|u| u.uid.as_raw())
+}
+
+/// The id of a group by name.
+pub(super) fn group_id(name: &str) -> Option<u32> {
+    nix::unistd::Group::from_name(name).ok().flatten().map(|g| g.gid.as_raw())
+}
+
+/// `stats socket` of `global`: the words behind it.
+pub(super) fn stats_socket(
+    loader: &mut Loader<'_>,
+    args: &mut Args<'_>,
+    line: &Line,
+) -> Result<Vec<Bind>, Fault> {
+    let Some(word) = args.next() else {
+        let text = "'stats socket' in global section expects an address or a path to a UNIX socket";
+        return Err(Fault::new(line.span, text));
+    };
+    let who = "'stats socket' in global section";
+    read(loader, args, word, line.span, &format!("'stats socket {}' in section 'global'", word.text), who)
+}

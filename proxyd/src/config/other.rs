@@ -1,0 +1,380 @@
+//! Sections beside global and the proxies: userlist, http-errors, ring, resolvers, peers and the inert ones; and the
+//! error pages of proxies.
+
+use super::Loader;
+use super::keyword::Cx;
+use super::model::{ErrorReply, Ring, User, Userlist};
+use crate::action::Reply;
+use conf_parsers::args::{Args, Fault};
+use conf_parsers::haproxy::{Section, address};
+use conf_parsers::value::{TimeUnit, duration, size};
+use conf_parsers::{Line, Word};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Statuses that error pages may replace.
+const STATUSES: &[u16] =
+    &[200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504];
+
+fn name_of(loader: &mut Loader<'_>, section: &Section) -> Option<String> {
+    match section.header.words.get(1) {
+        Some(word) => Some(word.text.clone()),
+        None => {
+            let text = format!("missing name for '{}' section.", section.header.keyword());
+            loader.report.alert(section.header.span, text);
+            None
+        }
+    }
+}
+
+fn unknown(loader: &mut Loader<'_>, section: &Section, line: &Line) {
+    let text = format!("unknown keyword '{}' in '{}' section", line.keyword(), section.header.keyword());
+    loader.report.alert(line.words[0].span, text);
+}
+
+/// A section that is read for its syntax; what it describes does not exist here yet and traffic is served without it.
+pub(super) fn inert(loader: &mut Loader<'_>, section: &Section) {
+    let keyword = section.header.keyword().to_owned();
+    if !matches!(keyword.as_str(), "traces" | "namespace_list" | "crt-store" | "dynamic-update")
+        && name_of(loader, section).is_none()
+    {
+        return;
+    }
+    if keyword == "cache" {
+        section.lines.iter().for_each(|l| cache_line(loader, l));
+    }
+    loader.no_effect(
+        section.header.span,
+        &format!("section '{keyword}'"),
+        "nothing here makes use of it yet",
+    );
+}
+
+fn cache_line(loader: &mut Loader<'_>, line: &Line) {
+    const WORDS: [&str; 5] =
+        ["total-max-size", "max-object-size", "max-age", "process-vary", "max-secondary-entries"];
+    if !WORDS.contains(&line.keyword()) {
+        let text = format!("unknown keyword '{}' in 'cache' section", line.keyword());
+        loader.report.alert(line.words[0].span, text);
+    } else if line.words.len() < 2 {
+        let text = format!("'{}' expects an argument.", line.keyword());
+        loader.report.alert(line.words[0].span, text);
+    }
+}
+
+/// A section without which traffic would not be served as the file says.
+pub(super) fn refused(loader: &mut Loader<'_>, section: &Section) {
+    let text = format!("section '{}' is not supported yet.", section.header.keyword());
+    loader.report.alert(section.header.span, text);
+}
+
+/// `userlist NAME`.
+pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
+    let Some(name) = name_of(loader, section) else { return };
+    if loader.config.userlists.contains_key(&name) {
+        loader.report.warning(section.header.span, format!("ignoring duplicated userlist '{name}'."));
+        return;
+    }
+    let mut list = Userlist::default();
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for line in &section.lines {
+        let done = match line.keyword() {
+            "group" => group(line).map(|g| groups.push(g)),
+            "user" => user(&mut list, line),
+            _ => {
+                unknown(loader, section, line);
+                Ok(())
+            }
+        };
+        if let Err(fault) = done {
+            loader.report.push(fault.into_alert());
+        }
+    }
+    for (group, users) in groups {
+        for user in users {
+            match list.users.get_mut(&user) {
+                Some(u) => u.groups.push(group.clone()),
+                None => {
+                    let text =
+                        format!("userlist '{name}': no such user '{user}' specified in group '{group}'");
+                    loader.report.push(diag::Diagnostic::global(diag::Severity::Alert, text));
+                }
+            }
+        }
+    }
+    loader.config.userlists.insert(name, Arc::new(list));
+}
+
+fn group(line: &Line) -> Result<(String, Vec<String>), Fault> {
+    let mut args = line.args();
+    let name = args.expect(|| "'group' expects <name> as argument.".into())?.text.clone();
+    let mut users = Vec::new();
+    while let Some(word) = args.next() {
+        if word.text != "users" {
+            let text = format!("'group' only supports 'users' option (got '{}').", word.text);
+            return Err(Fault::new(word.span, text));
+        }
+        let list = args.expect(|| "'users' expects a list.".into())?;
+        users.extend(list.text.split(',').filter(|u| !u.is_empty()).map(str::to_owned));
+    }
+    Ok((name, users))
+}
+
+fn user(list: &mut Userlist, line: &Line) -> Result<(), Fault> {
+    let mut args = line.args();
+    let name = args.expect(|| "'user' expects <name> as argument.".into())?.text.clone();
+    let mut user = User { password: String::new(), insecure: false, groups: Vec::new() };
+    while let Some(word) = args.next() {
+        let value = args.expect(|| format!("'{}' expects an argument.", word.text))?.text.clone();
+        match word.text.as_str() {
+            "password" => user.password = value,
+            "insecure-password" => {
+                user.password = value;
+                user.insecure = true;
+            }
+            "groups" => user.groups.extend(value.split(',').filter(|g| !g.is_empty()).map(str::to_owned)),
+            _ => {
+                let text = "'user' only supports 'password', 'insecure-password' and 'groups' options.";
+                return Err(Fault::new(word.span, text));
+            }
+        }
+    }
+    list.users.insert(name, user);
+    Ok(())
+}
+
+/// `ring NAME`.
+pub(super) fn ring(loader: &mut Loader<'_>, section: &Section) {
+    let Some(name) = name_of(loader, section) else { return };
+    let mut ring = Ring { format: "short".into(), maxlen: 1024, size: 1 << 20, ..Ring::default() };
+    for line in &section.lines {
+        if let Err(fault) = ring_line(&mut ring, line) {
+            loader.report.push(fault.into_alert());
+        }
+    }
+    loader.config.rings.insert(name, ring);
+}
+
+fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
+    let mut args = line.args();
+    let keyword = line.keyword();
+    let mut value = || args.expect(|| format!("'{keyword}' expects an argument.")).map(|w| w.clone());
+    match keyword {
+        "description" => ring.description = Some(value()?.text),
+        "format" => ring.format = value()?.text,
+        "maxlen" => {
+            let word = value()?;
+            ring.maxlen = size(&word.text).map_err(|_| Fault::new(word.span, "invalid maxlen"))? as usize;
+        }
+        "size" => {
+            let word = value()?;
+            let text = format!("invalid size '{}' for new sink buffer.", word.text);
+            ring.size = size(&word.text).map_err(|_| Fault::new(word.span, text))? as usize;
+        }
+        "timeout" => {
+            let (what, time) = (value()?, value()?);
+            let bad = format!("unexpected argument '{}' in 'timeout {}'", time.text, what.text);
+            let time_value = duration(&time.text, TimeUnit::Ms).map_err(|_| Fault::new(time.span, bad))?;
+            match what.text.as_str() {
+                "connect" => ring.timeout_connect = Some(time_value),
+                "server" => ring.timeout_server = Some(time_value),
+                other => return Err(Fault::new(what.span, format!("unknown timeout '{other}' in ring"))),
+            }
+        }
+        "server" => {
+            let (_, target) = (value()?, value()?);
+            let parsed = address::parse(&target.text).map_err(|e| Fault::new(target.span, e))?;
+            if let (address::Host::Ip(ip), address::Ports::Fixed(port, _)) = (parsed.host, parsed.ports) {
+                ring.servers.push((ip, port).into());
+            }
+        }
+        "backing-file" => {}
+        other => {
+            return Err(Fault::new(line.words[0].span, format!("unknown statement '{other}'.")));
+        }
+    }
+    Ok(())
+}
+
+/// `resolvers NAME`: read for its syntax; names are looked up by the host's resolver.
+pub(super) fn resolvers(loader: &mut Loader<'_>, section: &Section) {
+    let Some(name) = name_of(loader, section) else { return };
+    const WORDS: [&str; 8] = [
+        "nameserver",
+        "parse-resolv-conf",
+        "hold",
+        "resolve_retries",
+        "timeout",
+        "accepted_payload_size",
+        "server",
+        "resolve-prefer",
+    ];
+    for line in section.lines.iter().filter(|l| !WORDS.contains(&l.keyword())) {
+        unknown(loader, section, line);
+    }
+    for line in section.lines.iter().filter(|l| l.keyword() == "nameserver") {
+        if let Err(fault) = nameserver(line) {
+            loader.report.push(fault.into_alert());
+        }
+    }
+    loader.resolvers.push(name);
+    loader.no_effect(
+        section.header.span,
+        "section 'resolvers'",
+        "names are looked up by the host's resolver",
+    );
+}
+
+fn nameserver(line: &Line) -> Result<(), Fault> {
+    let mut args = line.args();
+    let _ = args.expect(|| "'nameserver' expects <name> and <addr>[:<port>] as arguments.".into())?;
+    let address = args.expect(|| "'nameserver' expects <name> and <addr>[:<port>] as arguments.".into())?;
+    address::parse(&address.text)
+        .map(|_| ())
+        .map_err(|e| Fault::new(address.span, format!("'nameserver' : {e}")))
+}
+
+/// `peers NAME`: stick tables are kept locally until the protocol is spoken.
+pub(super) fn peers(loader: &mut Loader<'_>, section: &Section) {
+    let Some(name) = name_of(loader, section) else { return };
+    const WORDS: [&str; 10] = [
+        "peer",
+        "server",
+        "bind",
+        "default-bind",
+        "default-server",
+        "table",
+        "log",
+        "disabled",
+        "enabled",
+        "shards",
+    ];
+    for line in section.lines.iter().filter(|l| !WORDS.contains(&l.keyword())) {
+        unknown(loader, section, line);
+    }
+    loader.peers.push(name);
+    loader.no_effect(section.header.span, "section 'peers'", "stick tables are kept, but not shared");
+}
+
+/// `http-errors NAME`.
+pub(super) fn http_errors(loader: &mut Loader<'_>, section: &Section) {
+    let Some(name) = name_of(loader, section) else { return };
+    let mut pages = BTreeMap::new();
+    for line in &section.lines {
+        if line.keyword() != "errorfile" {
+            unknown(loader, section, line);
+            continue;
+        }
+        match page(loader, &mut line.args()) {
+            Ok((status, reply)) => {
+                pages.insert(status, reply);
+            }
+            Err(fault) => loader.report.push(fault.into_alert()),
+        }
+    }
+    loader.config.http_errors.insert(name, Arc::new(pages));
+}
+
+fn status_of(word: Option<&Word>, args: &Args<'_>, keyword: &str) -> Result<u16, Fault> {
+    let text = word.map_or("", |w| w.text.as_str());
+    let status = text.parse::<u16>().ok().filter(|s| STATUSES.contains(s));
+    status.ok_or_else(|| {
+        args.fault(format!(
+            "{keyword} : status code '{text}' not handled, error customization will be ignored."
+        ))
+    })
+}
+
+fn page(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<(u16, ErrorReply), Fault> {
+    let usage = "errorfile : expects <status_code> and <file> as arguments.";
+    let word = args.next();
+    let Some(file) = args.next() else { return Err(Fault::new(args.keyword().span, usage)) };
+    let status = status_of(word, args, "errorfile")?;
+    let bytes = std::fs::read(&file.text).map_err(|_| {
+        Fault::new(
+            file.span,
+            format!("errorfile : unable to open file '{}' : No such file or directory.", file.text),
+        )
+    })?;
+    let tune = &loader.config.global.tune;
+    let max = tune.bufsize.saturating_sub(tune.maxrewrite);
+    if bytes.len() > max {
+        let text = format!("custom error message file '{}' larger than {max} bytes.", file.text);
+        return Err(Fault::new(file.span, text));
+    }
+    Ok((status, ErrorReply::Raw(bytes.into())))
+}
+
+/// `errorfile STATUS FILE`.
+pub(super) fn errorfile(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let (status, reply) = page(cx.loader, args)?;
+    cx.draft.proxy.errors.insert(status, reply);
+    Ok(())
+}
+
+/// `errorfiles SECTION [STATUS…]`.
+pub(super) fn errorfiles(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let name = args.expect(|| "'errorfiles' : expect <name> as argument.".into())?;
+    let wanted: Vec<u16> = args.take_rest().iter().filter_map(|w| w.text.parse().ok()).collect();
+    cx.draft.errorfiles.push((name.text.clone(), wanted, name.span));
+    Ok(())
+}
+
+/// `errorloc`, `errorloc302`, `errorloc303`.
+pub(super) fn errorloc(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let keyword = args.keyword().text.clone();
+    let word = args.next();
+    let usage = format!("'{keyword}' : expects <status_code> and <url> as arguments.");
+    let Some(url) = args.next() else { return Err(Fault::new(args.keyword().span, usage)) };
+    let status = status_of(word, args, &keyword)?;
+    let (code, reason) = if keyword == "errorloc303" { (303, "See Other") } else { (302, "Found") };
+    let text = format!(
+        "HTTP/1.1 {code} {reason}\r\nCache-Control: no-cache\r\nContent-length: 0\r\nLocation: {}\r\n\r\n",
+        url.text
+    );
+    cx.draft.proxy.errors.insert(status, ErrorReply::Raw(text.into_bytes().into()));
+    Ok(())
+}
+
+/// `http-error status N …`: constant answers; those with formats belong to the rules.
+pub(super) fn http_error(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    if !args.take("status") {
+        return Err(args.fault("'http-error' : expects 'status' <status>."));
+    }
+    let word = args.next();
+    let status = status_of(word, args, "http-error")?;
+    let mut reply = Reply { status, ..Reply::default() };
+    while let Some(word) = args.next() {
+        let mut value =
+            || args.expect(|| format!("'http-error' : '{}' expects an argument.", word.text)).cloned();
+        match word.text.as_str() {
+            "content-type" => reply.headers.push(("content-type".into(), value()?.text.into_bytes())),
+            "string" => reply.body = value()?.text.into_bytes(),
+            "lf-string" => {
+                let text = value()?;
+                conf_parsers::haproxy::log_format::parse(&text.text)
+                    .map_err(|e| Fault::new(text.span, format!("'http-error' : {e}")))?;
+                cx.draft.error_formats.push((status, text.text.clone()));
+                reply.body = text.text.into_bytes();
+            }
+            "file" | "lf-file" | "errorfile" => {
+                let file = value()?;
+                let text = format!("'http-error' : unable to open file '{}'", file.text);
+                let bytes = std::fs::read(&file.text).map_err(|_| Fault::new(file.span, text))?;
+                if word.text == "errorfile" { reply.raw = Some(bytes.into()) } else { reply.body = bytes }
+            }
+            "hdr" => {
+                let (name, text) = (value()?.text, value()?.text);
+                reply.headers.push((name.to_ascii_lowercase(), text.into_bytes()));
+            }
+            "default-errorfiles" => {}
+            "errorfiles" => {
+                let name = value()?;
+                cx.draft.errorfiles.push((name.text, vec![status], name.span));
+            }
+            other => return Err(Fault::new(word.span, format!("'http-error' : unknown keyword '{other}'"))),
+        }
+    }
+    cx.draft.proxy.errors.insert(status, ErrorReply::Reply(Arc::new(reply)));
+    Ok(())
+}

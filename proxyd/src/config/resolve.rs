@@ -1,0 +1,385 @@
+//! Cross references and the checks of the whole configuration.
+//!
+//! Order of the checks is the order in which haproxy tells their faults: proxy by proxy, in file order.
+
+use super::Loader;
+use super::model::{Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId};
+use super::proxy::{Draft, noun};
+use conf_parsers::haproxy::condition;
+use diag::{Diagnostic, Lead, Severity, Span};
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+/// The first address of a name, by the host's resolver.
+pub(super) fn host(name: &str) -> Option<IpAddr> {
+    host_of_family(name, None)
+}
+
+/// The first address of a name in a family.
+pub(super) fn host_of_family(name: &str, family: Option<u8>) -> Option<IpAddr> {
+    let fits = |ip: &IpAddr| match family {
+        Some(4) => ip.is_ipv4(),
+        Some(6) => ip.is_ipv6(),
+        _ => true,
+    };
+    let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|a| a.ip()).filter(fits).collect();
+    found.iter().find(|ip| ip.is_ipv4()).or(found.first()).copied()
+}
+
+/// What the texts of checks lack: a place. The span serves the excerpt only.
+fn bare(severity: Severity, span: Span, text: String) -> Diagnostic {
+    Diagnostic::at(severity, span, text).lead(Lead::Bare)
+}
+
+/// Proxies by name, once for each side.
+struct Names {
+    back: HashMap<String, usize>,
+    front: HashMap<String, usize>,
+}
+
+impl Names {
+    fn of(drafts: &[Draft]) -> Self {
+        let mut names = Self { back: HashMap::new(), front: HashMap::new() };
+        for (i, draft) in drafts.iter().enumerate() {
+            let kind = draft.proxy.kind;
+            if kind.is_back() {
+                names.back.entry(draft.proxy.name.clone()).or_insert(i);
+            }
+            if kind.is_front() {
+                names.front.entry(draft.proxy.name.clone()).or_insert(i);
+            }
+        }
+        names
+    }
+}
+
+/// Resolves all references and tells what is wrong with the whole; fills `config.proxies`.
+pub(super) fn all(loader: &mut Loader<'_>) {
+    let mut drafts = std::mem::take(&mut loader.drafts);
+    let names = Names::of(&drafts);
+    resolve_hosts(loader, &mut drafts);
+    let kinds: Vec<(String, Mode, Kind, bool)> =
+        drafts.iter().map(|d| (d.proxy.name.clone(), d.proxy.mode, d.proxy.kind, d.proxy.disabled)).collect();
+    let tracks: Vec<_> = drafts.iter().map(|d| server_names(&d.proxy)).collect();
+    let mut uuids = used_ids(loader, &drafts);
+    for draft in &mut drafts {
+        if draft.proxy.uuid == 0 {
+            draft.proxy.uuid = next_id(&mut uuids);
+        }
+        number_servers(draft);
+        backends(loader, draft, &names, &kinds);
+        errors(loader, draft);
+        servers(loader, draft, &names, &tracks);
+        modes(loader, draft);
+        timeouts(loader, draft);
+    }
+    for draft in &mut drafts {
+        if draft.log_global {
+            let mut logs = loader.config.global.logs.clone();
+            logs.append(&mut draft.proxy.logs);
+            draft.proxy.logs = logs;
+        }
+    }
+    loader.drafts = drafts;
+}
+
+fn server_names(proxy: &Proxy) -> HashMap<String, usize> {
+    proxy.servers.iter().enumerate().map(|(i, s)| (s.name.clone(), i)).collect()
+}
+
+fn used_ids(loader: &mut Loader<'_>, drafts: &[Draft]) -> HashSet<u32> {
+    let mut used = HashSet::new();
+    for draft in drafts.iter().filter(|d| d.proxy.uuid != 0) {
+        if !used.insert(draft.proxy.uuid) {
+            let text = format!(
+                "'id' {} of '{}' is already used by another proxy.",
+                draft.proxy.uuid, draft.proxy.name
+            );
+            loader.report.alert(draft.header, text);
+        }
+    }
+    used
+}
+
+fn next_id(used: &mut HashSet<u32>) -> u32 {
+    let id = (2..).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
+    used.insert(id);
+    id
+}
+
+fn number_servers(draft: &mut Draft) {
+    let mut used: HashSet<u32> = draft.proxy.servers.iter().map(|s| s.uuid).filter(|u| *u != 0).collect();
+    for server in &mut draft.proxy.servers {
+        if server.uuid == 0 {
+            let id = (1..).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
+            used.insert(id);
+            server.uuid = id;
+        }
+    }
+}
+
+fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[(String, Mode, Kind, bool)]) {
+    let name = draft.proxy.name.clone();
+    let noun = noun(draft.proxy.kind);
+    if draft.proxy.disabled || !draft.proxy.kind.is_front() {
+        return;
+    }
+    if let Some(target) = &draft.default_backend {
+        match find_backend(names, kinds, &target.name, draft.proxy.mode) {
+            Ok(id) => draft.proxy.default_backend = Some(ProxyId(id)),
+            Err(None) => {
+                let text =
+                    format!("Proxy '{name}': unable to find required default_backend: '{}'.", target.name);
+                loader.report.push(
+                    bare(Severity::Alert, target.span, text)
+                        .help("no backend or listen section has this name"),
+                );
+            }
+            Err(Some(i)) => {
+                let text = format!(
+                    "{noun} '{name}' : backend '{}' has another mode than this frontend; both must be 'http' or both 'tcp'.",
+                    kinds[i].0
+                );
+                loader.report.push(bare(Severity::Alert, target.span, text));
+            }
+        }
+    }
+    for rule in &draft.use_backend {
+        let Some(word) = rule.line.words.get(1) else { continue };
+        let bare_name = word.text == "if" || condition::opens(word);
+        if word.text.contains('%') || bare_name {
+            continue;
+        }
+        match find_backend(names, kinds, &word.text, draft.proxy.mode) {
+            Ok(_) => {}
+            Err(None) => {
+                let text = format!("Proxy '{name}': unable to find required use_backend: '{}'.", word.text);
+                loader.report.push(bare(Severity::Alert, word.span, text));
+            }
+            Err(Some(i)) => {
+                let text = format!(
+                    "{noun} '{name}' : backend '{}' has another mode than this frontend; both must be 'http' or both 'tcp'.",
+                    kinds[i].0
+                );
+                loader.report.push(bare(Severity::Alert, word.span, text));
+            }
+        }
+    }
+}
+
+/// A TCP frontend may use an HTTP backend (the connection is upgraded), not the other way round.
+fn find_backend(
+    names: &Names,
+    kinds: &[(String, Mode, Kind, bool)],
+    name: &str,
+    mode: Mode,
+) -> Result<usize, Option<usize>> {
+    let found = *names.back.get(name).ok_or(None)?;
+    if mode == Mode::Http && kinds[found].1 != Mode::Http {
+        return Err(Some(found));
+    }
+    Ok(found)
+}
+
+fn errors(loader: &mut Loader<'_>, draft: &mut Draft) {
+    for (section, wanted, span) in std::mem::take(&mut draft.errorfiles) {
+        let Some(pages) = loader.config.http_errors.get(&section).cloned() else {
+            let text =
+                format!("proxy '{}': unable to find http-errors section '{section}'.", draft.proxy.name);
+            loader.report.push(bare(Severity::Alert, span, text));
+            continue;
+        };
+        for (status, reply) in pages.iter().filter(|(s, _)| wanted.is_empty() || wanted.contains(s)) {
+            draft.proxy.errors.insert(*status, reply.clone());
+        }
+    }
+}
+
+fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[HashMap<String, usize>]) {
+    let mut seen: HashMap<String, Span> = HashMap::new();
+    for (server, origin) in draft.proxy.servers.iter().zip(&draft.server_lines) {
+        if let Some(first) = seen.insert(server.name.clone(), origin.line) {
+            let text = format!(
+                "parsing [{}:{}] : {} '{}', another server named '{}' was already defined at line {}, please use distinct names.",
+                loader.sources.name(origin.line),
+                loader.sources.line(origin.line),
+                noun_of_backend(draft.proxy.kind),
+                draft.proxy.name,
+                server.name,
+                loader.sources.line(first)
+            );
+            loader.report.push(bare(Severity::Alert, origin.line, text));
+        }
+        if let Some(name) = server.resolvers.as_ref().filter(|n| !loader.resolvers.contains(n)) {
+            let text = format!(
+                "{} '{}', server '{}': unable to find required resolvers '{name}'",
+                noun_of_backend(draft.proxy.kind),
+                draft.proxy.name,
+                server.name
+            );
+            loader.report.push(bare(Severity::Alert, origin.line, text));
+        }
+    }
+    for (index, target) in std::mem::take(&mut draft.tracks) {
+        let (backend, server) = target.name.split_once('/').unwrap_or((&draft.proxy.name, &target.name));
+        let found =
+            names.back.get(backend).and_then(|b| tracks[*b].get(server).map(|s| (ProxyId(*b), ServerId(*s))));
+        match found {
+            Some(found) => {
+                if let Some(server) = draft.proxy.servers.get_mut(index) {
+                    server.track = Some(found);
+                }
+            }
+            None => {
+                let what = if names.back.contains_key(backend) { "server" } else { "proxy" };
+                let text = format!(
+                    "{} '{}', server '{}': unable to find required {what} '{}' for tracking.",
+                    noun_of_backend(draft.proxy.kind),
+                    draft.proxy.name,
+                    draft.proxy.servers.get(index).map_or("", |s| &s.name),
+                    if what == "server" { server } else { backend }
+                );
+                loader.report.push(bare(Severity::Alert, target.span, text));
+            }
+        }
+    }
+}
+
+fn noun_of_backend(kind: Kind) -> &'static str {
+    if kind == Kind::Backend { "backend" } else { "proxy" }
+}
+
+/// HTTP-only settings in TCP proxies.
+fn modes(loader: &mut Loader<'_>, draft: &mut Draft) {
+    let proxy = &mut draft.proxy;
+    if proxy.mode == Mode::Http {
+        return;
+    }
+    let noun = noun(proxy.kind);
+    if let Some(preset) = draft.log_preset.take_if(|p| p.name.starts_with("http") && proxy.kind.is_front()) {
+        let text = format!(
+            "parsing [{}:{}] : 'option {}' not usable with {noun} '{}' (needs 'mode http'). Falling back to 'option tcplog'.",
+            loader.sources.name(preset.span),
+            loader.sources.line(preset.span),
+            preset.name.split(' ').next().unwrap_or_default(),
+            proxy.name
+        );
+        loader.report.push(bare(Severity::Warning, preset.span, text));
+        draft.log_preset = Some(super::proxy::Named { name: "tcplog".into(), span: preset.span });
+    }
+    for word in std::mem::take(&mut draft.http_only) {
+        let name = word.name.trim_start_matches("option ");
+        let text = format!("'option {name}' ignored for {noun} '{}' as it requires HTTP mode.", proxy.name);
+        loader.report.push(bare(Severity::Warning, word.span, text));
+    }
+    proxy.forwardfor = None;
+    proxy.originalto = None;
+    if proxy.cookie.take().is_some() && proxy.kind.is_back() {
+        let text =
+            format!("'cookie' statement ignored for {noun} '{}' as it requires HTTP mode.", proxy.name);
+        loader.report.push(bare(Severity::Warning, draft.header, text));
+    }
+}
+
+const TIMEOUTS_TEXT: &str = "While not properly invalid, you will certainly encounter various problems\n   | with such a \
+    configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', \
+    'connect', 'server'.";
+
+fn timeouts(loader: &mut Loader<'_>, draft: &Draft) {
+    let proxy = &draft.proxy;
+    let t = &proxy.timeouts;
+    let back = proxy.kind.is_back() && !proxy.servers.is_empty();
+    let missing = (proxy.kind.is_front() && t.client.is_none())
+        || (back && (t.connect.is_none() || t.server.is_none()));
+    if missing && !proxy.disabled {
+        let text =
+            format!("missing timeouts for {} '{}'.\n   | {TIMEOUTS_TEXT}", noun(proxy.kind), proxy.name);
+        loader.report.push(bare(Severity::Warning, draft.header, text));
+    }
+    if proxy.kind.is_front() && proxy.binds.is_empty() && !proxy.disabled && proxy.kind == Kind::Frontend {
+        let text = format!(
+            "{} '{}' has no 'bind' directive. Please declare it as a backend if this was intended.",
+            noun(proxy.kind),
+            proxy.name
+        );
+        loader.report.push(bare(Severity::Warning, draft.header, text));
+    }
+}
+
+/// Names of servers to addresses, all names at once.
+fn resolve_hosts(loader: &mut Loader<'_>, drafts: &mut [Draft]) {
+    let needs = |s: &super::model::Server| {
+        let libc = s.init_addr.as_ref().is_none_or(|m| m.contains(&super::model::InitAddr::Libc));
+        libc && matches!(s.address, ServerAddress::Name(..))
+    };
+    let wanted: HashSet<String> = drafts
+        .iter()
+        .flat_map(|d| &d.proxy.servers)
+        .filter(|s| needs(s))
+        .filter_map(|s| match &s.address {
+            ServerAddress::Name(name, _) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let found = look_up(wanted.into_iter().collect());
+    for draft in drafts {
+        let place = draft.proxy.name.clone();
+        for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
+            if !needs(server) {
+                first_ip(server);
+                continue;
+            }
+            let ServerAddress::Name(name, port) = &server.address else { continue };
+            if let Some(Some(ip)) = found.get(name) {
+                server.address = ServerAddress::Inet(SocketAddr::new(*ip, *port));
+                continue;
+            }
+            // A resolvers section or `init-addr …,none` may find it later.
+            let later = server.resolvers.is_some()
+                && server.init_addr.as_ref().is_some_and(|m| m.contains(&super::model::InitAddr::None));
+            let none = server.init_addr.as_ref().is_some_and(|m| m.contains(&super::model::InitAddr::None));
+            if later || none || first_ip_is_there(server) {
+                first_ip(server);
+                continue;
+            }
+            let text = format!("'server {place}/{}' : could not resolve address '{name}'.", server.name);
+            loader.report.push(
+                Diagnostic::at(Severity::Alert, origin.address, text)
+                    .lead(Lead::Bracket)
+                    .help("the host's resolver does not know this name; 'init-addr none' starts without it"),
+            );
+        }
+    }
+}
+
+fn first_ip_is_there(server: &super::model::Server) -> bool {
+    server.init_addr.iter().flatten().any(|m| matches!(m, super::model::InitAddr::Ip(_)))
+}
+
+/// `init-addr …,IP`: starts with that address.
+fn first_ip(server: &mut super::model::Server) {
+    let ServerAddress::Name(_, port) = &server.address else { return };
+    let ip = server.init_addr.iter().flatten().find_map(|m| match m {
+        super::model::InitAddr::Ip(ip) => Some(*ip),
+        _ => None,
+    });
+    if let Some(ip) = ip {
+        server.address = ServerAddress::Inet(SocketAddr::new(ip, *port));
+    }
+}
+
+/// Threads that look names up at the same time.
+const LOOKUPS_MAX: usize = 32;
+
+/// Looks all names up, many at once, so that one silent resolver costs its time once only.
+fn look_up(names: Vec<String>) -> HashMap<String, Option<IpAddr>> {
+    let mut found = HashMap::new();
+    for chunk in names.chunks(LOOKUPS_MAX) {
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let handles: Vec<_> = chunk.iter().map(|n| scope.spawn(|| (n.clone(), host(n)))).collect();
+            handles.into_iter().filter_map(|h| h.join().ok()).collect()
+        });
+        found.extend(results);
+    }
+    found
+}

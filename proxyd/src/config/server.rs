@@ -1,0 +1,712 @@
+//! `server`, `default-server` and `server-template`, and SERVER_OPTIONS.
+
+use super::keyword::Cx;
+use super::model::{
+    AgentCheck, InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerCheck,
+    ServerTls, Verify,
+};
+use super::proxy::{Named, read_source};
+use super::resolve;
+use conf_parsers::Word;
+use conf_parsers::args::{Args, Fault, time_fault_text};
+use conf_parsers::haproxy::address::{self, Host, Ports};
+use conf_parsers::table::{Table, did_you_mean};
+use conf_parsers::value::{TimeUnit, duration, lenient_int, strict_int};
+use diag::{Diagnostic, Lead, Severity, Span};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a server was defined, for later checks.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) line: Span,
+    pub(super) address: Span,
+}
+
+/// Weights are 0 to this.
+const WEIGHT_MAX: i64 = 256;
+/// Servers of one template.
+const TEMPLATE_MAX: i64 = 65_535;
+
+/// A server as haproxy has it before any option.
+pub(super) fn template_of_defaults() -> Server {
+    Server {
+        name: String::new(),
+        uuid: 0,
+        address: ServerAddress::Destination(0),
+        address_text: String::new(),
+        map_ports: MapPorts::No,
+        weight: 1,
+        backup: false,
+        disabled: false,
+        cookie: None,
+        maxconn: 0,
+        minconn: 0,
+        maxqueue: 0,
+        slowstart: None,
+        check: ServerCheck::default(),
+        agent: AgentCheck::default(),
+        on_error: OnError::FailCheck,
+        error_limit: 10,
+        observe: Observe::No,
+        on_marked_down_shutdown: false,
+        on_marked_up_shutdown_backup: false,
+        track: None,
+        redir: None,
+        source: None,
+        send_proxy: None,
+        proxy_v2_options: Vec::new(),
+        init_addr: None,
+        resolvers: None,
+        resolve_prefer_ipv4: false,
+        pool_max_conn: -1,
+        pool_purge_delay: Duration::from_secs(5),
+        pool_low_conn: 0,
+        max_reuse: -1,
+        tfo: false,
+        tcp_ut: None,
+        namespace: None,
+        non_stick: false,
+        proto: None,
+        ws: None,
+        tls: None,
+        socks4: None,
+    }
+}
+
+/// `server NAME ADDR …`.
+pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let (Some(name), Some(address)) = (args.next(), args.next()) else {
+        bracket(cx, cx.line.span, "'server' expects <name> and <addr>[:<port>] as arguments.");
+        return Ok(());
+    };
+    if let Some(bad) = bad_char(&name.text) {
+        let text = format!("character '{bad}' is not permitted in server name '{}'.", name.text);
+        bracket(cx, name.span, &text);
+    }
+    let place = format!("'server {}/{}'", cx.draft.proxy.name, name.text);
+    let mut server = cx.draft.default_server.clone();
+    server.name.clone_from(&name.text);
+    if let Err(text) = set_address(cx, &mut server, address) {
+        bracket(cx, address.span, &format!("{place} : {text}"));
+    }
+    options(cx, args, &mut server, &place);
+    add(cx, server, address.span);
+    Ok(())
+}
+
+fn bad_char(name: &str) -> Option<char> {
+    name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c)))
+}
+
+fn add(cx: &mut Cx<'_, '_>, server: Server, address: Span) {
+    let index = cx.draft.proxy.servers.len();
+    if let Some((_, track)) = cx.draft.tracks.iter().find(|(i, _)| *i == usize::MAX).cloned() {
+        cx.draft.tracks.retain(|(i, _)| *i != usize::MAX);
+        cx.draft.tracks.push((index, track));
+    }
+    cx.draft.proxy.servers.push(server);
+    cx.draft.server_lines.push(Origin { line: cx.line.span, address });
+}
+
+/// Faults of servers are led in by `[file:line]`.
+fn bracket(cx: &mut Cx<'_, '_>, span: Span, text: &str) {
+    cx.loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(Lead::Bracket));
+}
+
+fn set_address(cx: &mut Cx<'_, '_>, server: &mut Server, word: &Word) -> Result<(), String> {
+    let text = address::expand(&word.text, &|n| cx.loader.variable(n));
+    let parsed = address::parse(&text)?;
+    server.address_text.clone_from(&text);
+    if parsed.prefix.quic || parsed.prefix.datagram {
+        return Err(format!("dgram-type address not acceptable in '{text}'"));
+    }
+    let port = match parsed.ports {
+        Ports::Fixed(low, high) if low == high => low,
+        Ports::Fixed(..) => return Err(format!("port range not permitted here in '{text}'")),
+        Ports::None => {
+            server.map_ports = MapPorts::Offset(0);
+            0
+        }
+        Ports::Offset(offset) => {
+            server.map_ports = MapPorts::Offset(offset);
+            0
+        }
+    };
+    server.address = match parsed.host {
+        Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) | Host::Any => ServerAddress::Destination(port),
+        Host::Ip(ip) => ServerAddress::Inet(SocketAddr::new(ip, port)),
+        Host::Name(name) => {
+            if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(*c))) {
+                return Err(format!("invalid character '{bad}' in address '{name}' in '{text}'"));
+            }
+            ServerAddress::Name(name, port)
+        }
+        Host::Unix(path) => ServerAddress::Unix(PathBuf::from(path)),
+        Host::Abstract(mut name, padded) => {
+            if padded {
+                name.resize(107, 0);
+            }
+            ServerAddress::Abstract(name)
+        }
+        Host::Fd(_) | Host::Sockpair(_) | Host::ReverseHttp(_) => {
+            return Err(format!("'{text}' : this address family is not supported for servers."));
+        }
+    };
+    if matches!(server.address, ServerAddress::Unix(_) | ServerAddress::Abstract(_)) {
+        server.map_ports = MapPorts::No;
+    }
+    Ok(())
+}
+
+/// `default-server …`.
+pub(super) fn default_server(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let place = format!("'default-server {}/'", cx.draft.proxy.name);
+    let mut server = cx.draft.default_server.clone();
+    options(cx, args, &mut server, &place);
+    cx.draft.tracks.retain(|(i, _)| *i != usize::MAX);
+    cx.draft.default_server = server;
+    Ok(())
+}
+
+/// `server-template PREFIX NUM[-NUM] FQDN[:PORT] …`.
+pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let (Some(prefix), Some(count), Some(address)) = (args.next(), args.next(), args.next()) else {
+        let text = "'server-template' expects <prefix> <nb | range> <addr>[:<port>] as arguments.";
+        bracket(cx, cx.line.span, text);
+        return Ok(());
+    };
+    let (low, high) = count.text.split_once('-').unwrap_or(("1", count.text.as_str()));
+    let range =
+        strict_int(low).zip(strict_int(high)).filter(|(a, b)| *a >= 0 && a <= b && b - a < TEMPLATE_MAX);
+    let Some((low, high)) = range else {
+        bracket(cx, count.span, &format!("Wrong number of servers or range '{}'.", count.text));
+        return Ok(());
+    };
+    let place = format!("'server-template {}/{}'", cx.draft.proxy.name, prefix.text);
+    let mut server = cx.draft.default_server.clone();
+    if let Err(text) = set_address(cx, &mut server, address) {
+        bracket(cx, address.span, &format!("{place} : {text}"));
+    }
+    options(cx, args, &mut server, &place);
+    for number in low..=high {
+        let one = Server { name: format!("{}{number}", prefix.text), ..server.clone() };
+        add(cx, one, address.span);
+    }
+    Ok(())
+}
+
+/// Reads all options; the first fault ends the line, as haproxy's does.
+fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place: &str) {
+    while let Some(option) = args.next() {
+        let Some((_, run)) = SERVER_OPTIONS.find(&option.text) else {
+            let hint = did_you_mean(&option.text, SERVER_OPTIONS.names());
+            let end = if hint.is_empty() { "." } else { "" };
+            let text = format!("{place} : unknown keyword '{}'{hint}{end}", option.text);
+            bracket(cx, option.span, &text);
+            return;
+        };
+        let (warnings, track, fault) = {
+            let mut o = Srv { server, option, place, cx, warnings: Vec::new(), track: None };
+            let fault = run(&mut o, args).err();
+            (o.warnings, o.track, fault)
+        };
+        for text in warnings {
+            cx.warn(text);
+        }
+        cx.draft.tracks.extend(track.map(|t| (usize::MAX, t)));
+        if let Some(fault) = fault {
+            bracket(cx, fault.span, &format!("{place} : {}", fault.text));
+            return;
+        }
+    }
+}
+
+/// What an option's function sees.
+struct Srv<'a, 'c, 'l> {
+    server: &'a mut Server,
+    option: &'a Word,
+    place: &'a str,
+    cx: &'a mut Cx<'c, 'l>,
+    warnings: Vec<String>,
+    track: Option<Named>,
+}
+
+impl Srv<'_, '_, '_> {
+    fn fault(&self, text: impl Into<String>) -> Fault {
+        Fault::new(self.option.span, text)
+    }
+
+    fn value(&self, args: &mut Args<'_>) -> Result<String, Fault> {
+        let text = format!("'{}' expects an argument.", self.option.text);
+        args.next().map(|w| w.text.clone()).ok_or_else(|| self.fault(text))
+    }
+
+    fn number(&self, args: &mut Args<'_>) -> Result<i64, Fault> {
+        let text = self.value(args)?;
+        if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+            return Ok(lenient_int(&text));
+        }
+        Err(self.fault(format!("'{}' : expects an integer argument (got '{text}').", self.option.text)))
+    }
+
+    fn time(&self, args: &mut Args<'_>) -> Result<Duration, Fault> {
+        let text = self.value(args)?;
+        let name = &self.option.text;
+        duration(&text, TimeUnit::Ms).map_err(|e| {
+            let to = time_fault_text(&text, name, e);
+            self.fault(to.replace(&format!("<{name}>"), &format!("<{name}> of server {}", self.server.name)))
+        })
+    }
+
+    fn tls(&mut self) -> &mut ServerTls {
+        self.server.tls.get_or_insert_with(ServerTls::default)
+    }
+
+    fn other(&mut self, args: &mut Args<'_>, takes: bool) -> Result<(), Fault> {
+        let value = if takes { self.value(args)? } else { String::new() };
+        let name = self.option.text.clone();
+        self.tls().other.insert(name, value);
+        Ok(())
+    }
+
+    fn inert(&mut self, why: &str) -> Result<(), Fault> {
+        let what = format!("server … {}", self.option.text);
+        self.cx.no_effect(&what, why);
+        Ok(())
+    }
+}
+
+type Run = for<'w> fn(&mut Srv<'_, '_, '_>, &mut Args<'w>) -> Result<(), Fault>;
+
+const NOT_YET: &str = "it has no counterpart here yet";
+
+macro_rules! set {
+    ($($field:ident).+ = $value:expr) => {
+        |o, _| {
+            o.server.$($field).+ = $value;
+            Ok(())
+        }
+    };
+}
+
+/// All options of `server` and `default-server`.
+static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
+    ("backup", set!(backup = true)),
+    ("no-backup", set!(backup = false)),
+    ("cookie", |o, a| {
+        o.server.cookie = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("disabled", set!(disabled = true)),
+    ("enabled", set!(disabled = false)),
+    ("error-limit", |o, a| {
+        let limit = o.number(a)?;
+        if limit <= 0 {
+            return Err(o.fault("'error-limit' has to be > 0."));
+        }
+        o.server.error_limit = limit as u32;
+        Ok(())
+    }),
+    ("guid", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("id", |o, a| {
+        let id = o.number(a)?;
+        if id <= 0 {
+            return Err(o.fault(format!("custom id '{id}' has to be > 0.")));
+        }
+        o.server.uuid = id as u32;
+        Ok(())
+    }),
+    ("init-addr", init_addr),
+    ("init-state", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("log-bufsize", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("log-proto", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("maxconn", |o, a| {
+        o.server.maxconn = o.number(a)?.max(0) as u32;
+        Ok(())
+    }),
+    ("maxqueue", |o, a| {
+        o.server.maxqueue = o.number(a)?.max(0) as u32;
+        Ok(())
+    }),
+    ("max-reuse", |o, a| {
+        o.server.max_reuse = o.number(a)? as i32;
+        Ok(())
+    }),
+    ("minconn", |o, a| {
+        o.server.minconn = o.number(a)?.max(0) as u32;
+        Ok(())
+    }),
+    ("namespace", |o, a| {
+        o.server.namespace = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("non-stick", set!(non_stick = true)),
+    ("stick", set!(non_stick = false)),
+    ("observe", |o, a| {
+        o.server.observe = match o.value(a)?.as_str() {
+            "none" => Observe::No,
+            "layer4" => Observe::Layer4,
+            "layer7" => Observe::Layer7,
+            got => {
+                let text = format!("'observe' expects one of 'none', 'layer4', 'layer7' but got '{got}'");
+                return Err(o.fault(text));
+            }
+        };
+        Ok(())
+    }),
+    ("on-error", |o, a| {
+        o.server.on_error = match o.value(a)?.as_str() {
+            "fastinter" => OnError::Fastinter,
+            "fail-check" => OnError::FailCheck,
+            "sudden-death" => OnError::SuddenDeath,
+            "mark-down" => OnError::MarkDown,
+            got => {
+                let text = format!(
+                    "'on-error' expects one of 'fastinter', 'fail-check', 'sudden-death' or 'mark-down' but got '{got}'"
+                );
+                return Err(o.fault(text));
+            }
+        };
+        Ok(())
+    }),
+    ("on-marked-down", |o, a| match o.value(a)?.as_str() {
+        "shutdown-sessions" => {
+            o.server.on_marked_down_shutdown = true;
+            Ok(())
+        }
+        got => Err(o.fault(format!("'on-marked-down' expects 'shutdown-sessions' but got '{got}'"))),
+    }),
+    ("on-marked-up", |o, a| match o.value(a)?.as_str() {
+        "shutdown-backup-sessions" => {
+            o.server.on_marked_up_shutdown_backup = true;
+            Ok(())
+        }
+        got => Err(o.fault(format!("'on-marked-up' expects 'shutdown-backup-sessions' but got '{got}'"))),
+    }),
+    ("pool-low-conn", |o, a| {
+        o.server.pool_low_conn = o.number(a)?.max(0) as u32;
+        Ok(())
+    }),
+    ("pool-max-conn", |o, a| {
+        o.server.pool_max_conn = o.number(a)? as i32;
+        Ok(())
+    }),
+    ("pool-purge-delay", |o, a| {
+        o.server.pool_purge_delay = o.time(a)?;
+        Ok(())
+    }),
+    ("pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("strict-maxconn", |o, _| o.inert(NOT_YET)),
+    ("proto", |o, a| {
+        o.server.proto = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("proxy-v2-options", |o, a| {
+        o.server.proxy_v2_options = o.value(a)?.split(',').map(str::to_owned).collect();
+        Ok(())
+    }),
+    ("set-proxy-v2-tlv-fmt", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("redir", |o, a| {
+        o.server.redir = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("resolve-net", |o, a| {
+        o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+    }),
+    ("resolve-opts", |o, a| {
+        o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+    }),
+    ("resolve-prefer", |o, a| {
+        o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {
+            "ipv4" => true,
+            "ipv6" => false,
+            _ => return Err(o.fault("'resolve-prefer' expects either ipv4 or ipv6 as argument.")),
+        };
+        Ok(())
+    }),
+    ("resolvers", |o, a| {
+        o.server.resolvers = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("send-proxy", set!(send_proxy = Some(SendProxy::V1))),
+    ("no-send-proxy", set!(send_proxy = None)),
+    ("send-proxy-v2", set!(send_proxy = Some(SendProxy::V2))),
+    ("no-send-proxy-v2", set!(send_proxy = None)),
+    ("send-proxy-v2-ssl", set!(send_proxy = Some(SendProxy::V2Ssl))),
+    ("no-send-proxy-v2-ssl", set!(send_proxy = None)),
+    ("send-proxy-v2-ssl-cn", set!(send_proxy = Some(SendProxy::V2SslCn))),
+    ("no-send-proxy-v2-ssl-cn", set!(send_proxy = None)),
+    ("shard", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("slowstart", |o, a| {
+        let text = o.value(a)?;
+        let value =
+            duration(&text, TimeUnit::Ms).map_err(|e| o.fault(time_fault_text(&text, "slowstart", e)))?;
+        o.server.slowstart = Some(value);
+        Ok(())
+    }),
+    ("socks4", |o, a| {
+        let text = o.value(a)?;
+        let bad = format!("'socks4' : invalid address '{text}'");
+        o.server.socks4 = Some(text.parse().map_err(|_| o.fault(bad))?);
+        Ok(())
+    }),
+    ("source", |o, a| {
+        o.server.source = Some(read_source(a)?);
+        Ok(())
+    }),
+    ("tcp-ut", |o, a| {
+        o.server.tcp_ut = Some(o.time(a)?);
+        Ok(())
+    }),
+    ("tfo", set!(tfo = true)),
+    ("no-tfo", set!(tfo = false)),
+    ("track", |o, a| {
+        let name = o.value(a)?;
+        o.track = Some(Named { name, span: o.option.span });
+        Ok(())
+    }),
+    ("weight", |o, a| {
+        let weight = o.number(a)?;
+        if !(0..=WEIGHT_MAX).contains(&weight) {
+            let text = format!("weight of server {} is not within 0 and 256 ({weight}).", o.server.name);
+            return Err(o.fault(text));
+        }
+        o.server.weight = weight as u32;
+        Ok(())
+    }),
+    ("ws", |o, a| {
+        o.server.ws = Some(match o.value(a)?.as_str() {
+            mode @ ("auto" | "h1" | "h2") => mode.to_owned(),
+            got => return Err(o.fault(format!("'ws' has to be 'auto', 'h1' or 'h2' (got '{got}')."))),
+        });
+        Ok(())
+    }),
+    ("usesrc", |o, _| Err(o.fault("'usesrc' only allowed after a 'source' statement."))),
+    ("addr", |o, a| {
+        let text = o.value(a)?;
+        let parsed = address::parse(&text).map_err(|e| o.fault(format!("'addr' : {e}")))?;
+        o.server.check.addr = match parsed.host {
+            Host::Ip(ip) => Some(ip),
+            Host::Name(name) => Some(
+                resolve::host(&name)
+                    .ok_or_else(|| o.fault(format!("'addr' : could not resolve address '{name}'")))?,
+            ),
+            _ => None,
+        };
+        if let Ports::Fixed(port, _) = parsed.ports {
+            o.server.check.port = Some(port);
+        }
+        Ok(())
+    }),
+    ("agent-addr", |o, a| {
+        let text = o.value(a)?;
+        let ip = text.parse().ok().or_else(|| resolve::host(&text));
+        let bad = format!("parsing agent-addr failed. Check if '{text}' is correct address.");
+        o.server.agent.addr = Some(ip.ok_or_else(|| o.fault(bad))?);
+        Ok(())
+    }),
+    ("agent-check", set!(agent.enabled = true)),
+    ("no-agent-check", set!(agent.enabled = false)),
+    ("agent-inter", |o, a| {
+        o.server.agent.inter = Some(o.time(a)?);
+        Ok(())
+    }),
+    ("agent-port", |o, a| {
+        o.server.agent.port = u16::try_from(o.number(a)?).ok();
+        Ok(())
+    }),
+    ("agent-send", |o, a| {
+        o.server.agent.send = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("check", set!(check.enabled = true)),
+    ("no-check", set!(check.enabled = false)),
+    ("check-alpn", |o, a| {
+        o.server.check.alpn = Some(o.value(a)?.split(',').map(str::to_owned).collect());
+        Ok(())
+    }),
+    ("check-pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("check-proto", |o, a| {
+        o.server.check.proto = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("check-reuse-pool", |o, _| o.inert(NOT_YET)),
+    ("no-check-reuse-pool", |o, _| o.inert(NOT_YET)),
+    ("check-send-proxy", set!(check.send_proxy = true)),
+    ("no-check-send-proxy", set!(check.send_proxy = false)),
+    ("check-sni", |o, a| {
+        o.server.check.sni = Some(o.value(a)?);
+        Ok(())
+    }),
+    ("check-sni-auto", |o, _| o.inert(NOT_YET)),
+    ("no-check-sni-auto", |o, _| o.inert(NOT_YET)),
+    ("check-ssl", set!(check.ssl = true)),
+    ("no-check-ssl", |o, _| {
+        o.server.check.ssl = false;
+        o.server.check.no_ssl = true;
+        Ok(())
+    }),
+    ("check-via-socks4", set!(check.via_socks4 = true)),
+    ("fall", |o, a| {
+        let fall = o.number(a)?;
+        if fall <= 0 {
+            return Err(o.fault("'fall' has to be > 0."));
+        }
+        o.server.check.fall = fall as u32;
+        Ok(())
+    }),
+    ("rise", |o, a| {
+        let rise = o.number(a)?;
+        if rise <= 0 {
+            return Err(o.fault("'rise' has to be > 0."));
+        }
+        o.server.check.rise = rise as u32;
+        Ok(())
+    }),
+    ("inter", |o, a| {
+        o.server.check.inter = o.time(a)?;
+        Ok(())
+    }),
+    ("fastinter", |o, a| {
+        o.server.check.fastinter = Some(o.time(a)?);
+        Ok(())
+    }),
+    ("downinter", |o, a| {
+        o.server.check.downinter = Some(o.time(a)?);
+        Ok(())
+    }),
+    ("port", |o, a| {
+        let port = o.number(a)?;
+        o.server.check.port =
+            Some(u16::try_from(port).map_err(|_| o.fault("'port' has to be between 0 and 65535."))?);
+        Ok(())
+    }),
+    ("allow-0rtt", |o, a| o.other(a, false)),
+    ("alpn", |o, a| {
+        let list = o.value(a)?.split(',').map(str::to_owned).collect();
+        o.tls().alpn = Some(list);
+        Ok(())
+    }),
+    ("ca-file", |o, a| {
+        let path = o.value(a)?;
+        o.tls().ca_file = Some(path);
+        Ok(())
+    }),
+    ("cc", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("ciphers", |o, a| o.other(a, true)),
+    ("ciphersuites", |o, a| o.other(a, true)),
+    ("client-sigalgs", |o, a| o.other(a, true)),
+    ("crl-file", |o, a| {
+        let path = o.value(a)?;
+        o.tls().crl_file = Some(path.into());
+        Ok(())
+    }),
+    ("crt", |o, a| {
+        let path = o.value(a)?;
+        let path = o.cx.loader.certificate(&path);
+        o.tls().crt = Some(path);
+        Ok(())
+    }),
+    ("curves", |o, a| o.other(a, true)),
+    ("ech", |o, a| o.other(a, true)),
+    ("force-sslv3", |o, a| o.other(a, false)),
+    ("force-tlsv10", |o, a| o.other(a, false)),
+    ("force-tlsv11", |o, a| o.other(a, false)),
+    ("force-tlsv12", |o, a| o.other(a, false)),
+    ("force-tlsv13", |o, a| o.other(a, false)),
+    ("ktls", |o, a| o.other(a, true)),
+    ("no-sni-auto", |o, a| o.other(a, false)),
+    ("sni-auto", |o, a| o.other(a, false)),
+    ("no-renegotiate", |o, a| o.other(a, false)),
+    ("renegotiate", |o, a| o.other(a, false)),
+    ("no-ssl", |o, _| {
+        o.server.tls = None;
+        Ok(())
+    }),
+    ("no-ssl-reuse", |o, a| o.other(a, false)),
+    ("ssl-reuse", |o, a| o.other(a, false)),
+    ("no-sslv3", |o, a| o.other(a, false)),
+    ("no-tls-tickets", |o, a| o.other(a, false)),
+    ("tls-tickets", |o, a| o.other(a, false)),
+    ("no-tlsv10", |o, a| o.other(a, false)),
+    ("no-tlsv11", |o, a| o.other(a, false)),
+    ("no-tlsv12", |o, a| o.other(a, false)),
+    ("no-tlsv13", |o, a| o.other(a, false)),
+    ("no-verifyhost", |o, _| {
+        o.tls().verifyhost = None;
+        Ok(())
+    }),
+    ("npn", |o, a| o.other(a, true)),
+    ("sigalgs", |o, a| o.other(a, true)),
+    ("sni", sni),
+    ("ssl", |o, _| {
+        o.tls().enabled = true;
+        Ok(())
+    }),
+    ("ssl-max-ver", |o, a| {
+        let version = o.value(a)?;
+        o.tls().max_version = Some(version);
+        Ok(())
+    }),
+    ("ssl-min-ver", |o, a| {
+        let version = o.value(a)?;
+        o.tls().min_version = Some(version);
+        Ok(())
+    }),
+    ("tcp-md5sig", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("verify", |o, a| {
+        let verify = match o.value(a)?.as_str() {
+            "none" => Verify::None,
+            "required" => Verify::Required,
+            other => {
+                let text = format!(
+                    "'verify' : unknown verify method '{other}', only 'none' and 'required' are supported"
+                );
+                return Err(o.fault(text));
+            }
+        };
+        o.tls().verify = verify;
+        Ok(())
+    }),
+    ("verifyhost", |o, a| {
+        let host = o.value(a)?;
+        o.tls().verifyhost = Some(host);
+        Ok(())
+    }),
+    ("hash-key", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("idle-ping", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("quic-cc-algo", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+]);
+
+fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let text = o.value(args)?;
+    let mut methods = Vec::new();
+    for method in text.split(',').filter(|m| !m.is_empty()) {
+        methods.push(match method {
+            "last" => InitAddr::Last,
+            "libc" => InitAddr::Libc,
+            "none" => InitAddr::None,
+            ip => match ip.parse() {
+                Ok(ip) => InitAddr::Ip(ip),
+                Err(_) => {
+                    let text =
+                        format!("'{ip}' : 'init-addr' expects 'last', 'libc', 'none' or an IP address.");
+                    return Err(o.fault(text));
+                }
+            },
+        });
+    }
+    o.server.init_addr = Some(methods);
+    Ok(())
+}
+
+fn sni(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let text = o.value(args)?;
+    conf_parsers::haproxy::expr::prefix(&text)
+        .map_err(|e| o.fault(format!("error detected while parsing sni expression : {e}.")))?;
+    o.tls().other.insert("sni".into(), text);
+    let _ = (&o.place, &o.warnings);
+    Ok(())
+}
