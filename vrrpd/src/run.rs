@@ -189,11 +189,12 @@ impl Daemon {
         }
         daemon.add_static(true);
         daemon.start_trackers();
+        // Before the first transition, so that the supervisor's "Startup complete" comes before its line.
+        daemon.tell(&Line::Ready { reload: false });
         daemon.input(Input::Start);
         if let Some(ready) = options.ready.take() {
             ready();
         }
-        daemon.tell(&Line::Ready { reload: false });
         Ok(daemon)
     }
 
