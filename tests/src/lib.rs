@@ -15,6 +15,7 @@ pub mod frames;
 pub mod netns;
 pub mod node;
 pub mod oracle;
+pub mod pair;
 
 /// The top of the source tree.
 pub fn workspace() -> &'static Path {
