@@ -56,6 +56,8 @@ pub struct Options {
     pub data_file: PathBuf,
     /// The table; `None` opens the kernel's.
     pub ipvs: Option<Box<dyn Ipvs>>,
+    /// Directory of the bus; `None` switches it off.
+    pub bus: Option<PathBuf>,
     /// Called once everything runs (readiness).
     pub ready: Box<dyn FnOnce()>,
 }
@@ -71,6 +73,7 @@ impl Options {
             pid_file: None,
             data_file: DATA_FILE.into(),
             ipvs: None,
+            bus: ::bus::directory(),
             ready: Box::new(|| {}),
         }
     }
@@ -170,7 +173,7 @@ impl Daemon {
         let globals = core.model().globals.clone();
         let table = open_table(options.ipvs, &globals, &core.wanted(), &log);
         let notifier = Notifier::open(&globals, log.clone(), options.detail);
-        let (bus, fault) = Bus::open(::bus::directory());
+        let (bus, fault) = Bus::open(options.bus);
         if let Some(reason) = fault {
             say(&log, &Message::NoBus { reason });
         }
@@ -494,3 +497,6 @@ fn open_kernel(namespace: Option<&str>) -> io::Result<Box<dyn Ipvs>> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests;

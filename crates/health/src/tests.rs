@@ -334,3 +334,90 @@ fn rows_have_unique_names_and_keywords() {
     names.dedup();
     assert_eq!(names.len(), count);
 }
+
+#[test]
+fn tls_checks_handshake_and_verify() {
+    let dir = tempfile::tempdir().expect("dir");
+    let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("certificate");
+    let path = dir.path().join("a.pem");
+    std::fs::write(&path, format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem()))
+        .expect("written");
+    let options =
+        tls::server::Options { certificates: vec![path.clone()], ..tls::server::Options::default() };
+    let server = tls::server::load(&options).expect("server");
+    block(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let to = listener.local_addr().expect("address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    let Ok(mut stream) = server.accept(stream).await else { return };
+                    let mut buffer = [0; 1024];
+                    let _ = stream.read(&mut buffer).await;
+                    let _ = stream.write_all(OK).await;
+                    // Closed without close_notify, as many servers do.
+                });
+            }
+        });
+        let mut spec = Spec::new(Endpoint::Socket(to), TIMEOUT * 5, default_http());
+        spec.tls = Some(tls::client::Options::default());
+        assert_eq!(run(&spec).await.status, Status::L7Ok);
+        let get = |strict_close| {
+            let request = b"GET / HTTP/1.0\r\n\r\n".to_vec();
+            Check::Get(Get { request, status: vec![(200, 200)], digest: None, regex: None, strict_close })
+        };
+        spec.check = get(false);
+        assert!(run(&spec).await.is_success());
+        spec.check = Check::Steps(Script::connect_only());
+        assert_eq!(run(&spec).await.status, Status::L6Ok);
+        spec.tls = Some(tls::client::Options { verify: true, ca_file: Some(path), ..Default::default() });
+        assert_eq!(run(&spec).await.status, Status::L6Ok);
+        let host = Some("b.example".to_owned());
+        let tls = spec.tls.take().map(|t| tls::client::Options { verify_host: host, ..t });
+        spec.tls = tls;
+        let refused = run(&spec).await;
+        assert_eq!(
+            (refused.status, refused.description.as_str()),
+            (Status::L6Response, "SSL handshake failure")
+        );
+    });
+    let plain = block(async {
+        let to = serve(b"plain text that is no handshake", false).await;
+        let mut spec = Spec::new(Endpoint::Socket(to), TIMEOUT, Check::Steps(Script::connect_only()));
+        spec.tls = Some(tls::client::Options::default());
+        run(&spec).await
+    });
+    assert_eq!(plain.status, Status::L6Response);
+}
+
+#[test]
+fn a_body_without_end_is_digested_in_bounded_time_and_space() {
+    block(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let to = listener.local_addr().expect("address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await;
+                    let block = vec![0u8; 64 << 10];
+                    while stream.write_all(&block).await.is_ok() {}
+                });
+            }
+        });
+        let time = Duration::from_millis(100);
+        let mut get = Get {
+            request: b"GET / HTTP/1.0\r\n\r\n".to_vec(),
+            status: Vec::new(),
+            digest: Some([0; 16]),
+            regex: None,
+            strict_close: false,
+        };
+        let outcome = run(&Spec::new(Endpoint::Socket(to), time, Check::Get(get.clone()))).await;
+        assert_eq!(outcome.cause, Cause::ReplyTimeout);
+        // Where nobody looks at the body, its first part is enough.
+        get.digest = None;
+        get.status = vec![(200, 299)];
+        assert!(run(&Spec::new(Endpoint::Socket(to), time, Check::Get(get))).await.is_success());
+    });
+}
