@@ -437,7 +437,7 @@ fn files(model: &Model) -> Files {
             let _ = writeln!(opened, "{value}");
         }
     }
-    model.track_files.iter().map(|t| (t.name.clone(), health::read_number(&t.path))).collect()
+    model.track_files.iter().filter_map(|t| Some((t.name.clone(), health::read_number(&t.path)?))).collect()
 }
 
 fn ip_of(storage: &nix::sys::socket::SockaddrStorage) -> Option<std::net::IpAddr> {

@@ -44,7 +44,12 @@ pub fn spec(checker: &Checker, url: usize, model: &Model, random: u64) -> Option
         }
         CheckerKind::File { track_file, weight, reverse } => {
             let found = model.track_files.iter().find(|t| t.name == *track_file)?;
-            Check::File(file::File { path: found.path.clone(), weight: *weight, reverse: *reverse })
+            Check::File(file::File {
+                path: found.path.clone(),
+                weight: *weight,
+                reverse: *reverse,
+                must_exist: checker.alpha,
+            })
         }
         CheckerKind::Bfd { .. } => return None,
     };

@@ -224,6 +224,17 @@ pub fn keys(server: &VirtualServer, groups: &[crate::config::model::ServerGroup]
     }
 }
 
+/// Where a destination of a service is: only NAT can change the port, so the others get the service's, and so does
+/// one that has none.
+pub fn at(key: &ServiceKey, to: SocketAddr, destination: &Destination) -> SocketAddr {
+    match key {
+        ServiceKey::Address(_, service) if destination.method != Method::Nat || to.port() == 0 => {
+            SocketAddr::new(to.ip(), service.port())
+        }
+        ServiceKey::Address(..) | ServiceKey::Fwmark(..) => to,
+    }
+}
+
 /// Most addresses of one range: an IPv4 /16, more than any table should hold.
 pub const RANGE_MAX: usize = 1 << 16;
 

@@ -497,8 +497,9 @@ impl Core {
         for service in &self.services {
             let pool = pool(service);
             for key in plan::keys(&service.config, &self.model.groups) {
-                let entry =
-                    Entry { service: Service::of(&service.config, key.family()), destinations: pool.clone() };
+                let service = Service::of(&service.config, key.family());
+                let destinations = pool.iter().map(|(to, d)| (plan::at(&key, *to, d), *d)).collect();
+                let entry = Entry { service, destinations };
                 table.entry(key).or_insert(entry);
             }
         }

@@ -419,13 +419,12 @@ fn read_file(check: &file::File) -> Outcome {
     file::outcome(check, read_number(&check.path))
 }
 
-/// The number in a file, as `FILE_CHECK` reads it; what can't be read counts as 0.
-pub fn read_number(path: &Path) -> i64 {
+/// The number in a file, as `FILE_CHECK` reads it; `None` when it can't be opened.
+pub fn read_number(path: &Path) -> Option<i64> {
     let mut text = Vec::new();
     // A FIFO or device in its place must not hold up the caller.
-    let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    if let Ok(opened) = opened {
-        let _ = io::Read::read_to_end(&mut io::Read::take(opened, file::READ_MAX as u64), &mut text);
-    }
-    file::value(&text)
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    // What can't be read counts as nothing.
+    let _ = io::Read::read_to_end(&mut io::Read::take(opened, file::READ_MAX as u64), &mut text);
+    Some(file::value(&text))
 }

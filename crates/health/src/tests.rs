@@ -363,11 +363,13 @@ fn tls_checks_handshake_and_verify() {
         let mut spec = Spec::new(Endpoint::Socket(to), TIMEOUT * 5, default_http());
         spec.tls = Some(tls::client::Options::default());
         assert_eq!(run(&spec).await.status, Status::L7Ok);
-        let get = |strict_close| {
-            let request = b"GET / HTTP/1.0\r\n\r\n".to_vec();
-            Check::Get(Get { request, status: vec![(200, 200)], digest: None, regex: None, strict_close })
-        };
-        spec.check = get(false);
+        spec.check = Check::Get(Get {
+            request: b"GET / HTTP/1.0\r\n\r\n".to_vec(),
+            status: vec![(200, 200)],
+            digest: None,
+            regex: None,
+            strict_close: false,
+        });
         assert!(run(&spec).await.is_success());
         spec.check = Check::Steps(Script::connect_only());
         assert_eq!(run(&spec).await.status, Status::L6Ok);

@@ -79,3 +79,20 @@ fn ranges_are_spelled_out() {
     assert_eq!(list[2], ServiceKey::Address(Protocol::Tcp, address(12)));
     assert_eq!(list[3], ServiceKey::Fwmark(7, Family::Inet));
 }
+
+#[test]
+fn only_nat_has_ports_of_its_own() {
+    let key = ServiceKey::Address(Protocol::Tcp, address(1));
+    let other = SocketAddr::from(([10, 0, 0, 2], 8080));
+    let by = |method| at(&key, other, &Destination { method, weight: 1, upper: 0, lower: 0 }).port();
+    assert_eq!((by(Method::Nat), by(Method::Dr)), (8080, 80));
+    assert_eq!(
+        at(
+            &key,
+            SocketAddr::from(([10, 0, 0, 2], 0)),
+            &Destination { method: Method::Nat, weight: 1, upper: 0, lower: 0 }
+        )
+        .port(),
+        80
+    );
+}

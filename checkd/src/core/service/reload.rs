@@ -63,12 +63,8 @@ impl Fresh<'_> {
     fn file(&self, checker: &Checker) -> (i64, bool) {
         let CheckerKind::File { track_file, .. } = &checker.kind else { return (0, false) };
         let spec = check::spec(checker, 0, self.model, 0);
-        let (Some(health::Check::File(file)), Some(value)) =
-            (spec.map(|s| s.check), self.files.get(track_file))
-        else {
-            return (0, false);
-        };
-        let outcome = health::probe::file::outcome(&file, *value);
+        let Some(health::Check::File(file)) = spec.map(|s| s.check) else { return (0, false) };
+        let outcome = health::probe::file::outcome(&file, self.files.get(track_file).copied());
         (outcome.wish.absolute_weight.unwrap_or(0), !outcome.is_success())
     }
 
@@ -99,11 +95,12 @@ impl Fresh<'_> {
                 let same = left.iter().position(|c| c.config == *checker).map(|i| left.remove(i));
                 let fresh_down = old.map_or(checker.alpha, |o| !o.alive);
                 let (file_addend, file_down) = self.file(checker);
+                let is_file = matches!(checker.kind, CheckerKind::File { .. });
                 CheckerState {
                     config: checker.clone(),
                     judge: match same {
                         Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
-                        None => RetryJudge::new(checker.retry, fresh_down || file_down),
+                        None => RetryJudge::new(checker.retry, if is_file { file_down } else { fresh_down }),
                     },
                     addend: same.map_or(file_addend, |c| c.addend),
                     last: same.and_then(|c| c.last.clone()),

@@ -1,6 +1,6 @@
 //! keepalived's `FILE_CHECK`: a number in a file.
 //!
-//! Invariant: a file that is missing or holds no number counts as 0; no more than [`READ_MAX`] bytes are read.
+//! Invariant: a file that holds no number, and a missing one unless it must exist, counts as 0; no more than [`READ_MAX`] bytes are read.
 //!
 //! Absent on purpose: watching (the owner asks again).
 
@@ -27,6 +27,9 @@ pub struct File {
     /// `reverse`: the sign is turned, and with weight 0 the failure is a value of 0.
     #[serde(default)]
     pub reverse: bool,
+    /// `alpha`: a file that isn't there fails; else it counts as 0.
+    #[serde(default)]
+    pub must_exist: bool,
 }
 
 /// The value in a file's text.
@@ -40,8 +43,11 @@ pub fn value(text: &[u8]) -> i64 {
     text[..end].parse::<i64>().unwrap_or(0).clamp(i64::from(i32::MIN), i64::from(i32::MAX))
 }
 
-/// The outcome of a value.
-pub fn outcome(file: &File, value: i64) -> Outcome {
+/// The outcome of a value; `None` = there is no file.
+pub fn outcome(file: &File, value: Option<i64>) -> Outcome {
+    let Some(value) = value.or((!file.must_exist).then_some(0)) else {
+        return Outcome::new(Status::L7Status, Cause::File(0)).described("no such file");
+    };
     if file.weight == 0 {
         let down = (value != 0) != file.reverse;
         return if down {
@@ -84,13 +90,16 @@ mod tests {
 
     #[test]
     fn weights_and_failures() {
-        let mut file = File { path: "/x".into(), weight: 1, reverse: false };
-        assert_eq!(outcome(&file, 3).wish.absolute_weight, Some(3));
-        assert!(!outcome(&file, -300).is_success());
+        let mut file = File { path: "/x".into(), weight: 1, reverse: false, must_exist: false };
+        assert_eq!(outcome(&file, Some(3)).wish.absolute_weight, Some(3));
+        assert!(!outcome(&file, Some(-300)).is_success());
         file.weight = 0;
-        assert!(outcome(&file, 0).is_success());
-        assert!(!outcome(&file, 1).is_success());
+        assert!(outcome(&file, Some(0)).is_success());
+        assert!(!outcome(&file, Some(1)).is_success());
+        assert!(outcome(&file, None).is_success());
+        file.must_exist = true;
+        assert!(!outcome(&file, None).is_success());
         file.reverse = true;
-        assert!(outcome(&file, 1).is_success());
+        assert!(outcome(&file, Some(1)).is_success());
     }
 }
