@@ -92,6 +92,7 @@ pub enum Message {
     IpvsError { command: &'static str, number: u32, text: String, errno: i32, service: String },
     Activating { real: String, service: String },
     Deactivating { real: String, service: String },
+    Suspending { real: String, service: String },
     ActivatingBfd,
     Gained { quorum: Quorum, service: String },
     Lost { quorum: Quorum, service: String },
@@ -163,6 +164,9 @@ impl fmt::Display for Message {
                 write!(f, "Activating healthchecker for service {real} for VS {service}")
             }
             Self::Deactivating { real, service } => {
+                write!(f, "Deactivating healthchecker for service {real} for VS {service}")
+            }
+            Self::Suspending { real, service } => {
                 write!(f, "Suspending healthchecker for service {real} for VS {service}")
             }
             Self::ActivatingBfd => write!(f, "Activating BFD healthchecker"),

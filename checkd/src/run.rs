@@ -194,8 +194,10 @@ impl Daemon {
             bus,
         };
         daemon.settle_sync(&globals);
+        for (n, present) in daemon.presence() {
+            daemon.core.services[n].suspended = !present;
+        }
         daemon.give(Input::Start);
-        daemon.look_for_addresses();
         daemon.bus.status("running", true, daemon.log.dropped());
         (options.ready)();
         Ok(daemon)
@@ -363,26 +365,25 @@ impl Daemon {
         }
     }
 
-    fn look_for_addresses(&mut self) {
+    /// Services with `ha_suspend`, and whether their address is on this host.
+    fn presence(&self) -> Vec<(usize, bool)> {
         let suspending = |s: &crate::core::service::ServiceState| s.config.ha_suspend;
         if !self.core.services.iter().any(suspending) {
-            return;
+            return Vec::new();
         }
-        let Ok(list) = nix::ifaddrs::getifaddrs() else { return };
+        let Ok(list) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
         let here: Vec<std::net::IpAddr> = list.filter_map(|i| ip_of(i.address.as_ref()?)).collect();
-        let states: Vec<(usize, bool)> = self
-            .core
-            .services
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| suspending(s))
-            .map(|(n, s)| match &s.config.target {
-                Target::Address(a) => (n, here.contains(&a.ip())),
-                // Marks and groups have no address to miss.
-                Target::Fwmark(_) | Target::Group(_) => (n, true),
-            })
-            .collect();
-        for (n, present) in states {
+        let all = self.core.services.iter().enumerate().filter(|(_, s)| suspending(s));
+        all.map(|(n, s)| match &s.config.target {
+            Target::Address(a) => (n, here.contains(&a.ip())),
+            // Marks and groups have no address to miss.
+            Target::Fwmark(_) | Target::Group(_) => (n, true),
+        })
+        .collect()
+    }
+
+    fn look_for_addresses(&mut self) {
+        for (n, present) in self.presence() {
             if self.core.services[n].suspended == present {
                 self.give(Input::Present(n, present));
             }

@@ -230,9 +230,12 @@ impl Core {
         let config = &state.reals[real].checkers[checker].config;
         let is_timed = !matches!(config.kind, CheckerKind::File { .. } | CheckerKind::Bfd { .. });
         if is_timed {
-            out.push(Effect::Log(Message::Activating {
-                real: real_name(&state.config, state.reals[real].config.address),
-                service: state.name.clone(),
+            let real = real_name(&state.config, state.reals[real].config.address);
+            let service = state.name.clone();
+            out.push(Effect::Log(if state.suspended {
+                Message::Deactivating { real, service }
+            } else {
+                Message::Activating { real, service }
             }));
         }
         if state.suspended {
@@ -459,7 +462,7 @@ impl Core {
                     continue;
                 }
                 let names = self.names(index, real);
-                out.push(Effect::Log(Message::Deactivating { real: names.real, service: names.service }));
+                out.push(Effect::Log(Message::Suspending { real: names.real, service: names.service }));
                 self.cancel(index, real, checker, out);
             }
         }

@@ -355,3 +355,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn checks_rest_while_the_address_is_elsewhere() {
+    let mut run = Run::of(server(&[1], |s| s.ha_suspend = true));
+    assert!(run.planned.is_empty());
+    let activating = "Activating healthchecker for service [10.1.0.1]:tcp:80 for VS [10.9.9.1]:tcp:80";
+    assert_eq!(run.give(Input::Present(0, true)), [activating]);
+    assert_eq!(run.planned.len(), 1);
+    assert!(run.give(Input::Present(0, true)).is_empty());
+    assert_eq!(run.give(Input::Present(0, false)), [activating.replace("Activating", "Suspending")]);
+    assert!(run.planned.is_empty());
+}
