@@ -8,6 +8,7 @@
 //!
 //! Absent on purpose: timeouts, heads, and what a fault means to the stream.
 
+use crate::mux::splice::Splice;
 use crate::mux::wire::Conn;
 use h1::{Body, Fault, Framing, Part};
 use std::io;
@@ -28,6 +29,9 @@ pub enum Blocked {
     /// Waits for room at its writer.
     Write,
 }
+
+/// Full reads after which a pipe pays.
+const SPLICE_AFTER: u32 = 2;
 
 /// Who broke a flow.
 #[derive(Debug)]
@@ -64,6 +68,10 @@ pub struct Flow {
     flushed: bool,
     /// The last read filled its buffer: more is there than a normal one holds.
     full: bool,
+    /// Bytes may go through a kernel pipe once there are many.
+    pub may_splice: bool,
+    full_reads: u32,
+    splice: Option<Box<Splice>>,
 }
 
 impl Default for Flow {
@@ -80,6 +88,9 @@ impl Default for Flow {
             dechunk: false,
             flushed: true,
             full: false,
+            may_splice: false,
+            full_reads: 0,
+            splice: None,
         }
     }
 }
@@ -152,6 +163,12 @@ impl Flow {
             if !self.open {
                 return Ok(Blocked::Read);
             }
+            if self.splice.is_some() {
+                match self.splice(cx, from, to, progress)? {
+                    Some(blocked) => return Ok(blocked),
+                    None => continue,
+                }
+            }
             if self.body.is_end() {
                 return self.finish(cx, to);
             }
@@ -163,7 +180,54 @@ impl Flow {
                 Poll::Ready(Ok(_)) => {
                     *progress = true;
                     self.full |= from.buf.is_filled();
+                    self.consider_splice(from, to);
                 }
+            }
+        }
+    }
+
+    /// Much is coming and nothing has to be looked at: from now on it goes through a pipe.
+    fn consider_splice(&mut self, from: &Conn, to: &Conn) {
+        if !self.may_splice || !from.buf.is_filled() {
+            return;
+        }
+        self.full_reads += 1;
+        let plain = from.wire.tcp().is_some() && to.wire.tcp().is_some();
+        if self.full_reads >= SPLICE_AFTER && plain {
+            self.may_splice = false;
+            self.splice = Splice::new().ok().map(Box::new);
+        }
+    }
+
+    /// Moves bytes through the pipe; `None` when it is over and the rest goes the usual way.
+    fn splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Conn,
+        to: &mut Conn,
+        progress: &mut bool,
+    ) -> Result<Option<Blocked>, Broken> {
+        let Some(pipe) = &mut self.splice else { return Ok(None) };
+        loop {
+            while pipe.held() > 0 {
+                match pipe.poll_drain(cx, to) {
+                    Poll::Ready(Ok(_)) => *progress = true,
+                    Poll::Ready(Err(e)) => return Err(Broken::Write(e)),
+                    Poll::Pending => return Ok(Some(Blocked::Write)),
+                }
+            }
+            match pipe.poll_fill(cx, from) {
+                Poll::Ready(Ok(0)) => {
+                    from.eof = true;
+                    self.splice = None;
+                    return Ok(None);
+                }
+                Poll::Ready(Ok(n)) => {
+                    *progress = true;
+                    self.moved += n as u64;
+                }
+                Poll::Ready(Err(e)) => return Err(Broken::Read(e)),
+                Poll::Pending => return Ok(Some(Blocked::Read)),
             }
         }
     }

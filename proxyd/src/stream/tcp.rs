@@ -36,6 +36,7 @@ impl Exchange<'_> {
         parts.up.out.extend_from_slice(&server.prefix);
         parts.up.begin(Framing::UntilClose);
         parts.down.begin(Framing::UntilClose);
+        (parts.up.may_splice, parts.down.may_splice) = (true, true);
         parts.up.shut_after = true;
         parts.down.shut_after = true;
         let mut limits = self.limits();
