@@ -1,0 +1,139 @@
+//! docs/COMPATIBILITY.md says what the tables say that the daemons read files with.
+//!
+//! Invariant: the generated part has no word of its own about a keyword; it comes from the keyword's row.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use conf_parsers::keepalived::{globals, walk::Row, walk::Standing, walk::Takes};
+use holdfast_tests::workspace;
+
+const MARKS: [&str; 2] = ["<!-- tables begin -->", "<!-- tables end -->"];
+
+/// `block → (keyword, standing)`, in the order of the tables.
+#[derive(Default)]
+struct Blocks {
+    order: Vec<String>,
+    rows: BTreeMap<String, Vec<(&'static str, Standing)>>,
+}
+
+impl Blocks {
+    fn add<C>(&mut self, block: &str, rows: &'static [Row<C>]) {
+        for row in rows {
+            match &row.takes {
+                // Another daemon's keyword; its own table lists it.
+                Takes::Elsewhere | Takes::Seen(_) => continue,
+                Takes::Block { rows, .. } => self.add(&inner(block, row.name), rows),
+                Takes::Items { .. } | Takes::Words(_) => {}
+            }
+            if !self.rows.contains_key(block) {
+                self.order.push(block.to_owned());
+            }
+            let list = self.rows.entry(block.to_owned()).or_default();
+            if !list.iter().any(|(name, _)| *name == row.name) {
+                list.push((row.name, row.standing));
+            }
+        }
+    }
+
+    fn print(&self, out: &mut String) {
+        let all = self.rows.values().flatten();
+        let count = |want: fn(&Standing) -> bool| all.clone().filter(|(_, s)| want(s)).count();
+        let works = count(|s| matches!(s, Standing::Works));
+        let inert = count(|s| matches!(s, Standing::NoEffect(_)));
+        let later = count(|s| matches!(s, Standing::NotYet(_)));
+        let _ = writeln!(
+            out,
+            "{} keywords: {works} work, {inert} have no effect here, {later} are read but not carried out yet.\n",
+            works + inert + later
+        );
+        for block in &self.order {
+            let rows = &self.rows[block];
+            let _ = writeln!(out, "**{block}**: {}\n", list(rows, |s| matches!(s, Standing::Works)));
+            for (name, standing) in rows {
+                match standing {
+                    Standing::Works => {}
+                    Standing::NoEffect(why) => {
+                        let _ = writeln!(out, "- `{name}` has no effect here: {why}");
+                    }
+                    Standing::NotYet(what) => {
+                        let _ = writeln!(out, "- `{name}` is not carried out yet: {what}");
+                    }
+                }
+            }
+            if rows.iter().any(|(_, s)| !matches!(s, Standing::Works)) {
+                out.push('\n');
+            }
+        }
+    }
+}
+
+fn inner(block: &str, name: &str) -> String {
+    if block == "top level" { name.to_owned() } else { format!("{block} › {name}") }
+}
+
+fn list(rows: &[(&'static str, Standing)], want: fn(&Standing) -> bool) -> String {
+    let names = rows.iter().filter(|(_, s)| want(s)).map(|(n, _)| format!("`{n}`"));
+    names.collect::<Vec<_>>().join(" ")
+}
+
+fn names<'a>(out: &mut String, title: &str, names: impl Iterator<Item = &'a str>) {
+    let mut seen = Vec::new();
+    for name in names {
+        if !name.is_empty() && !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    let quoted: Vec<String> = seen.iter().map(|n| format!("`{n}`")).collect();
+    let _ = writeln!(out, "**{title}** ({}): {}\n", seen.len(), quoted.join(" "));
+}
+
+fn tables() -> String {
+    let mut out = String::from("\n## keepalived.conf\n\n");
+    let mut blocks = Blocks::default();
+    blocks.add("top level", globals::TOP);
+    blocks.add("top level", vrrpd::config::BLOCKS);
+    blocks.print(&mut out);
+    out.push_str("## haproxy.cfg\n\n");
+    names(&mut out, "sample fetches", proxyd::fetch::FETCHES.iter().copied().flatten().map(|r| r.name));
+    names(&mut out, "converters", proxyd::conv::CONVERTERS.iter().copied().flatten().map(|r| r.name));
+    names(&mut out, "matching methods", proxyd::acl::matcher::MATCHERS.iter().map(|r| r.0));
+    use proxyd::action::sets::{
+        HTTP_AFTER_RESPONSE, HTTP_REQUEST, HTTP_RESPONSE, TCP_CONNECTION, TCP_REQUEST, TCP_RESPONSE,
+    };
+    for (title, rows) in [
+        ("tcp-request connection, session", TCP_CONNECTION),
+        ("tcp-request content", TCP_REQUEST),
+        ("tcp-response content", TCP_RESPONSE),
+        ("http-request", HTTP_REQUEST),
+        ("http-response", HTTP_RESPONSE),
+        ("http-after-response", HTTP_AFTER_RESPONSE),
+    ] {
+        names(&mut out, title, rows.iter().map(|r| r.name));
+    }
+    names(&mut out, "log variables", proxyd::log::tag::LOG_TAGS.iter().map(|r| r.name));
+    names(&mut out, "commands of the statistics socket", proxyd::cli::COMMANDS.iter().map(|r| r.usage));
+    out
+}
+
+#[test]
+fn compatibility_is_what_the_tables_say() {
+    let path = workspace().join("docs/COMPATIBILITY.md");
+    let text = std::fs::read_to_string(&path).expect("docs/COMPATIBILITY.md can be read");
+    let [begin, end] = MARKS;
+    let (before, rest) = text.split_once(begin).expect("docs/COMPATIBILITY.md marks the tables' begin");
+    let (have, after) = rest.split_once(end).expect("docs/COMPATIBILITY.md marks the tables' end");
+    let wanted = tables();
+    if have == wanted {
+        return;
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{wanted}{end}{after}"))
+            .expect("the tables are written");
+        return;
+    }
+    let difference = holdfast_tests::oracle::difference(have, &wanted);
+    panic!(
+        "docs/COMPATIBILITY.md is not what the tables say; UPDATE=1 writes it anew (original = file):\n{difference}"
+    );
+}
