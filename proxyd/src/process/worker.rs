@@ -161,6 +161,7 @@ struct Limits {
     threads: usize,
     maxconn: u64,
     maxsock: u64,
+    /// What haproxy would set its own limit to; a higher one is left as it is.
     descriptors: u64,
 }
 
@@ -195,7 +196,7 @@ impl Limits {
             let fault = |e| format!("[haproxy.main()] Cannot fix MEM limit to {megabytes} megs: {e}");
             service::identity::limit_memory(megabytes << 20).map_err(fault)?;
         }
-        Ok(Self { threads, maxconn, maxsock, descriptors })
+        Ok(Self { threads, maxconn, maxsock, descriptors: wanted.min(descriptors) })
     }
 }
 
