@@ -51,13 +51,14 @@ impl Bus {
         (Self { server, requests, status }, fault)
     }
 
-    /// Publishes for as long as it is polled.
-    pub async fn run(mut self, current: impl Fn() -> Arc<Generation>) {
+    /// Publishes for as long as it is polled. `free` are the listeners bound ahead of their address, as
+    /// `FRONTEND/ADDRESS`.
+    pub async fn run(mut self, free: HashSet<String>, current: impl Fn() -> Arc<Generation> + Send) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = look.tick() => self.look(&current()),
+                _ = look.tick() => self.look(&current(), &free),
                 request = next(self.requests.as_mut()) => match request {
                     // proxyd holds no leases of others, so it offers none to take ("features" is empty).
                     Some(Request::Lease(..) | Request::Closed(_) | Request::Refused { .. }) => {}
@@ -67,7 +68,7 @@ impl Bus {
         }
     }
 
-    fn look(&mut self, generation: &Generation) {
+    fn look(&mut self, generation: &Generation, free: &HashSet<String>) {
         let process = &generation.board.process;
         self.status.state = if process.stopping.load(Relaxed) { "stopping" } else { "running" }.into();
         self.status.generation = generation.number;
@@ -78,7 +79,7 @@ impl Bus {
             self.publish(&topic, &data);
             there.insert(topic);
         }
-        for (topic, data) in listeners(generation) {
+        for (topic, data) in listeners(generation, free) {
             self.publish(&topic, &data);
             there.insert(topic);
         }
@@ -119,7 +120,7 @@ fn servers(generation: &Generation) -> Vec<(String, payload::ProxyServer)> {
     out
 }
 
-fn listeners(generation: &Generation) -> Vec<(String, payload::ProxyListener)> {
+fn listeners(generation: &Generation, free: &HashSet<String>) -> Vec<(String, payload::ProxyListener)> {
     let mut out = Vec::new();
     for (proxy, state) in generation.config.proxies.iter().zip(&generation.proxies) {
         let full = proxy.maxconn.is_some_and(|m| state.front.cur_conn.load(Relaxed) >= m as u64);
@@ -130,8 +131,9 @@ fn listeners(generation: &Generation) -> Vec<(String, payload::ProxyListener)> {
             (false, false) => "OPEN",
         };
         for bind in &proxy.binds {
-            let data = payload::ProxyListener { status: status.into(), free_bound: false };
-            out.push((format!("proxy.listener/{}/{}", proxy.name, bind.text), data));
+            let key = format!("{}/{}", proxy.name, bind.text);
+            let data = payload::ProxyListener { status: status.into(), free_bound: free.contains(&key) };
+            out.push((format!("proxy.listener/{key}"), data));
         }
     }
     out
