@@ -10,9 +10,11 @@
 pub mod acl;
 pub mod action;
 pub mod balance;
+pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod conv;
+pub mod delegate;
 pub mod fetch;
 pub mod http;
 pub mod log;

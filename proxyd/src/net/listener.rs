@@ -13,10 +13,15 @@ use std::os::fd::OwnedFd;
 /// Default length of the accept queue, bounded by the kernel's own limit.
 const BACKLOG_DEFAULT: i32 = 4096;
 
+/// [`open`] for an address that need not be on the host (IP_FREEBIND): vrrpd holds it, or will.
+pub fn open_free(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'static str, io::Error)> {
+    inet(bind, default_backlog, true)
+}
+
 /// Makes the listening socket of a bind line. The error's text is what haproxy puts before the address.
 pub fn open(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'static str, io::Error)> {
     match &bind.address {
-        BindAddress::Inet(_) => inet(bind, default_backlog),
+        BindAddress::Inet(_) => inet(bind, default_backlog, false),
         BindAddress::Unix(path) => {
             let temp = path.with_extension(format!("{}.tmp", std::process::id()));
             let socket = unix(&SockAddr::unix(&temp).map_err(|e| ("cannot bind UNIX socket", e))?)?;
@@ -63,7 +68,7 @@ fn unix(address: &SockAddr) -> Result<Socket, (&'static str, io::Error)> {
     Ok(socket)
 }
 
-fn inet(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'static str, io::Error)> {
+fn inet(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd, (&'static str, io::Error)> {
     let BindAddress::Inet(address) = &bind.address else {
         return Err(("not an address", io::ErrorKind::InvalidInput.into()));
     };
@@ -85,6 +90,10 @@ fn inet(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'static 
         let set =
             if address.is_ipv6() { socket.set_freebind_v6(true) } else { socket.set_ip_transparent_v4(true) };
         set.map_err(fault("cannot make listening socket transparent"))?;
+    }
+    if free {
+        let set = if address.is_ipv6() { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) };
+        set.map_err(fault("cannot bind ahead of the address"))?;
     }
     if let Some(device) = &bind.interface {
         socket.bind_device(Some(device.as_bytes())).map_err(fault("cannot bind listener to device"))?;

@@ -8,7 +8,9 @@ use crate::config::model::{Bind, BindAddress, Config, ProxyId};
 use crate::net::listener;
 use crate::runtime::engine::Listening;
 use service::Signal;
+use std::collections::HashSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -25,18 +27,50 @@ pub struct Bound {
     pub stats: Vec<(OwnedFd, Rights)>,
     /// Copies of all of them, for the next process.
     pub exposed: Vec<Exposed>,
+    /// Those that were bound ahead of their address, as `FRONTEND/ADDRESS`.
+    pub free: HashSet<String>,
 }
 
-/// Binds everything. `taken` are the sockets of an old process; `old` are processes that are asked to pause
-/// (SIGTTOU) when their ports are still in use, and to go on (SIGTTIN) when binding fails all the same.
-pub fn all(config: &Config, taken: &mut Vec<Exposed>, old: &[u32]) -> Result<Bound, Vec<String>> {
-    let mut bound = Bound { listening: Vec::new(), stats: Vec::new(), exposed: Vec::new() };
+/// What binding may draw on besides the configuration.
+pub struct Sources<'a> {
+    /// Sockets of an old process.
+    pub taken: &'a mut Vec<Exposed>,
+    /// Processes that are asked to pause (SIGTTOU) while their ports are in use, and to go on (SIGTTIN) when
+    /// binding fails all the same.
+    pub old: &'a [u32],
+    /// Tells the addresses that vrrpd holds or will hold; asked at most once.
+    pub virtual_addresses: &'a dyn Fn() -> HashSet<IpAddr>,
+}
+
+impl std::fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources")
+            .field("taken", &self.taken.len())
+            .field("old", &self.old)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One run over all bind lines.
+struct Binder<'a> {
+    sources: Sources<'a>,
+    asked_to_pause: bool,
+    virtual_addresses: Option<HashSet<IpAddr>>,
+}
+
+/// Binds everything.
+pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> {
+    let mut binder = Binder { sources, asked_to_pause: false, virtual_addresses: None };
+    let mut bound =
+        Bound { listening: Vec::new(), stats: Vec::new(), exposed: Vec::new(), free: HashSet::new() };
     let mut faults = Vec::new();
-    let mut asked = false;
     for (index, proxy) in config.proxies.iter().enumerate().filter(|(_, p)| !p.disabled) {
         for (number, bind) in proxy.binds.iter().enumerate() {
-            match one(bind, proxy.backlog, taken, old, &mut asked) {
-                Ok(fd) => {
+            match binder.one(bind, proxy.backlog) {
+                Ok((fd, free)) => {
+                    if free {
+                        bound.free.insert(format!("{}/{}", proxy.name, bind.text));
+                    }
                     bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
                     bound.listening.push(Listening { fd, frontend: ProxyId(index), bind: number });
                 }
@@ -45,8 +79,8 @@ pub fn all(config: &Config, taken: &mut Vec<Exposed>, old: &[u32]) -> Result<Bou
         }
     }
     for bind in &config.global.stats_sockets {
-        match one(bind, None, taken, old, &mut asked) {
-            Ok(fd) => {
+        match binder.one(bind, None) {
+            Ok((fd, _)) => {
                 bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
                 let rights = Rights {
                     level: bind.level,
@@ -61,37 +95,51 @@ pub fn all(config: &Config, taken: &mut Vec<Exposed>, old: &[u32]) -> Result<Bou
     if faults.is_empty() {
         return Ok(bound);
     }
-    if asked {
-        old.iter().for_each(|pid| drop(service::signals::send(*pid, Signal::Ttin)));
+    if binder.asked_to_pause {
+        binder.sources.old.iter().for_each(|pid| drop(service::signals::send(*pid, Signal::Ttin)));
     }
     Err(faults)
 }
 
 type Fault = (&'static str, io::Error);
 
-fn one(
-    bind: &Bind,
-    backlog: Option<u32>,
-    taken: &mut Vec<Exposed>,
-    old: &[u32],
-    asked: &mut bool,
-) -> Result<OwnedFd, Fault> {
-    if let Some(fd) = handoff::claim(taken, bind) {
-        return Ok(fd);
-    }
-    let mut attempt = 0;
-    loop {
-        match listener::open(bind, backlog) {
-            Err((_, e)) if e.kind() == io::ErrorKind::AddrInUse && !old.is_empty() && attempt < ATTEMPTS => {
-                if !*asked {
-                    *asked = true;
-                    old.iter().for_each(|pid| drop(service::signals::send(*pid, Signal::Ttou)));
-                }
-                attempt += 1;
-                std::thread::sleep(PAUSE);
-            }
-            result => return result,
+impl Binder<'_> {
+    /// The socket of one bind line, and whether it was bound ahead of its address.
+    fn one(&mut self, bind: &Bind, backlog: Option<u32>) -> Result<(OwnedFd, bool), Fault> {
+        if let Some(fd) = handoff::claim(self.sources.taken, bind) {
+            return Ok((fd, false));
         }
+        let mut attempt = 0;
+        loop {
+            let fault = match listener::open(bind, backlog) {
+                Ok(fd) => return Ok((fd, false)),
+                Err(fault) => fault,
+            };
+            match fault.1.kind() {
+                io::ErrorKind::AddrInUse if !self.sources.old.is_empty() && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    self.pause_old();
+                    std::thread::sleep(PAUSE);
+                }
+                io::ErrorKind::AddrNotAvailable if self.is_virtual(bind) => {
+                    return listener::open_free(bind, backlog).map(|fd| (fd, true));
+                }
+                _ => return Err(fault),
+            }
+        }
+    }
+
+    fn pause_old(&mut self) {
+        if !self.asked_to_pause {
+            self.asked_to_pause = true;
+            self.sources.old.iter().for_each(|pid| drop(service::signals::send(*pid, Signal::Ttou)));
+        }
+    }
+
+    fn is_virtual(&mut self, bind: &Bind) -> bool {
+        let BindAddress::Inet(address) = &bind.address else { return false };
+        let ask = self.sources.virtual_addresses;
+        self.virtual_addresses.get_or_insert_with(ask).contains(&address.ip())
     }
 }
 

@@ -6,17 +6,19 @@
 //!
 //! Absent on purpose: reading the configuration ([`super::load`]) and everything about traffic.
 
-use super::bind::{self, Bound};
+use super::bind::{self, Bound, Sources};
 use super::control::{self, Context, Rights};
 use super::handoff;
 use super::messages::{self, Label};
 use super::options::Options;
+use crate::bus::Bus;
 use crate::config::model::{Config, Level};
 use crate::runtime::Generation;
 use crate::runtime::board::{Board, ProcessInfo};
 use crate::runtime::engine::{self, Running};
 use crate::runtime::transitions::{self, Notice};
 use service::{Identity, Signal, Signals};
+use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -64,7 +66,10 @@ pub fn run(start: Start) -> i32 {
         },
         (None, None) => Vec::new(),
     };
-    let bound = match bind::all(&config, &mut taken, &old_pids) {
+    let bus = if options.no_bus { None } else { ::bus::directory() };
+    let virtual_addresses = || bus.clone().map_or_else(HashSet::new, crate::bus::virtual_addresses);
+    let sources = Sources { taken: &mut taken, old: &old_pids, virtual_addresses: &virtual_addresses };
+    let bound = match bind::all(&config, sources) {
         Ok(bound) => bound,
         Err(faults) => {
             introduce();
@@ -96,6 +101,16 @@ pub fn run(start: Start) -> i32 {
     {
         return refuse(&format!("[haproxy.main()] Cannot create pidfile {} : {e}", path.display()));
     }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the control side: {e}")),
+    };
+    // While there are still rights to make the directory and the socket.
+    let published = bus.as_deref().map(|dir| runtime.block_on(async { Bus::open(dir) }));
+    if let Some((_, Some(fault))) = &published {
+        tracing::debug!(fault, "the bus is not served");
+    }
+    crate::delegate::configure(bus.filter(|_| !options.no_delegate));
     if let Err(text) = drop_rights(&config) {
         return refuse(&text);
     }
@@ -105,7 +120,15 @@ pub fn run(start: Start) -> i32 {
     if options.debug {
         messages::print(messages::DEBUG_START);
     }
-    engage(&options, config, bound, limits, channel, (old_pids, finish))
+    let control = Control { runtime, bus: published.map(|(bus, _)| bus), channel };
+    engage(&options, config, bound, limits, control, (old_pids, finish))
+}
+
+/// What the control side starts with.
+struct Control {
+    runtime: tokio::runtime::Runtime,
+    bus: Option<Bus>,
+    channel: Option<UnixStream>,
 }
 
 /// Starts the engine and stays until it ends.
@@ -114,23 +137,24 @@ fn engage(
     config: Config,
     bound: Bound,
     limits: Limits,
-    channel: Option<UnixStream>,
+    control: Control,
     old: (Vec<u32>, bool),
 ) -> i32 {
-    let Bound { listening, stats, exposed } = bound;
+    let Bound { listening, stats, exposed, free } = bound;
+    let Control { runtime, bus, channel } = control;
     let board = board(&config, &limits, listening.len() + stats.len());
     let generation = Arc::new(Generation::build(1, config, board));
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the control side: {e}")),
-    };
     let code = runtime.block_on(async {
         let minder = Minder { running: &running, worker: channel.is_some(), options };
         let context = minder.context(exposed);
+        if let Some(bus) = bus {
+            let engine = Arc::clone(&running.engine);
+            tokio::spawn(bus.run(free, move || engine.generation.load_full()));
+        }
         for (fd, rights) in stats {
             tokio::spawn(control::serve(Arc::clone(&context), fd, rights));
         }
@@ -161,6 +185,7 @@ struct Limits {
     threads: usize,
     maxconn: u64,
     maxsock: u64,
+    /// What haproxy would set its own limit to; a higher one is left as it is.
     descriptors: u64,
 }
 
@@ -195,7 +220,7 @@ impl Limits {
             let fault = |e| format!("[haproxy.main()] Cannot fix MEM limit to {megabytes} megs: {e}");
             service::identity::limit_memory(megabytes << 20).map_err(fault)?;
         }
-        Ok(Self { threads, maxconn, maxsock, descriptors })
+        Ok(Self { threads, maxconn, maxsock, descriptors: wanted.min(descriptors) })
     }
 }
 
