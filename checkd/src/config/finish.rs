@@ -211,15 +211,15 @@ fn reals(d: &mut Draft, target: &Target, report: &mut Report) {
         match target {
             Target::Address(vip) => {
                 let wants_same = vip.port() != 0 && method != Method::Nat;
-                if vip.port() == 0 && r.address.port() != 0 || wants_same && r.address.port() != vip.port() {
+                if r.address.port() == 0 {
+                    r.address.set_port(vip.port());
+                } else if vip.port() == 0 || wants_same && r.address.port() != vip.port() {
                     say(
                         report,
                         format!(
                             "WARNING - virtual server {vs} and real server {rs} ports don't match - resetting"
                         ),
                     );
-                    r.address.set_port(vip.port());
-                } else if r.address.port() == 0 {
                     r.address.set_port(vip.port());
                 }
             }

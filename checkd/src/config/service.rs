@@ -705,7 +705,7 @@ fn persistence_timeout(b: &mut B, line: &mut Line<'_>) -> Step {
 
 fn persistence_granularity(b: &mut B, line: &mut Line<'_>) -> Step {
     let word = line.need(1)?;
-    if word.contains('.') {
+    if !word.starts_with(|c: char| c.is_ascii_digit()) || word.contains('.') {
         match word.parse() {
             Ok(mask) => b.service.granularity = Some(Granularity::Mask(mask)),
             Err(_) => {

@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 /// Substitutions in one resulting line: more than any sane line holds, few enough to end at once.
 const SUBSTITUTIONS_MAX: usize = 256;
 /// Substitutions for one physical line, over all lines that it becomes.
-const SUBSTITUTIONS_TOTAL_MAX: usize = 20_000;
+const SUBSTITUTIONS_TOTAL_MAX: usize = 500_000;
 /// Bytes of one line after substitution; the original's buffer holds a good thousand.
 const TEXT_MAX: usize = 4096;
 /// Lines that one physical line may become, over all sequences and multi-line parameters in it.

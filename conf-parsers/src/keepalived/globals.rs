@@ -816,20 +816,12 @@ fn mcast_group6(g: &mut G, line: &mut Line<'_>) -> Step {
     Ok(())
 }
 
-/// A time of up to 4294.967295 s, which is odd when it is longer than a second.
+/// A time of up to 4294.967295 s.
 fn pace(line: &mut Line<'_>, name: &str, min_us: u64, slot: &mut Option<Duration>) -> Step {
     let word = line.need(1)?;
     match line.seconds(word, min_us, u64::from(u32::MAX)) {
         None => line.say(format!("{name} '{word}' is invalid")),
-        Some(time) => {
-            if name != "vrrp_startup_delay"
-                && name != "vrrp_delay_after_boot"
-                && time > Duration::from_secs(1)
-            {
-                line.say(format!("The {name} is very large - {word} seconds"));
-            }
-            *slot = Some(time);
-        }
+        Some(time) => *slot = Some(time),
     }
     Ok(())
 }

@@ -104,7 +104,8 @@ pub fn command(line: &mut Line<'_>, default: &DefaultUser) -> Result<Command, Co
             let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
             let user = User::of_words(&rest);
             if user.is_none() {
-                line.say(format!("Unable to set uid/gid for script {}", quoted(&argv)));
+                // The original drops the script and says nothing with -t.
+                line.notice(format!("Invalid user/group for {} script {text} - ignoring", line.keyword()));
                 return Err(CommandRefusal::User);
             }
             user
@@ -192,9 +193,6 @@ impl<C: TrackFiles + 'static> TrackFileRows<C> {
 
 fn track_file_open<C: TrackFiles>(c: &mut C, line: &mut Line<'_>) -> Result<bool, super::walk::Stop> {
     let name = line.need(1)?.to_owned();
-    if c.track_files().iter().any(|f| f.name == name) {
-        return Ok(false);
-    }
     c.track_files().push(TrackFile { name, weight: 1, ..TrackFile::default() });
     Ok(true)
 }
@@ -203,6 +201,12 @@ fn track_file_close<C: TrackFiles>(c: &mut C, line: &mut Line<'_>) {
     let Some(file) = c.track_files().last() else { return };
     if file.path.is_none() {
         line.say(format!("No file set for track_file {} - ignoring", file.name));
+        c.track_files().pop();
+        return;
+    }
+    // The first of a name counts.
+    let name = file.name.clone();
+    if c.track_files().iter().filter(|f| f.name == name).count() > 1 {
         c.track_files().pop();
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn buried(instances: usize) -> String {
 pub(crate) const ALREADY_RUNNING: &str = "daemon is already running";
 /// A reload begins.
 pub(crate) const RELOADING: &str = "Reloading ...";
+/// A reload is through.
+pub(crate) const RELOAD_COMPLETE: &str = "Reload complete";
 /// A reload is refused.
 pub(crate) const RELOAD_REFUSED: &str =
     "New config failed validation, the running configuration stays in force";

@@ -294,7 +294,9 @@ impl Parent {
         for line in lines {
             match line {
                 Line::Ready { reload: false } => self.tell_ready(),
-                Line::Ready { reload: true } | Line::Refused | Line::Held(_) => {}
+                Line::Ready { reload: true } => self.say(messages::RELOAD_COMPLETE),
+                Line::Refused => self.say(messages::RELOAD_REFUSED),
+                Line::Held(_) => {}
             }
         }
     }

@@ -142,6 +142,8 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
     version(b, &mut d, report);
     if d.i.vips.is_empty() && !d.no_vips {
         let how = if d.i.strict { "required" } else { "sensible" };
+        // Said twice, as the original does: monitoring may count.
+        say(report, format!("({name}) No VIP specified; at least one is {how}"));
         say(report, format!("({name}) No VIP specified; at least one is {how}"));
         if d.i.strict {
             return;
@@ -159,13 +161,9 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
     if d.i.vmac.is_some() && d.i.promote_secondaries {
         say(report, format!("({name}) promote_secondaries is automatically set for vmacs - ignoring"));
     }
-    if d.i.vips.iter().any(|v| v.address.is_ipv6()) {
-        let first = d.i.vips.first().map(|v| v.address);
-        let link_local = matches!(first, Some(std::net::IpAddr::V6(a)) if a.segments()[0] & 0xffc0 == 0xfe80);
-        if !link_local {
-            let must = if d.i.strict { "must" } else { "should" };
-            say(report, format!("({name}) the first IPv6 VIP address {must} be link local"));
-        }
+    let first = d.i.vips.first().map(|v| v.address);
+    if d.i.strict && matches!(first, Some(std::net::IpAddr::V6(a)) if a.segments()[0] & 0xffc0 != 0xfe80) {
+        say(report, format!("({name}) the first IPv6 VIP address must be link local"));
     }
     d.i.smtp_alert = d.smtp_alert.or(b.globals.smtp_alert_vrrp).or(b.globals.smtp_alert).unwrap_or(false);
     b.config.instances.push(d.i);

@@ -4,7 +4,6 @@ use super::model::{Address, Command, GarpGroup, LinkDelay, SyncGroup, TrackGroup
 use super::{Builder, track};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::walk::{Line, Row, Standing, Step, Stop, Takes, items, no_extra, words};
-use std::time::Duration;
 
 /// A sync group under way.
 #[derive(Debug, Clone, Default)]
@@ -252,9 +251,6 @@ fn garp_pace(b: &mut B, line: &mut Line<'_>, arp: bool) -> Step {
         line.say(format!("garp_group {name} '{word}' invalid"));
         return Ok(());
     };
-    if time > Duration::from_secs(1) {
-        line.say(format!("The {name} is very large - {word} seconds"));
-    }
     if let Some(group) = b.config.garp_groups.last_mut() {
         *(if arp { &mut group.garp_interval } else { &mut group.gna_interval }) = Some(time);
     }

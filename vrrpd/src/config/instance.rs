@@ -342,7 +342,10 @@ fn state(b: &mut B, line: &mut Line<'_>) -> Step {
             line.say(format!("({}) state previously set as MASTER - ignoring BACKUP", b.draft.i.name));
         }
         "BACKUP" => {}
-        _ => line.say(format!("({}) unknown state '{word}', defaulting to BACKUP", b.draft.i.name)),
+        _ => {
+            line.say(format!("({}) unknown state '{word}', defaulting to BACKUP", b.draft.i.name));
+            b.draft.i.wants_master = false;
+        }
     }
     Ok(())
 }
@@ -436,7 +439,8 @@ fn same_family(b: &mut B, address: IpAddr) -> bool {
 fn source(b: &mut B, line: &mut Line<'_>, unicast: bool) -> Step {
     let word = line.need(1)?;
     let name = b.draft.i.name.clone();
-    let Ok(address) = word.parse::<IpAddr>() else {
+    // A prefix length is taken and means nothing.
+    let Some((address, _)) = address::network(word) else {
         line.say(format!(
             "Configuration error: VRRP instance[{name}] malformed src address[{word}]. Skipping..."
         ));
@@ -615,7 +619,9 @@ fn lvs_sync_daemon_interface(b: &mut B, line: &mut Line<'_>) -> Step {
     let word = line.need(1)?;
     let name = b.draft.i.name.clone();
     line.say(format!("({name}) Specifying lvs_sync_daemon_interface against a vrrp is deprecated."));
-    line.say(format!("{:width$}Please use global lvs_sync_daemon", "", width = name.len() + 3));
+    // Columns as the original counts them.
+    let width = 6 + name.len().abs_diff(2);
+    line.say(format!("{:width$}Please use global lvs_sync_daemon", ""));
     if let Some((_, old)) = &b.config_lvs_sync {
         line.say(format!(
             "({name}) lvs_sync_daemon_interface has already been specified as {old} - ignoring"

@@ -206,7 +206,12 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
                 route.ignored.push(word.to_owned());
                 i += 2;
             }
-            "or" => route.ignored.push(word.to_owned()),
+            "or" => {
+                line.say("\"or\" for routes is deprecated. Please use \"nexthop\"");
+                let gateway = line.need(i)?.parse().ok();
+                i += 1;
+                hops.push(std::mem::replace(&mut hop, NextHop { via: gateway, ..NextHop::default() }));
+            }
             "nexthop" => {
                 hops.extend((hop != NextHop::default()).then(|| std::mem::take(&mut hop)));
             }
@@ -223,6 +228,7 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
                     word
                 };
                 if has_destination && word != "to" {
+                    line.say(format!("VRRP parsed invalid IP {word}. skipping IP..."));
                     line.say(format!("unknown route keyword {word}"));
                     continue;
                 }
@@ -430,6 +436,7 @@ fn rule_value(
                 *slot = Some((address, len));
             }
             None => {
+                line.say(format!("VRRP parsed invalid IP {value}. skipping IP..."));
                 line.say(format!("Invalid rule {word} address {value}"));
                 return false;
             }
