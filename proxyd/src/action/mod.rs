@@ -5,6 +5,7 @@ pub mod auth;
 pub mod conn;
 pub mod flow;
 pub mod header;
+pub mod lines;
 pub mod map;
 pub mod normalize;
 pub mod redirect;

@@ -96,7 +96,7 @@ fn list(call: &Call<'_>, word: usize) -> Result<Arc<PatRef>, Answer> {
         return Err(Answer::error(format!("Missing {kind} identifier.\n")));
     }
     call.generation
-        .board
+        .config
         .patterns
         .find(call.word(word))
         .filter(|l| if is_map(call) { l.is_map.load(Relaxed) } else { true })
@@ -134,7 +134,7 @@ fn id_shown(id: u32) -> u64 {
 
 fn show_all(call: &Call<'_>) -> String {
     let mut out = String::from("# id (file) description\n");
-    for list in call.generation.board.patterns.lists() {
+    for list in call.generation.config.patterns.lists() {
         let shown = if is_map(call) { list.is_map.load(Relaxed) } else { !list.is_map.load(Relaxed) };
         if shown || (!is_map(call) && list.is_acl.load(Relaxed)) {
             let versions = list.versions();

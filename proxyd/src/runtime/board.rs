@@ -17,8 +17,6 @@ pub struct Board {
     pub servers: Mutex<HashMap<(String, String), Arc<ServerState>>>,
     /// Stick tables by name.
     pub tables: crate::stick::Tables,
-    /// Pattern and map files by name.
-    pub patterns: crate::acl::file::PatRefs,
     /// `proc.` variables.
     pub vars: Mutex<crate::stream::vars::Vars>,
     /// Counters of the whole process, for `show info`.

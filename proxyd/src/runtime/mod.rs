@@ -39,7 +39,8 @@ pub struct Generation {
 
 impl Generation {
     /// Binds a configuration to live state: what has a name the board knows goes on with its state.
-    pub fn build(number: u64, config: Config, board: Arc<Board>) -> Self {
+    pub fn build(number: u64, mut config: Config, board: Arc<Board>) -> Self {
+        crate::stick::parse::complete(&mut config);
         let mut proxies = Vec::with_capacity(config.proxies.len());
         let mut servers = Vec::with_capacity(config.proxies.len());
         let mut balancers = Vec::with_capacity(config.proxies.len());

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a [`Tracked`] entry is held, and its `conn_cur` counted, exactly until it is dropped.
 
+pub mod parse;
 pub mod rules;
 pub mod table;
 

@@ -46,6 +46,8 @@ pub struct Config {
     pub http_errors: BTreeMap<String, Arc<BTreeMap<u16, ErrorReply>>>,
     /// `ring` sections by name.
     pub rings: BTreeMap<String, Ring>,
+    /// Pattern and map files, and patterns of ACL lines, for rules and the CLI.
+    pub patterns: Arc<crate::acl::file::PatRefs>,
     /// Names in rules and expressions that are bound once all sections are read.
     pub refs: crate::sample::expr::Refs,
 }
