@@ -125,7 +125,10 @@ struct Daemon {
     monitor: Monitor,
     notifier: Notifier,
     macs: HashMap<u32, [u8; 6]>,
+    /// What the kernel is asked for: addresses, routes, rules, claims.
     work: VecDeque<Effect>,
+    /// Lines and notices, which come after it.
+    talk: VecDeque<Effect>,
     trackers: HashMap<String, (Spec, JoinHandle<()>)>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     reloaded: (mpsc::Sender<Reloaded>, mpsc::Receiver<Reloaded>),
@@ -172,7 +175,8 @@ impl Daemon {
             monitor,
             notifier,
             macs: HashMap::new(),
-            work: lines.into_iter().map(Effect::Say).collect(),
+            work: VecDeque::new(),
+            talk: lines.into_iter().map(Effect::Say).collect(),
             trackers: HashMap::new(),
             reports: mpsc::channel(REPORTS_MAX),
             reloaded: mpsc::channel(1),
@@ -231,7 +235,7 @@ impl Daemon {
                 continue;
             }
             let spaced = self.neighbour.deadline();
-            let busy = !self.work.is_empty();
+            let busy = self.busy();
             tokio::select! {
                 biased;
                 _ = alarm.wait(deadline) => self.input(Input::Timeout),
@@ -268,7 +272,8 @@ impl Daemon {
             match effect {
                 Effect::Send(outgoing) => send.push(outgoing),
                 Effect::Sockets => self.reconcile(),
-                other => self.work.push_back(other),
+                talk @ (Effect::Say(_) | Effect::Notify { .. }) => self.talk.push_back(talk),
+                work => self.work.push_back(work),
             }
         }
         if !send.is_empty() {
@@ -295,7 +300,7 @@ impl Daemon {
             }
             if self.unsent.insert(packet.instance.clone()) {
                 let note = Note::SendFailed(packet.error.to_string());
-                self.work.push_back(Effect::Say(Message::Instance { name: packet.instance, note }));
+                self.talk.push_back(Effect::Say(Message::Instance { name: packet.instance, note }));
             }
         }
         packets.iter().filter(|p| !failed.contains(&p.instance.name)).for_each(|p| {
@@ -309,7 +314,7 @@ impl Daemon {
         let (opened, failed) = self.sockets.reconcile(&wanted, |index| router.interface(index));
         for (key, fd) in opened {
             let address = key.group.or(key.source).map(|a| a.to_string()).unwrap_or_default();
-            self.work.push_back(Effect::Say(Message::Sockpool {
+            self.talk.push_back(Effect::Say(Message::Sockpool {
                 index: key.ifindex,
                 v6: key.family == crate::config::model::Family::Inet6,
                 proto: if key.ah { 51 } else { 112 },
@@ -325,11 +330,26 @@ impl Daemon {
         }
     }
 
-    /// Does a little of the queue.
+    fn busy(&self) -> bool {
+        !self.work.is_empty() || !self.talk.is_empty()
+    }
+
+    /// Does a little of the queues: what the kernel is asked for first, talk when that is done.
     fn slice(&mut self) {
+        if self.work.is_empty() {
+            let n = self.talk.len().min(SLICE_OTHERS);
+            let part: Vec<Effect> = self.talk.drain(..n).collect();
+            return part.into_iter().for_each(|effect| self.other(effect));
+        }
         let mut changes: Vec<(Change, Arc<Instance>)> = Vec::new();
-        let mut others = 0;
-        while changes.len() < SLICE_CHANGES && others < SLICE_OTHERS {
+        let mut claims = Vec::new();
+        while changes.len() < SLICE_CHANGES && claims.len() < SLICE_CHANGES {
+            // A claim must find its address; one that is to go waits until the claim has been made.
+            if !claims.is_empty()
+                && matches!(self.work.front(), Some(Effect::Addresses { adding: false, .. }))
+            {
+                break;
+            }
             let Some(effect) = self.work.pop_front() else { break };
             match self.changes(&effect) {
                 Some((instance, list)) => {
@@ -338,15 +358,11 @@ impl Daemon {
                         self.tell_held(&instance.name);
                     }
                 }
-                None => {
-                    // What comes after the changes in the queue must find them made.
-                    self.apply(std::mem::take(&mut changes));
-                    self.other(effect);
-                    others += 1;
-                }
+                None => claims.push(effect),
             }
         }
         self.apply(changes);
+        claims.into_iter().for_each(|effect| self.other(effect));
     }
 
     fn changes(&self, effect: &Effect) -> Option<(Arc<Instance>, Vec<Change>)> {
@@ -519,7 +535,7 @@ impl Daemon {
             Report::Script(name, up) => self.input(Input::Script(name, up)),
             Report::File(name, value) => self.input(Input::File(name, value)),
             Report::Process(name, up) => self.input(Input::Process(name, up)),
-            Report::Say(message) => self.work.push_back(Effect::Say(message)),
+            Report::Say(message) => self.talk.push_back(Effect::Say(message)),
         }
     }
 
@@ -669,7 +685,7 @@ impl Daemon {
                 self.exchange_static(&config);
                 let (notifier, lines) = Notifier::open(&config, Some(std::mem::take(&mut self.notifier)));
                 self.notifier = notifier;
-                self.work.extend(lines.into_iter().map(Effect::Say));
+                self.talk.extend(lines.into_iter().map(Effect::Say));
                 let mut out = Vec::new();
                 self.router.reload(Instant::now(), config, &mut out);
                 self.effects(out);
@@ -726,7 +742,7 @@ impl Daemon {
 
     /// Resigns everywhere, then removes what is held.
     fn end(mut self) -> u8 {
-        while !self.work.is_empty() {
+        while self.busy() {
             self.slice();
         }
         self.input(Input::Stop);
@@ -737,7 +753,7 @@ impl Daemon {
         } else {
             self.add_static(false);
         }
-        while !self.work.is_empty() {
+        while self.busy() {
             self.slice();
         }
         self.trackers.drain().for_each(|(_, (_, task))| task.abort());
