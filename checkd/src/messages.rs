@@ -160,15 +160,6 @@ impl fmt::Display for Message {
             Self::IpvsError { command, number, text, errno, service } => {
                 write!(f, "IPVS cmd {command}({number}) error: {text}({errno}){service}")
             }
-            Self::Activating { real, service } => {
-                write!(f, "Activating healthchecker for service {real} for VS {service}")
-            }
-            Self::Deactivating { real, service } => {
-                write!(f, "Deactivating healthchecker for service {real} for VS {service}")
-            }
-            Self::Suspending { real, service } => {
-                write!(f, "Suspending healthchecker for service {real} for VS {service}")
-            }
             Self::ActivatingBfd => write!(f, "Activating BFD healthchecker"),
             Self::Gained { quorum: q, service } => {
                 let sum = u64::from(q.quorum) + u64::from(q.hysteresis);
@@ -182,7 +173,10 @@ impl fmt::Display for Message {
                 let left = i64::from(q.quorum) - i64::from(q.hysteresis);
                 write!(f, "Lost quorum {}-{}={left} > {} for VS {service}", q.quorum, q.hysteresis, q.weight)
             }
-            Self::Adding { .. }
+            Self::Activating { .. }
+            | Self::Deactivating { .. }
+            | Self::Suspending { .. }
+            | Self::Adding { .. }
             | Self::Removing { .. }
             | Self::Enabling { .. }
             | Self::Disabling { .. }
@@ -227,9 +221,18 @@ impl fmt::Display for Message {
 }
 
 impl Message {
-    /// Changes of a pool.
+    /// Changes of a pool and of its checkers.
     fn pool(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Activating { real, service } => {
+                write!(f, "Activating healthchecker for service {real} for VS {service}")
+            }
+            Self::Deactivating { real, service } => {
+                write!(f, "Deactivating healthchecker for service {real} for VS {service}")
+            }
+            Self::Suspending { real, service } => {
+                write!(f, "Suspending healthchecker for service {real} for VS {service}")
+            }
             Self::Adding { real, service } => write!(f, "Adding service {real} to VS {service}"),
             Self::Removing { real, service } => write!(f, "Removing service {real} from VS {service}"),
             Self::Enabling { real, service } => write!(f, "Enabling service {real} of VS {service}"),
