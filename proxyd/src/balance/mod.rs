@@ -11,6 +11,7 @@
 pub mod hash;
 pub mod queue;
 pub mod ring;
+pub mod turns;
 
 use crate::config::model::{Algorithm, Proxy, ServerId};
 use crate::runtime::board::{ServerState, oper};
@@ -41,8 +42,9 @@ pub struct Balancer {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Where weighted turns stand, by server.
-    scores: Vec<i64>,
+    turns: turns::Turns,
+    /// Place in the map of `static-rr`.
+    place: u32,
     /// Last chosen by leastconn, to go around among equals.
     last: usize,
     ring: ring::Ring,
@@ -69,12 +71,16 @@ pub enum Choice {
     None,
 }
 
+impl Default for Balancer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Balancer {
-    /// The choice of a backend.
-    pub fn new(proxy: &Proxy, states: &[Arc<ServerState>]) -> Self {
-        let state =
-            State { scores: vec![0; states.len()], random: 0x9e37_79b9_7f4a_7c15, ..State::default() };
-        let _ = proxy;
+    /// A choice nobody made yet.
+    pub fn new() -> Self {
+        let state = State { random: 0x9e37_79b9_7f4a_7c15, ..State::default() };
         Self { state: Mutex::new(state), queue: Queue::default() }
     }
 
@@ -102,12 +108,17 @@ impl Balancer {
         }
         let spared: Candidates = room.iter().copied().filter(|c| wish.avoid != Some(c.id)).collect();
         let from = if spared.is_empty() { room } else { spared };
-        Choice::Server(state.turn(&proxy.balance.algorithm, &from, states))
+        Choice::Server(state.turn(&proxy.balance.algorithm, (&all, &from), states))
     }
 }
 
 impl State {
-    fn turn(&mut self, algorithm: &Algorithm, from: &Candidates, states: &[Arc<ServerState>]) -> ServerId {
+    fn turn(
+        &mut self,
+        algorithm: &Algorithm,
+        (all, from): (&Candidates, &Candidates),
+        states: &[Arc<ServerState>],
+    ) -> ServerId {
         let load = |c: &Candidate| states[c.id.0].sessions.load(Relaxed).max(0) as u64;
         match algorithm {
             Algorithm::First => from.iter().min_by_key(|c| c.id).map_or(from[0].id, |c| c.id),
@@ -135,22 +146,18 @@ impl State {
                 }
                 best.map_or(from[0].id, |c| c.id)
             }
-            _ => self.weighted_turn(from),
-        }
-    }
-
-    /// Each has its share, as evenly spread as can be.
-    fn weighted_turn(&mut self, from: &Candidates) -> ServerId {
-        let total: i64 = from.iter().map(|c| i64::from(c.weight)).sum();
-        let mut best = from[0];
-        for c in from {
-            self.scores[c.id.0] += i64::from(c.weight);
-            if self.scores[c.id.0] > self.scores[best.id.0] {
-                best = *c;
+            Algorithm::StaticRr => {
+                for _ in all {
+                    let id = by_map(all, self.place);
+                    self.place = self.place.wrapping_add(1);
+                    if from.iter().any(|c| c.id == id) {
+                        return id;
+                    }
+                }
+                from[0].id
             }
+            _ => self.turns.next(all, from),
         }
-        self.scores[best.id.0] -= total;
-        best.id
     }
 
     fn draw(&mut self, from: &Candidates) -> Candidate {
@@ -250,10 +257,13 @@ fn by_map(all: &Candidates, hash: u32) -> ServerId {
     let mut best = 0;
     for _ in 0..=place {
         best = 0;
+        // Whole rounds of credit count; among equals the first.
+        let mut most = -1;
         for (i, c) in all.iter().enumerate() {
             scores[i] += i64::from(c.weight);
-            if scores[i] > scores[best] {
-                best = i;
+            let rounds = (scores[i] + i64::from(total)) / i64::from(total);
+            if rounds > most {
+                (most, best) = (rounds, i);
             }
         }
         scores[best] -= i64::from(total);

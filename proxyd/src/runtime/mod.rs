@@ -51,7 +51,7 @@ impl Generation {
         for proxy in &config.proxies {
             proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
             let states: Vec<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();
-            balancers.push(Balancer::new(proxy, &states));
+            balancers.push(Balancer::new());
             servers.push(states);
         }
         let outlets = crate::log::Outlets::open(&config);
