@@ -223,7 +223,8 @@ fn board(config: &Config, limits: &Limits, listeners: usize) -> Arc<Board> {
         description: config.global.description.clone(),
         listeners: AtomicU64::new(listeners as u64),
     };
-    Arc::new(Board { info, ..Board::default() })
+    let (tables, patterns) = (Arc::clone(&config.tables), Arc::clone(&config.patterns));
+    Arc::new(Board { info, tables, patterns, ..Board::default() })
 }
 
 /// How the process ends.

@@ -16,9 +16,9 @@ pub struct Board {
     /// Servers by backend and server name.
     pub servers: Mutex<HashMap<(String, String), Arc<ServerState>>>,
     /// Stick tables by name.
-    pub tables: crate::stick::Tables,
+    pub tables: Arc<crate::stick::Tables>,
     /// Pattern and map files by name.
-    pub patterns: crate::acl::file::PatRefs,
+    pub patterns: Arc<crate::acl::file::PatRefs>,
     /// `proc.` variables.
     pub vars: Mutex<crate::stream::vars::Vars>,
     /// Counters of the whole process, for `show info`.
