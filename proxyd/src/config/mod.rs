@@ -23,7 +23,6 @@ mod tests;
 
 use crate::acl::file::PatRefs;
 use crate::sample::expr::Refs;
-use crate::stick::Tables;
 use conf_parsers::haproxy::{self, Host, cc};
 use conf_parsers::table::Named;
 use conf_parsers::{Line, load};
@@ -46,8 +45,8 @@ pub struct Settings {
     pub check: bool,
     /// The program's name: log tag where none is said.
     pub log_tag: String,
-    /// Lists and tables of the configuration in force, which a new one goes on with.
-    pub previous: Option<(Arc<PatRefs>, Arc<Tables>)>,
+    /// Pattern lists of the configuration in force, which a new one goes on with.
+    pub patterns: Option<Arc<PatRefs>>,
 }
 
 /// All that reading gave.
@@ -132,9 +131,8 @@ pub fn load(settings: &Settings) -> Loaded {
             read(&mut loader, section);
         }
     }
-    if let Some(before) = &settings.previous {
-        loader.config.patterns = Arc::clone(&before.0);
-        loader.config.tables = Arc::clone(&before.1);
+    if let Some(patterns) = &settings.patterns {
+        loader.config.patterns = Arc::clone(patterns);
     }
     let mut drafts = std::mem::take(&mut loader.drafts);
     drafts.iter_mut().for_each(|d| compile::draft(&mut loader, d));
@@ -149,9 +147,10 @@ pub fn load(settings: &Settings) -> Loaded {
     loader.config.global.env.clone_from(&loader.env);
     let (mut config, drafts, refs, zero_warning) =
         (loader.config, loader.drafts, loader.refs, loader.zero_warning);
+    config.refs = refs;
     config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
     if !report.refuses() {
-        resolve::bind(&config, &refs, &mut report);
+        resolve::names_in_rules(&config, &mut report);
     }
     let config = Some(config).filter(|_| !report.refuses());
     Loaded { config, report, sources, zero_warning, files_at_fault }

@@ -7,7 +7,6 @@ use super::model::{
     BackendTarget, Config, Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId, UseBackend, UseServer,
 };
 use super::proxy::{Draft, noun};
-use crate::sample::expr::Refs;
 use diag::{Diagnostic, Lead, Report, Severity, Span};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -87,12 +86,9 @@ pub(super) fn all(loader: &mut Loader<'_>) {
     loader.drafts = drafts;
 }
 
-/// Binds names in rules to what they name: tables, proxies, servers, userlists.
-pub(super) fn bind(config: &Config, refs: &Refs, report: &mut Report) {
-    for spec in config.proxies.iter().filter_map(|p| p.stick_table.as_ref()) {
-        config.tables.ensure(spec);
-    }
-    for text in refs.bind(config, &config.tables) {
+/// Names in rules that name nothing.
+pub(super) fn names_in_rules(config: &Config, report: &mut Report) {
+    for text in config.refs.check(config) {
         report.push(Diagnostic::global(Severity::Alert, text));
     }
 }

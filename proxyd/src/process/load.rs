@@ -17,7 +17,7 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         facts: facts(),
         check: options.check,
         log_tag: program.to_owned(),
-        previous: None,
+        patterns: None,
     };
     config::load(&settings)
 }

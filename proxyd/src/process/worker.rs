@@ -223,8 +223,8 @@ fn board(config: &Config, limits: &Limits, listeners: usize) -> Arc<Board> {
         description: config.global.description.clone(),
         listeners: AtomicU64::new(listeners as u64),
     };
-    let (tables, patterns) = (Arc::clone(&config.tables), Arc::clone(&config.patterns));
-    Arc::new(Board { info, tables, patterns, ..Board::default() })
+    let patterns = Arc::clone(&config.patterns);
+    Arc::new(Board { info, patterns, ..Board::default() })
 }
 
 /// How the process ends.

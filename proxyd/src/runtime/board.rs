@@ -16,7 +16,7 @@ pub struct Board {
     /// Servers by backend and server name.
     pub servers: Mutex<HashMap<(String, String), Arc<ServerState>>>,
     /// Stick tables by name.
-    pub tables: Arc<crate::stick::Tables>,
+    pub tables: crate::stick::Tables,
     /// Pattern and map files by name.
     pub patterns: Arc<crate::acl::file::PatRefs>,
     /// `proc.` variables.

@@ -167,7 +167,9 @@ impl<'c> Finder<'c> {
             }
         };
         match late {
-            Late::Table(s) => (!self.has_table(&s.name)).then(|| format!("unable to find table '{}'", s.name)),
+            Late::Table(s) => {
+                (!self.has_table(&s.name)).then(|| format!("unable to find table '{}'", s.name))
+            }
             Late::Frontend(s) => self.proxy(&s.name, true).is_none().then(|| missing(true, &s.name)),
             Late::Backend(s) => self.proxy(&s.name, false).is_none().then(|| missing(false, &s.name)),
             Late::Server(s) => match (self.proxy(&s.backend, false), self.server(s)) {
@@ -175,9 +177,8 @@ impl<'c> Finder<'c> {
                 (_, None) => Some(format!("unable to find server '{}' in proxy '{}'", s.server, s.backend)),
                 _ => None,
             },
-            Late::Userlist(s) => {
-                (!self.config.userlists.contains_key(&s.name)).then(|| format!("unable to find userlist '{}'", s.name))
-            }
+            Late::Userlist(s) => (!self.config.userlists.contains_key(&s.name))
+                .then(|| format!("unable to find userlist '{}'", s.name)),
         }
     }
 

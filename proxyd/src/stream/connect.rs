@@ -5,11 +5,11 @@
 use super::ending::{self, Cause};
 use super::http::{After, Exchange};
 use super::txn::{EndedBy, EndedIn, Peer};
+use super::view::Phase;
 use crate::balance::{self, Choice, Wish};
 use crate::config::model::{
     ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
 };
-use super::view::Phase;
 use crate::mux::wire::{Conn, Wire};
 use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;

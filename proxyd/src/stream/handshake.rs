@@ -2,8 +2,8 @@
 
 use super::accept::Client;
 use super::txn::Peer;
-use crate::net::proxy_protocol::{self, Header};
 use crate::mux::wire::Wire;
+use crate::net::proxy_protocol::{self, Header};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,7 +48,9 @@ pub async fn proxy(client: &mut Client) -> bool {
 pub async fn tls(client: &mut Client) -> bool {
     let generation = Arc::clone(&client.generation);
     let (frontend, bind) = (client.session.frontend, client.session.bind);
-    let Some(server) = generation.tls.binds.get(frontend.0).and_then(|b| b.get(bind)?.as_ref()) else { return false };
+    let Some(server) = generation.tls.binds.get(frontend.0).and_then(|b| b.get(bind)?.as_ref()) else {
+        return false;
+    };
     let process = &generation.board.process;
     process.ssl_rate.add(client.worker.engine.ms(Instant::now()), 1);
     process.cum_ssl_conns.fetch_add(1, Relaxed);

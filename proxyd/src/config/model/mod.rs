@@ -46,8 +46,6 @@ pub struct Config {
     pub http_errors: BTreeMap<String, Arc<BTreeMap<u16, ErrorReply>>>,
     /// Pattern and map files and inline lists of all rules; the board serves them to the CLI.
     pub patterns: Arc<acl::file::PatRefs>,
-    /// Stick tables; they outlive this configuration when their shape stays.
-    pub tables: Arc<crate::stick::Tables>,
     /// `ring` sections by name.
     pub rings: BTreeMap<String, Ring>,
     /// Names in rules and expressions that are bound once all sections are read.
