@@ -26,7 +26,7 @@ pub fn parse(words: &[Word]) -> Result<Condition, Fault> {
     while let Some(word) = rest.get(at) {
         at += 1;
         let text = word.text.as_str();
-        if matches!(text, "or" | "||") && !word.quoted {
+        if (text.eq_ignore_ascii_case("or") || text == "||") && !word.quoted {
             any.push(std::mem::take(&mut all));
             negated = false;
             continue;

@@ -225,7 +225,7 @@ impl Test {
         };
         // haproxy compares known methods by number, so case is never ignored.
         options.flags.ignore_case &= expr.output != Type::Method;
-        options.flags.dotted = expr.fetch_name() == "req.ssl_ver";
+        options.flags.dotted = matches!(expr.fetch_name(), "req.ssl_ver" | "req_ssl_ver");
         let sets = options.patterns(method, scope, acl, text)?;
         Ok(Self { expr, method, sets })
     }
@@ -333,6 +333,9 @@ impl<'w> Options<'w> {
         let mut operator: Option<&str> = None;
         for word in self.rest {
             let word = word.as_str();
+            if numeric && word == "--" {
+                continue;
+            }
             if numeric && matches!(word, "eq" | "ge" | "gt" | "le" | "lt") {
                 operator = Some(word);
                 continue;

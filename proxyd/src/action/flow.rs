@@ -10,6 +10,12 @@ use std::time::Duration;
 
 type Parsed = Result<Box<dyn Action>, String>;
 
+/// `cache-use` and `cache-store`: without a cache every answer comes from a server, which is always right.
+pub fn no_cache(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
+    args.next().ok_or("missing cache name")?;
+    Ok(act("cache", (), |(), _| Flow::Continue))
+}
+
 /// `allow`, `accept`.
 pub fn accept(_: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     Ok(act("allow", (), |(), _| Flow::Stop))

@@ -6,6 +6,7 @@
 //! Absent on purpose: sockets and the process (`main.rs`); what rules mean (`action`, `fetch`, `acl`).
 
 mod bind;
+mod compile;
 mod global;
 mod keyword;
 pub mod model;
@@ -20,6 +21,8 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+use crate::acl::file::PatRefs;
+use crate::sample::expr::Refs;
 use conf_parsers::haproxy::{self, Host, cc};
 use conf_parsers::table::Named;
 use conf_parsers::{Line, load};
@@ -27,6 +30,7 @@ use diag::{Diagnostic, Report, Severity, SourceMap, Span};
 use model::Config;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the process knows before it reads any file.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +45,8 @@ pub struct Settings {
     pub check: bool,
     /// The program's name: log tag where none is said.
     pub log_tag: String,
+    /// Pattern lists of the configuration in force, which a new one goes on with.
+    pub patterns: Option<Arc<PatRefs>>,
 }
 
 /// All that reading gave.
@@ -69,6 +75,9 @@ pub(crate) struct Loader<'l> {
     resolvers: Vec<String>,
     peers: Vec<String>,
     proc_vars: Vec<Line>,
+    refs: Refs,
+    /// What is told only when the files themselves hold no fault.
+    late: Vec<Diagnostic>,
     zero_warning: bool,
     check: bool,
 }
@@ -112,6 +121,8 @@ pub fn load(settings: &Settings) -> Loaded {
         resolvers: vec!["default".into()],
         peers: Vec::new(),
         proc_vars: Vec::new(),
+        refs: Refs::default(),
+        late: Vec::new(),
         zero_warning: false,
         check: settings.check,
     };
@@ -120,6 +131,12 @@ pub fn load(settings: &Settings) -> Loaded {
             read(&mut loader, section);
         }
     }
+    if let Some(patterns) = &settings.patterns {
+        loader.config.patterns = Arc::clone(patterns);
+    }
+    let mut drafts = std::mem::take(&mut loader.drafts);
+    drafts.iter_mut().for_each(|d| compile::draft(&mut loader, d));
+    loader.drafts = drafts;
     let read = std::mem::take(&mut loader.report);
     report.extend(in_file_order(syntax, read));
     let files_at_fault = files_at_fault(&sources, &report);
@@ -128,8 +145,13 @@ pub fn load(settings: &Settings) -> Loaded {
         report.extend(std::mem::take(&mut loader.report));
     }
     loader.config.global.env.clone_from(&loader.env);
-    let (mut config, drafts, zero_warning) = (loader.config, loader.drafts, loader.zero_warning);
+    let (mut config, drafts, refs, zero_warning) =
+        (loader.config, loader.drafts, loader.refs, loader.zero_warning);
+    config.refs = refs;
     config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
+    if !report.refuses() {
+        resolve::names_in_rules(&config, &mut report);
+    }
     let config = Some(config).filter(|_| !report.refuses());
     Loaded { config, report, sources, zero_warning, files_at_fault }
 }

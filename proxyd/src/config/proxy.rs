@@ -67,6 +67,14 @@ pub(super) struct RuleLine {
     pub(super) line: Line,
 }
 
+/// A `use_backend` or `use-server` line, compiled but for its target.
+#[derive(Debug)]
+pub(super) struct Switch {
+    pub(super) target: Word,
+    pub(super) format: Option<std::sync::Arc<crate::log::Format>>,
+    pub(super) condition: Option<acl::Condition>,
+}
+
 /// A section while it is read.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -101,6 +109,8 @@ pub(super) struct Draft {
     pub(super) errorfiles: Vec<(String, Vec<u16>, Span)>,
     /// `http-error … lf-string`: status and format.
     pub(super) error_formats: Vec<(u16, String)>,
+    pub(super) switches: Vec<Switch>,
+    pub(super) server_switches: Vec<Switch>,
 }
 
 /// Retries where none are said.
@@ -199,6 +209,8 @@ impl Draft {
             stats_rules: Vec::new(),
             errorfiles: Vec::new(),
             error_formats: Vec::new(),
+            switches: Vec::new(),
+            server_switches: Vec::new(),
         }
     }
 

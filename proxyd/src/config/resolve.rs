@@ -3,10 +3,11 @@
 //! Order of the checks is the order in which haproxy tells their faults: proxy by proxy, in file order.
 
 use super::Loader;
-use super::model::{Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId};
+use super::model::{
+    BackendTarget, Config, Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId, UseBackend, UseServer,
+};
 use super::proxy::{Draft, noun};
-use conf_parsers::haproxy::condition;
-use diag::{Diagnostic, Lead, Severity, Span};
+use diag::{Diagnostic, Lead, Report, Severity, Span};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
@@ -68,6 +69,7 @@ pub(super) fn all(loader: &mut Loader<'_>) {
         }
         number_servers(draft);
         backends(loader, draft, &names, &kinds);
+        server_switches(loader, draft);
         errors(loader, draft);
         servers(loader, draft, &names, &tracks);
         modes(loader, draft);
@@ -80,7 +82,15 @@ pub(super) fn all(loader: &mut Loader<'_>) {
             draft.proxy.logs = logs;
         }
     }
+    loader.report.items.append(&mut loader.late);
     loader.drafts = drafts;
+}
+
+/// Names in rules that name nothing.
+pub(super) fn names_in_rules(config: &Config, report: &mut Report) {
+    for text in config.refs.check(config) {
+        report.push(Diagnostic::global(Severity::Alert, text));
+    }
 }
 
 fn server_names(proxy: &Proxy) -> HashMap<String, usize> {
@@ -144,14 +154,18 @@ fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[
             }
         }
     }
-    for rule in &draft.use_backend {
-        let Some(word) = rule.line.words.get(1) else { continue };
-        let bare_name = word.text == "if" || condition::opens(word);
-        if word.text.contains('%') || bare_name {
+    for switch in std::mem::take(&mut draft.switches) {
+        let condition = switch.condition;
+        if let Some(format) = switch.format {
+            draft.proxy.use_backend.push(UseBackend { condition, target: BackendTarget::Dynamic(format) });
             continue;
         }
+        let word = &switch.target;
         match find_backend(names, kinds, &word.text, draft.proxy.mode) {
-            Ok(_) => {}
+            Ok(id) => {
+                let target = BackendTarget::Static(ProxyId(id));
+                draft.proxy.use_backend.push(UseBackend { condition, target });
+            }
             Err(None) => {
                 let text = format!("Proxy '{name}': unable to find required use_backend: '{}'.", word.text);
                 loader.report.push(bare(Severity::Alert, word.span, text));
@@ -164,6 +178,27 @@ fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[
                 loader.report.push(bare(Severity::Alert, word.span, text));
             }
         }
+    }
+}
+
+/// `use-server` targets.
+fn server_switches(loader: &mut Loader<'_>, draft: &mut Draft) {
+    for switch in std::mem::take(&mut draft.server_switches) {
+        let name = &switch.target.text;
+        let server = draft.proxy.servers.iter().position(|s| s.name == *name).map(ServerId);
+        if server.is_none() && switch.format.is_none() {
+            let text = format!(
+                "backend '{}' : unable to find server '{name}' referenced in a 'use-server' rule.",
+                draft.proxy.name
+            );
+            loader.report.push(bare(Severity::Alert, switch.target.span, text));
+            continue;
+        }
+        draft.proxy.use_server.push(UseServer {
+            condition: switch.condition,
+            server,
+            dynamic: switch.format,
+        });
     }
 }
 

@@ -258,7 +258,7 @@ fn header_pattern(pattern: &str) -> Option<(String, String)> {
 /// `^([^ :]*) /a/(.*)` to `\1 /\2`: method, blank and path become a rule on the path.
 fn request_line(cx: &mut Cx<'_, '_>, pattern: &str, replacement: &str, tail: &[Word]) -> Option<()> {
     let unescaped = pattern.replace("\\ ", " ");
-    let (method, path) = unescaped.strip_prefix('^')?.split_once(' ')?;
+    let (method, path) = unescaped.strip_prefix('^')?.split_once(") ")?;
     let target = replacement.replace("\\ ", " ");
     let (kept, new) = target.split_once(' ')?;
     if kept != "\\1" || !method.starts_with('(') {
@@ -288,8 +288,9 @@ pub(super) fn filter(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
     match name {
         "trace" => cx.no_effect("filter trace", "the trace channel shows streams instead"),
         "compression" => {}
+        "cache" => cx.no_effect("filter cache", "answers always come from the servers"),
         "" => return Err(args.fault("missing filter name.")),
-        "cache" | "spoe" | "fcgi-app" | "opentracing" | "opentelemetry" | "bwlim-in" | "bwlim-out" => {
+        "spoe" | "fcgi-app" | "opentracing" | "opentelemetry" | "bwlim-in" | "bwlim-out" => {
             return Err(args.fault(format!("filter '{name}' is not supported yet.")));
         }
         _ => return Err(args.fault(format!("unknown filter '{name}'"))),

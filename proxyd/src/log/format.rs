@@ -39,7 +39,8 @@ impl Flags {
             let (on, name) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
                 (Some(n), _) => (true, n),
                 (_, Some(n)) => (false, n),
-                _ => return Err(format!("expected '+' or '-' before flag '{word}'")),
+                // haproxy passes over a flag without sign.
+                _ => continue,
             };
             match name {
                 "Q" => self.quote = on,

@@ -17,6 +17,7 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         facts: facts(),
         check: options.check,
         log_tag: program.to_owned(),
+        patterns: None,
     };
     config::load(&settings)
 }

@@ -44,10 +44,10 @@ pub struct Config {
     pub userlists: BTreeMap<String, Arc<Userlist>>,
     /// `http-errors` sections by name.
     pub http_errors: BTreeMap<String, Arc<BTreeMap<u16, ErrorReply>>>,
+    /// Pattern and map files and inline lists of all rules; the board serves them to the CLI.
+    pub patterns: Arc<acl::file::PatRefs>,
     /// `ring` sections by name.
     pub rings: BTreeMap<String, Ring>,
-    /// Pattern and map files, and patterns of ACL lines, for rules and the CLI.
-    pub patterns: Arc<crate::acl::file::PatRefs>,
     /// Names in rules and expressions that are bound once all sections are read.
     pub refs: crate::sample::expr::Refs,
 }

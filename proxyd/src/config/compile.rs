@@ -1,0 +1,527 @@
+//! Rule lines of a draft to compiled rules: ACLs, rule sets, switching, sticking, formats.
+//!
+//! Invariant: lines are compiled in their order, so that a rule sees exactly the ACLs before it; the faults of one
+//! line never hide those of the next.
+
+use super::Loader;
+use super::model::{Algorithm, Capture, Kind, ServerTls};
+use super::proxy::{Draft, RuleLine};
+use crate::acl::{self, Acl, Condition};
+use crate::action::sets::{self, Set};
+use crate::action::{Rule, redirect};
+use crate::log::format::{self, Format, Use};
+use crate::sample::expr::{Captures, Expr, Scope};
+use crate::sample::source::Points;
+use crate::stick::rules::StickRule;
+use crate::stick::table::{DATA, DataArg, KeyType, Stored};
+use crate::stick::{StickRules, TableSpec};
+use conf_parsers::Word;
+use conf_parsers::args::{Args, time_fault_text};
+use conf_parsers::haproxy::{condition, expr};
+use conf_parsers::value::{self, NumberFault, TimeUnit};
+use diag::{Diagnostic, Lead, Severity, Span};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rules of one proxy while they are collected.
+#[derive(Default)]
+struct Sets {
+    connection: Vec<Rule>,
+    session: Vec<Rule>,
+    request_content: Vec<Rule>,
+    response_content: Vec<Rule>,
+    request: Vec<Rule>,
+    response: Vec<Rule>,
+    after_response: Vec<Rule>,
+}
+
+impl Sets {
+    fn of(&mut self, set: Set) -> &mut Vec<Rule> {
+        match set {
+            Set::Connection => &mut self.connection,
+            Set::Session => &mut self.session,
+            Set::RequestContent => &mut self.request_content,
+            Set::ResponseContent => &mut self.response_content,
+            Set::Request => &mut self.request,
+            Set::Response => &mut self.response,
+            Set::AfterResponse => &mut self.after_response,
+        }
+    }
+}
+
+/// State of one draft's compilation.
+struct Compiler<'c, 'l> {
+    loader: &'c mut Loader<'l>,
+    acls: HashMap<String, Arc<Acl>>,
+    captures: Captures,
+    name: String,
+    kind: Kind,
+    mode: super::model::Mode,
+    late: Vec<String>,
+}
+
+/// Compiles every line of a draft that waited for it.
+pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
+    let captures = Captures { count: draft.proxy.capture_request.len(), ..Captures::default() };
+    let (name, kind, mode) = (draft.proxy.name.clone(), draft.proxy.kind, draft.proxy.mode);
+    let mut c = Compiler { loader, acls: HashMap::new(), captures, name, kind, mode, late: Vec::new() };
+    let mut sets = Sets::default();
+    for rule in std::mem::take(&mut draft.rules) {
+        c.ordered(draft, &rule, &mut sets);
+    }
+    store(draft, sets);
+    c.switching(draft);
+    c.formats(draft);
+    c.expressions(draft);
+    let slots = c.captures.by_rules.iter().map(|(_, len)| Capture { name: String::new(), len: *len });
+    draft.proxy.capture_request.extend(slots);
+    for text in c.late {
+        c.loader.late.push(Diagnostic::at(Severity::Alert, draft.header, text).lead(Lead::Bare));
+    }
+}
+
+fn store(draft: &mut Draft, sets: Sets) {
+    let put = |slot: &mut Vec<crate::action::RuleSet>, rules: Vec<Rule>| {
+        if !rules.is_empty() {
+            slot.push(Arc::new(rules));
+        }
+    };
+    let rules = &mut draft.proxy.rules;
+    put(&mut rules.tcp_req_conn, sets.connection);
+    put(&mut rules.tcp_req_sess, sets.session);
+    put(&mut rules.tcp_req_cont, sets.request_content);
+    put(&mut rules.tcp_res_cont, sets.response_content);
+    put(&mut rules.http_req, sets.request);
+    put(&mut rules.http_res, sets.response);
+    put(&mut rules.http_after_res, sets.after_response);
+}
+
+impl Compiler<'_, '_> {
+    /// Runs `f` with a scope for this line; its warnings and its fault become diagnostics there.
+    fn scoped<T>(&mut self, span: Span, f: impl FnOnce(&mut Scope<'_>) -> Result<T, String>) -> Option<T> {
+        let file = self.loader.sources.name(span).to_owned();
+        let mut warnings = Vec::new();
+        let files = Arc::clone(&self.loader.config.patterns);
+        let mut scope = Scope {
+            proxy: &self.name,
+            kind: self.kind,
+            mode: self.mode,
+            origin: (&file, self.loader.sources.line(span)),
+            files: &files,
+            acls: &self.acls,
+            refs: &mut self.loader.refs,
+            late: &mut self.late,
+            warnings: &mut warnings,
+            stick_counters: self.loader.config.global.tune.stick_counters,
+            captures: &mut self.captures,
+            http_errors: &self.loader.config.http_errors,
+        };
+        let done = f(&mut scope);
+        for text in warnings {
+            self.loader.report.warning(span, text);
+        }
+        match done {
+            Ok(value) => Some(value),
+            Err(text) => {
+                self.loader.report.alert(span, text);
+                None
+            }
+        }
+    }
+
+    fn ordered(&mut self, draft: &mut Draft, rule: &RuleLine, sets: &mut Sets) {
+        let (line, words) = (&rule.line, rule.line.words.as_slice());
+        let second = words.get(1).map_or("", |w| w.text.as_str());
+        let (set, skip) = match (line.keyword(), second) {
+            ("acl", name) => return self.acl(name, &words[1..], line.span),
+            ("redirect", _) => {
+                let done = self.scoped(line.span, |s| redirect::line(&words[1..], &words[0], s));
+                sets.request.extend(done);
+                return;
+            }
+            ("stick-table", _) => return self.stick_table(draft, line),
+            ("stick", _) => return self.stick(&mut draft.proxy.stick_rules, line),
+            ("http-request", _) => (Set::Request, 1),
+            ("http-response", _) => (Set::Response, 1),
+            ("http-after-response", _) => (Set::AfterResponse, 1),
+            ("tcp-request", "connection") => (Set::Connection, 2),
+            ("tcp-request", "session") => (Set::Session, 2),
+            ("tcp-request", "content") => (Set::RequestContent, 2),
+            ("tcp-response", "content") => (Set::ResponseContent, 2),
+            ("tcp-request" | "tcp-response", "inspect-delay") => return self.inspect_delay(draft, rule),
+            ("tcp-request", _) => {
+                let text = format!(
+                    "'tcp-request' expects 'inspect-delay', 'connection', 'session' or 'content' in proxy '{}' (got '{second}').",
+                    self.name
+                );
+                return self.loader.report.alert(line.span, text);
+            }
+            _ => {
+                let text = format!(
+                    "'{}' expects 'inspect-delay' or 'content' in proxy '{}' (got '{second}').",
+                    line.keyword(),
+                    self.name
+                );
+                return self.loader.report.alert(line.span, text);
+            }
+        };
+        if let Some(text) = self.misplaced(set) {
+            return self.loader.report.alert(line.span, text);
+        }
+        let words = words.get(skip..).unwrap_or_default();
+        if words.is_empty() {
+            let text = format!("'{}' expects an action.", set.name());
+            return self.loader.report.alert(line.span, text);
+        }
+        let done = self.scoped(line.span, |s| sets::rule(set, words, s));
+        sets.of(set).extend(done);
+    }
+
+    fn misplaced(&self, set: Set) -> Option<String> {
+        match set {
+            Set::Connection | Set::Session if !self.kind.is_front() => {
+                Some(format!("{} is not allowed because backend {} is not a frontend", set.name(), self.name))
+            }
+            Set::ResponseContent if !self.kind.is_back() => Some(format!(
+                "{} is only allowed in 'backend' sections or 'defaults' section with a name",
+                set.name()
+            )),
+            _ => None,
+        }
+    }
+
+    fn acl(&mut self, name: &str, words: &[Word], span: Span) {
+        let invalid = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c)));
+        if let Some(bad) = invalid {
+            let text = format!("character '{bad}' is not permitted in acl name '{name}'.");
+            return self.loader.report.alert(span, text);
+        }
+        if name == "or" {
+            let text =
+                "acl name 'or' will never match. 'or' is used to express a disjunction within a condition.";
+            self.loader.report.warning(span, text);
+        }
+        let mut acls = std::mem::take(&mut self.acls);
+        let words = words.get(1..).unwrap_or_default();
+        self.scoped(span, |s| {
+            acl::define(&mut acls, name, words, s).map_err(|e| {
+                format!("error detected while parsing ACL '{name}' : {}.", e.trim_end_matches('.'))
+            })
+        });
+        self.acls = acls;
+    }
+
+    fn inspect_delay(&mut self, draft: &mut Draft, rule: &RuleLine) {
+        let line = &rule.line;
+        let text = line.words.get(2).map_or("", |w| w.text.as_str());
+        match value::duration(text, TimeUnit::Ms) {
+            Ok(delay) if line.keyword() == "tcp-request" => draft.proxy.rules.req_inspect_delay = Some(delay),
+            Ok(delay) => draft.proxy.rules.res_inspect_delay = Some(delay),
+            Err(_) => {
+                let text = format!(
+                    "'{} inspect-delay' expects a positive delay in milliseconds, in proxy '{}'",
+                    line.keyword(),
+                    self.name
+                );
+                self.loader.report.alert(line.span, text);
+            }
+        }
+    }
+
+    /// The condition at the end of a line; the outer `None` is a fault.
+    fn condition(&mut self, words: &[Word], span: Span, what: &str, at: Points) -> Option<Option<Condition>> {
+        if words.is_empty() {
+            return Some(None);
+        }
+        self.scoped(span, |s| {
+            let blame = |e: String| format!("error detected while parsing {what} : {e}.");
+            let tree = condition::parse(words).map_err(|f| blame(f.text))?;
+            let condition = Condition::compile(&tree, s).map_err(blame)?;
+            s.warnings.extend(condition.misplaced(at, what));
+            Ok(Some(condition))
+        })
+    }
+
+    fn switching(&mut self, draft: &mut Draft) {
+        for rule in std::mem::take(&mut draft.use_backend) {
+            let line = &rule.line;
+            let rest = line.words.get(2..).unwrap_or_default();
+            let Some(condition) = self.condition(rest, line.span, "switching rule", Points::FE_SET_BACKEND)
+            else {
+                continue;
+            };
+            let target = line.words[1].clone();
+            let dynamic = target.text.contains("%[") || target.text.contains('%');
+            let format =
+                if dynamic { self.format(&target.text, target.span, Points::FE_SET_BACKEND) } else { None };
+            draft.switches.push(super::proxy::Switch { target, format, condition });
+        }
+        for rule in std::mem::take(&mut draft.use_server) {
+            let line = &rule.line;
+            let rest = line.words.get(2..).unwrap_or_default();
+            if let Some(condition) = self.condition(rest, line.span, "switching rule", Points::BE_SET_SERVER)
+            {
+                let target = line.words[1].clone();
+                let dynamic = target.text.contains('%');
+                let format = if dynamic {
+                    self.format(&target.text, target.span, Points::BE_SET_SERVER)
+                } else {
+                    None
+                };
+                draft.server_switches.push(super::proxy::Switch { target, format, condition });
+            }
+        }
+        for rule in std::mem::take(&mut draft.monitor) {
+            let what = "a 'monitor fail' condition";
+            let done = self.condition(&rule.line.words[2..], rule.line.span, what, Points::FE_REQUEST);
+            draft.proxy.monitor_fail.extend(done.flatten());
+        }
+        for rule in std::mem::take(&mut draft.persist) {
+            let force = rule.line.keyword() == "force-persist";
+            let what = format!("a '{}' rule", rule.line.keyword());
+            let done = self.condition(&rule.line.words[1..], rule.line.span, &what, Points::FE_REQUEST);
+            draft.proxy.persist_rules.extend(done.flatten().map(|c| (force, c)));
+        }
+        for rule in std::mem::take(&mut draft.stats_rules) {
+            self.stats_rule(draft, &rule);
+        }
+    }
+
+    fn stats_rule(&mut self, draft: &mut Draft, rule: &RuleLine) {
+        let (line, words) = (&rule.line, &rule.line.words);
+        let Some(stats) = draft.proxy.stats.as_mut() else { return };
+        if words[1].text == "admin" {
+            let done = self.condition(&words[2..], line.span, "a 'stats admin' rule", Points::FE_REQUEST);
+            stats.admin.extend(done.flatten().map(Arc::new));
+            return;
+        }
+        let done = self.scoped(line.span, |s| sets::rule(Set::Request, &words[2..], s));
+        stats.http_request.extend(done.map(Arc::new));
+    }
+
+    fn format(&mut self, text: &str, span: Span, at: Points) -> Option<Arc<Format>> {
+        self.scoped(span, |s| Format::compile(text, Use::Http, at, s).map(Arc::new))
+    }
+
+    fn formats(&mut self, draft: &mut Draft) {
+        if !self.kind.is_front() {
+            return;
+        }
+        let preset = draft.log_preset.clone().map(|p| {
+            let tcp = self.mode != super::model::Mode::Http;
+            let text = match p.name.as_str() {
+                "httplog clf" if !tcp => format::CLF_FORMAT,
+                "httplog" if !tcp => format::HTTP_FORMAT,
+                "httpslog" if !tcp => format::HTTPS_FORMAT,
+                _ => format::TCP_FORMAT,
+            };
+            (text.to_owned(), p.span)
+        });
+        let own = |name: &str| draft.formats.get(name).map(|n| (n.name.clone(), n.span));
+        let [log, sd, error, unique] =
+            [own("log-format"), own("log-format-sd"), own("error-log-format"), own("unique-id-format")];
+        let mut log_line = |found: Option<(String, Span)>, keyword: &str| {
+            found.and_then(|(text, span)| {
+                self.scoped(span, |s| {
+                    Format::compile(&text, Use::Log, Points::LOG, s)
+                        .map(Arc::new)
+                        .map_err(|e| format!("'{keyword}' : {e}."))
+                })
+            })
+        };
+        draft.proxy.log_format = log_line(log.or(preset), "log-format");
+        draft.proxy.log_format_sd = log_line(sd, "log-format-sd");
+        draft.proxy.error_log_format = log_line(error, "error-log-format");
+        draft.proxy.unique_id_format =
+            unique.and_then(|(text, span)| self.format(&text, span, Points::FE_REQUEST | Points::FE_CONTENT));
+    }
+
+    /// `balance hash` and `sni`.
+    fn expressions(&mut self, draft: &mut Draft) {
+        if let Some((text, span)) = draft.balance_hash.take() {
+            let done = self.expression(&text, span);
+            if let Some(expr) = done {
+                draft.proxy.balance.algorithm = Algorithm::Hash(Arc::new(expr));
+            }
+        }
+        for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
+            let sni = server.tls.as_mut().and_then(|t: &mut ServerTls| t.other.remove("sni"));
+            if let (Some(text), Some(tls)) = (sni, server.tls.as_mut()) {
+                tls.sni = self.expression(&text, origin.line).map(Arc::new);
+            }
+        }
+    }
+
+    fn expression(&mut self, text: &str, span: Span) -> Option<Expr> {
+        self.scoped(span, |s| Expr::compile(&expr::expression(text)?, s))
+    }
+
+    fn stick_table(&mut self, draft: &mut Draft, line: &conf_parsers::Line) {
+        match table(&self.name, &mut line.args()) {
+            Ok(spec) => draft.proxy.stick_table = Some(spec),
+            Err(text) => self.loader.report.alert(line.span, format!("stick-table: {text}.")),
+        }
+    }
+
+    fn stick(&mut self, rules: &mut StickRules, line: &conf_parsers::Line) {
+        let words = line.words.as_slice();
+        let verb = words.get(1).map_or("", |w| w.text.as_str());
+        if !matches!(verb, "on" | "match" | "store-request" | "store-response") {
+            let text = "'stick' expects 'on', 'match', or 'store'.";
+            return self.loader.report.alert(line.span, text);
+        }
+        let Some(pattern) = words.get(2) else {
+            let text = format!("'stick {verb}': missing fetch method.");
+            return self.loader.report.alert(line.span, text);
+        };
+        let mut rest = &words[3..];
+        let mut table = self.name.clone();
+        if let [word, name, tail @ ..] = rest
+            && word.text == "table"
+        {
+            table.clone_from(&name.text);
+            rest = tail;
+        }
+        let response = verb == "store-response";
+        let at = if response { Points::BE_RESPONSE } else { Points::BE_CONTENT | Points::BE_REQUEST };
+        let make = |c: &mut Self| {
+            let expr = c.expression(&pattern.text, line.span)?;
+            let condition = c.condition(rest, line.span, "sticking rule", at)?;
+            let slot = c.loader.refs.table(&table, &format!("stick rule of backend '{}'", c.name));
+            Some(StickRule { expr, table: slot, condition })
+        };
+        match verb {
+            "on" => {
+                rules.matches.extend(make(self));
+                rules.store_request.extend(make(self));
+            }
+            "match" => rules.matches.extend(make(self)),
+            "store-request" => rules.store_request.extend(make(self)),
+            _ => rules.store_response.extend(make(self)),
+        }
+    }
+}
+
+/// `type T [len N] size N [expire T] [nopurge] [peers P] [store …]`; the fault is haproxy's text without a stop.
+fn table(name: &str, args: &mut Args<'_>) -> Result<TableSpec, String> {
+    let mut spec = TableSpec {
+        name: name.to_owned(),
+        kind: KeyType::Ip,
+        size: 0,
+        expire: None,
+        nopurge: false,
+        stored: Vec::new(),
+        peers: None,
+    };
+    let mut typed = false;
+    while let Some(word) = args.next() {
+        let key = word.text.as_str();
+        let mut argument =
+            || args.next().map(|w| w.text.clone()).ok_or(format!("missing argument after '{key}'"));
+        match key {
+            "size" => {
+                let text = argument()?;
+                spec.size = value::size(&text).map_err(|e| match e {
+                    NumberFault::Unexpected(c) => {
+                        format!("unexpected character '{}' in argument of '{key}'", char::from(c))
+                    }
+                    _ => format!("unexpected character '{}' in argument of '{key}'", &text[..1]),
+                })? as usize;
+            }
+            "expire" => {
+                let text = argument()?;
+                let time = value::duration(&text, TimeUnit::Ms);
+                let fault = |e| time_fault_text(&text, "expire", e).trim_end_matches('.').to_owned();
+                spec.expire = Some(time.map_err(fault)?).filter(|d: &Duration| !d.is_zero());
+            }
+            "nopurge" => spec.nopurge = true,
+            "peers" => spec.peers = Some(argument()?),
+            "write-to" | "srvkey" | "recv-only" => {
+                argument()?;
+            }
+            "type" => {
+                let text = argument()?;
+                spec.kind = key_type(&text, args)?;
+                typed = true;
+            }
+            "store" => {
+                let list = argument()?;
+                stores(&list, &mut spec.stored)?;
+            }
+            other => return Err(format!("unknown argument '{other}'")),
+        }
+    }
+    if spec.size == 0 {
+        return Err("missing size".into());
+    }
+    if !typed {
+        return Err("missing type".into());
+    }
+    Ok(spec)
+}
+
+fn key_type(text: &str, args: &mut Args<'_>) -> Result<KeyType, String> {
+    // haproxy's default length of strings and binaries, with and without the final zero.
+    const LEN: usize = 32;
+    let mut len = || -> Result<usize, String> {
+        if !args.take("len") {
+            return Ok(LEN);
+        }
+        let text = args.next().map_or("", |w| w.text.as_str());
+        text.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| format!("unknown type '{text}'"))
+    };
+    Ok(match text {
+        "ip" | "ipv4" => KeyType::Ip,
+        "ipv6" => KeyType::Ipv6,
+        "integer" => KeyType::Integer,
+        "string" => KeyType::String(len()?),
+        "binary" => KeyType::Binary(len()?),
+        other => return Err(format!("unknown type '{other}'")),
+    })
+}
+
+/// `gpc0,http_req_rate(10s),gpc(3)…`.
+fn stores(list: &str, out: &mut Vec<Stored>) -> Result<(), String> {
+    let mut rest = list;
+    while !rest.is_empty() {
+        let end = rest.find([',', '(']).unwrap_or(rest.len());
+        let name = &rest[..end];
+        let mut inner = "";
+        rest = &rest[end..];
+        if let Some(open) = rest.strip_prefix('(') {
+            let close =
+                open.find(')').ok_or(format!("missing closing parenthesis after store option '{name}'"))?;
+            inner = &open[..close];
+            rest = &open[close + 1..];
+        }
+        rest = rest.strip_prefix(',').unwrap_or(rest);
+        let found = DATA.iter().find(|(n, _, _)| *n == name);
+        let (_, data, arg) = found.ok_or_else(|| format!("unknown store option '{name}'"))?;
+        let period = |text: &str| {
+            value::time(text, TimeUnit::Ms)
+                .map(u64::from)
+                .map_err(|_| format!("invalid argument for store option '{name}'"))
+        };
+        let count = |text: &str| {
+            text.parse::<usize>()
+                .ok()
+                .filter(|n| (1..=100).contains(n))
+                .ok_or_else(|| format!("invalid argument for store option '{name}'"))
+        };
+        let (elements, period_ms) = match arg {
+            DataArg::No if inner.is_empty() => (1, 0),
+            DataArg::No => return Err(format!("unexpected argument to store option '{name}'")),
+            _ if inner.is_empty() => return Err(format!("missing argument to store option '{name}'")),
+            DataArg::Period => (1, period(inner)?),
+            DataArg::Elements => (count(inner)?, 0),
+            DataArg::ElementsPeriod => {
+                let (n, time) =
+                    inner.split_once(',').ok_or(format!("missing argument to store option '{name}'"))?;
+                (count(n)?, period(time)?)
+            }
+        };
+        out.push(Stored { data: *data, elements, period_ms });
+    }
+    Ok(())
+}
