@@ -14,14 +14,15 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Substitutions in one resulting line: more than any sane line holds, few enough to end at once.
 const SUBSTITUTIONS_MAX: usize = 256;
-/// Substitutions for one physical line, over all lines that it becomes.
-const SUBSTITUTIONS_TOTAL_MAX: usize = 500_000;
+/// Bytes looked through for references for one physical line, over all lines that it becomes: 100 blocks of 100
+/// lines with ten references each take a tenth of it.
+const WORK_MAX: usize = 256 << 20;
 /// Bytes of one line after substitution; the original's buffer holds a good thousand.
 const TEXT_MAX: usize = 4096;
 /// Lines that one physical line may become, over all sequences and multi-line parameters in it.
-const LINES_MAX: usize = 100_000;
+const LINES_MAX: usize = 2_000_000;
 /// Depth to which lines that come out of parameters may bring further lines.
-const DEPTH_MAX: usize = 32;
+const DEPTH_MAX: usize = 12;
 /// Bounds of `${_RANDOM}` without arguments.
 const RANDOM_MAX: u64 = 32_767;
 
@@ -38,6 +39,9 @@ struct Run<'a> {
     texts: Vec<Text>,
     faults: Vec<(Span, String)>,
     substitutions: usize,
+    work: usize,
+    /// Multi-line parameters whose lines are under way: one that names itself has no end.
+    open: Vec<String>,
 }
 
 impl Expander {
@@ -56,7 +60,8 @@ impl Expander {
         pwd: &str,
         more: &mut Continuation<'_, '_>,
     ) -> (Vec<Text>, Vec<(Span, String)>) {
-        let mut run = Run { pwd, texts: Vec::new(), faults: Vec::new(), substitutions: 0 };
+        let mut run =
+            Run { pwd, texts: Vec::new(), faults: Vec::new(), substitutions: 0, work: 0, open: Vec::new() };
         self.process(text, true, 0, &mut run, Some(more));
         (run.texts, run.faults)
     }
@@ -69,7 +74,7 @@ impl Expander {
         run: &mut Run<'_>,
         more: Option<&mut Continuation<'_, '_>>,
     ) {
-        if run.texts.len() >= LINES_MAX || depth > DEPTH_MAX || run.substitutions > SUBSTITUTIONS_TOTAL_MAX {
+        if run.texts.len() >= LINES_MAX || depth > DEPTH_MAX || run.work > WORK_MAX {
             return;
         }
         let Some(text) = self.condition(text) else { return };
@@ -207,9 +212,11 @@ impl Expander {
         let start_count = run.substitutions;
         while let Some(reference) = self.find(&text, from, run.pwd) {
             run.substitutions += 1;
+            run.work += text.s.len();
             if run.substitutions - start_count > SUBSTITUTIONS_MAX
-                || run.substitutions > SUBSTITUTIONS_TOTAL_MAX
+                || run.work > WORK_MAX
                 || text.s.len() > TEXT_MAX
+                || run.open.contains(&reference.name)
             {
                 let span = text.span(0, text.s.len());
                 run.faults.push((span, "Too many substitutions - ignoring".to_owned()));
@@ -227,6 +234,7 @@ impl Expander {
                 text = next;
                 continue;
             }
+            run.open.push(reference.name);
             for (i, line) in reference.lines.iter().enumerate() {
                 let mut next = if i == 0 { next.clone() } else { text.empty() };
                 if i > 0 {
@@ -240,6 +248,7 @@ impl Expander {
                     self.process(next, i > 0, depth + 1, run, None);
                 }
             }
+            run.open.pop();
             return None;
         }
         Some(text)
@@ -247,12 +256,14 @@ impl Expander {
 
     /// The first reference at or behind `from` that stands for something.
     fn find(&mut self, text: &Text, from: usize, pwd: &str) -> Option<Reference> {
-        let s = text.s.get(from..).filter(|s| s.contains('$'))?;
-        for pair in pairs(Rule::references, s) {
-            let at = pair.as_span();
-            let (start, end) = (from + at.start(), from + at.end());
-            let rule = pair.as_rule();
-            if rule != Rule::braced && rule != Rule::short {
+        let mut at = from;
+        loop {
+            at += text.s.get(at..)?.find('$')?;
+            let start = at;
+            at += 1;
+            let Some(pair) = pairs(Rule::reference, &text.s[start..]).next() else { continue };
+            let (end, rule) = (start + pair.as_span().end(), pair.as_rule());
+            if rule == Rule::dollar {
                 continue;
             }
             let mut inner = pair.into_inner();
@@ -261,13 +272,24 @@ impl Expander {
             if rule == Rule::braced
                 && let Some(value) = self.built_in(name, &args, pwd)
             {
-                return Some(Reference { start, end, lines: vec![value], literal: true });
+                return Some(Reference {
+                    name: name.to_owned(),
+                    start,
+                    end,
+                    lines: vec![value],
+                    literal: true,
+                });
             }
             if let Some(lines) = self.parameters.get(name).filter(|_| args.is_empty()) {
-                return Some(Reference { start, end, lines: lines.clone(), literal: false });
+                return Some(Reference {
+                    name: name.to_owned(),
+                    start,
+                    end,
+                    lines: lines.clone(),
+                    literal: false,
+                });
             }
         }
-        None
     }
 
     fn built_in(&mut self, name: &str, args: &[&str], pwd: &str) -> Option<String> {
@@ -293,6 +315,7 @@ impl Expander {
 }
 
 struct Reference {
+    name: String,
     start: usize,
     end: usize,
     lines: Vec<String>,

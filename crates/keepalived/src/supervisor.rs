@@ -14,7 +14,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -233,7 +233,11 @@ impl Parent {
             slot.keeper = Some(Listening::new(ours)?);
             theirs = Some(child);
         }
-        command.arg(part.word()).args(&self.options.words);
+        command.arg(part.word()).args(&self.options.words).stdin(Stdio::null());
+        if !self.options.foreground && !self.options.console {
+            // Whoever started us may wait for the end of our output.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        }
         let child = command.spawn()?;
         drop(theirs);
         slot.pid = child.id().unwrap_or(0);
