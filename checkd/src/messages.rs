@@ -22,12 +22,12 @@ pub fn address_name(address: SocketAddr, protocol: Protocol) -> String {
     format!("[{}]:{word}:{}", address.ip(), address.port())
 }
 
-/// `[10.0.0.1]:tcp:80`, `FWM 5`, `[group]:0`.
-pub fn service_name(server: &VirtualServer) -> String {
+/// `[10.0.0.1]:tcp:80`, `FWM 5`, `[group]:0`; `nth` counts the virtual servers of one group, from 0.
+pub fn service_name(server: &VirtualServer, nth: usize) -> String {
     match &server.target {
         Target::Address(address) => address_name(*address, server.protocol),
         Target::Fwmark(mark) => format!("FWM {mark}"),
-        Target::Group(name) => format!("[{name}]:0"),
+        Target::Group(name) => format!("[{name}]:{nth}"),
     }
 }
 

@@ -231,6 +231,8 @@ pub fn at(key: &ServiceKey, to: SocketAddr, destination: &Destination) -> Socket
         ServiceKey::Address(_, service) if destination.method != Method::Nat || to.port() == 0 => {
             SocketAddr::new(to.ip(), service.port())
         }
+        // A mark has no port to pass on.
+        ServiceKey::Fwmark(..) if destination.method != Method::Nat => SocketAddr::new(to.ip(), 0),
         ServiceKey::Address(..) | ServiceKey::Fwmark(..) => to,
     }
 }

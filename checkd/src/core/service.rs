@@ -159,7 +159,7 @@ impl Core {
         let mut core =
             Self { model, services: Vec::new(), owners: BTreeMap::new(), next_probe: 0, random: seed | 1 };
         let fresh = reload::Fresh { model: &core.model, files };
-        core.services = core.model.services.iter().map(|s| fresh.service_state(s, None)).collect();
+        core.services = fresh.services(&[]);
         core
     }
 
@@ -500,10 +500,14 @@ impl Core {
         for service in &self.services {
             let pool = pool(service);
             for key in plan::keys(&service.config, &self.model.groups) {
-                let service = Service::of(&service.config, key.family());
-                let destinations = pool.iter().map(|(to, d)| (plan::at(&key, *to, d), *d)).collect();
-                let entry = Entry { service, destinations };
-                table.entry(key).or_insert(entry);
+                let wanted = Service::of(&service.config, key.family());
+                // Several virtual servers of one group share its services; the first one's attributes count.
+                let entry = table
+                    .entry(key)
+                    .or_insert_with(|| Entry { service: wanted, destinations: BTreeMap::new() });
+                for (to, destination) in &pool {
+                    entry.destinations.entry(plan::at(&key, *to, destination)).or_insert(*destination);
+                }
             }
         }
         table

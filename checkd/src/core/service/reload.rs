@@ -27,19 +27,16 @@ impl Core {
         let old = std::mem::take(&mut self.services);
         let old_model = std::mem::replace(&mut self.model, model);
         for gone in &old {
-            let new = self.model.services.iter().find(|s| same_service(s, &gone.config));
+            let new = named(&self.model).find(|(s, name)| same_service(s, name, gone)).map(|(s, _)| s);
             report_gone(gone, new, out);
         }
         report_groups(&old_model.groups, &self.model, out);
         let fresh = Fresh { model: &self.model, files };
-        self.services = self
-            .model
-            .services
-            .iter()
-            .map(|s| fresh.service_state(s, old.iter().find(|o| same_service(s, &o.config))))
-            .collect();
+        self.services = fresh.services(&old);
         for index in 0..self.services.len() {
-            let before = old.iter().find(|o| same_service(&o.config, &self.services[index].config));
+            let before = old
+                .iter()
+                .find(|o| same_service(&self.services[index].config, &self.services[index].name, o));
             report_weights(&self.services[index], before, out);
             self.settle_quorum(index, before.is_none(), out);
             out.push(Effect::Changed(index));
@@ -48,8 +45,17 @@ impl Core {
     }
 }
 
-fn same_service(a: &VirtualServer, b: &VirtualServer) -> bool {
-    a.target == b.target && a.protocol == b.protocol && a.family == b.family
+/// Virtual servers with their names.
+fn named(model: &Model) -> impl Iterator<Item = (&VirtualServer, String)> {
+    model.services.iter().enumerate().map(|(n, server)| {
+        let nth = model.services[..n].iter().filter(|s| s.target == server.target).count();
+        (server, service_name(server, nth))
+    })
+}
+
+fn same_service(server: &VirtualServer, name: &str, old: &ServiceState) -> bool {
+    let of = |s: &VirtualServer| (s.protocol, s.family);
+    *name == old.name && server.target == old.config.target && of(server) == of(&old.config)
 }
 
 /// What states of a new configuration are made from.
@@ -68,7 +74,18 @@ impl Fresh<'_> {
         (outcome.wish.absolute_weight.unwrap_or(0), !outcome.is_success())
     }
 
-    pub(super) fn service_state(&self, config: &VirtualServer, old: Option<&ServiceState>) -> ServiceState {
+    /// States of all virtual servers, with what stays of the old ones.
+    pub(super) fn services(&self, old: &[ServiceState]) -> Vec<ServiceState> {
+        let before = |server: &VirtualServer, name: &str| old.iter().find(|o| same_service(server, name, o));
+        named(self.model).map(|(s, name)| self.service_state(s, before(s, &name), name)).collect()
+    }
+
+    fn service_state(
+        &self,
+        config: &VirtualServer,
+        old: Option<&ServiceState>,
+        name: String,
+    ) -> ServiceState {
         let reals = config
             .real_servers
             .iter()
@@ -77,7 +94,7 @@ impl Fresh<'_> {
             })
             .collect();
         ServiceState {
-            name: service_name(config),
+            name,
             quorum_up: old.is_some_and(|o| o.quorum_up),
             suspended: config.ha_suspend && old.is_none_or(|o| o.suspended),
             reals,

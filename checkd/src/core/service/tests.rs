@@ -367,3 +367,25 @@ fn checks_rest_while_the_address_is_elsewhere() {
     assert_eq!(run.give(Input::Present(0, false)), [activating.replace("Activating", "Suspending")]);
     assert!(run.planned.is_empty());
 }
+
+#[test]
+fn virtual_servers_of_one_group_share_its_services() {
+    use crate::config::model::{GroupEntry, ServerGroup};
+    let first: SocketAddr = address(VIP);
+    let group =
+        ServerGroup { name: "g".into(), entries: vec![GroupEntry::Range { first, last: first.ip() }] };
+    let of = |n: u8| {
+        let mut service = server(&[1], |s| s.target = Target::Group("g".into()));
+        service.real_servers[0].address = real(n);
+        service
+    };
+    let model = Model { groups: vec![group], services: vec![of(1), of(2)], ..Model::default() };
+    let mut run = Run::new(model.clone());
+    let names: Vec<_> = run.core.services.iter().map(|s| s.name.clone()).collect();
+    assert_eq!(names, ["[g]:0", "[g]:1"]);
+    assert_eq!(run.pool(), [(real(1), 1), (real(2), 1)]);
+    run.result(0, false);
+    assert_eq!(run.pool(), [(real(2), 1)]);
+    run.give(Input::Reload(Box::new(model), Files::new()));
+    assert_eq!(run.pool(), [(real(2), 1)]);
+}
