@@ -555,6 +555,16 @@ impl Exchange<'_> {
                 count_times(&counters.rates, txn);
             }
         }
+        let process = generation.board.process.cur_conns.load(Relaxed);
+        let (of_back, of_server) = match (*in_backend, txn.server) {
+            (true, Some(id)) => {
+                let server = generation.server(*backend, id).sessions.load(Relaxed).max(0) as u64;
+                (generation.proxies[backend.0].back.cur_sess.load(Relaxed), server)
+            }
+            (true, None) => (generation.proxies[backend.0].back.cur_sess.load(Relaxed), 0),
+            _ => (0, 0),
+        };
+        txn.counts = [process, front.cur_conn.load(Relaxed), of_back, of_server];
         if !silent && !self.silent {
             let proxy = self.frontend();
             if !proxy.logs.is_empty() {
