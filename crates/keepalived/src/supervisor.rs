@@ -234,6 +234,10 @@ impl Parent {
             theirs = Some(child);
         }
         command.arg(part.word()).args(&self.options.words);
+        if !self.options.foreground && !self.options.console {
+            // Whoever started the daemon may wait for the end of its output (`$(keepalived)`).
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        }
         let child = command.spawn()?;
         drop(theirs);
         slot.pid = child.id().unwrap_or(0);
