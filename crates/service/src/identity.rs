@@ -43,8 +43,12 @@ impl Identity {
         }
         if let Some(gid) = self.gid {
             let failed = |e: nix::Error| IdentityError::Gid(gid, e.into());
-            if nix::unistd::geteuid().is_root() {
-                nix::unistd::setgroups(&[]).map_err(failed)?;
+            // A user namespace may forbid dropping groups to everybody; then they give no rights in it either.
+            if nix::unistd::geteuid().is_root()
+                && let Err(error) = nix::unistd::setgroups(&[])
+                && error != nix::Error::EPERM
+            {
+                return Err(failed(error));
             }
             nix::unistd::setgid(Gid::from_raw(gid)).map_err(failed)?;
         }
