@@ -132,7 +132,6 @@ impl Desk {
             name: (name.0.to_owned(), name.1.to_owned()),
             lease: Lease::new(inter, timeout, index, self.stride),
             ttl: bus::lease::ttl(inter, timeout),
-            every: inter,
             events,
             task: None,
         })
@@ -164,7 +163,6 @@ pub struct Seat {
     name: (String, String),
     lease: Lease,
     ttl: Duration,
-    every: Duration,
     events: mpsc::Receiver<Event>,
     /// What is offered; `None` keeps the check here.
     task: Option<Task>,
@@ -176,16 +174,20 @@ impl Seat {
         self.lease.is_remote()
     }
 
-    /// Says what is probed; a change ends the lease of the old check.
-    pub fn spec(&mut self, spec: &Spec) {
+    /// Says what is probed and how often; a change ends the lease of the old check.
+    pub fn spec(&mut self, spec: &Spec, every: Duration) {
         let task = (!matches!(spec.check, Check::Process(_) | Check::File(_))).then(|| Task {
             key: format!("{}/{}", self.name.0, self.name.1),
             spec: spec.clone(),
-            every_ms: self.every.as_millis() as u64,
+            every_ms: every.as_millis() as u64,
         });
         if task != self.task {
             self.task = task;
             self.step(Input::Withdraw);
+            if self.desk.lock().available {
+                // What was said before there was anything to offer was not heard.
+                self.step(Input::Available);
+            }
         }
     }
 
@@ -307,7 +309,9 @@ mod tests {
         let mut requests = checkd.serve(dir.path(), Role::Checkd).unwrap();
         let desk = Desk::at(dir.path().join("checkd.sock"), 2);
         let mut seat = desk.seat(("b", "s1"), INTER, INTER).unwrap();
-        seat.spec(&spec(80));
+        // checkd answers before the first slot of the schedule says what to probe.
+        assert!(tokio::time::timeout(Duration::from_millis(300), seat.next()).await.is_err());
+        seat.spec(&spec(80), INTER);
         assert!(!seat.is_remote());
         let serve = async {
             let Some(Request::Lease(peer, Frame::Offer { lease, spec, .. })) = requests.recv().await else {
@@ -326,9 +330,11 @@ mod tests {
         assert!(seat.nudge());
         assert_eq!(soon(requests.recv()).await, Some(Request::Lease(peer, Frame::Nudge { lease })));
         // The server's address changes: the old lease ends, the new check is offered.
-        seat.spec(&spec(81));
+        seat.spec(&spec(81), INTER);
         assert!(!seat.is_remote() && !is_remote("b", "s1"));
         assert_eq!(soon(requests.recv()).await, Some(Request::Lease(peer, Frame::Withdraw { lease })));
+        let offered = soon(requests.recv()).await;
+        assert!(matches!(offered, Some(Request::Lease(_, Frame::Offer { lease: new, .. })) if new != lease));
         // checkd says no more: the lease is not granted, and the seat stays local.
         assert!(tokio::time::timeout(Duration::from_millis(300), seat.next()).await.is_err());
         assert!(!seat.is_remote());
@@ -350,7 +356,7 @@ mod tests {
             dynamic: false,
         };
         let to = health::Endpoint::Socket(([127, 0, 0, 1], 1).into());
-        seat.spec(&Spec::new(to, INTER, Check::Process(program)));
+        seat.spec(&Spec::new(to, INTER, Check::Process(program)), INTER);
         let nothing = async { tokio::join!(seat.next(), requests.recv()) };
         assert!(tokio::time::timeout(Duration::from_millis(500), nothing).await.is_err());
     }

@@ -96,7 +96,9 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
         return Ok(bound);
     }
     if binder.asked_to_pause {
-        binder.sources.old.iter().for_each(|pid| drop(service::signals::send(*pid, Signal::Ttin)));
+        for pid in binder.sources.old {
+            service::signals::send(*pid, Signal::Ttin);
+        }
     }
     Err(faults)
 }
@@ -132,7 +134,9 @@ impl Binder<'_> {
     fn pause_old(&mut self) {
         if !self.asked_to_pause {
             self.asked_to_pause = true;
-            self.sources.old.iter().for_each(|pid| drop(service::signals::send(*pid, Signal::Ttou)));
+            for pid in self.sources.old {
+                service::signals::send(*pid, Signal::Ttou);
+            }
         }
     }
 

@@ -252,7 +252,8 @@ impl Master {
             Ask::Processes(answer) => drop(answer.send(self.processes())),
             Ask::Reload(answer) => {
                 let done = self.reload().await;
-                drop(answer.send(done));
+                // Who asked may have gone.
+                let _ = answer.send(done);
             }
             Ask::Connect(target, answer) => drop(answer.send(self.connect(target))),
         }
@@ -281,7 +282,7 @@ impl Master {
         let reloads = format!("{} [failed: {}]", self.reloads, self.failed);
         text += &line(std::process::id(), "master", reloads, self.started);
         text += "# workers\n";
-        for worker in &self.current {
+        if let Some(worker) = &self.current {
             text += &line(worker.pid, "worker", worker.reloads.to_string(), worker.started);
         }
         if !self.former.is_empty() {

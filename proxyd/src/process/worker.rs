@@ -21,6 +21,7 @@ use service::{Identity, Signal, Signals};
 use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -44,84 +45,109 @@ pub struct Start {
 
 /// Runs to the end; gives the exit code.
 pub fn run(start: Start) -> i32 {
+    match prepare(start) {
+        Ok(ready) => engage(ready),
+        Err(code) => code,
+    }
+}
+
+/// Everything that can fail.
+fn prepare(start: Start) -> Result<Ready, i32> {
     let Start { options, config, master } = start;
     let (channel, old_worker) = match master {
         Some((channel, old)) => (Some(channel), old),
         None => (None, None),
     };
-    let (old_pids, finish) = options.old_pids();
-    let limits = match Limits::apply(&options, &config) {
-        Ok(limits) => limits,
-        Err(text) => return refuse(&text),
-    };
-    let mut taken = match (&old_worker, &options.take_listeners) {
-        (Some(old), _) => handoff::take_from(old).unwrap_or_default(),
-        (None, Some(path)) => match handoff::take(path) {
-            Ok(taken) => taken,
-            Err(e) => {
-                let text =
-                    format!("Failed to get the sockets from the old process ({}: {e})!", path.display());
-                return refuse(&text);
-            }
-        },
-        (None, None) => Vec::new(),
-    };
-    let bus = if options.no_bus { None } else { ::bus::directory() };
-    let virtual_addresses = || bus.clone().map_or_else(HashSet::new, crate::bus::virtual_addresses);
-    let sources = Sources { taken: &mut taken, old: &old_pids, virtual_addresses: &virtual_addresses };
-    let bound = match bind::all(&config, sources) {
-        Ok(bound) => bound,
-        Err(faults) => {
-            introduce();
-            faults.iter().for_each(|f| messages::say(Label::Alert, f));
-            messages::say(
-                Label::Alert,
-                "[haproxy.main()] Some protocols failed to start their listeners! Exiting.",
-            );
-            return 1;
-        }
-    };
-    if bound.listening.is_empty() {
-        return refuse("[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.");
-    }
+    let limits = Limits::apply(&options, &config).map_err(|text| refuse(&text))?;
+    let directory = if options.no_bus { None } else { ::bus::directory() };
+    let bound = bind_all(&options, &config, old_worker.as_ref(), directory.as_ref())?;
     let daemon = channel.is_none()
         && (options.daemon || config.global.daemon)
         && !options.foreground
         && !options.debug;
     if daemon {
-        match sys::fork::fork() {
-            Ok(sys::fork::Fork::Parent(_)) => return 0,
-            Ok(sys::fork::Fork::Child) => {}
-            Err(e) => return refuse(&format!("[haproxy.main()] Cannot fork: {e}")),
-        }
+        leave_parent(options.pidfile.as_ref().or(config.global.pidfile.as_ref()))?;
     }
-    let pidfile = options.pidfile.as_ref().or(config.global.pidfile.as_ref()).filter(|_| daemon);
-    if let Some(path) = pidfile
-        && let Err(e) = service::PidFile::write(path, &[std::process::id()])
-    {
-        return refuse(&format!("[haproxy.main()] Cannot create pidfile {} : {e}", path.display()));
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the control side: {e}")),
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|e| refuse(&format!("[haproxy.main()] Cannot start the control side: {e}")))?;
     // While there are still rights to make the directory and the socket.
-    let published = bus.as_deref().map(|dir| runtime.block_on(async { Bus::open(dir) }));
-    if let Some((_, Some(fault))) = &published {
-        tracing::debug!(fault, "the bus is not served");
-    }
-    crate::delegate::configure(bus.filter(|_| !options.no_delegate));
-    if let Err(text) = drop_rights(&config) {
-        return refuse(&text);
-    }
-    if daemon && let Err(e) = service::background::leave_terminal(false) {
-        return refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}"));
+    let bus = directory.as_deref().map(|dir| runtime.block_on(async { Bus::open(dir) }));
+    let bus = bus.map(|(bus, fault)| {
+        if let Some(fault) = fault {
+            tracing::debug!(fault, "the bus is not served");
+        }
+        bus
+    });
+    crate::delegate::configure(directory.filter(|_| !options.no_delegate));
+    drop_rights(&config).map_err(|text| refuse(&text))?;
+    if daemon {
+        let left = service::background::leave_terminal(false);
+        left.map_err(|e| refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}")))?;
     }
     if options.debug {
         messages::print(messages::DEBUG_START);
     }
-    let control = Control { runtime, bus: published.map(|(bus, _)| bus), channel };
-    engage(&options, config, bound, limits, control, (old_pids, finish))
+    Ok(Ready { options, config, bound, limits, control: Control { runtime, bus, channel } })
+}
+
+/// Binds every address, with the sockets of the process before us where there is one.
+fn bind_all(
+    options: &Options,
+    config: &Config,
+    old_worker: Option<&UnixStream>,
+    directory: Option<&PathBuf>,
+) -> Result<Bound, i32> {
+    let mut taken = match (old_worker, &options.take_listeners) {
+        // A worker that is not there any more leaves nothing to take: bind anew.
+        (Some(old), _) => handoff::take_from(old).unwrap_or_default(),
+        (None, Some(path)) => handoff::take(path).map_err(|e| {
+            refuse(&format!("Failed to get the sockets from the old process ({}: {e})!", path.display()))
+        })?,
+        (None, None) => Vec::new(),
+    };
+    let virtual_addresses = || directory.cloned().map_or_else(HashSet::new, crate::bus::virtual_addresses);
+    let (old, _) = options.old_pids();
+    let sources = Sources { taken: &mut taken, old: &old, virtual_addresses: &virtual_addresses };
+    let bound = bind::all(config, sources).map_err(|faults| {
+        introduce();
+        faults.iter().for_each(|f| messages::say(Label::Alert, f));
+        let text = "[haproxy.main()] Some protocols failed to start their listeners! Exiting.";
+        messages::say(Label::Alert, text);
+        1
+    })?;
+    if bound.listening.is_empty() {
+        let text = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
+        return Err(refuse(text));
+    }
+    Ok(bound)
+}
+
+/// Goes to the background. The parent writes the pid file, so that it is there when the shell goes on; `Err` is its
+/// exit code.
+fn leave_parent(pidfile: Option<&PathBuf>) -> Result<(), i32> {
+    match sys::fork::fork() {
+        Ok(sys::fork::Fork::Child) => Ok(()),
+        Ok(sys::fork::Fork::Parent(child)) => {
+            match pidfile.map(|path| (path, service::PidFile::write(path, &[child]))) {
+                Some((path, Err(e))) => {
+                    service::signals::send(child, Signal::Term);
+                    Err(refuse(&format!("[haproxy.main()] Cannot create pidfile {} : {e}", path.display())))
+                }
+                _ => Err(0),
+            }
+        }
+        Err(e) => Err(refuse(&format!("[haproxy.main()] Cannot fork: {e}"))),
+    }
+}
+
+/// Ready to proxy.
+struct Ready {
+    options: Options,
+    config: Config,
+    bound: Bound,
+    limits: Limits,
+    control: Control,
 }
 
 /// What the control side starts with.
@@ -132,16 +158,11 @@ struct Control {
 }
 
 /// Starts the engine and stays until it ends.
-fn engage(
-    options: &Options,
-    config: Config,
-    bound: Bound,
-    limits: Limits,
-    control: Control,
-    old: (Vec<u32>, bool),
-) -> i32 {
+fn engage(ready: Ready) -> i32 {
+    let Ready { options, config, bound, limits, control } = ready;
     let Bound { listening, stats, exposed, free } = bound;
     let Control { runtime, bus, channel } = control;
+    let old = options.old_pids();
     let board = board(&config, &limits, listening.len() + stats.len());
     let generation = Arc::new(Generation::build(1, config, board));
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
@@ -149,7 +170,7 @@ fn engage(
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
     };
     let code = runtime.block_on(async {
-        let minder = Minder { running: &running, worker: channel.is_some(), options };
+        let minder = Minder { running: &running, worker: channel.is_some(), options: &options };
         let context = minder.context(exposed);
         if let Some(bus) = bus {
             let engine = Arc::clone(&running.engine);
@@ -394,14 +415,14 @@ fn tell(notice: &Notice) {
 
 /// The master's channel in a worker.
 struct Channel {
-    io: Option<tokio::io::unix::AsyncFd<UnixStream>>,
+    io: Option<tokio::net::UnixStream>,
 }
 
 impl Channel {
     fn new(stream: Option<UnixStream>) -> Self {
         let io = stream.and_then(|s| {
             s.set_nonblocking(true).ok()?;
-            tokio::io::unix::AsyncFd::new(s).ok()
+            tokio::net::UnixStream::from_std(s).ok()
         });
         Self { io }
     }
@@ -410,18 +431,19 @@ impl Channel {
     async fn next(&mut self) -> Option<tokio::net::UnixStream> {
         let Some(io) = &self.io else { return std::future::pending().await };
         loop {
-            let mut guard = io.readable().await.ok()?;
+            io.readable().await.ok()?;
             let mut byte = [0; 1];
-            match guard.try_io(|io| sys::fdpass::recv_fds(io.get_ref(), &mut byte)) {
-                Ok(Ok((0, _)) | Err(_)) => return None,
-                Ok(Ok((_, fds))) => {
+            match io.try_io(tokio::io::Interest::READABLE, || sys::fdpass::recv_fds(io, &mut byte)) {
+                Ok((0, _)) => return None,
+                Ok((_, fds)) => {
                     let stream = fds.into_iter().next().map(UnixStream::from);
                     let stream = stream.filter(|s| s.set_nonblocking(true).is_ok());
                     if let Some(Ok(stream)) = stream.map(tokio::net::UnixStream::from_std) {
                         return Some(stream);
                     }
                 }
-                Err(_would_block) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
             }
         }
     }

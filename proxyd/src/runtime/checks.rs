@@ -12,6 +12,7 @@ use super::check_spec;
 use super::engine::Engine;
 use super::transitions::{self, Cause, Wanted};
 use crate::config::model::{ProxyId, ServerId};
+use crate::delegate::{Desk, Seat};
 use crate::runtime::Generation;
 use health::judge::Judge;
 use health::outcome::{AdminWish, OperationWish, Verdict};
@@ -61,9 +62,15 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
         })
         .collect();
     let smallest = checked.iter().map(|at| settings(*at).check.inter).min().unwrap_or(Duration::from_secs(2));
+    let desk = Desk::open(checked.len());
     for (i, at) in checked.iter().enumerate() {
         let first = Intervals::first(i, checked.len(), smallest, None);
-        tasks.spawn(health_loop(Arc::clone(generation), *at, first));
+        let name = (generation.proxy(at.0).name.as_str(), settings(*at).name.as_str());
+        let timeouts = &generation.proxy(at.0).timeouts;
+        let inter = settings(*at).check.inter;
+        let timeout = timeouts.check.unwrap_or(inter) + timeouts.connect.unwrap_or_default().min(inter);
+        let seat = desk.as_ref().and_then(|d| d.seat(name, inter, timeout));
+        tasks.spawn(health_loop(Arc::clone(generation), *at, first, seat));
     }
     for at in all().filter(|at| settings(*at).agent.enabled) {
         tasks.spawn(agent_loop(Arc::clone(generation), at));
@@ -71,25 +78,55 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
     tasks
 }
 
-async fn health_loop(generation: Arc<Generation>, at: (ProxyId, ServerId), first: Duration) {
+/// Probes a server for ever: here, or at `seat`'s word in checkd; judged here either way.
+async fn health_loop(
+    generation: Arc<Generation>,
+    at: (ProxyId, ServerId),
+    first: Duration,
+    mut seat: Option<Seat>,
+) {
     let proxy = generation.proxy(at.0);
     let server = &proxy.servers[at.1.0];
     let state = generation.server(at.0, at.1);
     let spread = generation.config.global.spread_checks.unsigned_abs();
     let intervals = check_spec::intervals(proxy, server, spread);
-    tokio::time::sleep(first).await;
+    let wanted = || with(state, |d| d.check.enabled && !d.check.paused) && !state.in_maintenance();
+    let judge = || with(state, |d| Judge::with_health(d.check.rise, d.check.fall, d.check.health));
+    let mut slot = Instant::now() + first;
     loop {
+        while let Some(outcome) = before(slot, seat.as_mut()).await {
+            if wanted() {
+                record(state, &outcome, |d| &mut d.check);
+                judge_health(&generation, at, &outcome);
+            }
+        }
         let started = Instant::now();
-        let enabled = with(state, |d| d.check.enabled && !d.check.paused);
-        if enabled && !state.in_maintenance() {
-            if let Some(spec) = check_spec::health(&generation.config, proxy, server, state) {
+        if let Some(spec) = check_spec::health(&generation.config, proxy, server, state) {
+            if let Some(seat) = &mut seat {
+                seat.spec(&spec, intervals.of(judge().pace()));
+            }
+            if wanted() && !seat.as_ref().is_some_and(Seat::is_remote) {
                 let outcome = probe(state, &spec, |d| &mut d.check).await;
                 judge_health(&generation, at, &outcome);
             }
         }
-        let judge = with(state, |d| Judge::with_health(d.check.rise, d.check.fall, d.check.health));
-        let wait = intervals.next(&judge, random(started));
-        tokio::time::sleep(wait.saturating_sub(started.elapsed())).await;
+        slot = started + intervals.next(&judge(), random(started));
+    }
+}
+
+/// The next outcome from checkd; `None` once the slot has come.
+async fn before(slot: Instant, seat: Option<&mut Seat>) -> Option<Outcome> {
+    let Some(seat) = seat else {
+        sansio::driver::sleep_until(Some(slot)).await;
+        return None;
+    };
+    loop {
+        tokio::select! {
+            () = sansio::driver::sleep_until(Some(slot)) => return None,
+            outcome = seat.next() => if outcome.is_some() {
+                return outcome;
+            },
+        }
     }
 }
 
@@ -106,6 +143,15 @@ async fn probe(
 ) -> Outcome {
     with(state, |d| which(d).running = true);
     let outcome = health::run(spec).await;
+    record(state, &outcome, which);
+    outcome
+}
+
+fn record(
+    state: &ServerState,
+    outcome: &Outcome,
+    which: fn(&mut super::board::ServerDetail) -> &mut CheckState,
+) {
     with(state, |d| {
         let check = which(d);
         check.running = false;
@@ -115,7 +161,6 @@ async fn probe(
         check.duration_ms = Some(outcome.duration.as_millis() as u64);
         check.description.clone_from(&outcome.description);
     });
-    outcome
 }
 
 fn with<T>(state: &ServerState, f: impl FnOnce(&mut super::board::ServerDetail) -> T) -> T {
