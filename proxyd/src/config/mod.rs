@@ -16,6 +16,7 @@ mod proxy;
 mod resolve;
 mod rule;
 mod server;
+mod setting;
 mod stats;
 
 #[cfg(test)]

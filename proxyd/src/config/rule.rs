@@ -215,6 +215,29 @@ fn old_regex(
     let insensitive = keyword.as_bytes().get(3) == Some(&b'i');
     let header = header_pattern(pattern);
     let own = |items: &[&str]| items.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    if let Some(action) = judged(keyword) {
+        let words = judge(pattern, insensitive, tail).map(|condition| {
+            let mut words = if keyword.ends_with("setbe") {
+                own(&["use_backend", replacement])
+            } else {
+                own(&[family, action])
+            };
+            words.extend(condition);
+            words
+        });
+        let text = format!(
+            "'{keyword} {pattern}' can't be said with today's rules; please use '{}'.",
+            today_of(keyword)
+        );
+        let words = words.ok_or_else(|| Fault::new(span, text))?;
+        if keyword.ends_with("setbe") {
+            let words = words.into_iter().map(|w| Word::new(w, span)).collect();
+            cx.draft.use_backend.push(RuleLine { line: Line { words, span: cx.line.span } });
+        } else {
+            push_words(cx, words, &[]);
+        }
+        return Ok(());
+    }
     match (keyword, header) {
         ("reqdel" | "reqidel" | "rspdel" | "rspidel", Some((name, _))) => {
             push_words(cx, own(&[family, "del-header", &name]), tail);
@@ -229,7 +252,10 @@ fn old_regex(
                 "The '{keyword}' directive is not supported for this pattern. Use 'http-request replace-path', \
                  'http-request replace-uri' or 'http-request replace-header' instead."
             );
-            return request_line(cx, pattern, replacement, tail).ok_or_else(|| Fault::new(span, text));
+            let done = renamed(cx, pattern, replacement, tail)
+                .or_else(|| added(cx, pattern, replacement, insensitive, tail))
+                .or_else(|| request_line(cx, pattern, replacement, tail));
+            return done.ok_or_else(|| Fault::new(span, text));
         }
         _ => {
             let what = format!("{keyword} {pattern}");
@@ -241,6 +267,78 @@ fn old_regex(
         }
     }
     Ok(())
+}
+
+/// The action of keywords that only look.
+fn judged(keyword: &str) -> Option<&'static str> {
+    Some(match keyword {
+        "reqdeny" | "reqideny" | "rspdeny" | "rspideny" => "deny",
+        "reqallow" | "reqiallow" | "reqpass" | "reqipass" => "allow",
+        "reqtarpit" | "reqitarpit" => "tarpit",
+        "reqsetbe" | "reqisetbe" => "use_backend",
+        _ => return None,
+    })
+}
+
+/// `if { … }` for a pattern on header lines or the request line, with the condition that stood behind it.
+fn judge(pattern: &str, insensitive: bool, tail: &[Word]) -> Option<Vec<String>> {
+    let mut words: Vec<String> = ["if", "{"].map(str::to_owned).to_vec();
+    let (fetch, rest) = match header_pattern(pattern) {
+        Some((name, rest)) => (format!("req.fhdr({name})"), rest),
+        None => ("url".to_owned(), request_target(pattern)?),
+    };
+    words.extend([fetch, "-m".into(), "reg".into()]);
+    words.extend(insensitive.then(|| "-i".to_owned()));
+    words.extend([rest, "}".to_owned()]);
+    match tail.split_first() {
+        None => {}
+        // One conjunction can be joined; alternatives can't without repeating the pattern.
+        Some((first, more))
+            if first.text == "if" && !more.iter().any(|w| matches!(w.text.as_str(), "or" | "||")) =>
+        {
+            words.extend(more.iter().map(|w| w.text.clone()));
+        }
+        Some(_) => return None,
+    }
+    Some(words)
+}
+
+/// `^[^ ]* /path…`: the pattern of the request's target.
+fn request_target(pattern: &str) -> Option<String> {
+    const METHODS: [&str; 4] = ["^[^: ]* ", "^[^ ]* ", "^[^:]* ", "^[^ :]* "];
+    let plain = pattern.replace("\\ ", " ");
+    METHODS
+        .iter()
+        .find_map(|m| plain.strip_prefix(m))
+        .map(|rest| format!("^{}", rest.trim_end_matches(" .*")))
+}
+
+/// `^(Name:)(.*)` to `Other:\2`: the header under another name.
+fn renamed(cx: &mut Cx<'_, '_>, pattern: &str, replacement: &str, tail: &[Word]) -> Option<()> {
+    let old = pattern.strip_prefix("^(")?.strip_suffix(":)(.*)")?;
+    let new = replacement.strip_suffix(":\\2")?;
+    let value = format!("%[req.fhdr({old})]");
+    push_words(cx, ["http-request", "set-header", new, &value].map(str::to_owned).to_vec(), tail);
+    push_words(cx, ["http-request", "del-header", old].map(str::to_owned).to_vec(), tail);
+    Some(())
+}
+
+/// A request line followed by `\0`, a line end and `Name: value`: one more header.
+fn added(
+    cx: &mut Cx<'_, '_>,
+    pattern: &str,
+    replacement: &str,
+    insensitive: bool,
+    tail: &[Word],
+) -> Option<()> {
+    let line = replacement.strip_prefix("\\0")?.trim_start_matches(['\r', '\n']);
+    let (name, value) = line.split_once(':')?;
+    let mut words = ["http-request", "add-header", name.trim(), &value.trim().replace('%', "%%")]
+        .map(str::to_owned)
+        .to_vec();
+    words.extend(judge(pattern, insensitive, tail)?);
+    push_words(cx, words, &[]);
+    Some(())
 }
 
 /// `^Name:…`: the header and the pattern of its value.

@@ -5,8 +5,9 @@ use super::model::{
     AgentCheck, InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerCheck,
     ServerTls, Verify,
 };
-use super::proxy::{Named, read_source};
+use super::proxy::Named;
 use super::resolve;
+use super::setting::read_source;
 use conf_parsers::Word;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::address::{self, Host, Ports};

@@ -107,3 +107,46 @@ fn every_table_has_unique_names() {
         assert_eq!(unique.len(), names.len());
     }
 }
+
+#[test]
+fn old_rules_become_todays() {
+    let old = format!(
+        "{TIMEOUTS} mode http\nfrontend f\n bind :80\n reqidel ^X-Bad:\n reqadd X-Good:\\ yes\n \
+         reqirep ^(X-Forwarded-For:)(.*) X-Was:\\2\n reqideny ^[^\\ ]*\\ /admin if TRUE\n \
+         reqisetbe ^Host:\\ img b\n reqrep ^([^\\ ]*)\\ /a/(.*) \\1\\ /\\2\nbackend b\n server s 127.0.0.1:81\n"
+    );
+    let loaded = read(&old);
+    assert!(!loaded.report.refuses(), "{:?}", loaded.report);
+    assert_eq!(loaded.report.count(Severity::Warning), 6);
+    let config = loaded.config.expect("accepted");
+    let front = &config.proxies[0];
+    assert_eq!(front.rules.http_req.iter().map(|r| r.len()).sum::<usize>(), 6);
+    assert_eq!(front.use_backend.len(), 1);
+}
+
+#[test]
+fn rules_see_the_acls_before_them_only() {
+    let text = format!(
+        "{TIMEOUTS} mode http\nfrontend f\n bind :80\n http-request deny if late\n acl late path /x\n \
+         http-request deny if late\n"
+    );
+    assert_eq!(
+        faults(&text),
+        ["error detected while parsing an 'http-request deny' condition : no such ACL : 'late'."]
+    );
+}
+
+#[test]
+fn stick_tables_and_formats_are_compiled() {
+    let text = format!(
+        "{TIMEOUTS} mode http\nlisten l\n bind :80\n option httplog\n stick-table type ip size 1k expire 30s \
+         store gpc0,http_req_rate(10s)\n stick on src\n http-request track-sc0 src\n server s 127.0.0.1:81\n"
+    );
+    let loaded = read(&text);
+    assert!(!loaded.report.refuses(), "{:?}", loaded.report);
+    let config = loaded.config.expect("accepted");
+    let proxy = &config.proxies[0];
+    assert_eq!(proxy.stick_table.as_ref().map(|t| (t.size, t.stored.len())), Some((1024, 2)));
+    assert_eq!(proxy.stick_rules.matches.len(), 1);
+    assert!(proxy.log_format.is_some());
+}

@@ -1,0 +1,700 @@
+//! Keywords of proxies without a family of their own: mode, balancing, limits, cookies, captures, logs.
+
+use super::keyword::Cx;
+use super::model::{
+    Algorithm, Capture, CheckStep, Compression, Cookie, ExternalCheck, HashFunction, HttpReuse, Kind, Mode,
+    RetryOn, Source,
+};
+use super::proxy::{Named, Scope};
+use conf_parsers::Word;
+use conf_parsers::args::{Args, Fault};
+use conf_parsers::haproxy::address;
+use conf_parsers::value::{TimeUnit, duration};
+
+fn one_word<'w>(args: &mut Args<'w>, missing: &str) -> Result<&'w Word, Fault> {
+    let keyword = args.keyword().span;
+    args.next().filter(|w| !w.text.is_empty()).ok_or_else(|| Fault::new(keyword, missing))
+}
+
+fn no_more(args: &Args<'_>, keyword: &str) -> Result<(), Fault> {
+    args.unexpected(|w| format!("'{keyword}' cannot handle unexpected argument '{w}'."))
+}
+
+fn number(args: &mut Args<'_>, keyword: &str) -> Result<u32, Fault> {
+    let word = one_word(args, &format!("'{keyword}' expects an integer argument."))?;
+    Ok(u32::try_from(conf_parsers::value::lenient_int(&word.text).max(0)).unwrap_or(u32::MAX))
+}
+
+/// `mode`.
+pub(super) fn mode(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.next().map_or("", |w| w.text.as_str());
+    cx.draft.mode_set = true;
+    cx.draft.proxy.mode = match word {
+        "http" => Mode::Http,
+        "tcp" => Mode::Tcp,
+        "health" => {
+            return Err(args.fault(
+                "'mode health' doesn't exist anymore. Please use 'http-request return status 200' instead.",
+            ));
+        }
+        "syslog" | "log" | "spop" | "haterm" | "peers" => {
+            return Err(args.fault(format!("proxy mode '{word}' is not supported here.")));
+        }
+        _ => return Err(args.fault(format!("unknown proxy mode '{word}'."))),
+    };
+    no_more(args, "mode")
+}
+
+const BALANCE_TEXT: &str = "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', \
+    'url_param', 'hdr(name)' and 'rdp-cookie(name)' options.";
+
+/// `balance`.
+pub(super) fn balance(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let Some(word) = args.next() else {
+        cx.draft.proxy.balance.algorithm = Algorithm::RoundRobin;
+        return Ok(());
+    };
+    let unknown = || Fault::new(word.span, BALANCE_TEXT);
+    let (name, inner) = match word.text.split_once('(') {
+        Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or_else(unknown)?)),
+        None => (word.text.as_str(), None),
+    };
+    let algorithm = match (name, inner) {
+        ("roundrobin", None) => Algorithm::RoundRobin,
+        ("static-rr", None) => Algorithm::StaticRr,
+        ("leastconn", None) => Algorithm::LeastConn,
+        ("first", None) => Algorithm::First,
+        ("source", None) => Algorithm::Source,
+        ("uri", None) => uri(args)?,
+        ("url_param", None) => {
+            let name = one_word(args, "balance url_param requires an URL parameter name.")?.text.clone();
+            let check_post = args.take("check_post");
+            if check_post {
+                args.next();
+            }
+            Algorithm::UrlParam { name, check_post }
+        }
+        ("hdr", Some(name)) if !name.is_empty() => {
+            let use_domain_only = args.take("use_domain_only");
+            Algorithm::Hdr { name: name.to_ascii_lowercase(), use_domain_only }
+        }
+        ("hdr", _) => {
+            return Err(Fault::new(word.span, "'balance hdr(name)' requires an http header field name."));
+        }
+        ("random", None) => Algorithm::Random(2),
+        ("random", Some(n)) => {
+            let draws = n.parse::<u32>().ok().filter(|n| *n > 0);
+            let text = "'balance random()' : number of draws must be at least 1.";
+            Algorithm::Random(draws.ok_or_else(|| Fault::new(word.span, text))?)
+        }
+        ("rdp-cookie", name) => Algorithm::RdpCookie(name.unwrap_or("mstshash").to_owned()),
+        ("hash", None) => {
+            let text = "'balance hash' requires a sample expression.";
+            let expr = one_word(args, text)?;
+            return super::rule::balance_hash(cx, expr);
+        }
+        ("log-hash" | "log-sticky" | "sticky", _) => Algorithm::RoundRobin,
+        _ => return Err(unknown()),
+    };
+    cx.draft.proxy.balance.algorithm = algorithm;
+    args.unexpected(|w| format!("balance {name} only accepts no more arguments (got '{w}')."))
+}
+
+fn uri(args: &mut Args<'_>) -> Result<Algorithm, Fault> {
+    let (mut len, mut depth, mut whole, mut path_only) = (0, 0, false, false);
+    while let Some(word) = args.next() {
+        let mut value = |what: &str| {
+            args.int(1..=i64::from(i32::MAX), |got| {
+                format!("'balance uri {what}' expects a positive integer (got '{got}').")
+            })
+        };
+        match word.text.as_str() {
+            "len" => len = value("len")? as usize,
+            "depth" => depth = value("depth")? as usize,
+            "whole" => whole = true,
+            "path-only" => path_only = true,
+            other => {
+                let text = format!(
+                    "'balance uri' only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}')."
+                );
+                return Err(Fault::new(word.span, text));
+            }
+        }
+    }
+    Ok(Algorithm::Uri { len, depth, whole, path_only })
+}
+
+/// `hash-type`.
+pub(super) fn hash_type(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let balance = &mut cx.draft.proxy.balance;
+    balance.consistent = match args.next().map_or("", |w| w.text.as_str()) {
+        "map-based" => false,
+        "consistent" => true,
+        "avalanche" => {
+            let text = "experimental feature 'hash-type avalanche' is not supported anymore, please use 'hash-type map-based sdbm avalanche' instead.";
+            return Err(args.fault(text));
+        }
+        _ => return Err(args.fault("'hash-type' only supports 'consistent' and 'map-based'.")),
+    };
+    // A bare method keeps djb2-like defaults of haproxy: sdbm, and avalanche for consistent hashing.
+    balance.avalanche = balance.consistent && args.is_empty();
+    if let Some(word) = args.next() {
+        balance.function = match word.text.as_str() {
+            "sdbm" => HashFunction::Sdbm,
+            "djb2" => HashFunction::Djb2,
+            "wt6" => HashFunction::Wt6,
+            "crc32" => HashFunction::Crc32,
+            "none" => HashFunction::None,
+            _ => {
+                return Err(
+                    args.fault("'hash-type' only supports 'sdbm', 'djb2', 'crc32', or 'wt6' hash functions.")
+                );
+            }
+        };
+        if let Some(modifier) = args.next() {
+            if modifier.text != "avalanche" {
+                return Err(
+                    args.fault(format!("'{}' is not a valid argument for 'hash-type'.", modifier.text))
+                );
+            }
+            balance.avalanche = true;
+        }
+    }
+    Ok(())
+}
+
+/// `default_backend`.
+pub(super) fn default_backend(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'default_backend' expects a backend name.")?;
+    cx.draft.default_backend = Some(Named { name: word.text.clone(), span: word.span });
+    no_more(args, "default_backend")
+}
+
+/// `maxconn`.
+pub(super) fn maxconn(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.maxconn = Some(number(args, "maxconn")? as usize);
+    no_more(args, "maxconn")
+}
+
+/// `fullconn`.
+pub(super) fn fullconn(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.fullconn = Some(number(args, "fullconn")? as usize);
+    no_more(args, "fullconn")
+}
+
+/// `backlog`.
+pub(super) fn backlog(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.backlog = Some(number(args, "backlog")?);
+    no_more(args, "backlog")
+}
+
+/// `retries`.
+pub(super) fn retries(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.retries = number(args, "retries")?;
+    no_more(args, "retries")
+}
+
+/// `retry-on`.
+pub(super) fn retry_on(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    if args.is_empty() {
+        return Err(args.fault("'retry-on' needs at least one keyword to specify when to retry"));
+    }
+    let mut on = RetryOn { conn_failure: false, ..RetryOn::default() };
+    while let Some(word) = args.next() {
+        match word.text.as_str() {
+            "none" => {}
+            "conn-failure" => on.conn_failure = true,
+            "empty-response" => on.empty_response = true,
+            "junk-response" => on.junk_response = true,
+            "response-timeout" => on.response_timeout = true,
+            "0rtt-rejected" => on.early_rejected = true,
+            "all-retryable-errors" => {
+                on = RetryOn {
+                    conn_failure: true,
+                    empty_response: true,
+                    junk_response: true,
+                    response_timeout: true,
+                    early_rejected: true,
+                    statuses: vec![500, 502, 503, 504],
+                };
+            }
+            status @ ("401" | "403" | "404" | "408" | "421" | "425" | "429" | "500" | "501" | "502"
+            | "503" | "504") => {
+                on.statuses.extend(status.parse::<u16>().ok());
+            }
+            other => return Err(Fault::new(word.span, format!("'retry-on': unknown keyword '{other}'"))),
+        }
+    }
+    cx.draft.proxy.retry_on = on;
+    Ok(())
+}
+
+/// `cookie`.
+pub(super) fn cookie(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let name = one_word(args, "'cookie' expects <cookie_name> as argument.")?;
+    let mut cookie = Cookie { name: name.text.clone(), ..Cookie::default() };
+    while let Some(word) = args.next() {
+        let seconds = |w: Option<&Word>, what: &str| -> Result<std::time::Duration, Fault> {
+            let text = w.map_or("", |w| w.text.as_str());
+            duration(text, TimeUnit::Sec).map_err(|e| {
+                let text = conf_parsers::args::time_fault_text(text, what, e);
+                Fault::new(w.map_or(word.span, |w| w.span), text)
+            })
+        };
+        match word.text.as_str() {
+            "rewrite" => cookie.rewrite = true,
+            "indirect" => cookie.indirect = true,
+            "insert" => cookie.insert = true,
+            "nocache" => cookie.nocache = true,
+            "postonly" => cookie.postonly = true,
+            "preserve" => cookie.preserve = true,
+            "prefix" => cookie.prefix = true,
+            "httponly" => cookie.httponly = true,
+            "secure" => cookie.secure = true,
+            "dynamic" => cookie.dynamic = true,
+            "domain" => {
+                let text = "'domain' expects <domain> as argument.";
+                cookie.domains.push(one_word(args, text)?.text.clone());
+            }
+            "maxidle" => cookie.maxidle = Some(seconds(args.next(), "maxidle")?),
+            "maxlife" => cookie.maxlife = Some(seconds(args.next(), "maxlife")?),
+            "attr" => cookie.attrs.push(one_word(args, "'cookie' : 'attr' expects a value.")?.text.clone()),
+            _ => {
+                let text = "'cookie' supports 'rewrite', 'insert', 'prefix', 'indirect', 'nocache', 'postonly', \
+                            'domain', 'maxidle', 'dynamic', 'maxlife' and 'attr' options.";
+                return Err(Fault::new(word.span, text));
+            }
+        }
+    }
+    if u8::from(cookie.rewrite) + u8::from(cookie.insert) + u8::from(cookie.prefix) > 1 {
+        return Err(args.fault("cookie 'rewrite', 'insert' and 'prefix' modes are incompatible."));
+    }
+    cx.draft.proxy.cookie = Some(cookie);
+    Ok(())
+}
+
+/// `dynamic-cookie-key`.
+pub(super) fn dynamic_cookie_key(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'dynamic-cookie-key' expects <secret_key> as argument.")?;
+    cx.draft.proxy.dynamic_cookie_key = Some(word.text.clone());
+    Ok(())
+}
+
+/// `http-reuse`.
+pub(super) fn http_reuse(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let choices = [
+        ("never", HttpReuse::Never),
+        ("safe", HttpReuse::Safe),
+        ("aggressive", HttpReuse::Aggressive),
+        ("always", HttpReuse::Always),
+    ];
+    let Some(reuse) = args.one_of(&choices) else {
+        return Err(args.fault("'http-reuse' only supports 'never', 'safe', 'aggressive', 'always'."));
+    };
+    cx.draft.proxy.http_reuse = reuse;
+    no_more(args, "http-reuse")
+}
+
+/// `http-send-name-header`.
+pub(super) fn send_name_header(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'http-send-name-header' requires a header string.")?;
+    cx.draft.proxy.send_name_header = Some(word.text.clone());
+    Ok(())
+}
+
+/// `source`.
+pub(super) fn source(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let source = read_source(args)?;
+    cx.draft.proxy.source = Some(source);
+    args.unexpected(|_| "'source' only supports optional keywords 'interface' and 'usesrc'".into())
+}
+
+/// `ADDR [usesrc …] [interface …]`, for backends and servers.
+pub(super) fn read_source(args: &mut Args<'_>) -> Result<Source, Fault> {
+    let word = one_word(
+        args,
+        "'source' expects <addr>[:<port>], and optionally 'usesrc' <addr>, and 'interface' <name>.",
+    )?;
+    let parsed = address::parse(&word.text).map_err(|e| Fault::new(word.span, format!("'source' : {e}")))?;
+    let (low, high) = match parsed.ports {
+        address::Ports::Fixed(low, high) => (low, high),
+        _ => (0, 0),
+    };
+    let ip = match parsed.host {
+        address::Host::Ip(ip) => ip,
+        address::Host::Any => std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        address::Host::Name(name) => super::resolve::host(&name)
+            .ok_or_else(|| Fault::new(word.span, format!("'source' : could not resolve address '{name}'")))?,
+        _ => return Err(Fault::new(word.span, "'source' : address family not supported")),
+    };
+    let mut source = Source {
+        address: (ip, low).into(),
+        port_high: (high > low).then_some(high),
+        interface: None,
+        usesrc: None,
+    };
+    loop {
+        if args.take("usesrc") {
+            source.usesrc =
+                Some(one_word(args, "'usesrc' expects <addr>[:<port>], 'client', 'clientip', or 'hdr_ip(name,#)' as argument.")?.text.clone());
+        } else if args.take("interface") {
+            source.interface = Some(one_word(args, "'interface' : missing interface name.")?.text.clone());
+        } else {
+            return Ok(source);
+        }
+    }
+}
+
+/// `dispatch ADDR:PORT`.
+pub(super) fn dispatch(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'dispatch' : no address given")?;
+    let bad = |e: String| Fault::new(word.span, format!("'dispatch' : {e}"));
+    let parsed = address::parse(&word.text).map_err(bad)?;
+    let address::Ports::Fixed(port, _) = parsed.ports else {
+        return Err(bad(format!("missing port number in '{}', a port is mandatory", word.text)));
+    };
+    let ip = match parsed.host {
+        address::Host::Ip(ip) => ip,
+        address::Host::Name(name) => {
+            super::resolve::host(&name).ok_or_else(|| bad(format!("could not resolve address '{name}'")))?
+        }
+        _ => return Err(bad("an IP address is expected".into())),
+    };
+    cx.draft.proxy.dispatch = Some((ip, port).into());
+    Ok(())
+}
+
+/// `transparent`, today's `option transparent`.
+pub(super) fn transparent(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.options.transparent = true;
+    Ok(())
+}
+
+/// `hash-balance-factor`.
+pub(super) fn hash_balance_factor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let factor = number(args, "hash-balance-factor")?;
+    if factor != 0 && factor <= 100 {
+        return Err(args.fault("'hash-balance-factor' must be 0 or greater than 100."));
+    }
+    cx.draft.proxy.hash_balance_factor = factor;
+    Ok(())
+}
+
+/// `max-keep-alive-queue`.
+pub(super) fn max_keep_alive_queue(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'max-keep-alive-queue' expects an integer argument.")?;
+    cx.draft.proxy.max_keep_alive_queue = conf_parsers::value::lenient_int(&word.text) as i32;
+    Ok(())
+}
+
+/// `load-server-state-from-file`.
+pub(super) fn load_server_state(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.server_state = match args.next().map_or("", |w| w.text.as_str()) {
+        "global" => Some(None),
+        "local" => Some(Some(std::path::PathBuf::from(&cx.draft.proxy.name))),
+        "none" => None,
+        other => {
+            let text =
+                format!("'load-server-state-from-file' expects 'global', 'local' or 'none'. Got '{other}'");
+            return Err(args.fault(text));
+        }
+    };
+    Ok(())
+}
+
+/// `server-state-file-name`.
+pub(super) fn server_state_file_name(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word =
+        one_word(args, "'server-state-file-name' expects 'use-backend-name' or a string. Got no argument")?;
+    let name = if word.text == "use-backend-name" { &cx.draft.proxy.name } else { &word.text };
+    cx.draft.proxy.server_state = Some(Some(name.into()));
+    Ok(())
+}
+
+/// `persist rdp-cookie[(name)]`.
+pub(super) fn persist(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    match args.next().map_or("", |w| w.text.as_str()) {
+        word if word.starts_with("rdp-cookie") => {
+            cx.no_effect("persist rdp-cookie", "connections are balanced without looking at the cookie");
+            Ok(())
+        }
+        word => Err(args.fault(format!("unknown persist method '{word}'"))),
+    }
+}
+
+/// Words that `http-check` and `tcp-check` take.
+const CHECK_STEPS: &[&str] = &[
+    "connect",
+    "send",
+    "send-binary",
+    "send-lf",
+    "send-binary-lf",
+    "expect",
+    "comment",
+    "set-var",
+    "set-var-fmt",
+    "unset-var",
+    "disable-on-404",
+    "send-state",
+];
+
+/// `http-check …`, `tcp-check …`.
+pub(super) fn check_step(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let family = args.keyword().text.clone();
+    let word = args.next().map_or("", |w| w.text.as_str());
+    let check = &mut cx.draft.proxy.check;
+    let name = word.split('(').next().unwrap_or_default();
+    let http = family == "http-check";
+    match name {
+        "disable-on-404" if http => check.disable_on_404 = true,
+        "send-state" if http => check.send_state = true,
+        _ if !CHECK_STEPS.contains(&name) || (http && name.starts_with("send-")) => {
+            let text = if http {
+                "'http-check' only supports 'disable-on-404', 'comment', 'connect', 'send', 'expect', 'send-state', \
+                 'set-var' and 'unset-var'."
+                    .to_owned()
+            } else {
+                format!(
+                    "'tcp-check' only supports 'comment', 'connect', 'send', 'send-binary', 'expect', 'set-var' and \
+                     'unset-var' (got '{word}')."
+                )
+            };
+            return Err(args.fault(text));
+        }
+        _ => {
+            let keyword = word.to_owned();
+            let words = args.take_rest().iter().map(|w| w.text.clone()).collect::<Vec<_>>();
+            if name == "expect" && words.is_empty() {
+                let text = format!("'{family} expect' : missing pattern.");
+                return Err(args.fault(text));
+            }
+            check.steps.push(CheckStep { keyword, words });
+        }
+    }
+    Ok(())
+}
+
+/// `external-check command|path`.
+pub(super) fn external_check(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let check = cx.draft.proxy.external_check.get_or_insert_with(ExternalCheck::default);
+    match args.next().map_or("", |w| w.text.as_str()) {
+        "command" => check.command = Some(one_word(args, "missing argument after 'command'.")?.text.clone()),
+        "path" => check.path = Some(one_word(args, "missing argument after 'path'.")?.text.clone()),
+        "" => return Err(args.fault("missing argument after 'external-check'.")),
+        other => {
+            return Err(args
+                .fault(format!("external-check: unknown keyword '{other}'; expected 'command' or 'path'.")));
+        }
+    }
+    Ok(())
+}
+
+/// `log` and `no log`.
+pub(super) fn log(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    if cx.draft.negation.is_some() {
+        cx.draft.proxy.logs.clear();
+        cx.draft.log_global = false;
+        return Ok(());
+    }
+    if args.peek().is_some_and(|w| w.text == "global") {
+        cx.draft.log_global = true;
+        return Ok(());
+    }
+    let target = super::global::log_target(cx.loader, args)?;
+    cx.draft.proxy.logs.push(target);
+    Ok(())
+}
+
+/// `log-format`, `log-format-sd`, `error-log-format`, `unique-id-format`.
+pub(super) fn log_format(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    const NAMES: [&str; 4] = ["log-format", "log-format-sd", "error-log-format", "unique-id-format"];
+    let keyword = args.keyword().text.clone();
+    let name = NAMES.into_iter().find(|n| *n == keyword).unwrap_or(NAMES[0]);
+    if name != "unique-id-format" && cx.draft.scope == Scope::Proxy(Kind::Backend) {
+        let text = format!("backend '{}' : '{name}' directive is ignored in backends.", cx.draft.proxy.name);
+        cx.warn(text);
+        return Ok(());
+    }
+    let word = one_word(args, &format!("'{name}' expects an argument."))?;
+    conf_parsers::haproxy::log_format::parse_at(&word.text, word.span)
+        .map_err(|e| Fault::new(word.span, format!("'{name}' : {e}")))?;
+    cx.draft.formats.insert(name, Named { name: word.text.clone(), span: word.span });
+    if name == "log-format" {
+        cx.draft.log_preset = None;
+    }
+    args.unexpected(|_| format!("'{name}' expects only one argument, don't forget to escape spaces!"))
+}
+
+/// `unique-id-header`.
+pub(super) fn unique_id_header(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'unique-id-header' expects an argument.")?;
+    cx.draft.proxy.unique_id_header = Some(word.text.clone());
+    Ok(())
+}
+
+/// `log-tag`.
+pub(super) fn log_tag(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'log-tag' expects a tag for use in syslog.")?;
+    cx.draft.proxy.log_tag = Some(word.text.clone());
+    Ok(())
+}
+
+/// `description`.
+pub(super) fn description(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let words: Vec<&str> = args.take_rest().iter().map(|w| w.text.as_str()).collect();
+    if words.is_empty() {
+        return Err(Fault::new(args.keyword().span, "'description' expects a string argument."));
+    }
+    cx.draft.proxy.description = Some(words.join(" "));
+    Ok(())
+}
+
+/// `id`.
+pub(super) fn id(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'id' expects an integer argument.")?;
+    let value = conf_parsers::value::lenient_int(&word.text);
+    if value <= 0 {
+        return Err(Fault::new(word.span, "custom id has to be > 0."));
+    }
+    cx.draft.proxy.uuid = u32::try_from(value).unwrap_or(u32::MAX);
+    no_more(args, "id")
+}
+
+/// `disabled`.
+pub(super) fn disabled(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.disabled = true;
+    no_more(args, "disabled")
+}
+
+/// `enabled`.
+pub(super) fn enabled(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.proxy.disabled = false;
+    no_more(args, "enabled")
+}
+
+/// `monitor-uri`.
+pub(super) fn monitor_uri(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = one_word(args, "'monitor-uri' expects an URI.")?;
+    cx.draft.proxy.monitor_uri = Some(word.text.clone());
+    no_more(args, "monitor-uri")
+}
+
+/// `rate-limit sessions N`.
+pub(super) fn rate_limit(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    if !args.take("sessions") {
+        return Err(args.fault("'rate-limit' only supports 'sessions'."));
+    }
+    let word = one_word(args, "'rate-limit sessions' expects an integer argument.")?;
+    let rate = conf_parsers::value::strict_int(&word.text).and_then(|n| u32::try_from(n).ok());
+    let text = format!("'rate-limit sessions' expects an integer argument (got '{}').", word.text);
+    cx.draft.proxy.rate_limit_sessions = rate.ok_or_else(|| Fault::new(word.span, text))?;
+    Ok(())
+}
+
+/// `compression`.
+pub(super) fn compression(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.next().map_or("", |w| w.text.as_str());
+    let rest = |args: &mut Args<'_>| args.take_rest().iter().map(|w| w.text.clone()).collect::<Vec<_>>();
+    let names = match word {
+        "algo" | "algo-req" | "algo-res" => {
+            let names = rest(args);
+            if names.is_empty() {
+                return Err(args.fault(format!("'compression' : '{word}' expects <algorithm>.")));
+            }
+            let known = ["identity", "gzip", "deflate", "raw-deflate"];
+            if let Some(bad) = names.iter().find(|n| !known.contains(&n.as_str())) {
+                return Err(args.fault(format!("'compression' : '{bad}' is not a supported algorithm.")));
+            }
+            names
+        }
+        "type" | "type-req" | "type-res" => rest(args),
+        "offload" | "direction" | "minsize-req" | "minsize-res" => rest(args),
+        _ => return Err(args.fault("'compression' expects 'algo', 'type' or 'offload'")),
+    };
+    let compression = cx.draft.proxy.compression.get_or_insert_with(Compression::default);
+    match word {
+        "algo" | "algo-res" => compression.algorithms.extend(names),
+        "type" | "type-res" => compression.types.extend(names),
+        "offload" => compression.offload = true,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `capture request|response header NAME len N`, `capture cookie NAME len N`.
+pub(super) fn capture(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.next().map_or("", |w| w.text.as_str());
+    let (family, usage) = match word {
+        "cookie" => ("cookie", "'capture cookie' expects 'cookie' <cookie_name> 'len' <len>."),
+        "request" => ("request", "'capture request header' expects 'header' <header_name> 'len' <len>."),
+        "response" => ("response", "'capture response header' expects 'header' <header_name> 'len' <len>."),
+        _ => return Err(args.fault("'capture' expects 'cookie' or 'request header' or 'response header'.")),
+    };
+    if family != "cookie" && !args.take("header") {
+        return Err(args.fault(usage));
+    }
+    let name = one_word(args, usage)?.text.clone();
+    if !args.take("len") {
+        return Err(args.fault(usage));
+    }
+    let len = number(args, "capture")? as usize;
+    let proxy = &mut cx.draft.proxy;
+    let capture = Capture { name, len };
+    match family {
+        "cookie" => proxy.capture_cookie = Some(capture),
+        "request" => proxy.capture_request.push(capture),
+        _ => proxy.capture_response.push(capture),
+    }
+    Ok(())
+}
+
+/// `declare capture request|response len N`: a slot without a header.
+pub(super) fn declare(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    if !args.take("capture") {
+        return Err(args.fault("'declare' : this keyword only supports 'capture'"));
+    }
+    let side = args.next().map_or("", |w| w.text.as_str());
+    if !args.take("len") {
+        return Err(args.fault("'declare capture' : expects 'len' <len>."));
+    }
+    let slot = Capture { name: String::new(), len: number(args, "declare capture")? as usize };
+    match side {
+        "request" => cx.draft.proxy.capture_request.push(slot),
+        "response" => cx.draft.proxy.capture_response.push(slot),
+        other => {
+            let text = format!("'declare capture' requires 'request' or 'response', got '{other}'");
+            return Err(args.fault(text));
+        }
+    }
+    Ok(())
+}
+
+/// Read, and of no effect here.
+pub(super) fn accepted(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let name = args.keyword().text.clone();
+    cx.no_effect(&name, "this setting has no counterpart here yet; traffic is served without it");
+    Ok(())
+}
+
+/// Refused: traffic would not be served as the file says.
+pub(super) fn refused(_: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let text = format!("'{}' is not supported yet.", args.keyword().text);
+    Err(Fault::new(args.keyword().span, text))
+}
+
+/// `bind-process`: nothing since threads took over.
+pub(super) fn bind_process(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
+    cx.warn("'bind-process' has no effect, is deprecated, and will be removed in version 2.7.");
+    Ok(())
+}
+
+/// `grace` of a proxy.
+pub(super) fn grace(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
+    cx.warn("the 'grace' keyword of proxies has no effect any more; use 'grace' in the 'global' section.");
+    Ok(())
+}
+
+/// `appsession`, gone since 1.6.
+pub(super) fn appsession(_: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    Err(Fault::new(args.keyword().span, "'appsession' is not supported anymore since HAProxy 1.6."))
+}
