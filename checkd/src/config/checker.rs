@@ -4,12 +4,13 @@
 //! finish.rs inherits them.
 
 use super::Builder;
+use super::finish::shown;
 use super::model::{CheckerKind, DnsType, HttpGet, HttpProtocol, Script, UdpCheck, Url, UrlRegex};
 use super::service::{DELAY_MAX_US, TIME_MAX_US, Timers, named, time, truth};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::shared::{self, User};
 use conf_parsers::keepalived::walk::{Line, Row, Step, Stop, block, no_effect, words};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Hexadecimal digits of an MD5 digest.
@@ -796,16 +797,4 @@ fn bfd_close(b: &mut B, line: &mut Line<'_>) {
         line.say(format!("({shown}) No name has been specified for BFD_CHECKER - skipping"));
         drop_current(b);
     }
-}
-
-/// An address as the original's messages show it: `[10.0.0.1]:tcp:80`.
-pub(super) fn shown(address: SocketAddr, protocol: Option<super::model::Protocol>) -> String {
-    use super::model::Protocol;
-    let protocol = match protocol {
-        Some(Protocol::Tcp) => "tcp",
-        Some(Protocol::Udp) => "udp",
-        Some(Protocol::Sctp) => "sctp",
-        Some(Protocol::None) | None => "none",
-    };
-    format!("[{}]:{protocol}:{}", address.ip(), address.port())
 }

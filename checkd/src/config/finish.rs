@@ -1,7 +1,6 @@
 //! What can only be decided when all blocks are read: groups, families, ports, defaults, quorums, inheritance and
 //! script security; in the original's order and words.
 
-use super::checker::shown;
 use super::model::{
     Checker, CheckerKind, Connection, DELAY_LOOP, Family, FlushOnStop, Globals, GroupEntry, IpvsTimeouts,
     Mail, Method, Protocol, RealServer, Script, SorryServer, SyncDaemon, Target, TrackFile, VirtualServer,
@@ -355,4 +354,15 @@ fn security_rules(b: &mut Builder, report: &mut Report) {
     if violation {
         say(report, SECURITY_VIOLATION);
     }
+}
+
+/// An address as the original's messages show it: `[10.0.0.1]:tcp:80`.
+pub(super) fn shown(address: SocketAddr, protocol: Option<Protocol>) -> String {
+    let protocol = match protocol {
+        Some(Protocol::Tcp) => "tcp",
+        Some(Protocol::Udp) => "udp",
+        Some(Protocol::Sctp) => "sctp",
+        Some(Protocol::None) | None => "none",
+    };
+    format!("[{}]:{protocol}:{}", address.ip(), address.port())
 }

@@ -45,53 +45,20 @@ pub(super) fn parse(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
     while let Some(word) = line.get(i) {
         i += 1;
         match word {
-            "dev" => {
-                let name = line.need(i)?;
+            "dev" | "scope" | "brd" | "broadcast" | "label" | "peer" | "preferred_lft" => {
+                let value = line.need(i)?;
                 i += 1;
-                let shown = found.as_ref().map_or(String::new(), |a| a.address.to_string());
-                if found.as_ref().is_some_and(|a| a.device.is_some()) {
-                    line.say(format!("Cannot specify ipaddress device more than once for {shown}"));
-                    continue;
+                if word.starts_with("br") {
+                    brd_word = Some(value);
                 }
-                if !(b.exists)(name) {
-                    line.say(format!("WARNING - interface {name} for ip address {shown} doesn't exist"));
-                    b.missing_interface = true;
-                }
-                set(&mut found, |a| a.device = Some(name.to_owned()));
-            }
-            "scope" => {
-                let name = line.need(i)?;
-                i += 1;
-                let shown = line.get(0).unwrap_or_default();
-                match scope_number(name) {
-                    Some(scope) => set(&mut found, |a| a.scope = scope),
-                    None => line.say(format!("Invalid scope '{name}' specified for {shown} - ignoring")),
-                }
-            }
-            "brd" | "broadcast" => {
-                brd_word = Some(line.need(i)?);
-                i += 1;
-                if !broadcast(line, &mut found, brd_word.unwrap_or_default()) {
+                if !valued(b, line, &mut found, word, value) {
                     return Ok(None);
                 }
             }
-            "label" => {
-                let label = line.need(i)?;
+            "track_group" if is_static => {
+                let value = line.need(i)?;
                 i += 1;
-                if label.len() > LABEL_MAX {
-                    line.say(format!(
-                        "Address label {label} is longer than maximum length {LABEL_MAX} - removing address"
-                    ));
-                    return Ok(None);
-                }
-                set(&mut found, |a| a.label = Some(label.to_owned()));
-            }
-            "peer" => {
-                let peer = line.need(i)?;
-                i += 1;
-                if !take_peer(line, &mut found, peer) {
-                    return Ok(None);
-                }
+                valued(b, line, &mut found, word, value);
             }
             "home" => set(&mut found, |a| a.home = true),
             "-nodad" => set(&mut found, |a| a.dad = true),
@@ -101,26 +68,6 @@ pub(super) fn parse(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
             "no_track" => set(&mut found, |a| a.no_track = true),
             "use_vmac" if !is_static => set(&mut found, |a| a.use_vmac = true),
             "deprecated" => set(&mut found, |a| a.preferred_lft = Some(0)),
-            "preferred_lft" => {
-                let value = line.need(i)?;
-                i += 1;
-                match value.parse::<u32>() {
-                    _ if value == "forever" => set(&mut found, |a| a.preferred_lft = None),
-                    Ok(seconds) => set(&mut found, |a| a.preferred_lft = Some(seconds)),
-                    Err(_) => line.say(format!("preferred_lft {value} is invalid")),
-                }
-            }
-            "track_group" if is_static => {
-                let name = line.need(i)?;
-                i += 1;
-                if found.as_ref().is_some_and(|a| a.track_group.is_some()) {
-                    line.say(format!("track_group {name} is a duplicate"));
-                } else if !b.config.track_groups.iter().any(|g| g.name == name) {
-                    line.say(format!("track_group {name} not found"));
-                } else {
-                    set(&mut found, |a| a.track_group = Some(name.to_owned()));
-                }
-            }
             _ if found.is_none() => match network(word) {
                 Some((address, len)) => {
                     let len = prefix(line, address, len, word);
@@ -135,6 +82,72 @@ pub(super) fn parse(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
         }
     }
     Ok(found.map(|a| finish(line, a, brd_word)))
+}
+
+/// Takes an option with its value in; false drops the address.
+fn valued(
+    b: &mut Builder,
+    line: &mut Line<'_>,
+    found: &mut Option<Address>,
+    word: &str,
+    value: &str,
+) -> bool {
+    match word {
+        "dev" => {
+            let name = value;
+            let shown = found.as_ref().map_or(String::new(), |a| a.address.to_string());
+            if found.as_ref().is_some_and(|a| a.device.is_some()) {
+                line.say(format!("Cannot specify ipaddress device more than once for {shown}"));
+                return true;
+            }
+            if !(b.exists)(name) {
+                line.say(format!("WARNING - interface {name} for ip address {shown} doesn't exist"));
+                b.missing_interface = true;
+            }
+            set(found, |a| a.device = Some(name.to_owned()));
+        }
+        "scope" => {
+            let name = value;
+            let shown = line.get(0).unwrap_or_default();
+            match scope_number(name) {
+                Some(scope) => set(found, |a| a.scope = scope),
+                None => line.say(format!("Invalid scope '{name}' specified for {shown} - ignoring")),
+            }
+        }
+        "brd" | "broadcast" => {
+            return broadcast(line, found, value);
+        }
+        "label" => {
+            let label = value;
+            if label.len() > LABEL_MAX {
+                line.say(format!(
+                    "Address label {label} is longer than maximum length {LABEL_MAX} - removing address"
+                ));
+                return false;
+            }
+            set(found, |a| a.label = Some(label.to_owned()));
+        }
+        "peer" => {
+            let peer = value;
+            return take_peer(line, found, peer);
+        }
+        "preferred_lft" => match value.parse::<u32>() {
+            _ if value == "forever" => set(found, |a| a.preferred_lft = None),
+            Ok(seconds) => set(found, |a| a.preferred_lft = Some(seconds)),
+            Err(_) => line.say(format!("preferred_lft {value} is invalid")),
+        },
+        _ => {
+            let name = value;
+            if found.as_ref().is_some_and(|a| a.track_group.is_some()) {
+                line.say(format!("track_group {name} is a duplicate"));
+            } else if !b.config.track_groups.iter().any(|g| g.name == name) {
+                line.say(format!("track_group {name} not found"));
+            } else {
+                set(found, |a| a.track_group = Some(name.to_owned()));
+            }
+        }
+    }
+    true
 }
 
 fn set(found: &mut Option<Address>, change: impl FnOnce(&mut Address)) {

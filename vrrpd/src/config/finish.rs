@@ -24,6 +24,17 @@ fn say(report: &mut Report, text: impl Into<String>) {
     report.push(Diagnostic::global(Severity::Warning, text));
 }
 
+fn mail(g: &read::Globals) -> Mail {
+    Mail {
+        to: g.notification_email.clone(),
+        from: g.notification_email_from.clone(),
+        server: g.smtp_server.as_ref().map(|(host, _)| host.clone()),
+        port: g.smtp_server.as_ref().map(|(_, port)| *port),
+        helo: g.smtp_helo_name.clone(),
+        connect_timeout: g.smtp_connect_timeout,
+    }
+}
+
 /// `global_defs` as vrrpd needs it.
 pub(super) fn globals(g: &read::Globals) -> Globals {
     let d = Globals::default();
@@ -31,14 +42,7 @@ pub(super) fn globals(g: &read::Globals) -> Globals {
         router_id: g.router_id.clone(),
         instance_name: g.instance.clone(),
         net_namespace: g.net_namespace.clone(),
-        mail: Mail {
-            to: g.notification_email.clone(),
-            from: g.notification_email_from.clone(),
-            server: g.smtp_server.as_ref().map(|(host, _)| host.clone()),
-            port: g.smtp_server.as_ref().map(|(_, port)| *port),
-            helo: g.smtp_helo_name.clone(),
-            connect_timeout: g.smtp_connect_timeout,
-        },
+        mail: mail(g),
         smtp_alert: g.smtp_alert,
         smtp_alert_vrrp: g.smtp_alert_vrrp,
         no_email_faults: g.no_email_faults,

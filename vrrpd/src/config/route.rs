@@ -141,46 +141,16 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
             continue;
         }
         if let Some((_, number)) = METRICS.iter().find(|(name, _)| *name == word) {
-            let mut value = "1";
-            let mut lock = false;
-            if word != "fastopen_no_cookie" || line.get(i).is_some_and(|w| w.parse::<u32>().is_ok()) {
-                value = line.need(i)?;
-                i += 1;
-                if value == "lock" {
-                    lock = true;
-                    value = line.need(i)?;
-                    i += 1;
-                }
-            }
-            match value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse() {
-                Ok(value) => route.metrics.push((*number, value, lock)),
-                Err(_) => line.say(format!("Invalid {word} {value} specified for route")),
-            }
+            metric(line, &mut i, &mut route, word, *number)?;
             continue;
         }
         match word {
             "inet" => family = Some(Family::Inet),
             "inet6" => family = Some(Family::Inet6),
             "via" | "gw" => {
-                if word == "gw" {
-                    line.say("\"gw\" for routes is deprecated. Please use \"via\"");
-                }
-                let mut gateway = line.need(i)?;
-                i += 1;
-                if matches!(gateway, "inet" | "inet6") {
-                    gateway = line.need(i)?;
-                    i += 1;
-                }
-                match gateway.parse::<IpAddr>() {
-                    Ok(address) => {
-                        family = family.or(Some(family_of(address)));
-                        hop.via = Some(address);
-                    }
-                    Err(_) => {
-                        line.say(format!("invalid gateway address {gateway} for route"));
-                        return Ok(None);
-                    }
-                }
+                let Some(address) = gateway(line, &mut i, word)? else { return Ok(None) };
+                family = family.or(Some(family_of(address)));
+                hop.via = Some(address);
             }
             "dev" | "oif" => {
                 let name = line.need(i)?;
@@ -264,6 +234,50 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
     }
     finish_route(line, &mut route, is_static);
     Ok(Some(route))
+}
+
+/// Reads `[lock] NUMBER` behind a metric's name.
+fn metric(
+    line: &mut Line<'_>,
+    at: &mut usize,
+    route: &mut Route,
+    word: &str,
+    number: u16,
+) -> Result<(), Stop> {
+    let mut value = "1";
+    let mut lock = false;
+    if word != "fastopen_no_cookie" || line.get(*at).is_some_and(|w| w.parse::<u32>().is_ok()) {
+        value = line.need(*at)?;
+        *at += 1;
+        if value == "lock" {
+            lock = true;
+            value = line.need(*at)?;
+            *at += 1;
+        }
+    }
+    match value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse() {
+        Ok(value) => route.metrics.push((number, value, lock)),
+        Err(_) => line.say(format!("Invalid {word} {value} specified for route")),
+    }
+    Ok(())
+}
+
+/// Reads `[inet|inet6] ADDRESS` behind `via`; `None` after a complaint.
+fn gateway(line: &mut Line<'_>, at: &mut usize, word: &str) -> Result<Option<IpAddr>, Stop> {
+    if word == "gw" {
+        line.say("\"gw\" for routes is deprecated. Please use \"via\"");
+    }
+    let mut gateway = line.need(*at)?;
+    *at += 1;
+    if matches!(gateway, "inet" | "inet6") {
+        gateway = line.need(*at)?;
+        *at += 1;
+    }
+    let address = gateway.parse().ok();
+    if address.is_none() {
+        line.say(format!("invalid gateway address {gateway} for route"));
+    }
+    Ok(address)
 }
 
 fn route_value(
@@ -427,7 +441,6 @@ fn rule_value(
     value: &str,
     is_static: bool,
 ) -> bool {
-    let mut ok = true;
     match word {
         "from" | "to" => match prefixed(value, *family) {
             Some((address, len)) => {
@@ -448,6 +461,37 @@ fn rule_value(
                 return false;
             }
         },
+        "iif" | "dev" | "oif" => {
+            if !(b.exists)(value) {
+                line.say(format!("WARNING - interface {value} for rule doesn't exist"));
+                b.missing_interface = true;
+            }
+            let slot = if word == "oif" { &mut rule.oif } else { &mut rule.iif };
+            *slot = Some(value.to_owned());
+        }
+        "realms" | "tunnel-id" => rule.ignored.push(format!("{word} {value}")),
+        "track_group" if is_static => {
+            if b.config.track_groups.iter().any(|g| g.name == value) {
+                rule.track_group = Some(value.to_owned());
+            } else {
+                line.say(format!("track_group {value} not found"));
+            }
+        }
+        _ => {
+            let ok = rule_number(rule, word, value);
+            if !ok {
+                line.say(format!("Invalid rule {word} {value}"));
+            }
+            return ok;
+        }
+    }
+    true
+}
+
+/// Takes in an option whose value is a number or a range of them; false when it is none.
+fn rule_number(rule: &mut Rule, word: &str, value: &str) -> bool {
+    let mut ok = true;
+    match word {
         "priority" | "preference" | "pref" | "order" => {
             rule.priority = number(value);
             ok = rule.priority.is_some();
@@ -456,14 +500,6 @@ fn rule_value(
             let (mark, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
             rule.fwmark = number(mark).zip(number(mask));
             ok = rule.fwmark.is_some();
-        }
-        "iif" | "dev" | "oif" => {
-            if !(b.exists)(value) {
-                line.say(format!("WARNING - interface {value} for rule doesn't exist"));
-                b.missing_interface = true;
-            }
-            let slot = if word == "oif" { &mut rule.oif } else { &mut rule.iif };
-            *slot = Some(value.to_owned());
         }
         "tos" | "dsfield" => {
             rule.tos = number(value).and_then(|n| u8::try_from(n).ok());
@@ -506,18 +542,7 @@ fn rule_value(
             rule.protocol = protocol(value);
             ok = rule.protocol.is_some();
         }
-        "realms" | "tunnel-id" => rule.ignored.push(format!("{word} {value}")),
-        "track_group" if is_static => {
-            if b.config.track_groups.iter().any(|g| g.name == value) {
-                rule.track_group = Some(value.to_owned());
-            } else {
-                line.say(format!("track_group {value} not found"));
-            }
-        }
         _ => {}
-    }
-    if !ok {
-        line.say(format!("Invalid rule {word} {value}"));
     }
     ok
 }
