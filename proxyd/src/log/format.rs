@@ -276,12 +276,17 @@ impl Writer<'_> {
         }
     }
 
-    /// A number; hexadecimal where asked for.
-    pub fn int(&mut self, n: i64) {
+    /// A number that `+X` writes in hexadecimal with at least `width` digits.
+    pub fn hex_int(&mut self, n: i64, width: usize) {
         if self.flags.hex {
-            self.out.extend_from_slice(format!("{n:02X}").as_bytes());
-            return;
+            self.out.extend_from_slice(format!("{n:0width$X}").as_bytes());
+        } else {
+            self.int(n);
         }
+    }
+
+    /// A number in decimal.
+    pub fn int(&mut self, n: i64) {
         let mut digits = [0; 20];
         let mut at = digits.len();
         let mut rest = n.unsigned_abs();
