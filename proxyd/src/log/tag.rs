@@ -369,5 +369,5 @@ fn ending_code(view: &View<'_>, w: &mut Writer<'_>, letters: usize) {
     if back.is_none_or(|b| b.cookie.is_none()) {
         code[2..].copy_from_slice(b"--");
     }
-    w.text(&code[..letters]);
+    w.raw(&code[..letters]);
 }
