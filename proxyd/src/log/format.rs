@@ -95,13 +95,27 @@ impl Format {
     pub fn compile(text: &str, usage: Use, at: Points, scope: &mut Scope<'_>) -> Result<Self, String> {
         let mut out = Self { items: Vec::new(), usage, text: text.to_owned() };
         let mut global = Flags::default();
+        // Whether options were set before anything else.
+        let mut bare = false;
         for item in log_format::parse(text)? {
             match item {
                 FormatItem::Text(t) => {
-                    let t = if usage == Use::Log { merge_spaces(&t) } else { t };
+                    let mut t = if usage == Use::Log { merge_spaces(&t) } else { t };
+                    // What stands before may have printed nothing (`%{+Q}o`): spaces stay one, and none leads.
+                    let spaced = match out.items.last() {
+                        None => bare,
+                        Some(Item::Text(before)) => before.ends_with(b" "),
+                        Some(_) => false,
+                    };
+                    if usage == Use::Log && spaced {
+                        t = t.trim_start_matches(' ').to_owned();
+                    }
                     out.items.push(Item::Text(t.into_bytes().into()));
                 }
-                FormatItem::Tag { tag, flags, .. } if tag == "o" => global = global.apply(&flags)?,
+                FormatItem::Tag { tag, flags, .. } if tag == "o" => {
+                    bare = true;
+                    global = global.apply(&flags)?;
+                }
                 FormatItem::Tag { tag, flags, .. } => {
                     let row = tag::find(&tag).ok_or_else(|| format!("no such format tag '{tag}'"))?;
                     out.items.push(Item::Tag(row, global.apply(&flags)?));
@@ -276,12 +290,17 @@ impl Writer<'_> {
         }
     }
 
-    /// A number; hexadecimal where asked for.
-    pub fn int(&mut self, n: i64) {
+    /// A number that `+X` writes in hexadecimal with at least `width` digits.
+    pub fn hex_int(&mut self, n: i64, width: usize) {
         if self.flags.hex {
-            self.out.extend_from_slice(format!("{n:02X}").as_bytes());
-            return;
+            self.out.extend_from_slice(format!("{n:0width$X}").as_bytes());
+        } else {
+            self.int(n);
         }
+    }
+
+    /// A number in decimal.
+    pub fn int(&mut self, n: i64) {
         let mut digits = [0; 20];
         let mut at = digits.len();
         let mut rest = n.unsigned_abs();

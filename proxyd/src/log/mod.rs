@@ -4,6 +4,9 @@ pub mod format;
 pub mod send;
 pub mod tag;
 
+#[cfg(test)]
+mod tests;
+
 pub use format::Format;
 pub use send::{Outlets, emit, line, notices, on_stderr};
 

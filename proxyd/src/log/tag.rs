@@ -78,7 +78,7 @@ pub static LOG_TAGS: &[Tag] = &[
     http("TR", |v, w| span(v, w, |t| between(t.times.first_byte, t.times.request))),
     http("Tq", |v, w| span(v, w, |t| t.times.request)),
     http("Tr", |v, w| span(v, w, |t| between(t.times.connect, t.times.response))),
-    tag("Ts", |v, w| w.int(epoch(v.session.accepted_at))),
+    tag("Ts", |v, w| w.hex_int(epoch(v.session.accepted_at), 4)),
     tag("Tt", |v, w| span(v, w, |t| t.times.end)),
     tag("Tu", |v, w| span(v, w, |t| t.times.end)),
     tag("Tw", |v, w| span(v, w, |t| between(t.times.request.or(Some(Duration::ZERO)), t.times.queue))),
@@ -126,7 +126,7 @@ pub static LOG_TAGS: &[Tag] = &[
         let at = v.session.accepted_at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
         w.raw(format!("{at:03}").as_bytes());
     }),
-    tag("pid", |_, w| w.int(i64::from(std::process::id()))),
+    tag("pid", |_, w| w.hex_int(i64::from(std::process::id()), 4)),
     http("r", |v, w| match txn(v) {
         Some(t) if !t.request_line.is_empty() => w.encoded(&t.request_line, URL_ODD),
         _ => bad(w),
@@ -141,7 +141,7 @@ pub static LOG_TAGS: &[Tag] = &[
             w.raw(b"0");
         }
     }),
-    tag("rt", |v, w| w.int(txn(v).map_or(0, |t| t.id as i64))),
+    tag("rt", |v, w| w.hex_int(txn(v).map_or(0, |t| t.id as i64), 4)),
     tag("s", |v, w| {
         let note = txn(v).and_then(|t| t.server_note);
         let name = txn(v).and_then(|t| Some((t.backend?, t.server?)));
@@ -362,6 +362,12 @@ pub fn letters_of(t: &Txn) -> [u8; 4] {
 }
 
 fn ending_code(view: &View<'_>, w: &mut Writer<'_>, letters: usize) {
-    let code = txn(view).map_or(*b"----", letters_of);
-    w.text(&code[..letters]);
+    let mut code = txn(view).map_or(*b"----", letters_of);
+    let proxies = &view.generation.config.proxies;
+    let back = txn(view).and_then(|t| t.backend).and_then(|b| proxies.get(b.0)).or_else(|| frontend(view));
+    // Without a cookie line there is nothing to say about cookies.
+    if back.is_none_or(|b| b.cookie.is_none()) {
+        code[2..].copy_from_slice(b"--");
+    }
+    w.raw(&code[..letters]);
 }
