@@ -235,13 +235,10 @@ fn member(out: &mut String, router: &Router, member: &Member) {
             let _ = writeln!(out, "   Master advert int = {:.2} sec", interval.as_secs_f64());
         }
     }
-    match unicast {
-        true => {
-            let _ = writeln!(out, "   Flags:\n     Using unicast");
-        }
-        false => {
-            let _ = writeln!(out, "   Flags: none");
-        }
+    if unicast {
+        let _ = writeln!(out, "   Flags:\n     Using unicast");
+    } else {
+        let _ = writeln!(out, "   Flags: none");
     }
     let _ =
         writeln!(out, "   Wantstate = {}", if member.machine.ready() { StateName::Master } else { state });
@@ -437,9 +434,9 @@ fn interfaces(out: &mut String, router: &Router) {
             router.members.iter().filter(|m| m.config.interface == link.name).collect();
         if !tracks.is_empty() {
             let _ = writeln!(out, "   Tracking VRRP instances :");
-            tracks.iter().for_each(|m| {
+            for m in tracks {
                 let _ = writeln!(out, "     {}, weight 0", m.config.name);
-            });
+            }
         }
     }
 }

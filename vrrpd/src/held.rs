@@ -163,7 +163,7 @@ impl Keeper {
     /// daemon's end is still open.
     pub fn read(&mut self) -> (Vec<Line>, bool) {
         let mut news = Vec::new();
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         let mut open = true;
         loop {
             match self.socket.read(&mut buffer) {

@@ -6,6 +6,8 @@
 //! at in between, so that a thousand instances that move together do not make each other late.
 //! Absent on purpose: decisions (core/).
 
+mod change;
+
 use crate::config::model::{
     Address, Config, DynamicInterfaces, Instance, ProcessTuning, Script, TrackFile, TrackProcess,
 };
@@ -24,7 +26,6 @@ use netlink::{Change, Commands, Event, Monitor};
 use service::{Signal, Signals};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,6 +143,7 @@ struct Daemon {
 type Reloaded = (Loader, Loaded);
 
 impl Daemon {
+    #[expect(clippy::unused_async, reason = "sockets register with the runtime it runs in")]
     async fn start(mut options: Options) -> Result<Self, u8> {
         let log = options.log;
         let complain = |text: &str| log.say(Severity::Info, text);
@@ -240,7 +242,9 @@ impl Daemon {
                 biased;
                 _ = alarm.wait(deadline) => self.input(Input::Timeout),
                 _ = self.sockets.receive(&mut packets) => {
-                    packets.drain(..).collect::<Vec<_>>().into_iter().for_each(|raw| self.input(Input::Packet(raw)));
+                    for raw in std::mem::take(&mut packets) {
+                        self.input(Input::Packet(raw));
+                    }
                 }
                 signal = signals.next() => {
                     if self.signal(signal) {
@@ -339,7 +343,10 @@ impl Daemon {
         if self.work.is_empty() {
             let n = self.talk.len().min(SLICE_OTHERS);
             let part: Vec<Effect> = self.talk.drain(..n).collect();
-            return part.into_iter().for_each(|effect| self.other(effect));
+            for effect in part {
+                self.other(effect);
+            }
+            return;
         }
         let mut changes: Vec<(Change, Arc<Instance>)> = Vec::new();
         let mut claims = Vec::new();
@@ -362,7 +369,9 @@ impl Daemon {
             }
         }
         self.apply(changes);
-        claims.into_iter().for_each(|effect| self.other(effect));
+        for effect in claims {
+            self.other(effect);
+        }
     }
 
     fn changes(&self, effect: &Effect) -> Option<(Arc<Instance>, Vec<Change>)> {
@@ -419,7 +428,9 @@ impl Daemon {
             Effect::Announce { instance, list, count } => self.announce(&instance, &list, count),
             Effect::Notify { subject, state, priority } => {
                 let lines = self.notifier.tell(&subject, state, priority);
-                lines.iter().for_each(|line| self.say(line));
+                for line in &lines {
+                    self.say(line);
+                }
             }
             Effect::Say(message) => self.say(&message),
             Effect::Send(_)
@@ -520,7 +531,9 @@ impl Daemon {
                 self.input(Input::LinkGone(index));
             }
         }
-        links.iter().for_each(|link| self.link(link));
+        for link in &links {
+            self.link(link);
+        }
         for (index, address) in self.router.known_addresses() {
             if !addresses.iter().any(|a| (a.index, a.address) == (index, address)) {
                 self.input(Input::AddressGone(index, address));
@@ -536,39 +549,6 @@ impl Daemon {
             Report::File(name, value) => self.input(Input::File(name, value)),
             Report::Process(name, up) => self.input(Input::Process(name, up)),
             Report::Say(message) => self.talk.push_back(Effect::Say(message)),
-        }
-    }
-
-    /// Adds or removes static addresses, routes and rules.
-    fn add_static(&mut self, adding: bool) {
-        let config = Arc::clone(&self.router.config);
-        let owner = Arc::new(Instance {
-            name: "static".into(),
-            interface: config.globals.default_interface.clone(),
-            ..Instance::default()
-        });
-        let (instance, list) = (Arc::clone(&owner), config.static_addresses.clone());
-        self.work.push_back(Effect::Addresses { instance, adding, list });
-        let (instance, list) = (Arc::clone(&owner), config.static_routes.clone());
-        self.work.push_back(Effect::Routes { instance, adding, list });
-        self.work.push_back(Effect::Rules { instance: owner, adding, list: config.static_rules.clone() });
-    }
-
-    fn static_gone(&mut self, index: u32, gone: IpAddr) {
-        let config = Arc::clone(&self.router.config);
-        let owner = Instance { interface: config.globals.default_interface.clone(), ..Instance::default() };
-        let number = |name: &str| self.router.link(name).map(|l| l.index);
-        let is = |a: &&Address| {
-            let device = a.device.as_ref().unwrap_or(&owner.interface);
-            a.address == gone && !a.no_track && number(device) == Some(index)
-        };
-        if let Some(found) = config.static_addresses.iter().find(is).cloned() {
-            self.say(&Message::StaticRestored(gone));
-            self.work.push_back(Effect::Addresses {
-                instance: Arc::new(owner),
-                adding: true,
-                list: vec![found],
-            });
         }
     }
 
@@ -608,7 +588,9 @@ impl Daemon {
             let entry = kept.unwrap_or_else(|| self.start_tracker(spec));
             self.trackers.insert(key, entry);
         }
-        old.into_values().for_each(|(_, task)| task.abort());
+        for (_, task) in old.into_values() {
+            task.abort();
+        }
     }
 
     fn start_tracker(&self, spec: Spec) -> (Spec, JoinHandle<()>) {
@@ -661,85 +643,6 @@ impl Daemon {
         false
     }
 
-    fn begin_reload(&mut self) {
-        let Some(mut load) = self.load.take() else {
-            self.reload_again = true;
-            return;
-        };
-        self.say(&Message::Text("Reloading".into()));
-        let out = self.reloaded.0.clone();
-        tokio::task::spawn_blocking(move || {
-            let loaded = load();
-            // The daemon has ended meanwhile: nothing to tell.
-            let _ = out.blocking_send((load, loaded));
-        });
-    }
-
-    fn reload(&mut self, loader: Loader, loaded: Loaded) {
-        self.load = Some(loader);
-        loaded.lines.into_iter().for_each(|line| self.say(&Message::Text(line)));
-        let missing = loaded.config.as_ref().and_then(|config| self.missing_interface(config));
-        missing.iter().for_each(|line| self.say(&Message::Text(line.clone())));
-        match loaded.config.filter(|_| missing.is_none()) {
-            Some(config) => {
-                self.exchange_static(&config);
-                let (notifier, lines) = Notifier::open(&config, Some(std::mem::take(&mut self.notifier)));
-                self.notifier = notifier;
-                self.talk.extend(lines.into_iter().map(Effect::Say));
-                let mut out = Vec::new();
-                self.router.reload(Instant::now(), config, &mut out);
-                self.effects(out);
-                self.start_trackers();
-                self.forget_held();
-                self.tell(&Line::Ready { reload: true });
-            }
-            None => {
-                self.say(&Message::Text("Reload refused, the running configuration stays in force".into()));
-                self.tell(&Line::Refused);
-            }
-        }
-        if std::mem::take(&mut self.reload_again) {
-            self.begin_reload();
-        }
-    }
-
-    /// Instances that are gone hold nothing; the others may hold something else.
-    fn forget_held(&mut self) {
-        let names: Vec<String> = self.told.keys().cloned().collect();
-        for name in names {
-            if self.router.members.iter().any(|m| m.config.name == name) {
-                self.tell_held(&name);
-            } else {
-                self.told.remove(&name);
-                self.tell(&Line::Held(Held { name, ..Held::default() }));
-            }
-        }
-    }
-
-    fn exchange_static(&mut self, config: &Config) {
-        let before = Arc::clone(&self.router.config);
-        let owner =
-            Arc::new(Instance { interface: config.globals.default_interface.clone(), ..Instance::default() });
-        for (adding, from, other) in [(false, &*before, config), (true, config, &before)] {
-            let instance = Arc::clone(&owner);
-            let list = from
-                .static_addresses
-                .iter()
-                .filter(|a| !other.static_addresses.contains(a))
-                .cloned()
-                .collect();
-            self.work.push_back(Effect::Addresses { instance, adding, list });
-            let instance = Arc::clone(&owner);
-            let list =
-                from.static_routes.iter().filter(|r| !other.static_routes.contains(r)).cloned().collect();
-            self.work.push_back(Effect::Routes { instance, adding, list });
-            let instance = Arc::clone(&owner);
-            let list =
-                from.static_rules.iter().filter(|r| !other.static_rules.contains(r)).cloned().collect();
-            self.work.push_back(Effect::Rules { instance, adding, list });
-        }
-    }
-
     /// Resigns everywhere, then removes what is held.
     fn end(mut self) -> u8 {
         while self.busy() {
@@ -756,7 +659,9 @@ impl Daemon {
         while self.busy() {
             self.slice();
         }
-        self.trackers.drain().for_each(|(_, (_, task))| task.abort());
+        for (_, (_, task)) in self.trackers.drain() {
+            task.abort();
+        }
         self.notifier.close();
         if let Some(file) = self.pid_file.take() {
             file.remove(std::process::id());

@@ -152,9 +152,8 @@ impl Route {
         if let Some(metric) = self.metric {
             list.push(RouteAttribute::Priority(metric));
         }
-        match self.preference {
-            Some(value) => list.push(RouteAttribute::Preference(RoutePreference::from(value))),
-            None => {}
+        if let Some(value) = self.preference {
+            list.push(RouteAttribute::Preference(RoutePreference::from(value)));
         }
         if !self.metrics.is_empty() {
             let locks = self.metrics.iter().filter(|m| m.lock).fold(0, |all, m| all | 1 << m.kind);

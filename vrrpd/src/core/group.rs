@@ -113,6 +113,6 @@ impl Router {
             StateName::Fault => NoticeState::Fault,
             StateName::Init => return,
         };
-        self.notice(Subject::Group(Arc::clone(&self.groups[g].config)), told, 0, out);
+        out.push(Effect::notice(Subject::Group(Arc::clone(&self.groups[g].config)), told, 0));
     }
 }

@@ -234,6 +234,7 @@ impl Context<'_> {
 }
 
 impl Init {
+    #[expect(clippy::unused_self, reason = "a transition consumes its state")]
     fn start(self, cx: &mut Context<'_>, why: Why) -> State {
         if *cx.priority == OWNER && cx.rules.wants_master {
             cx.say(Note::Timeout);
@@ -415,6 +416,7 @@ impl Master {
         State::Master(self)
     }
 
+    #[expect(clippy::unused_self, reason = "leaving consumes the state")]
     fn leave(self, cx: &mut Context<'_>) {
         cx.act(Act::Claim(Claim::Gone));
         cx.act(Act::Drop);

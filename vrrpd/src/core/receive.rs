@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One line per instance and cause in this time.
-const BAD_GAP: Duration = Duration::from_secs(60);
+const BAD_GAP: Duration = Duration::from_mins(1);
 /// Most senders whose authentication sequence is remembered for one instance: peers, not the whole net.
 const SENDERS_MAX: usize = 64;
 /// Marks lines that belong to no instance in the table of last times.

@@ -139,6 +139,12 @@ pub enum Effect {
     Sockets,
 }
 
+impl Effect {
+    pub(super) fn notice(subject: Subject, state: NoticeState, priority: u8) -> Self {
+        Self::Notify { subject, state, priority }
+    }
+}
+
 /// Counters of one instance, with the original's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names of the statistics file")]
@@ -436,7 +442,11 @@ impl Router {
             self.stop_member(now, i, NoticeState::Stop, out);
         }
         for g in 0..self.groups.len() {
-            self.notice(Subject::Group(Arc::clone(&self.groups[g].config)), NoticeState::Stop, 0, out);
+            out.push(Effect::notice(
+                Subject::Group(Arc::clone(&self.groups[g].config)),
+                NoticeState::Stop,
+                0,
+            ));
         }
         self.timers.clear();
     }
@@ -446,15 +456,15 @@ impl Router {
         self.members[i].machine.stop(now, &mut acts);
         self.perform(now, i, acts, out);
         let member = &self.members[i];
-        self.notice(Subject::Instance(Arc::clone(&member.config)), told, member.machine.priority, out);
+        out.push(Effect::notice(
+            Subject::Instance(Arc::clone(&member.config)),
+            told,
+            member.machine.priority,
+        ));
     }
 
     pub(super) fn say(&self, i: usize, note: Note) -> Effect {
         Effect::Say(Message::Instance { name: self.members[i].config.name.clone(), note })
-    }
-
-    pub(super) fn notice(&self, subject: Subject, state: NoticeState, priority: u8, out: &mut Vec<Effect>) {
-        out.push(Effect::Notify { subject, state, priority });
     }
 
     /// Carries out what a machine wants, in order, and arms its timers.
@@ -557,7 +567,7 @@ impl Router {
         }
         let member = &self.members[i];
         let subject = Subject::Instance(Arc::clone(&member.config));
-        self.notice(subject, told, member.machine.priority, out);
+        out.push(Effect::notice(subject, told, member.machine.priority));
     }
 
     fn hold(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
@@ -593,7 +603,7 @@ impl Router {
         let count = member.plan.claim(now, &member.config.garp, claim);
         if claim == Claim::Again && member.config.notify.master_rx_lower_pri.is_some() {
             let (config, priority) = (Arc::clone(&member.config), member.machine.priority);
-            self.notice(Subject::Instance(config), NoticeState::MasterRxLowerPri, priority, out);
+            out.push(Effect::notice(Subject::Instance(config), NoticeState::MasterRxLowerPri, priority));
         }
         if let Some(count) = count {
             self.announce(i, count, out);

@@ -265,7 +265,7 @@ impl Router {
             StateName::Init | StateName::Fault => return,
         };
         if member.config.notify.priority_changes {
-            self.notice(Subject::Instance(Arc::clone(&member.config)), told, to, out);
+            out.push(Effect::notice(Subject::Instance(Arc::clone(&member.config)), told, to));
         }
         let mut acts: Vec<Act> = Vec::new();
         self.members[i].machine.advertise(now, &mut acts);
@@ -316,7 +316,9 @@ impl Router {
             out.push(Effect::Sockets);
         }
         if self.started {
-            used.into_iter().for_each(|i| self.review(now, i, out));
+            for i in used {
+                self.review(now, i, out);
+            }
         }
     }
 
@@ -338,11 +340,11 @@ impl Router {
             return;
         }
         // While it still has its number, so that a last word can be tried.
-        if let Some(link) = self.links.get_mut(&name) {
-            if link.up {
-                link.up = false;
-                self.link_changed(now, &name, false, out);
-            }
+        if let Some(link) = self.links.get_mut(&name)
+            && link.up
+        {
+            link.up = false;
+            self.link_changed(now, &name, false, out);
         }
         self.links.remove(&name);
         if self.started {
@@ -352,7 +354,9 @@ impl Router {
         self.index();
         out.push(Effect::Sockets);
         if self.started {
-            used.into_iter().for_each(|i| self.review(now, i, out));
+            for i in used {
+                self.review(now, i, out);
+            }
         }
     }
 
@@ -395,7 +399,9 @@ impl Router {
             }));
         }
         if self.started {
-            concerned.into_iter().for_each(|i| self.review(now, i, out));
+            for i in concerned {
+                self.review(now, i, out);
+            }
         }
     }
 

@@ -51,6 +51,9 @@ pub struct Unsent {
     pub error: io::Error,
 }
 
+/// Keys opened with their descriptors, and those that could not be.
+pub type Reconciled = (Vec<(SocketKey, RawFd)>, Vec<(SocketKey, io::Error)>);
+
 fn protocol(key: &SocketKey) -> i32 {
     i32::from(if key.ah { PROTO_AH } else { PROTO_VRRP })
 }
@@ -76,7 +79,7 @@ impl Sockets {
         &mut self,
         wanted: &BTreeSet<SocketKey>,
         name: impl Fn(u32) -> Option<String>,
-    ) -> (Vec<(SocketKey, RawFd)>, Vec<(SocketKey, io::Error)>) {
+    ) -> Reconciled {
         self.receive.retain(|key, _| wanted.contains(key));
         self.numbers.retain(|_, key| wanted.contains(key));
         self.send.retain(|(key, _), _| wanted.contains(key));
@@ -122,7 +125,7 @@ impl Sockets {
                 socket.bind(&v6(group, key.ifindex))?;
             }
             (None, Some(IpAddr::V4(source))) => {
-                socket.bind(&SockAddr::from(SocketAddr::new(source.into(), 0)))?
+                socket.bind(&SockAddr::from(SocketAddr::new(source.into(), 0)))?;
             }
             (None, Some(IpAddr::V6(source))) => socket.bind(&v6(source, key.ifindex))?,
             (None, None) => {}
@@ -287,7 +290,7 @@ fn receive_v6(socket: &Socket, buffer: &mut [u8]) -> nix::Result<Received6> {
     for part in message.cmsgs()? {
         match part {
             ControlMessageOwned::Ipv6PacketInfo(info) => {
-                destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr))
+                destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
             }
             ControlMessageOwned::Ipv6HopLimit(limit) => hops = u8::try_from(limit).ok(),
             _ => {}

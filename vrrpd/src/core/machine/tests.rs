@@ -198,7 +198,7 @@ fn fault_forgets_the_master_and_comes_back_as_backup() {
     machine.fault(t0, Why::Own, &mut out);
     assert_eq!((machine.name(), machine.deadline()), (StateName::Fault, None));
     machine.advert(t0, heard(200, 2), &mut out);
-    machine.timeout(t0 + Duration::from_secs(60), &mut out);
+    machine.timeout(t0 + Duration::from_mins(1), &mut out);
     assert_eq!(machine.name(), StateName::Fault);
     machine.recover(t0, Why::Own, &mut out);
     assert_eq!(machine.deadline(), Some(t0 + Duration::from_micros(3_609_375)));

@@ -78,12 +78,12 @@ impl Host {
             match effect {
                 Effect::Send(packet) => sent.push(packet),
                 Effect::Addresses { adding: true, list, .. } => {
-                    self.held.extend(list.iter().map(|a| a.address))
+                    self.held.extend(list.iter().map(|a| a.address));
                 }
                 Effect::Addresses { list, .. } => {
-                    list.iter().for_each(|a| {
+                    for a in &list {
                         self.held.remove(&a.address);
-                    });
+                    }
                 }
                 Effect::Announce { count, list, .. } => {
                     assert!(
