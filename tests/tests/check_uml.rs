@@ -44,8 +44,8 @@ for n in k c; do
     sleep 1
   done
 done
-for f in $CONFIGS/*.conf; do
-  b=${f##*/}; b=${b%.conf}
+for b in $NAMES; do
+  f=$CONFIGS/$b.conf
   cp $f /tmp/$b.conf
   ip netns exec k keepalived -C -n -l -f /tmp/$b.conf -p /tmp/k.pid -c /tmp/kc.pid >/out/$b.keepalived.log 2>&1 & K=$!
   ip netns exec c $CHECKD -n -l -f /tmp/$b.conf >/out/$b.checkd.log 2>&1 & C=$!
@@ -102,54 +102,70 @@ fn events(path: &Path) -> Vec<String> {
     lines
 }
 
+/// Runs these configurations; gives what differs, by name. `None`: there is no machine here.
+fn differences(names: &[String]) -> Option<Vec<(String, String)>> {
+    let checkd = build_dir().join("checkd");
+    assert!(checkd.exists(), "{} is missing: `cargo build --workspace` makes it", checkd.display());
+    let out = tempfile::tempdir().expect("a directory");
+    let configs = workspace().join("tests/tests/check_uml");
+    let head =
+        format!("CONFIGS={} CHECKD={} NAMES='{}'", configs.display(), checkd.display(), names.join(" "));
+    let run = Command::new(workspace().join("tests/vm/ipvs-vm.sh"))
+        .args(["-r", "-M", "1024", "-t", "500", "-o"])
+        .arg(out.path())
+        .args(["--", &format!("{head}\n{SCRIPT}")])
+        .output()
+        .expect("the machine's script starts");
+    // 125: it could not be set up, for want of a kernel package or a program.
+    if run.status.code() == Some(125) {
+        skip(NAME, String::from_utf8_lossy(&run.stderr).trim());
+        return None;
+    }
+    let text = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "the machine failed: {text}");
+    let mut faults = Vec::new();
+    for name in names {
+        let file = |what: &str| out.path().join(format!("{name}.{what}"));
+        let mut fault = |what: &str, theirs: &[String], ours: &[String]| {
+            let text = format!("{name}: keepalived {what}\n{}\nwe\n{}", theirs.join("\n"), ours.join("\n"));
+            faults.push((name.clone(), text));
+        };
+        let (theirs, ours) = (sorted(&file("keepalived")), sorted(&file("checkd")));
+        if theirs != ours || theirs.is_empty() {
+            fault("has", &theirs, &ours);
+        }
+        let (theirs, ours) = (events(&file("keepalived.log")), events(&file("checkd.log")));
+        if theirs != ours {
+            fault("says", &theirs, &ours);
+        }
+        let left = sorted(&file("left"));
+        if !left.is_empty() {
+            fault("leaves nothing", &[], &left);
+        }
+    }
+    Some(faults)
+}
+
 #[test]
 fn tables_are_keepaliveds() {
     if let Some(program) = missing() {
         return skip(NAME, &format!("{program} is not installed"));
     }
-    let checkd = build_dir().join("checkd");
-    assert!(checkd.exists(), "{} is missing: `cargo build --workspace` makes it", checkd.display());
-    let out = tempfile::tempdir().expect("a directory");
-    let configs = workspace().join("tests/tests/check_uml");
-    let script = format!("CONFIGS={} CHECKD={}\n{SCRIPT}", configs.display(), checkd.display());
-    let run = Command::new(workspace().join("tests/vm/ipvs-vm.sh"))
-        .args(["-r", "-M", "1024", "-t", "500", "-o"])
-        .arg(out.path())
-        .args(["--", &script])
-        .output()
-        .expect("the machine's script starts");
-    // 125: it could not be set up, for want of a kernel package or a program.
-    if run.status.code() == Some(125) {
-        return skip(NAME, String::from_utf8_lossy(&run.stderr).trim());
+    let entries = std::fs::read_dir(workspace().join("tests/tests/check_uml")).expect("configurations");
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|e| Some(e.file_name().to_str()?.strip_suffix(".conf")?.to_owned()))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 10, "{} configurations are too few", names.len());
+    let Some(first) = differences(&names) else { return };
+    if first.is_empty() {
+        return;
     }
-    let text = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success(), "the machine failed: {text}");
-    let mut faults = Vec::new();
-    let mut count = 0;
-    let mut entries: Vec<_> = std::fs::read_dir(&configs).expect("configurations").flatten().collect();
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().trim_end_matches(".conf").to_owned();
-        let file = |what: &str| out.path().join(format!("{name}.{what}"));
-        let (theirs, ours) = (sorted(&file("keepalived")), sorted(&file("checkd")));
-        assert!(!theirs.is_empty(), "keepalived made no table of {name}: {text}");
-        if theirs != ours {
-            faults.push(format!(
-                "{name}: keepalived has\n{}\nwe have\n{}",
-                theirs.join("\n"),
-                ours.join("\n")
-            ));
-        }
-        let (said, say) = (events(&file("keepalived.log")), events(&file("checkd.log")));
-        if said != say {
-            faults.push(format!("{name}: keepalived says\n{}\nwe say\n{}", said.join("\n"), say.join("\n")));
-        }
-        let left = sorted(&file("left"));
-        if !left.is_empty() {
-            faults.push(format!("{name}: left behind\n{}", left.join("\n")));
-        }
-        count += 1;
-    }
-    assert!(count >= 10, "{count} configurations are too few");
-    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    // On a machine without time either program may see a check time out; a real difference comes twice.
+    let mut again: Vec<String> = first.into_iter().map(|(name, _)| name).collect();
+    again.dedup();
+    let second = differences(&again).unwrap_or_default();
+    let text: Vec<String> = second.into_iter().map(|(_, text)| text).collect();
+    assert!(text.is_empty(), "{}", text.join("\n\n"));
 }
