@@ -93,8 +93,14 @@ fn tables() -> String {
     let mut blocks = Blocks::default();
     blocks.add("top level", globals::TOP);
     blocks.add("top level", vrrpd::config::BLOCKS);
+    blocks.add("top level", checkd::config::BLOCKS);
     blocks.print(&mut out);
-    out.push_str("## haproxy.cfg\n\n");
+    out.push_str(
+        "## haproxy.cfg\n\nWhat the reader knows, in the order of its tables. A row that is known and refused (an action of a \
+         feature that is not here) says so under `proxyd -c`.\n\n",
+    );
+    names(&mut out, "sections", proxyd::config::sections().into_iter());
+    names(&mut out, "keywords of proxy sections", proxyd::config::proxy_keywords().into_iter());
     names(&mut out, "sample fetches", proxyd::fetch::FETCHES.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "converters", proxyd::conv::CONVERTERS.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "matching methods", proxyd::acl::matcher::MATCHERS.iter().map(|r| r.0));

@@ -379,7 +379,10 @@ impl Exchange<'_> {
         }
         counters.retries.fetch_add(1, Relaxed);
         proxy.retries.fetch_add(1, Relaxed);
-        if refused == Refused::Error {
+        // haproxy waits before it asks the same server again only where the choice can't fall on another one.
+        let only = balance::is_hashing(&back.balance.algorithm)
+            || balance::usable(back, &self.generation.servers[at.0.0]).len() <= 1;
+        if refused == Refused::Error && only {
             let pause = back.timeouts.connect.map_or(RETRY_PAUSE, |c| c.min(RETRY_PAUSE));
             self.client.deadline.set(Instant::now(), Some(pause));
             self.client.deadline.passed().await;

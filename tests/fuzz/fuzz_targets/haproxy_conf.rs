@@ -32,7 +32,8 @@ fn words(tree: &Tree) -> Vec<Vec<Vec<u8>>> {
 
 fuzz_target!(|data: &[u8]| {
     let tree = read(data.to_vec());
-    let has_nul = tree.sections.iter().flat_map(|s| &s.lines).flat_map(|l| &l.words).any(|w| w.bytes().contains(&0));
+    let has_nul =
+        tree.sections.iter().flat_map(|s| &s.lines).flat_map(|l| &l.words).any(|w| w.bytes().contains(&0));
     let dots = words(&tree).iter().any(|l| l[0].starts_with(b"."));
     if !has_nul && !dots {
         assert_eq!(words(&tree), words(&read(print(&tree.sections))));
