@@ -1,0 +1,129 @@
+//! The process as scripts and service managers see it: exit codes, pid files, readiness, reloads.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A configuration on a port that was free a moment ago.
+fn config(dir: &Path) -> (String, u16) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let path = dir.join("t.cfg");
+    let text = format!(
+        "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n\
+         frontend f\n bind 127.0.0.1:{port}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    (path.to_str().unwrap().into(), port)
+}
+
+fn proxyd(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proxyd"));
+    command.args(args).env("HOLDFAST_DIR", "").env("NOTIFY_SOCKET", dir.join("notify"));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = String::new();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok()
+        && stream.read_to_string(&mut text).is_ok()
+        && text.starts_with("HTTP/1.1 503 ")
+}
+
+fn wait(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn checks_and_refusals_have_the_originals_exit_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, _) = config(dir.path());
+    let bad = dir.path().join("bad.cfg");
+    std::fs::write(&bad, "global\n no-such-keyword\n").unwrap();
+    let code = |args: &[&str]| proxyd(dir.path(), args).status().unwrap().code();
+    assert_eq!(code(&["-c", "-f", &good]), Some(0));
+    assert_eq!(code(&["-c", "-f", bad.to_str().unwrap()]), Some(1));
+    assert_eq!(code(&["-zz"]), Some(1));
+    assert_eq!(code(&["-v"]), Some(0));
+    assert_eq!(code(&["-cc", "version_atleast(2.4)"]), Some(0));
+    assert_eq!(code(&["-cc", "version_before(2.4)"]), Some(1));
+    assert_eq!(code(&["-cc", "200rrr"]), Some(2));
+}
+
+#[test]
+fn the_foreground_process_dies_by_its_signal_or_stops_softly() {
+    use nix::sys::signal::Signal::{SIGTERM, SIGUSR1};
+    let dir = tempfile::tempdir().unwrap();
+    for (signal, want) in [(SIGTERM, (None, Some(15))), (SIGUSR1, (Some(0), None))] {
+        let (path, port) = config(dir.path());
+        let mut process = Running(proxyd(dir.path(), &["-db", "-f", &path]).spawn().unwrap());
+        wait("answers", || answers(port));
+        process.signal(signal);
+        let status = process.0.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), want);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+}
+
+#[test]
+fn a_master_is_ready_reloads_without_losing_a_connection_and_ends() {
+    use nix::sys::signal::Signal::{SIGTERM, SIGUSR2};
+    let dir = tempfile::tempdir().unwrap();
+    let (path, port) = config(dir.path());
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 200];
+        let n = manager.recv(&mut bytes).expect("a datagram in time");
+        String::from_utf8_lossy(&bytes[..n]).trim_end().to_owned()
+    };
+    let pidfile = dir.path().join("pid");
+    let args = ["-Ws", "-f", &path, "-p", pidfile.to_str().unwrap()];
+    let mut master = Running(proxyd(dir.path(), &args).spawn().unwrap());
+    let ready = format!("READY=1\nMAINPID={}", master.0.id());
+    assert_eq!(told(), ready);
+    assert_eq!(std::fs::read_to_string(&pidfile).unwrap(), format!("{}\n", master.0.id()));
+    for _ in 0..3 {
+        master.signal(SIGUSR2);
+        assert_eq!(told(), "RELOADING=1");
+        for _ in 0..20 {
+            assert!(answers(port), "a connection was lost");
+        }
+        assert_eq!(told(), ready);
+    }
+    std::fs::write(&path, "global\n no-such-keyword\n").unwrap();
+    master.signal(SIGUSR2);
+    assert_eq!((told(), told()), ("RELOADING=1".into(), ready));
+    assert!(answers(port), "the old worker stays when the new configuration is bad");
+    master.signal(SIGTERM);
+    assert_eq!(told(), "STOPPING=1");
+    assert_eq!(master.0.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
