@@ -136,7 +136,6 @@ const SPECIAL: &[(&str, Special)] = &[
     ("rev@", |r, _| Ok(Host::ReverseHttp(r.to_owned()))),
 ];
 
-#[expect(clippy::type_complexity, reason = "a table of five plain columns")]
 const FAMILIES: &[(&str, Option<u8>, bool, bool, bool)] = &[
     ("ipv4@", Some(4), false, false, false),
     ("ipv6@", Some(6), false, false, false),

@@ -233,9 +233,9 @@ impl Splitter<'_> {
         }
         let value = (self.variable)(&name).map(String::into_bytes).or(fallback).unwrap_or_default();
         if split {
-            out.split_in(&value)
+            out.split_in(&value);
         } else {
-            out.bytes.extend(value)
+            out.bytes.extend(value);
         }
         Ok(())
     }

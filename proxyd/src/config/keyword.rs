@@ -232,7 +232,7 @@ pub(super) fn line(loader: &mut Loader<'_>, draft: &mut Draft, line: &Line) {
         return unknown(loader, word.span, text, &word.text);
     };
     if negative && !matches!(row.name, "option" | "log") {
-        let text = format!("negation/default currently supported only for options and log.");
+        let text = "negation/default currently supported only for options and log.";
         loader.report.alert(word.span, text);
         return;
     }
