@@ -155,10 +155,7 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
             "dev" | "oif" => {
                 let name = line.need(i)?;
                 i += 1;
-                if !(b.exists)(name) {
-                    line.say(format!("WARNING - interface {name} for route doesn't exist"));
-                    b.missing_interface = true;
-                }
+                check_device(b, line, name, "route");
                 hop.device = Some(name.to_owned());
             }
             "from" | "src" | "table" | "metric" | "preference" | "priority" | "protocol" | "scope"
@@ -169,27 +166,7 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
                     return Ok(None);
                 }
             }
-            "onlink" => hop.onlink = true,
-            "append" | "prepend" | "replace" => route.ignored.push(word.to_owned()),
-            "no_track" => route.no_track = true,
-            "encap" => {
-                route.ignored.push(word.to_owned());
-                i += 2;
-            }
-            "or" => {
-                line.say("\"or\" for routes is deprecated. Please use \"nexthop\"");
-                let gateway = line.need(i)?.parse().ok();
-                i += 1;
-                hops.push(std::mem::replace(&mut hop, NextHop { via: gateway, ..NextHop::default() }));
-            }
-            "nexthop" => {
-                hops.extend((hop != NextHop::default()).then(|| std::mem::take(&mut hop)));
-            }
-            _ if UNUSED_WITH_VALUE.contains(&word) => {
-                let value = line.need(i)?;
-                i += 1;
-                route.ignored.push(format!("{word} {value}"));
-            }
+            _ if plain(line, &mut i, &mut route, &mut hop, &mut hops, word)? => {}
             _ => {
                 let destination = if word == "to" {
                     i += 1;
@@ -202,26 +179,10 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
                     line.say(format!("unknown route keyword {word}"));
                     continue;
                 }
-                if destination == "default6" {
-                    line.say("'default6' is deprecated - please replace with 'inet6 default'");
-                    family = Some(Family::Inet6);
-                    has_destination = true;
-                    continue;
+                if !take_destination(line, &mut route, &mut family, destination) {
+                    return Ok(None);
                 }
-                match prefixed(destination, family) {
-                    Some((address, len)) => {
-                        has_destination = true;
-                        if destination != "default" {
-                            family = family.or(Some(family_of(address)));
-                            route.destination = Some((address, len));
-                        }
-                    }
-                    None => {
-                        line.say(format!("VRRP parsed invalid IP {destination}. skipping IP..."));
-                        line.say(format!("unknown route keyword {destination}"));
-                        return Ok(None);
-                    }
-                }
+                has_destination = true;
             }
         }
     }
@@ -234,6 +195,68 @@ pub(super) fn route(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
     }
     finish_route(line, &mut route, is_static);
     Ok(Some(route))
+}
+
+/// Takes in a word that needs nothing but the route under way; false when it is another kind of word.
+fn plain(
+    line: &mut Line<'_>,
+    at: &mut usize,
+    route: &mut Route,
+    hop: &mut NextHop,
+    hops: &mut Vec<NextHop>,
+    word: &str,
+) -> Result<bool, Stop> {
+    match word {
+        "onlink" => hop.onlink = true,
+        "append" | "prepend" | "replace" => route.ignored.push(word.to_owned()),
+        "no_track" => route.no_track = true,
+        "encap" => {
+            route.ignored.push(word.to_owned());
+            *at += 2;
+        }
+        "or" => {
+            line.say("\"or\" for routes is deprecated. Please use \"nexthop\"");
+            let gateway = line.need(*at)?.parse().ok();
+            *at += 1;
+            hops.push(std::mem::replace(hop, NextHop { via: gateway, ..NextHop::default() }));
+        }
+        "nexthop" => {
+            hops.extend((*hop != NextHop::default()).then(|| std::mem::take(hop)));
+        }
+        _ if UNUSED_WITH_VALUE.contains(&word) => {
+            let value = line.need(*at)?;
+            *at += 1;
+            route.ignored.push(format!("{word} {value}"));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn check_device(b: &mut Builder, line: &mut Line<'_>, name: &str, what: &str) {
+    if !(b.exists)(name) {
+        line.say(format!("WARNING - interface {name} for {what} doesn't exist"));
+        b.missing_interface = true;
+    }
+}
+
+/// Takes the destination in; false drops the route after a complaint.
+fn take_destination(line: &mut Line<'_>, route: &mut Route, family: &mut Option<Family>, word: &str) -> bool {
+    if word == "default6" {
+        line.say("'default6' is deprecated - please replace with 'inet6 default'");
+        *family = Some(Family::Inet6);
+        return true;
+    }
+    let Some((address, len)) = prefixed(word, *family) else {
+        line.say(format!("VRRP parsed invalid IP {word}. skipping IP..."));
+        line.say(format!("unknown route keyword {word}"));
+        return false;
+    };
+    if word != "default" {
+        *family = family.or(Some(family_of(address)));
+        route.destination = Some((address, len));
+    }
+    true
 }
 
 /// Reads `[lock] NUMBER` behind a metric's name.
@@ -462,10 +485,7 @@ fn rule_value(
             }
         },
         "iif" | "dev" | "oif" => {
-            if !(b.exists)(value) {
-                line.say(format!("WARNING - interface {value} for rule doesn't exist"));
-                b.missing_interface = true;
-            }
+            check_device(b, line, value, "rule");
             let slot = if word == "oif" { &mut rule.oif } else { &mut rule.iif };
             *slot = Some(value.to_owned());
         }
