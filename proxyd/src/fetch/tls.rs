@@ -48,6 +48,11 @@ macro_rules! certificate {
             }),
             row("ssl_c_used", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
             row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.verify_error)))),
+            // A stream exists only once its handshake succeeded, so its error is none; the certificate's own
+            // verdict is kept, that of its authorities is part of it.
+            row("ssl_fc_err", "", Type::Int, L5Client, |v, _, _| client(v).map(|_| Value::Int(0))),
+            row("ssl_c_err", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.verify_error)))),
+            row("ssl_c_ca_err", "", Type::Int, L5Client, |v, _, _| client(v).map(|_| Value::Int(0))),
             row("ssl_fc_alg_keysize", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.bits)))),
             row("ssl_fc_alpn", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.alpn.as_deref()?))),
             row("ssl_fc_cipher", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.cipher.as_str()))),

@@ -1,6 +1,6 @@
 //! Formats against lines that HAProxy 2.6.12 wrote for the same request.
 
-use super::format::{Format, HTTP_FORMAT, TCP_FORMAT, Use};
+use super::format::{Format, HTTP_FORMAT, HTTPS_FORMAT, TCP_FORMAT, Use};
 use crate::config::model::Capture;
 use crate::sample::Value;
 use crate::sample::VarName;
@@ -79,6 +79,7 @@ fn the_named_formats_compile_and_print() {
         "f f/<NOSRV> 2/-1/-1/-1/5 200 75 - - LR-- 1/1/0/0/0 0/0 {a#7Bb#7Cc#7D#22d|} {} \
          \"GET /p%41th?q=%221 HTTP/1.1\""
     );
+    assert!(written(HTTPS_FORMAT).ends_with("0/-/-/-/- -/-/-"), "{}", written(HTTPS_FORMAT));
     assert!(written(TCP_FORMAT).ends_with("] f f/<NOSRV> -1/-1/5 75 LR 1/1/0/0/0 0/0"));
 }
 
