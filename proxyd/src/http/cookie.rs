@@ -117,6 +117,32 @@ fn strip(rule: &Cookie, message: &mut Message, index: usize, value: &[u8], pair:
     }
 }
 
+/// Whether a cache may keep a response: only one that can be validated or says how long it lives, and does not
+/// forbid it (RFC 9111, 3 and 4.2.2).
+fn cacheable(message: &Message) -> bool {
+    const STATUSES: [u16; 9] = [200, 203, 206, 300, 301, 404, 405, 410, 414];
+    let controls: Vec<String> = [&b"cache-control"[..], b"pragma"]
+        .iter()
+        .flat_map(|name| message.find(name))
+        .flat_map(|(_, v)| {
+            String::from_utf8_lossy(v)
+                .to_lowercase()
+                .split(',')
+                .map(|w| w.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let says = |word: &str| controls.iter().any(|c| c == word || c.starts_with(&format!("{word}=")));
+    if ["no-cache", "no-store", "private"].iter().any(|w| says(w))
+        || controls.iter().any(|c| c == "max-age=0")
+    {
+        return false;
+    }
+    let validated = [&b"etag"[..], b"last-modified", b"expires"].iter().any(|n| message.first(n).is_some());
+    STATUSES.contains(&message.status())
+        && (validated || says("max-age") || says("s-maxage") || says("public"))
+}
+
 /// Dates are seconds / 4 in base 64: last seen, then first seen.
 fn expired(rule: &Cookie, dates: &[u8]) -> Option<RequestCookie> {
     let mut parts = dates.split(|b| *b == b'|');
@@ -191,7 +217,7 @@ pub fn response(
     if rule.insert && !fresh && !(rule.postonly && action == ResponseCookie::None && !is_post(message)) {
         let updated = stuck && dated_rule && state == RequestCookie::Valid;
         message.add(b"set-cookie", &inserted(rule, id));
-        if rule.nocache {
+        if rule.nocache && cacheable(message) {
             message.add(b"cache-control", b"private");
         }
         return if updated { ResponseCookie::Updated } else { ResponseCookie::Inserted };

@@ -128,14 +128,18 @@ impl Message {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Bytes of the head as it goes on the wire.
-    pub fn wire_len(&self) -> usize {
+    /// Bytes of the head as haproxy counts them in logs and statistics: not the wire's, but those of its own
+    /// message form, a record of 20 bytes with the start line's words, names and values, and an end mark.
+    pub fn counted_len(&self) -> usize {
+        const START: u32 = 20 + "HTTP/1.1".len() as u32;
+        const STATUS: u32 = 3;
+        const END: u32 = 1;
         let start = match self.start {
-            Start::Request { method, uri } => method.len + uri.len + 12,
-            Start::Response { reason, .. } => reason.len + 15,
+            Start::Request { method, uri } => method.len + uri.len,
+            Start::Response { reason, .. } => STATUS + reason.len,
         };
-        let fields = self.fields.iter().filter(|f| !f.removed).map(|f| f.name.len + f.value.len + 4);
-        (start + fields.sum::<u32>() + 2) as usize
+        let fields = self.fields.iter().filter(|f| !f.removed).map(|f| f.name.len + f.value.len);
+        (START + start + fields.sum::<u32>() + END) as usize
     }
 
     /// Puts bytes into the arena.

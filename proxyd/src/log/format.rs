@@ -158,9 +158,17 @@ impl Format {
 
     /// Writes the string for a view, behind what `out` holds.
     pub fn render(&self, view: &View<'_>, out: &mut Vec<u8>) {
+        // Whether a space stands last; what prints nothing between two spaces leaves one.
+        let mut spaced = false;
         for item in &self.items {
+            let before = out.len();
             match item {
-                Item::Text(t) => out.extend_from_slice(t),
+                Item::Text(t) => {
+                    let skip = usize::from(spaced && self.usage == Use::Log && t.first() == Some(&b' '));
+                    out.extend_from_slice(&t[skip..]);
+                    spaced = if t.len() > skip { t.ends_with(b" ") } else { spaced };
+                    continue;
+                }
                 Item::Tag(tag, flags) => {
                     let mut writer = Writer { out, flags: *flags, usage: self.usage };
                     (tag.write)(view, &mut writer);
@@ -174,6 +182,7 @@ impl Format {
                     }
                 }
             }
+            spaced &= out.len() == before;
         }
     }
 

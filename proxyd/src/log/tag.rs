@@ -293,7 +293,9 @@ fn captured(view: &View<'_>, w: &mut Writer<'_>, request: bool, list: bool) {
     let slots = if request { front.capture_request.len() } else { front.capture_response.len() };
     let captures = txn(view).map(|t| if request { t.captures_req.borrow() } else { t.captures_res.borrow() });
     let value = |i: usize| captures.as_ref().and_then(|c| c.get(i)?.clone()).unwrap_or_default();
-    if slots == 0 {
+    // A request that was no HTTP had nothing to capture from.
+    let parsed = txn(view).is_some_and(|t| !t.method.is_empty());
+    if slots == 0 || !parsed {
         return w.nothing(list);
     }
     if list {

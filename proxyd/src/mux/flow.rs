@@ -61,8 +61,10 @@ pub struct Flow {
     pub shut_after: bool,
     /// The writer is gone or does not want more: what comes is dropped.
     pub discard: bool,
-    /// Content bytes and framing that were read (`%U`, `%B` count them with the head).
+    /// Content bytes and framing that were read.
     pub moved: u64,
+    /// Content and trailers alone, as haproxy counts them (`%U`, `%B` count them with the head).
+    pub counted: u64,
     /// Rewrite chunks to plain content, for peers that know no chunks.
     pub dechunk: bool,
     flushed: bool,
@@ -85,6 +87,7 @@ impl Default for Flow {
             shut_after: false,
             discard: false,
             moved: 0,
+            counted: 0,
             dechunk: false,
             flushed: true,
             full: false,
@@ -225,6 +228,7 @@ impl Flow {
                 Poll::Ready(Ok(n)) => {
                     *progress = true;
                     self.moved += n as u64;
+                    self.counted += n as u64;
                 }
                 Poll::Ready(Err(e)) => return Err(Broken::Read(e)),
                 Poll::Pending => return Ok(Some(Blocked::Read)),
@@ -282,12 +286,17 @@ impl Flow {
             if rest.is_empty() && !eof {
                 return Ok(());
             }
+            // Counted once: a part that has to wait is looked at again.
+            let counted = self.counted;
             // Bytes to be made can only be put behind what is ready once that is written.
             let before = self.body;
             let part = self.body.next(rest, eof).map_err(|f| match f {
                 Fault::Truncated => Broken::Cut,
                 bad => Broken::Bad(bad),
             })?;
+            if let Part::Data { take } = part {
+                self.counted += take as u64;
+            }
             let keeps = match part {
                 Part::Need | Part::End => return Ok(()),
                 Part::Data { take } => Some(take),
@@ -301,6 +310,7 @@ impl Flow {
             }
             if self.ready > 0 {
                 self.body = before;
+                self.counted = counted;
                 return Ok(());
             }
             let take = self.remake(part, from);
@@ -312,6 +322,9 @@ impl Flow {
 
     fn remake(&mut self, part: Part, from: &Conn) -> usize {
         let (silent, rest) = (self.dechunk, from.buf.bytes());
+        if let Part::Trailer { name, value, .. } = part {
+            self.counted += u64::from(name.len + value.len);
+        }
         match part {
             Part::Size { take, size } => {
                 if !silent {

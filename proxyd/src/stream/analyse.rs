@@ -493,6 +493,7 @@ impl Exchange<'_> {
         if !self.skip_request_body() {
             self.keep = false;
         }
+        self.parts.txn.bytes_out = self.parts.response.counted_len() as u64;
         self.send_head(Framing::None);
         let mut out = std::mem::take(&mut self.parts.down.out);
         if self.parts.info.method != Method::Head {
@@ -529,8 +530,8 @@ impl Exchange<'_> {
         let Self { client, generation, parts, backend, in_backend, .. } = &mut self;
         let txn = &mut parts.txn;
         txn.times.end = Some(end);
-        txn.bytes_in += parts.up.moved;
-        txn.bytes_out += parts.down.moved;
+        txn.bytes_in += parts.up.counted;
+        txn.bytes_out += parts.down.counted;
         let front = &generation.proxies[client.session.frontend.0].front;
         front.bytes_in.fetch_add(txn.bytes_in, Relaxed);
         front.bytes_out.fetch_add(txn.bytes_out, Relaxed);

@@ -133,10 +133,10 @@ impl<'c> Exchange<'c> {
         txn.method.extend_from_slice(self.parts.request.method());
         txn.uri.extend_from_slice(self.parts.request.uri());
         txn.version = self.parts.request.version;
-        let mut line = std::mem::take(&mut txn.request_line);
-        h1::emit::request_line(&mut line, &txn.method, &txn.uri, txn.version);
-        line.truncate(line.len() - 2);
-        txn.request_line = line;
+        // The reader left the version as received.
+        let version = std::mem::take(&mut txn.request_line);
+        let words = [&txn.method[..], &txn.uri, if version.is_empty() { b"HTTP/1.0" } else { &version }];
+        txn.request_line = words.join(&b' ');
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.http_req.fetch_add(1, Relaxed);
         let ms = self.client.worker.engine.ms(txn.start);
@@ -163,7 +163,6 @@ impl<'c> Exchange<'c> {
         if !server.prefix.is_empty() {
             parts.up.out.extend_from_slice(&server.prefix);
         }
-        let head = parts.up.out.len();
         let hold = parts.request.mark();
         if !server.keep_alive && parts.request.version >= (1, 1) {
             if !parts.info.upgrade && !back.http_pretend_keepalive {
@@ -177,7 +176,6 @@ impl<'c> Exchange<'c> {
         }
         parts.request.write(&mut parts.up.out);
         parts.request.restore(hold);
-        parts.txn.bytes_in = (parts.up.out.len() - head) as u64;
         parts.up.begin(parts.info.framing);
         parts.server_parser.reset();
         parts
@@ -344,6 +342,7 @@ impl<'c> Exchange<'c> {
         self.parts.txn.times.response = Some(self.since_start());
         let status = self.parts.response.status();
         self.parts.txn.server_status = status;
+        self.parts.txn.bytes_out = self.parts.response.counted_len() as u64;
         if self.back().retry_on.statuses.contains(&status)
             && self.parts.up.moved == 0
             && self.parts.txn.retries < self.back().retries
@@ -397,9 +396,7 @@ impl<'c> Exchange<'c> {
                 parts.response.add(b"connection", b"keep-alive");
             }
         }
-        let before = parts.down.out.len();
         parts.response.write(&mut parts.down.out);
-        parts.txn.bytes_out += (parts.down.out.len() - before) as u64;
         parts.txn.status = parts.response.status();
         parts.down.begin(framing);
     }
@@ -480,10 +477,6 @@ impl<'c> Exchange<'c> {
 
     /// The request is no HTTP: told in haproxy's raw page, and the connection ends.
     pub async fn bad_request(&mut self, fault: Fault) -> After {
-        let bytes = self.client.conn.buf.bytes();
-        let line = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
-        let line = bytes[..line.min(self.generation.config.global.tune.logurilen)].to_vec();
-        self.parts.txn.request_line = line;
         self.refuse_raw(fault.request_status(), Cause::ClientBad).await;
         After::Close
     }
@@ -500,7 +493,6 @@ impl<'c> Exchange<'c> {
             Some(ErrorReply::Raw(raw)) => raw.to_vec(),
             _ => errors::of(status).raw(),
         };
-        self.parts.txn.bytes_out = bytes.len() as u64;
         let timeout = self.frontend().timeouts.client;
         self.client.deadline.set(Instant::now(), timeout);
         let _ = answer::write_all(&mut self.client.conn, &self.client.deadline, &bytes).await;

@@ -150,7 +150,12 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
         let parts = &mut *x.parts;
         let read = crate::mux::h1::request(&parts.client_parser.head, bytes, options, &mut parts.request);
         match read {
-            Ok(info) => parts.info = info,
+            Ok(info) => {
+                parts.info = info;
+                // Odd versions travel on as 1.1 but are logged as received.
+                parts.txn.request_line.clear();
+                parts.txn.request_line.extend_from_slice(parts.client_parser.head.version.of(bytes));
+            }
             Err(fault) => return Err(x.bad_request(fault).await),
         }
         if !armed {
@@ -158,7 +163,7 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
         }
         x.client.conn.buf.consume(len);
         x.parts.txn.times.request = Some(x.since_start());
-        x.parts.txn.bytes_in = len as u64;
+        x.parts.txn.bytes_in = x.parts.request.counted_len() as u64;
         return Ok(());
     }
 }
