@@ -332,7 +332,6 @@ impl Exchange<'_> {
                 self.client.deadline.set(Instant::now(), timeouts.tarpit.or(timeouts.connect));
                 self.client.deadline.passed().await;
                 self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
-                self.keep = false;
                 self.reply(&reply).await
             }
             Verdict::Reject => {
@@ -452,12 +451,18 @@ impl Exchange<'_> {
         let reason = response.store(reason(reply.status).as_bytes());
         response.start = Start::Response { status: reply.status, reason };
         response.version = (1, 1);
-        let has_length = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
-        if !has_length {
-            response.add(b"content-length", reply.body.len().to_string().as_bytes());
-        }
+        let mut has_length = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
+        let length = reply.body.len().to_string();
         for (name, value) in &reply.headers {
+            // The length stands before the type, behind the rule's own fields.
+            if !has_length && name.eq_ignore_ascii_case("content-type") {
+                response.add(b"content-length", length.as_bytes());
+                has_length = true;
+            }
             response.add(name.as_bytes(), value);
+        }
+        if !has_length {
+            response.add(b"content-length", length.as_bytes());
         }
         self.send(reply.body.clone()).await
     }
@@ -476,9 +481,13 @@ impl Exchange<'_> {
         }
         let body = raw[len..].to_vec();
         let response = &mut self.parts.response;
-        response.remove(b"content-length");
         response.remove(b"connection");
-        response.add(b"content-length", body.len().to_string().as_bytes());
+        if response.remove(b"content-length") {
+            response.add(b"content-length", body.len().to_string().as_bytes());
+        } else {
+            // The file does not say how long it is: only the end of the connection does.
+            self.keep = false;
+        }
         for (name, value) in extra {
             response.add(name.as_bytes(), value);
         }

@@ -231,6 +231,7 @@ impl<'c> Exchange<'c> {
                         return Ok(info);
                     }
                     self.parts.server_parser.reset();
+                    self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
                     if self.parts.request.version >= (1, 1) {
                         let parts = &mut *self.parts;
                         parts.response.write(&mut parts.down.out);
@@ -317,6 +318,7 @@ impl<'c> Exchange<'c> {
     }
 
     fn forget_response(&mut self) {
+        self.parts.txn.bytes_out = 0;
         self.parts.response.clear();
         self.parts.up.reset();
         self.parts.down.reset();
@@ -342,7 +344,7 @@ impl<'c> Exchange<'c> {
         self.parts.txn.times.response = Some(self.since_start());
         let status = self.parts.response.status();
         self.parts.txn.server_status = status;
-        self.parts.txn.bytes_out = self.parts.response.counted_len() as u64;
+        self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
         if self.back().retry_on.statuses.contains(&status)
             && self.parts.up.moved == 0
             && self.parts.txn.retries < self.back().retries
