@@ -453,6 +453,11 @@ impl Exchange<'_> {
         response.version = (1, 1);
         let mut has_length = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
         let length = reply.body.len().to_string();
+        let typed = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
+        if !has_length && !typed {
+            response.add(b"content-length", length.as_bytes());
+            has_length = true;
+        }
         for (name, value) in &reply.headers {
             // The length stands before the type, behind the rule's own fields.
             if !has_length && name.eq_ignore_ascii_case("content-type") {
@@ -460,9 +465,6 @@ impl Exchange<'_> {
                 has_length = true;
             }
             response.add(name.as_bytes(), value);
-        }
-        if !has_length {
-            response.add(b"content-length", length.as_bytes());
         }
         self.send(reply.body.clone()).await
     }
