@@ -377,8 +377,9 @@ pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
         loader.report.alert(extra.span, text);
     }
     for line in &section.lines {
-        if let Err(fault) = one(loader, line) {
-            loader.report.push(fault.into_alert());
+        match one(loader, line) {
+            Ok(()) => loader.tell_inert(line),
+            Err(fault) => loader.report.push(fault.into_alert()),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod bind;
 mod compile;
 mod global;
+pub mod inert;
 mod keyword;
 pub mod model;
 mod option;

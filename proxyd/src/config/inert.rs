@@ -1,0 +1,372 @@
+//! Words that are read and checked, but that nothing here carries out yet: which, and why.
+//!
+//! Invariant: a word of a valid file that changes nothing has a row here or says so at its own row
+//! ([`Loader::no_effect`]); `-c` tells it at the word, as a notice, so `-dW` does not fail on it. A row goes away in the
+//! change that makes its word work.
+//!
+//! Absent on purpose: words that are refused; they have a text of their own.
+
+use super::Loader;
+use conf_parsers::Line;
+use diag::{Diagnostic, Severity, Span};
+
+/// Where on the line the word of a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// The line's keyword says it all.
+    Line,
+    /// Behind the keyword.
+    Second,
+    /// Behind the keyword and `content`, `connection` or `session`.
+    Third,
+    /// Among the words from this place on.
+    From(usize),
+}
+
+/// A word without effect.
+#[derive(Debug)]
+pub struct Inert {
+    line: &'static str,
+    at: At,
+    word: &'static str,
+    /// One of these has to be in the list behind the word; none: whatever follows.
+    values: &'static [&'static str],
+    /// A line that holds it, for tests and the compatibility table.
+    pub example: &'static str,
+    /// Why, or what happens instead.
+    pub reason: &'static str,
+}
+
+impl Inert {
+    /// As users write it.
+    pub fn name(&self) -> String {
+        let value = self.values.first().map_or(String::new(), |v| format!(" {v}"));
+        match self.at {
+            At::Line => self.line.to_owned(),
+            At::Second => format!("{} {}{value}", self.line, self.word),
+            At::Third | At::From(_) => format!("{} … {}{value}", self.line, self.word),
+        }
+    }
+
+    /// Where it stands on this line.
+    fn found(&self, line: &Line) -> Option<Span> {
+        let keyword = match line.keyword() {
+            "default-server" | "server-template" => "server",
+            other => other,
+        };
+        if keyword != self.line {
+            return None;
+        }
+        let range = match self.at {
+            At::Line => return line.words.first().map(|w| w.span),
+            At::Second => 1..2,
+            At::Third => 2..3,
+            At::From(n) if line.keyword() == "default-server" => n.min(1)..line.words.len(),
+            At::From(n) => n..line.words.len(),
+        };
+        let words = line.words.get(range.start..range.end.min(line.words.len()))?;
+        let at = words.iter().position(|w| w.text == self.word)?;
+        let value = line.words.get(range.start + at + 1).map_or("", |w| w.text.as_str());
+        let fits = self.values.is_empty() || value.split(',').any(|v| self.values.contains(&v));
+        fits.then_some(words[at].span)
+    }
+}
+
+const fn whole(line: &'static str, example: &'static str, reason: &'static str) -> Inert {
+    Inert { line, at: At::Line, word: "", values: &[], example, reason }
+}
+
+const fn second(
+    line: &'static str,
+    word: &'static str,
+    example: &'static str,
+    reason: &'static str,
+) -> Inert {
+    Inert { line, at: At::Second, word, values: &[], example, reason }
+}
+
+const fn third(line: &'static str, word: &'static str, example: &'static str, reason: &'static str) -> Inert {
+    Inert { line, at: At::Third, word, values: &[], example, reason }
+}
+
+const fn bind(word: &'static str, example: &'static str, reason: &'static str) -> Inert {
+    Inert { line: "bind", at: At::From(2), word, values: &[], example, reason }
+}
+
+const fn server(word: &'static str, example: &'static str, reason: &'static str) -> Inert {
+    Inert { line: "server", at: At::From(3), word, values: &[], example, reason }
+}
+
+const fn of(values: &'static [&'static str], row: Inert) -> Inert {
+    Inert { values, ..row }
+}
+
+const H2: &str = "HTTP/2 is not spoken; connections are HTTP/1.1";
+const PLAIN: &str = "bytes are spliced or copied as the connection allows, whatever the option says";
+const MARKS: &str = "connections keep the mark and type of service that the system gives them";
+const NICE: &str = "tasks are not ordered by priority";
+const CASE: &str = "header names are sent in lower case";
+const PARSER: &str = "buffers and polling are sized by the runtime";
+const TCP_RULES: &str = "rules on response bytes are not run";
+const STATE: &str = "servers start in the state that their lines say";
+const OBSERVED: &str = "only health checks judge servers";
+const LOOKUP: &str = "names are looked up by the system's resolver";
+const SSL_DEFAULTS: &str =
+    "lines without settings of their own take TLS 1.2 and 1.3 with the library's ciphers";
+const COMPRESSION: &str = "answers go out as the servers send them";
+const CACHE: &str = "there is no cache; every answer comes from a server";
+
+/// All of them, by kind of line.
+pub static INERT: &[Inert] = &[
+    // bind
+    of(&["h2"], bind("alpn", "bind :80 ssl crt x.pem alpn h2,http/1.1", H2)),
+    of(&["h2"], bind("proto", "bind :80 proto h2", H2)),
+    bind("nice", "bind :80 nice 5", NICE),
+    bind("tfo", "bind :80 tfo", "connections are accepted without TCP fast open"),
+    bind("defer-accept", "bind :80 defer-accept", "connections are accepted as soon as they are established"),
+    bind("allow-0rtt", "bind :80 ssl crt x.pem allow-0rtt", "early data is not taken"),
+    bind("curves", "bind :80 ssl crt x.pem curves X25519", "key exchange groups are the library's"),
+    bind("ecdhe", "bind :80 ssl crt x.pem ecdhe prime256v1", "key exchange groups are the library's"),
+    bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
+    // server
+    of(&["layer4", "layer7"], server("observe", "server s 127.0.0.1:1 check observe layer7", OBSERVED)),
+    server("on-error", "server s 127.0.0.1:1 check on-error mark-down", OBSERVED),
+    server("error-limit", "server s 127.0.0.1:1 check error-limit 5", OBSERVED),
+    server(
+        "slowstart",
+        "server s 127.0.0.1:1 check slowstart 10s",
+        "a server that comes back has its full weight at once",
+    ),
+    server("redir", "server s 127.0.0.1:1 redir http://x", "requests are sent to the server"),
+    server("non-stick", "server s 127.0.0.1:1 non-stick", "no server is stored by stick rules"),
+    of(&["h2"], server("alpn", "server s 127.0.0.1:1 ssl verify none alpn h2", H2)),
+    of(&["h2", "fcgi"], server("proto", "server s 127.0.0.1:1 proto h2", H2)),
+    of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),
+    of(&["h2", "auto"], server("ws", "server s 127.0.0.1:1 ws h2", H2)),
+    server(
+        "proxy-v2-options",
+        "server s 127.0.0.1:1 send-proxy-v2 proxy-v2-options ssl",
+        "the header holds the addresses alone",
+    ),
+    server("init-addr", "server s 127.0.0.1:1 init-addr last,none", LOOKUP),
+    server("resolve-prefer", "server s 127.0.0.1:1 resolve-prefer ipv4", LOOKUP),
+    server("tfo", "server s 127.0.0.1:1 tfo", "connections are opened without TCP fast open"),
+    server("socks4", "server s 127.0.0.1:1 socks4 127.0.0.1:2", "connections go to the server directly"),
+    server(
+        "check-via-socks4",
+        "server s 127.0.0.1:1 check check-via-socks4",
+        "checks go to the server directly",
+    ),
+    server(
+        "pool-low-conn",
+        "server s 127.0.0.1:1 pool-low-conn 5",
+        "threads do not take each other's connections",
+    ),
+    // options
+    second("option", "checkcache", "option checkcache", "cacheable cookies are not looked for"),
+    second("option", "contstats", "option contstats", "bytes are counted as they pass in any case"),
+    second("option", "disable-h2-upgrade", "option disable-h2-upgrade", H2),
+    second(
+        "option",
+        "http-buffer-request",
+        "option http-buffer-request",
+        "a server is chosen once the headers are there",
+    ),
+    second("option", "http-no-delay", "option http-no-delay", "bytes are never held back"),
+    second("option", "h1-case-adjust-bogus-client", "option h1-case-adjust-bogus-client", CASE),
+    second("option", "h1-case-adjust-bogus-server", "option h1-case-adjust-bogus-server", CASE),
+    second(
+        "option",
+        "idle-close-on-response",
+        "option idle-close-on-response",
+        "idle connections are closed at once when the process leaves",
+    ),
+    second(
+        "option",
+        "independent-streams",
+        "option independent-streams",
+        "each side's timeout is kept as without it",
+    ),
+    second(
+        "option",
+        "log-health-checks",
+        "option log-health-checks",
+        "changes of state are logged, single checks are not",
+    ),
+    second("option", "logasap", "option logasap", "requests are logged when they end"),
+    second("option", "prefer-last-server", "option prefer-last-server", "each request is balanced anew"),
+    second("option", "splice-auto", "option splice-auto", PLAIN),
+    second("option", "splice-request", "option splice-request", PLAIN),
+    second("option", "splice-response", "option splice-response", PLAIN),
+    second("option", "tcp-smart-accept", "option tcp-smart-accept", "acknowledgements are the kernel's"),
+    second("option", "tcp-smart-connect", "option tcp-smart-connect", "acknowledgements are the kernel's"),
+    // proxies
+    Inert {
+        line: "balance",
+        at: At::From(3),
+        word: "check_post",
+        values: &[],
+        example: "balance url_param id check_post",
+        reason: "the parameter is looked for in the URL alone",
+    },
+    second("balance", "rdp-cookie", "balance rdp-cookie", "requests are spread in turn"),
+    second("balance", "hash", "balance hash src", "requests are spread in turn"),
+    Inert {
+        line: "cookie",
+        at: At::From(2),
+        word: "postonly",
+        values: &[],
+        example: "cookie A insert postonly",
+        reason: "the cookie is set whatever the method",
+    },
+    whole("dynamic-cookie-key", "dynamic-cookie-key x", "servers have the cookies that their lines say"),
+    whole("stick", "stick on src table t", "requests are balanced without the table, and it is not filled"),
+    whole("compression", "compression algo gzip", COMPRESSION),
+    second("filter", "compression", "filter compression", COMPRESSION),
+    whole("http-send-name-header", "http-send-name-header x-server", "servers are not told their names"),
+    whole(
+        "dispatch",
+        "dispatch 127.0.0.1:1",
+        "requests need a server line; without one they are answered with 503",
+    ),
+    whole("error-log-format", "error-log-format x", "errors are logged in the format of all requests"),
+    whole("log-format-sd", "log-format-sd x", "messages carry no structured data"),
+    whole("max-keep-alive-queue", "max-keep-alive-queue 5", "idle connections are taken where there is one"),
+    whole("load-server-state-from-file", "load-server-state-from-file global", STATE),
+    whole("server-state-file-name", "server-state-file-name x", STATE),
+    second("stats", "show-legends", "stats show-legends", "the page has no legends"),
+    second("stats", "show-modules", "stats show-modules", "the page has no statistics of modules"),
+    // rules
+    whole("tcp-response", "tcp-response inspect-delay 1s", TCP_RULES),
+    third(
+        "tcp-request",
+        "expect-proxy",
+        "tcp-request connection expect-proxy layer4",
+        "the PROXY header is read on bind lines with 'accept-proxy' alone",
+    ),
+    third("tcp-request", "set-mark", "tcp-request connection set-mark 1", MARKS),
+    third("tcp-request", "set-tos", "tcp-request connection set-tos 1", MARKS),
+    third("tcp-request", "set-nice", "tcp-request content set-nice 1", NICE),
+    second("http-request", "set-mark", "http-request set-mark 1", MARKS),
+    second("http-request", "set-tos", "http-request set-tos 1", MARKS),
+    second("http-request", "set-nice", "http-request set-nice 1", NICE),
+    second("http-request", "cache-use", "http-request cache-use c", CACHE),
+    Inert {
+        line: "http-request",
+        at: At::Second,
+        word: "set-timeout",
+        values: &["client"],
+        example: "http-request set-timeout client 1s",
+        reason: "'timeout client' holds",
+    },
+    second(
+        "http-request",
+        "disable-l7-retry",
+        "http-request disable-l7-retry",
+        "'retry-on' holds for every request",
+    ),
+    second("http-response", "set-mark", "http-response set-mark 1", MARKS),
+    second("http-response", "set-tos", "http-response set-tos 1", MARKS),
+    second("http-response", "set-nice", "http-response set-nice 1", NICE),
+    second("http-response", "cache-store", "http-response cache-store c", CACHE),
+    // global
+    whole("max-spread-checks", "max-spread-checks 1s", "checks are spread over their whole interval"),
+    whole("localpeer", "localpeer x", "stick tables are not shared with peers"),
+    whole("h1-case-adjust", "h1-case-adjust content-type Content-Type", CASE),
+    whole("server-state-base", "server-state-base /x", STATE),
+    whole("server-state-file", "server-state-file /x", STATE),
+    whole("unix-bind", "unix-bind mode 600", "sockets have the permissions that their own lines say"),
+    whole("ssl-default-bind-options", "ssl-default-bind-options no-tls-tickets", SSL_DEFAULTS),
+    whole("ssl-default-bind-ciphers", "ssl-default-bind-ciphers x", SSL_DEFAULTS),
+    whole("ssl-default-bind-ciphersuites", "ssl-default-bind-ciphersuites x", SSL_DEFAULTS),
+    whole("ssl-default-bind-curves", "ssl-default-bind-curves X25519", SSL_DEFAULTS),
+    whole("ssl-default-server-options", "ssl-default-server-options no-tls-tickets", SSL_DEFAULTS),
+    whole("ssl-default-server-ciphers", "ssl-default-server-ciphers x", SSL_DEFAULTS),
+    whole("ssl-default-server-ciphersuites", "ssl-default-server-ciphersuites x", SSL_DEFAULTS),
+    whole("tune.idletimer", "tune.idletimer 1s", PARSER),
+    whole("tune.maxaccept", "tune.maxaccept 5", PARSER),
+    whole("tune.rcvbuf.client", "tune.rcvbuf.client 65536", PARSER),
+    whole("tune.rcvbuf.server", "tune.rcvbuf.server 65536", PARSER),
+    whole("tune.sndbuf.client", "tune.sndbuf.client 65536", PARSER),
+    whole("tune.sndbuf.server", "tune.sndbuf.server 65536", PARSER),
+    whole("tune.pattern.cache-size", "tune.pattern.cache-size 5", "matches are not cached"),
+    whole("tune.pool-low-fd-ratio", "tune.pool-low-fd-ratio 5", PARSER),
+    whole("tune.pool-high-fd-ratio", "tune.pool-high-fd-ratio 5", PARSER),
+    whole("tune.comp.maxlevel", "tune.comp.maxlevel 5", COMPRESSION),
+];
+
+impl Loader<'_> {
+    /// Tells the words of a line that have no effect yet.
+    pub(super) fn tell_inert(&mut self, line: &Line) {
+        if !self.check {
+            return;
+        }
+        for row in INERT {
+            if let Some(span) = row.found(line) {
+                let text =
+                    format!("'{}' is accepted, but has no effect here yet: {}.", row.name(), row.reason);
+                self.report.push(Diagnostic::at(Severity::Notice, span, text));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Settings, load};
+
+    fn report(text: &str, check: bool) -> diag::Report {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("t.cfg");
+        std::fs::write(&path, text).expect("file");
+        let paths = vec![path.to_str().expect("utf-8").to_owned()];
+        load(&Settings { paths, check, ..Settings::default() }).report
+    }
+
+    fn file(row: &Inert) -> String {
+        let globals = ["max-spread-checks", "localpeer", "h1-case-adjust", "unix-bind", "server-state-base"];
+        let global = globals.contains(&row.line)
+            || row.line == "server-state-file"
+            || row.line.starts_with("tune.")
+            || row.line.starts_with("ssl-default");
+        let table = "backend t\n stick-table type ip size 100\n";
+        if global {
+            format!("global\n {}\n", row.example)
+        } else {
+            format!("cache c\n total-max-size 1\n{table}listen l\n mode http\n {}\n", row.example)
+        }
+    }
+
+    #[test]
+    fn every_row_is_a_known_word_that_is_told() {
+        for row in INERT {
+            let report = report(&file(row), true);
+            let refused: Vec<_> = report
+                .items
+                .iter()
+                .filter(|d| d.severity.refuses() && !d.text.contains("x.pem"))
+                .map(|d| &d.text)
+                .collect();
+            assert!(refused.is_empty(), "{}: {refused:?}", row.name());
+            let start = format!("'{}' is accepted, but has no effect here yet: ", row.name());
+            assert!(
+                report.items.iter().any(|d| d.severity == Severity::Notice && d.text.starts_with(&start)),
+                "{}: {:?}",
+                row.name(),
+                report.items
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_check_tells_and_other_words_are_left_alone() {
+        let text =
+            "listen l\n mode http\n no option logasap\n option logasap\n server redir 127.0.0.1:1 check\n";
+        let notices = |check| {
+            let report = report(text, check);
+            report.items.iter().filter(|d| d.text.contains("no effect here yet")).count()
+        };
+        assert_eq!((notices(true), notices(false)), (1, 0));
+    }
+}
