@@ -148,7 +148,6 @@ pub static INERT: &[Inert] = &[
         "server s 127.0.0.1:1 send-proxy-v2 proxy-v2-options ssl",
         "the header holds the addresses alone",
     ),
-    server("init-addr", "server s 127.0.0.1:1 init-addr last,none", LOOKUP),
     server("resolve-prefer", "server s 127.0.0.1:1 resolve-prefer ipv4", LOOKUP),
     server("tfo", "server s 127.0.0.1:1 tfo", "connections are opened without TCP fast open"),
     server("socks4", "server s 127.0.0.1:1 socks4 127.0.0.1:2", "connections go to the server directly"),
