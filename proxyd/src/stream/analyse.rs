@@ -390,6 +390,10 @@ impl Exchange<'_> {
         if let Some(capture) = &front.capture_cookie {
             parts.txn.cookie_res = cookie::captured(&parts.response, b"set-cookie", capture);
         }
+        if !back.rules.tcp_res_cont.is_empty() {
+            let delay = back.rules.res_inspect_delay;
+            self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay).await?;
+        }
         if !back.rules.http_res.is_empty() {
             self.http_rules(&back.rules.http_res, Phase::ResponseHead, None).await?;
         }
