@@ -188,7 +188,11 @@ impl Template {
         };
         reply.body.extend_from_slice(body);
         for (name, format) in &self.headers {
-            reply.headers.push((name.clone(), format.to_bytes(view)));
+            // A field whose value came out empty is left out, as in haproxy.
+            let value = format.to_bytes(view);
+            if !value.is_empty() {
+                reply.headers.push((name.clone(), value));
+            }
         }
         if let Some(kind) = self.content_type.as_ref().filter(|_| !reply.body.is_empty()) {
             reply.headers.push(("content-type".into(), kind.clone().into_bytes()));

@@ -3,6 +3,7 @@
 
 use super::Loader;
 use super::keyword::Cx;
+use super::proxy::ErrorPage;
 use super::model::{ErrorReply, Ring, User, Userlist};
 use crate::action::Reply;
 use conf_parsers::args::{Args, Fault};
@@ -308,7 +309,7 @@ fn page(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<(u16, ErrorReply), F
 /// `errorfile STATUS FILE`.
 pub(super) fn errorfile(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let (status, reply) = page(cx.loader, args)?;
-    cx.draft.proxy.errors.insert(status, reply);
+    cx.draft.errorfiles.push(ErrorPage::Own(status, reply));
     Ok(())
 }
 
@@ -316,7 +317,7 @@ pub(super) fn errorfile(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), 
 pub(super) fn errorfiles(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = args.expect(|| "'errorfiles' : expect <name> as argument.".into())?;
     let wanted: Vec<u16> = args.take_rest().iter().filter_map(|w| w.text.parse().ok()).collect();
-    cx.draft.errorfiles.push((name.text.clone(), wanted, name.span));
+    cx.draft.errorfiles.push(ErrorPage::Section(name.text.clone(), wanted, name.span));
     Ok(())
 }
 
@@ -332,7 +333,7 @@ pub(super) fn errorloc(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
         "HTTP/1.1 {code} {reason}\r\nCache-Control: no-cache\r\nContent-length: 0\r\nLocation: {}\r\n\r\n",
         url.text
     );
-    cx.draft.proxy.errors.insert(status, ErrorReply::Raw(text.into_bytes().into()));
+    cx.draft.errorfiles.push(ErrorPage::Own(status, ErrorReply::Raw(text.into_bytes().into())));
     Ok(())
 }
 
@@ -370,11 +371,12 @@ pub(super) fn http_error(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
             "default-errorfiles" => {}
             "errorfiles" => {
                 let name = value()?;
-                cx.draft.errorfiles.push((name.text, vec![status], name.span));
+                cx.draft.errorfiles.push(ErrorPage::Section(name.text, vec![status], name.span));
+                return Ok(());
             }
             other => return Err(Fault::new(word.span, format!("'http-error' : unknown keyword '{other}'"))),
         }
     }
-    cx.draft.proxy.errors.insert(status, ErrorReply::Reply(Arc::new(reply)));
+    cx.draft.errorfiles.push(ErrorPage::Own(status, ErrorReply::Reply(Arc::new(reply))));
     Ok(())
 }

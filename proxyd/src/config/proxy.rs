@@ -2,7 +2,7 @@
 
 use super::keyword;
 use super::model::{
-    Algorithm, Balance, Check, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn, Server, Timeouts,
+    Algorithm, Balance, Check, ErrorReply, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn, Server, Timeouts,
 };
 use super::{Loader, server};
 use crate::{acl, action, stick};
@@ -73,6 +73,15 @@ pub(super) struct Switch {
     pub(super) condition: Option<acl::Condition>,
 }
 
+/// One line on error pages.
+#[derive(Debug, Clone)]
+pub(super) enum ErrorPage {
+    /// `errorfiles SECTION [STATUS…]`, whose section may come later.
+    Section(String, Vec<u16>, Span),
+    /// `errorfile`, `errorloc*` and `http-error`.
+    Own(u16, ErrorReply),
+}
+
 /// A section while it is read.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -103,8 +112,8 @@ pub(super) struct Draft {
     pub(super) balance_hash: Option<(String, Span)>,
     /// `stats admin` and `stats http-request`.
     pub(super) stats_rules: Vec<RuleLine>,
-    /// `errorfiles SECTION [STATUS…]`.
-    pub(super) errorfiles: Vec<(String, Vec<u16>, Span)>,
+    /// Error pages in their order: a later line replaces an earlier one.
+    pub(super) errorfiles: Vec<ErrorPage>,
     /// `http-error … lf-string`: status and format.
     pub(super) error_formats: Vec<(u16, String)>,
     pub(super) switches: Vec<Switch>,

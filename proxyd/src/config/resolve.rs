@@ -6,7 +6,7 @@ use super::Loader;
 use super::model::{
     BackendTarget, Config, Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId, UseBackend, UseServer,
 };
-use super::proxy::{Draft, noun};
+use super::proxy::{Draft, ErrorPage, noun};
 use diag::{Diagnostic, Lead, Report, Severity, Span};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -217,7 +217,14 @@ fn find_backend(
 }
 
 fn errors(loader: &mut Loader<'_>, draft: &mut Draft) {
-    for (section, wanted, span) in std::mem::take(&mut draft.errorfiles) {
+    for page in std::mem::take(&mut draft.errorfiles) {
+        let (section, wanted, span) = match page {
+            ErrorPage::Section(section, wanted, span) => (section, wanted, span),
+            ErrorPage::Own(status, reply) => {
+                draft.proxy.errors.insert(status, reply);
+                continue;
+            }
+        };
         let Some(pages) = loader.config.http_errors.get(&section).cloned() else {
             let text =
                 format!("proxy '{}': unable to find http-errors section '{section}'.", draft.proxy.name);

@@ -126,7 +126,7 @@ fn values<'m>(m: &'m Message, name: &[u8], whole: bool) -> Found<'m> {
             continue;
         }
         if whole {
-            out.push(v);
+            out.push(v.trim_ascii());
         } else {
             out.extend(elements(v));
         }

@@ -72,7 +72,7 @@ impl Loaded {
 /// `-cc`: 0 when true, 1 when false, 2 when it can't be decided.
 pub fn condition(text: &str) -> i32 {
     let variable = |name: &str| std::env::var(name).ok();
-    match cc::evaluate(text.as_bytes(), &facts(), &variable) {
+    match cc::evaluate(expanded(text).as_bytes(), &facts(), &variable) {
         Ok(true) => 0,
         Ok(false) => 1,
         Err(fault) => {
@@ -80,6 +80,29 @@ pub fn condition(text: &str) -> i32 {
             2
         }
     }
+}
+
+/// `$NAME` and `${NAME}` between double quotes replaced by the environment's values, as in configuration lines.
+fn expanded(text: &str) -> String {
+    let (mut out, mut quote, mut rest) = (String::with_capacity(text.len()), None, text);
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(q), c) if q == c => quote = None,
+            (Some('"'), '$') => {
+                let braced = rest.strip_prefix('{').and_then(|r| r.split_once('}'));
+                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                let (name, after) = braced.unwrap_or_else(|| rest.split_at(end));
+                out.push_str(&std::env::var(name).unwrap_or_default());
+                rest = after;
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// What this program can say of itself in conditions.

@@ -116,7 +116,7 @@ fn bind_all(
         messages::say(Label::Alert, text);
         1
     })?;
-    if bound.listening.is_empty() {
+    if bound.listening.is_empty() && bound.stats.is_empty() {
         let text = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
         return Err(refuse(text));
     }

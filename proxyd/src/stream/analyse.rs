@@ -133,9 +133,11 @@ impl Exchange<'_> {
         if let (Some(rule), Some(ip)) = (back.originalto.as_ref().or(front.originalto.as_ref()), dst) {
             forward::add(request, rule, ip);
         }
-        if let (Some(format), Some(header)) = (&front.unique_id_format, &front.unique_id_header) {
+        if let Some(format) = &front.unique_id_format {
             let id = crate::log::render(format, &self.view(front, Phase::RequestHead));
-            self.parts.request.add(header.as_bytes(), &id);
+            if let Some(header) = &front.unique_id_header {
+                self.parts.request.add(header.as_bytes(), &id);
+            }
             self.parts.txn.unique_id = Some(id);
         }
         if let Some(rule) = &back.cookie {
@@ -283,7 +285,13 @@ impl Exchange<'_> {
         if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
             return Next::Continue;
         }
-        rule.action.run(&mut view)
+        let next = rule.action.run(&mut view);
+        if matches!(next, Next::Stop | Next::Finish(_)) {
+            if let Some(txn) = view.txn.as_deref_mut() {
+                txn.last_rule = Some(rule.origin.clone());
+            }
+        }
+        next
     }
 
     /// Waits for what a rule wants; false says that it will not come.
@@ -380,6 +388,10 @@ impl Exchange<'_> {
         }
         if let Some(capture) = &front.capture_cookie {
             parts.txn.cookie_res = cookie::captured(&parts.response, b"set-cookie", capture);
+        }
+        if !back.rules.tcp_res_cont.is_empty() {
+            let delay = back.rules.res_inspect_delay;
+            self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay).await?;
         }
         if !back.rules.http_res.is_empty() {
             self.http_rules(&back.rules.http_res, Phase::ResponseHead, None).await?;
