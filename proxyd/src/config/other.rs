@@ -3,8 +3,8 @@
 
 use super::Loader;
 use super::keyword::Cx;
-use super::proxy::ErrorPage;
 use super::model::{ErrorReply, Ring, User, Userlist};
+use super::proxy::ErrorPage;
 use crate::action::Reply;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::{Section, address};

@@ -2,7 +2,8 @@
 
 use super::keyword;
 use super::model::{
-    Algorithm, Balance, Check, ErrorReply, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn, Server, Timeouts,
+    Algorithm, Balance, Check, ErrorReply, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn,
+    Server, Timeouts,
 };
 use super::{Loader, server};
 use crate::{acl, action, stick};
