@@ -184,7 +184,7 @@ pub fn response(
     rule: &Cookie,
     id: Option<&str>,
     state: RequestCookie,
-    stuck: bool,
+    (stuck, post): (bool, bool),
     message: &mut Message,
 ) -> ResponseCookie {
     let Some(id) = id else { return ResponseCookie::None };
@@ -214,7 +214,7 @@ pub fn response(
     }
     let dated_rule = rule.maxidle.is_some() || rule.maxlife.is_some();
     let fresh = stuck && state == RequestCookie::Valid && !dated_rule;
-    if rule.insert && !fresh && !(rule.postonly && action == ResponseCookie::None && !is_post(message)) {
+    if rule.insert && !fresh && (post || !rule.postonly) {
         let updated = stuck && dated_rule && state == RequestCookie::Valid;
         message.add(b"set-cookie", &inserted(rule, id));
         if rule.nocache && cacheable(message) {
@@ -223,11 +223,6 @@ pub fn response(
         return if updated { ResponseCookie::Updated } else { ResponseCookie::Inserted };
     }
     action
-}
-
-/// `postonly` is decided by the caller's method; responses carry no method, so nothing is held back here.
-fn is_post(_: &Message) -> bool {
-    true
 }
 
 fn inserted(rule: &Cookie, id: &str) -> Vec<u8> {

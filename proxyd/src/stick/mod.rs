@@ -9,7 +9,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use rules::StickRules;
+pub use rules::{Pending, StickRules};
 
 use crate::sample::Value;
 use std::collections::HashMap;

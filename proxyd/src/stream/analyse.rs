@@ -55,6 +55,7 @@ impl Exchange<'_> {
         }
         self.forwarding();
         self.use_server();
+        self.stick();
         Ok(())
     }
 
@@ -66,6 +67,7 @@ impl Exchange<'_> {
             self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
         }
         self.use_server();
+        self.stick();
         Ok(())
     }
 
@@ -170,6 +172,45 @@ impl Exchange<'_> {
                 self.stick_to = Some(id);
                 return;
             }
+        }
+    }
+
+    /// Stick rules of the request: the server that a table names, unless a cookie or a rule named one, and what to
+    /// store once the server is known.
+    fn stick(&mut self) {
+        let back = self.back();
+        let rules = &back.stick_rules;
+        if rules.matches.is_empty() && rules.store_request.is_empty() {
+            return;
+        }
+        let phase = if self.raw { Phase::RequestContent } else { Phase::RequestHead };
+        let named = self.stick_to.is_some();
+        let view = self.view(back, phase);
+        let found = if named { None } else { rules.server_for(&view) };
+        let pending = rules.from_request(&view);
+        drop(view);
+        self.to_store = pending;
+        if let Some((id, name)) = found {
+            let place =
+                |want: &dyn Fn(&crate::config::model::Server) -> bool| back.servers.iter().position(want);
+            let by_name = name.and_then(|name| place(&|s| s.name == name));
+            self.stick_to = by_name.or_else(|| place(&|s| u64::from(s.uuid) == id)).map(ServerId);
+        }
+    }
+
+    /// Stores the server under the keys of the request and of the response.
+    pub fn store_stick(&mut self, server: ServerId) {
+        let back = self.back();
+        let rules = &back.stick_rules.store_response;
+        let mut pending = std::mem::take(&mut self.to_store);
+        if !rules.is_empty() {
+            let phase = if self.raw { Phase::ResponseContent } else { Phase::ResponseHead };
+            pending.extend(back.stick_rules.from_response(&self.view(back, phase)));
+        }
+        let settings = &back.servers[server.0];
+        if !settings.non_stick {
+            let now = Instant::now();
+            pending.iter().for_each(|p| p.store(settings.uuid, &settings.name, now));
         }
     }
 
@@ -374,12 +415,14 @@ impl Exchange<'_> {
     /// The response's rules.
     pub async fn analyse_response(&mut self, server: &mut Server) -> Result<(), After> {
         let (front, back) = (self.frontend(), self.back());
+        self.store_stick(server.at.1);
         if let Some(rule) = &back.cookie {
             let id = back.servers[server.at.1.0].cookie.as_deref();
             let parts = &mut *self.parts;
             let stuck = self.stick_to == Some(server.at.1) && !parts.txn.redispatched;
+            let post = parts.txn.method == b"POST";
             parts.txn.cookie_action =
-                cookie::response(rule, id, parts.txn.cookie_state, stuck, &mut parts.response);
+                cookie::response(rule, id, parts.txn.cookie_state, (stuck, post), &mut parts.response);
         }
         let parts = &mut *self.parts;
         for capture in &front.capture_response {

@@ -56,6 +56,8 @@ pub struct Exchange<'c> {
     pub now: Instant,
     /// The server that persistence asks for, or that must be tried again.
     pub stick_to: Option<crate::config::model::ServerId>,
+    /// What stick rules store once the server is known.
+    pub to_store: Vec<crate::stick::Pending>,
 }
 
 impl<'c> Exchange<'c> {
@@ -81,6 +83,7 @@ impl<'c> Exchange<'c> {
             keep: true,
             now: start,
             stick_to: None,
+            to_store: Vec::new(),
         }
     }
 
@@ -157,13 +160,21 @@ impl<'c> Exchange<'c> {
     }
 
     fn write_request(&mut self, server: &Server) {
-        let back = &self.back().options;
+        let settings = self.back();
+        let back = &settings.options;
         let parts = &mut *self.parts;
+        let named = settings.send_name_header.as_deref().map(str::as_bytes);
+        if let Some(header) = named {
+            parts.request.remove(header);
+        }
         parts.up.out.clear();
         if !server.prefix.is_empty() {
             parts.up.out.extend_from_slice(&server.prefix);
         }
         let hold = parts.request.mark();
+        if let Some(header) = named {
+            parts.request.add(header, settings.servers[server.at.1.0].name.as_bytes());
+        }
         if !server.keep_alive && parts.request.version >= (1, 1) {
             if !parts.info.upgrade && !back.http_pretend_keepalive {
                 parts.request.add(b"connection", b"close");
@@ -187,7 +198,7 @@ impl<'c> Exchange<'c> {
     pub fn limits(&self) -> Limits {
         let (front, back) = (&self.frontend().timeouts, &self.back().timeouts);
         Limits {
-            client: front.client,
+            client: self.parts.txn.timeout_client.or(front.client),
             server: self.parts.txn.timeout_server.or(back.server),
             client_fin: front.client_fin,
             server_fin: back.server_fin,
@@ -303,6 +314,7 @@ impl<'c> Exchange<'c> {
             self.forget_response();
             return Sent::Again;
         }
+        let wanted = wanted && !self.parts.txn.no_l7_retry;
         if wanted && replayable && self.parts.txn.retries < self.back().retries {
             self.parts.txn.retries += 1;
             server.state(self.generation).counters.retries.fetch_add(1, Relaxed);
@@ -346,6 +358,7 @@ impl<'c> Exchange<'c> {
         self.parts.txn.server_status = status;
         self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
         if self.back().retry_on.statuses.contains(&status)
+            && !self.parts.txn.no_l7_retry
             && self.parts.up.moved == 0
             && self.parts.txn.retries < self.back().retries
         {

@@ -24,6 +24,7 @@ pub async fn serve(client: &mut Client) {
     x.parts.txn.times.request = Some(Duration::ZERO);
     if x.analyse().await.is_ok() {
         if let Ok(mut server) = x.attach().await {
+            x.store_stick(server.at.1);
             x.copy(&mut server).await;
         }
     }
