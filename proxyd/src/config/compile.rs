@@ -63,19 +63,25 @@ struct Compiler<'c, 'l> {
 
 /// Compiles every line of a draft that waited for it.
 pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
-    let captures = Captures { count: draft.proxy.capture_request.len(), ..Captures::default() };
+    let captures = Captures::default();
     let (name, kind, mode) = (draft.proxy.name.clone(), draft.proxy.kind, draft.proxy.mode);
     let mut c = Compiler { loader, acls: HashMap::new(), captures, name, kind, mode, late: Vec::new() };
     let mut sets = Sets::default();
-    for rule in std::mem::take(&mut draft.rules) {
-        c.ordered(draft, &rule, &mut sets);
-    }
+    let rules = std::mem::take(&mut draft.rules);
+    let (inherited, own) = rules.split_at(draft.inherited.min(rules.len()));
+    inherited.iter().for_each(|rule| c.ordered(draft, rule, &mut sets));
+    // Slots of inherited rules come before those this section declares, and those before its own rules'.
+    let first = c.captures.by_rules.len();
+    c.captures.count += draft.proxy.capture_request.len();
+    own.iter().for_each(|rule| c.ordered(draft, rule, &mut sets));
     store(draft, sets);
     c.switching(draft);
     c.formats(draft);
     c.expressions(draft);
     let slots = c.captures.by_rules.iter().map(|(_, len)| Capture { name: String::new(), len: *len });
-    draft.proxy.capture_request.extend(slots);
+    let (before, after): (Vec<_>, Vec<_>) = slots.enumerate().partition(|(i, _)| *i < first);
+    draft.proxy.capture_request.splice(0..0, before.into_iter().map(|(_, s)| s));
+    draft.proxy.capture_request.extend(after.into_iter().map(|(_, s)| s));
     for text in c.late {
         c.loader.late.push(Diagnostic::at(Severity::Alert, draft.header, text).lead(Lead::Bare));
     }

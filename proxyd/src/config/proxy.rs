@@ -10,7 +10,7 @@ use crate::{acl, action, stick};
 use conf_parsers::args::Args;
 use conf_parsers::haproxy::Section;
 use conf_parsers::{Line, Word};
-use diag::Span;
+use diag::{Diagnostic, Lead, Severity, Span};
 use std::collections::BTreeMap;
 
 /// The kind of a section, defaults included.
@@ -95,6 +95,10 @@ pub(super) struct Draft {
     pub(super) monitor: Vec<RuleLine>,
     pub(super) persist: Vec<RuleLine>,
     pub(super) rules: Vec<RuleLine>,
+    /// Of defaults with rules: the kind of sections that took them.
+    pub(super) heirs: Option<Kind>,
+    /// How many of `rules` came from the defaults.
+    pub(super) inherited: usize,
     pub(super) tracks: Vec<(usize, Named)>,
     pub(super) default_server: Server,
     pub(super) server_lines: Vec<server::Origin>,
@@ -203,6 +207,8 @@ impl Draft {
             monitor: Vec::new(),
             persist: Vec::new(),
             rules: Vec::new(),
+            heirs: None,
+            inherited: 0,
             tracks: Vec::new(),
             default_server: server::template_of_defaults(),
             server_lines: Vec::new(),
@@ -267,6 +273,7 @@ impl Draft {
         self.log_global = from.log_global;
         self.set_timeouts = Vec::new();
         self.rules = from.rules.clone();
+        self.inherited = from.rules.len();
         self.mode_set = from.mode_set;
         self.balance_hash.clone_from(&from.balance_hash);
         self.stats_rules.clone_from(&from.stats_rules);
@@ -320,6 +327,7 @@ fn open(loader: &mut Loader<'_>, header: &Line, scope: Scope) -> Option<Draft> {
     let mut draft = Draft::new(name, scope, header.span);
     let base = base_of(loader, header, &mut args, &draft)?;
     if let Some(base) = base {
+        heir(loader, header, scope, base);
         let defaults = std::mem::take(&mut loader.defaults);
         draft.inherit(&defaults[base]);
         loader.defaults = defaults;
@@ -327,6 +335,35 @@ fn open(loader: &mut Loader<'_>, header: &Line, scope: Scope) -> Option<Draft> {
     duplicate(loader, &draft);
     rest_of_header(loader, header, &mut args, &mut draft);
     Some(draft)
+}
+
+/// Who may inherit from defaults that hold TCP or HTTP rules: frontends alone or backends alone.
+fn heir(loader: &mut Loader<'_>, header: &Line, scope: Scope, base: usize) {
+    let from = &mut loader.defaults[base];
+    if from.rules.is_empty() {
+        return;
+    }
+    let place = |span| format!("{}:{}", loader.sources.name(span), loader.sources.line(span));
+    let at = place(from.header);
+    let fault = match scope {
+        Scope::Defaults => Some(format!(
+            "a defaults section cannot inherit from a defaults section defining TCP/HTTP rules (defaults section at {at})."
+        )),
+        Scope::Proxy(Kind::Listen) => Some(
+            "a listen section cannot inherit from a defaults section defining TCP/HTTP rules.".to_owned(),
+        ),
+        Scope::Proxy(kind) if from.heirs.is_some_and(|k| k != kind) => Some(format!(
+            "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at {at})."
+        )),
+        Scope::Proxy(kind) => {
+            from.heirs = Some(kind);
+            None
+        }
+    };
+    if let Some(text) = fault {
+        let text = format!("parsing [{}]: {text}", place(header.span));
+        loader.report.push(Diagnostic::at(Severity::Alert, header.span, text).lead(Lead::Bare));
+    }
 }
 
 /// `from NAME`, or the last defaults; `None` where the name is unknown.

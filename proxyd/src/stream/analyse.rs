@@ -11,6 +11,7 @@ use super::connect::Server;
 use super::http::{After, Exchange};
 use super::txn::{EndedBy, EndedIn, Peer};
 use super::view::{Phase, View};
+use crate::acl::Answer;
 use crate::action::{Flow as Next, Reply, Rule, RuleSet, Verdict, Wait};
 use crate::config::model::{BackendTarget, ErrorReply, ProxyId, ServerId};
 use crate::http::message::Start;
@@ -123,7 +124,7 @@ impl Exchange<'_> {
             Peer::Inet(a) => Some(a.ip()),
             _ => None,
         };
-        let dst = match &self.client.session.dst {
+        let dst = match self.parts.txn.dst.as_ref().unwrap_or(&self.client.session.dst) {
             Peer::Inet(a) => Some(a.ip()),
             _ => None,
         };
@@ -274,7 +275,9 @@ impl Exchange<'_> {
         delay: Option<Duration>,
     ) -> Result<(), After> {
         let proxy = self.back();
-        let give_up = Instant::now() + delay.unwrap_or(Duration::from_secs(3600));
+        let content = matches!(phase, Phase::RequestContent | Phase::ResponseContent);
+        let unlimited = if content { Duration::ZERO } else { Duration::from_secs(3600) };
+        let give_up = Instant::now() + delay.unwrap_or(unlimited);
         for set in sets {
             let mut at = 0;
             while let Some(rule) = set.get(at) {
@@ -323,6 +326,21 @@ impl Exchange<'_> {
     ) -> Next {
         let mut view = self.view(proxy, phase);
         view.may_wait = may_wait;
+        // Only content rules wait for what they can't tell yet; a complete request leaves nothing to wait for.
+        let waits = may_wait
+            && match phase {
+                Phase::RequestContent => !view.request_ended,
+                Phase::ResponseContent => true,
+                _ => false,
+            };
+        if waits && rule.condition.as_ref().is_some_and(|c| c.check(&view) == Answer::Unknown) {
+            return Next::Wait(if phase == Phase::ResponseContent {
+                Wait::ResponseBytes
+            } else {
+                Wait::RequestBytes
+            });
+        }
+        view.may_wait = waits || (may_wait && !matches!(phase, Phase::RequestContent | Phase::ResponseContent));
         if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
             return Next::Continue;
         }
@@ -355,7 +373,12 @@ impl Exchange<'_> {
                 })
                 .await
             }
-            Wait::ResponseBytes => false,
+            Wait::ResponseBytes => {
+                // The head is here; what rules may still wait for is the time.
+                self.client.deadline.set(now, Some(give_up.saturating_duration_since(now)));
+                self.client.deadline.passed().await;
+                true
+            }
         }
     }
 
