@@ -101,6 +101,11 @@ fn tables() -> String {
     );
     names(&mut out, "sections", proxyd::config::sections().into_iter());
     names(&mut out, "keywords of proxy sections", proxyd::config::proxy_keywords().into_iter());
+    out.push_str("Read and checked, but without effect here yet (`proxyd -c` says so at the word):\n\n");
+    for row in proxyd::config::inert::INERT {
+        let _ = writeln!(out, "- `{}`: {}", row.name(), row.reason);
+    }
+    out.push('\n');
     names(&mut out, "sample fetches", proxyd::fetch::FETCHES.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "converters", proxyd::conv::CONVERTERS.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "matching methods", proxyd::acl::matcher::MATCHERS.iter().map(|r| r.0));

@@ -8,7 +8,7 @@ use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Table, did_you_mean};
 use conf_parsers::value::{TimeUnit, duration, lenient_int};
 use conf_parsers::{Line, Word};
-use diag::Span;
+use diag::{Diagnostic, Severity, Span};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -54,6 +54,19 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     };
     let place = format!("'bind {}' in section '{}'", word.text, cx.draft.scope.word());
     let binds = read(cx.loader, args, word, cx.line.span, &place, "'bind'")?;
+    if let Some(settings) = binds.first().and_then(|b| b.tls.as_ref()) {
+        let global = &cx.loader.config.global;
+        super::certificate::of_bind(settings, global.crt_base.as_deref(), global.ca_base.as_deref())
+            .map_err(|e| Fault::new(cx.line.span, format!("{place} : {e}")))?;
+        let none = settings.crt.is_empty() && settings.crt_list.is_empty();
+        if none && cx.line.words.iter().any(|w| w.text == "ssl") {
+            let text = format!(
+                "Proxy '{}': no SSL certificate specified for bind '{}' at [{}] (use 'crt').",
+                cx.draft.proxy.name, word.text, binds[0].origin
+            );
+            cx.loader.late.push(Diagnostic::global(Severity::Alert, text));
+        }
+    }
     cx.draft.proxy.binds.extend(binds);
     Ok(())
 }

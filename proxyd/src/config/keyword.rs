@@ -242,10 +242,10 @@ pub(super) fn line(loader: &mut Loader<'_>, draft: &mut Draft, line: &Line) {
     let mut args = Args::new(word, &line.words[if negative { 2 } else { 1 }..]);
     draft.negation = negative.then(|| line.keyword() == "no");
     let mut cx = Cx { loader, draft, line };
-    match (row.run)(&mut cx, &mut args) {
-        Ok(()) => loader.tell_inert(line),
-        Err(fault) => loader.report.push(fault.into_alert()),
+    if let Err(fault) = (row.run)(&mut cx, &mut args) {
+        loader.report.push(fault.into_alert());
     }
+    loader.tell_inert(line);
     draft.negation = None;
 }
 

@@ -93,6 +93,9 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         bracket(cx, address.span, &format!("{place} : {text}"));
     }
     options(cx, args, &mut server, &place);
+    if let Some(Err(text)) = server.tls.as_ref().map(super::certificate::of_server) {
+        bracket(cx, address.span, &format!("{place} : {text}"));
+    }
     add(cx, server, address.span);
     Ok(())
 }

@@ -19,13 +19,25 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         log_tag: program.to_owned(),
         patterns: None,
     };
-    config::load(&settings)
+    let mut loaded = config::load(&settings);
+    if let (Some(config), Some(name)) = (loaded.config.as_mut(), &options.local_peer) {
+        config.global.localpeer = Some(name.clone());
+    }
+    loaded
 }
 
 impl Loaded {
     /// Tells the report and gives the configuration, or the exit code: faults are 1, a good `-c` is 0.
     pub fn verdict(self, options: &Options) -> Result<Config, i32> {
         self.tell(options);
+        if options.check && !options.quiet {
+            for (name, why) in options.without_effect() {
+                messages::say(
+                    Label::Notice,
+                    &format!("'{name}' is accepted, but has no effect here yet: {why}."),
+                );
+            }
+        }
         let refused = self.report.refuses();
         let warned = (options.zero_warning || self.zero_warning) && self.report.count(Severity::Warning) > 0;
         if warned && !refused {
