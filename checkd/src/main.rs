@@ -104,16 +104,21 @@ fn arguments(words: impl IntoIterator<Item = OsString>) -> Result<Wish, String> 
 struct Loaded {
     model: Model,
     lines: Vec<String>,
+    /// What is taken and not carried out; no complaint.
+    notices: Vec<String>,
     refused: bool,
 }
 
 fn load(file: &Path, options: &ReadOptions) -> std::io::Result<Loaded> {
     let tree = parse(file, options)?;
     let (model, core, checker) = config::load(&tree);
-    let first = core.items.iter().map(|d| style::keepalived(d, &tree.sources, true));
-    let second = checker.items.iter().map(|d| style::keepalived(d, &tree.sources, false));
-    let lines = first.chain(second).collect();
-    Ok(Loaded { model, lines, refused: core.refuses() || checker.refuses() })
+    let all = core.items.iter().map(|d| (d, true)).chain(checker.items.iter().map(|d| (d, false)));
+    let (mut lines, mut notices) = (Vec::new(), Vec::new());
+    for (d, first) in all {
+        let line = style::keepalived(d, &tree.sources, first);
+        if d.severity == diag::Severity::Diag { &mut notices } else { &mut lines }.push(line);
+    }
+    Ok(Loaded { model, lines, notices, refused: core.refuses() || checker.refuses() })
 }
 
 fn say(text: &str) {
@@ -161,6 +166,7 @@ fn test(file: &Path, reading: &ReadOptions) -> ExitCode {
         }
         Ok(loaded) => {
             loaded.lines.iter().for_each(|l| say(l));
+            loaded.notices.iter().for_each(|l| say(&format!("NOTICE: {l}")));
             ExitCode::from(if loaded.lines.is_empty() { 0 } else { 5 })
         }
     }
@@ -193,6 +199,7 @@ fn daemon(arguments: Arguments, reading: ReadOptions) -> ExitCode {
         }
         Ok(loaded) => {
             loaded.lines.iter().for_each(|l| log.say(Severity::Info, l));
+            loaded.notices.iter().for_each(|l| log.say(Severity::Info, &format!("NOTICE: {l}")));
             (!loaded.refused).then_some(loaded.model)
         }
     };

@@ -103,14 +103,17 @@ fn load(file: &Path, options: &ReadOptions) -> Loaded {
         Ok(tree) => tree,
         Err(error) => {
             let lines = vec![format!("Unable to read configuration file {}: {error}", file.display())];
-            return Loaded { lines, config: None };
+            return Loaded { lines, notices: Vec::new(), config: None };
         }
     };
     let (config, core, report) = config::load(&tree, config::interface_exists);
-    let said = core.items.iter().chain(&report.items).filter(|d| d.severity >= Severity::Warning);
-    let lines = said.map(|d| diag::style::keepalived(d, &tree.sources, false)).collect();
+    let said = |wanted: fn(Severity) -> bool| {
+        let all = core.items.iter().chain(&report.items).filter(|d| wanted(d.severity));
+        all.map(|d| diag::style::keepalived(d, &tree.sources, false)).collect()
+    };
+    let (lines, notices) = (said(|s| s >= Severity::Warning), said(|s| s == Severity::Diag));
     let refused = core.refuses() || report.refuses();
-    Loaded { lines, config: (!refused).then_some(config) }
+    Loaded { lines, notices, config: (!refused).then_some(config) }
 }
 
 fn loader(arguments: &Arguments) -> Loader {
@@ -152,6 +155,7 @@ fn main() -> ExitCode {
     if arguments.test {
         let loaded = load();
         loaded.lines.iter().for_each(|line| eprintln!("{line}"));
+        loaded.notices.iter().for_each(|line| eprintln!("NOTICE: {line}"));
         return match (loaded.config, loaded.lines.is_empty()) {
             (None, _) => ExitCode::from(2),
             (Some(_), true) => ExitCode::SUCCESS,

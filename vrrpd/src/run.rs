@@ -56,6 +56,8 @@ const GONE_ALREADY: [i32; 4] = [99, 3, 2, 19];
 pub struct Loaded {
     /// Complaints, fatal or not, for the log.
     pub lines: Vec<String>,
+    /// What is taken and not carried out, told after the complaints; never a reason to refuse.
+    pub notices: Vec<String>,
     /// The configuration, if it can be run.
     pub config: Option<Config>,
 }
@@ -149,6 +151,7 @@ impl Daemon {
         let complain = |text: &str| log.say(Severity::Info, text);
         let loaded = (options.load)();
         loaded.lines.iter().for_each(|line| complain(line));
+        loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
         let config = loaded.config.ok_or(EXIT_CONFIG)?;
         tune(&config.globals.process, &log);
         let fatal = |error: io::Error| {

@@ -113,6 +113,16 @@ pub const fn no_effect_items<C>(
     Row { standing: Standing::NoEffect(why), ..items(name, form, item) }
 }
 
+/// A block with one item a line that is taken although its behaviour is still to come.
+pub const fn not_yet_items<C>(
+    name: &'static str,
+    form: &'static str,
+    what: &'static str,
+    item: Read<C>,
+) -> Row<C> {
+    Row { standing: Standing::NotYet(what), ..items(name, form, item) }
+}
+
 /// A block of keywords.
 pub const fn block<C>(
     name: &'static str,
@@ -220,6 +230,11 @@ impl<'a> Line<'a> {
     /// Tells something that is no complaint.
     pub fn notice(&mut self, text: impl Into<String>) {
         self.report.push(Diagnostic::at(Severity::Notice, self.span, text));
+    }
+
+    /// Tells that a word of this line is taken and not carried out, as [`Standing`] does for keywords.
+    pub fn inert(&mut self, text: impl Into<String>) {
+        self.report.push(Diagnostic::at(Severity::Diag, self.span, text));
     }
 
     /// Where the line stands.

@@ -59,6 +59,12 @@ impl Part {
     }
 }
 
+/// What is taken and not carried out, as `-t` words it.
+fn notices(report: &diag::Report, sources: &SourceMap) -> Vec<String> {
+    let told = report.items.iter().filter(|d| d.severity == Severity::Diag);
+    told.map(|d| style::keepalived(d, sources, false)).collect()
+}
+
 fn lines(report: &diag::Report, sources: &SourceMap) -> Vec<String> {
     let told = report.items.iter().filter(|d| d.severity >= Severity::Warning);
     told.map(|d| style::keepalived(d, sources, false)).collect()
@@ -81,13 +87,17 @@ fn vrrp(part: Part, socket: Option<i32>, options: Options) -> ExitCode {
     let load = move || match parse(&file, &reading) {
         Err(error) => {
             let lines = vec![format!("Unable to read configuration file {}: {error}", file.display())];
-            vrrpd::Loaded { lines, config: None }
+            vrrpd::Loaded { lines, notices: Vec::new(), config: None }
         }
         Ok(tree) => {
             let (config, core, report) = vrrpd::config::load(&tree, vrrpd::config::interface_exists);
             // The parent said what the core pass found.
             let refused = core.refuses() || report.refuses();
-            vrrpd::Loaded { lines: lines(&report, &tree.sources), config: (!refused).then_some(config) }
+            vrrpd::Loaded {
+                lines: lines(&report, &tree.sources),
+                notices: notices(&report, &tree.sources),
+                config: (!refused).then_some(config),
+            }
         }
     };
     let code = vrrpd::run(vrrpd::Options {
@@ -115,6 +125,9 @@ fn checker(part: Part, options: Options) -> ExitCode {
             let (model, core, report) = checkd::config::load(&tree);
             for line in lines(&report, &tree.sources) {
                 log.say(logging::Severity::Info, &line);
+            }
+            for line in notices(&report, &tree.sources) {
+                log.say(logging::Severity::Info, &format!("NOTICE: {line}"));
             }
             (!core.refuses() && !report.refuses()).then_some(model)
         }

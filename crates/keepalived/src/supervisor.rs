@@ -161,6 +161,9 @@ impl Parent {
         for d in core.items.iter().filter(|d| d.severity >= diag::Severity::Notice) {
             self.say(&diag::style::keepalived(d, &tree.sources, true));
         }
+        for d in core.items.iter().filter(|d| d.severity == diag::Severity::Diag) {
+            self.say(&format!("NOTICE: {}", diag::style::keepalived(d, &tree.sources, true)));
+        }
         if core.refuses() || tree.include_failed {
             return Err(EXIT_CONFIG);
         }

@@ -3,6 +3,7 @@
 //! Invariant: complaints are the original's, in its order; a line that can't be used gives no address. Absent on
 //! purpose: whether the family suits the instance (instance.rs).
 
+use super::group::STATIC_TRACK_GROUP;
 use super::model::Address;
 use super::{Builder, scope_number};
 use conf_parsers::keepalived::walk::{Line, Stop};
@@ -66,7 +67,12 @@ pub(super) fn parse(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
             "noprefixroute" => set(&mut found, |a| a.noprefixroute = true),
             "autojoin" => set(&mut found, |a| a.autojoin = true),
             "no_track" => set(&mut found, |a| a.no_track = true),
-            "use_vmac" if !is_static => set(&mut found, |a| a.use_vmac = true),
+            "use_vmac" if !is_static => {
+                line.inert(
+                    "'use_vmac' of an address is not supported yet: it is added to the interface itself",
+                );
+                set(&mut found, |a| a.use_vmac = true);
+            }
             "deprecated" => set(&mut found, |a| a.preferred_lft = Some(0)),
             _ if found.is_none() => match network(word) {
                 Some((address, len)) => {
@@ -143,6 +149,7 @@ fn valued(
             } else if !b.config.track_groups.iter().any(|g| g.name == name) {
                 line.say(format!("track_group {name} not found"));
             } else {
+                line.inert(STATIC_TRACK_GROUP);
                 set(found, |a| a.track_group = Some(name.to_owned()));
             }
         }

@@ -158,6 +158,11 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
     strict(&mut d, report);
     intervals(&mut d, report);
     d.i.accept = d.accept.unwrap_or(!d.i.strict);
+    if d.i.strict && !d.i.accept && d.i.priority != OWNER {
+        let text =
+            format!("({name}) the filter of strict mode is not supported yet: {}", instance::NO_FILTER);
+        report.push(Diagnostic::global(Severity::Diag, text));
+    }
     if let Some(pos) = d.i.track_interfaces.iter().position(|t| t.name == d.i.interface) {
         say(report, format!("({name}) Ignoring track_interface {} since own interface", d.i.interface));
         d.i.track_interfaces.remove(pos);

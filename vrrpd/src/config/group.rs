@@ -3,7 +3,9 @@
 use super::model::{Address, Command, GarpGroup, LinkDelay, SyncGroup, TrackGroup};
 use super::{Builder, track};
 use conf_parsers::keepalived::boolean;
-use conf_parsers::keepalived::walk::{Line, Row, Standing, Step, Stop, Takes, items, no_extra, words};
+use conf_parsers::keepalived::walk::{
+    Line, Row, Standing, Step, Stop, Takes, items, no_extra, not_yet, not_yet_items, words,
+};
 
 /// A sync group under way.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,10 @@ const fn group(item: fn(&mut B, &mut Line<'_>) -> Step, close: fn(&mut B, &mut L
     }
 }
 
+/// What `track_group` of a static address, route or rule comes to.
+pub(super) const STATIC_TRACK_GROUP: &str =
+    "'track_group' is not supported yet: losing a static address, route or rule puts no instance into FAULT";
+
 /// The keywords of `vrrp_sync_group`.
 pub(super) static ROWS: &[Row<B>] = &[
     Row {
@@ -37,7 +43,7 @@ pub(super) static ROWS: &[Row<B>] = &[
     items("track_script", "", |b, l| track::script(b, l, true)),
     items("track_file", "", |b, l| track::file(b, l, true)),
     items("track_process", "", |b, l| track::process(b, l, true)),
-    items("track_bfd", "", |b, l| track::bfd(b, l, true)),
+    not_yet_items("track_bfd", "", track::NO_BFD, |b, l| track::bfd(b, l, true)),
     words("notify_backup", "/path/to_backup.sh [username [:][groupname]]", |b, l| {
         notify(b, l, "notify_backup", |g| &mut g.notify.backup)
     }),
@@ -62,7 +68,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         }
         Ok(())
     }),
-    words("global_tracking", "", |b, l| {
+    not_yet("global_tracking", "", "what members track by themselves counts for them alone", |b, l| {
         l.say(format!(
             "({}) global_tracking is deprecated. Use track_interface/script/file on the sync group",
             b.group.g.name

@@ -9,7 +9,7 @@ use super::{Builder, address, route, track};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::shared::{self, CommandRefusal};
 use conf_parsers::keepalived::walk::{
-    Line, Row, Step, Stop, block, ignore, items, no_effect, not_yet, nothing, words,
+    Line, Row, Step, Stop, block, ignore, items, no_effect, not_yet, not_yet_items, nothing, words,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -54,13 +54,19 @@ type B = Builder;
 
 /// The keywords of `vrrp_instance`.
 pub(super) static ROWS: &[Row<B>] = &[
-    words(
+    not_yet(
         "use_vmac",
         "[[name] <VMAC_INTERFACE_NAME>] [MAC_ADDRESS] [netlink_notify_msg] [group GROUP_ID]",
+        NO_VMAC,
         use_vmac,
     ),
-    words("use_vmac_addr", "", |b, _| b.flag(|i| i.vmac_addresses = true)),
-    words("vmac_xmit_base", "", |b, _| b.flag(|i| i.vmac.get_or_insert_default().xmit_base = true)),
+    not_yet("use_vmac_addr", "", NO_VMAC, |b, _| b.flag(|i| i.vmac_addresses = true)),
+    not_yet(
+        "vmac_xmit_base",
+        "",
+        "without a macvlan adverts leave by the interface itself anyway",
+        |b, _| b.flag(|i| i.vmac.get_or_insert_default().xmit_base = true),
+    ),
     not_yet(
         "use_ipvlan",
         "[[name] <INTERFACE_NAME>] [IP_ADDRESS] [bridge|private|vepa] [group GROUP_ID]",
@@ -77,7 +83,7 @@ pub(super) static ROWS: &[Row<B>] = &[
     }),
     words("state", "MASTER", state),
     words("interface", "eth0", interface),
-    words("vrf", "VRF_IF", |b, l| {
+    not_yet("vrf", "VRF_IF", "no macvlan is made that could be put there", |b, l| {
         b.draft.i.vrf = Some(l.need(1)?.to_owned());
         Ok(())
     }),
@@ -86,7 +92,7 @@ pub(super) static ROWS: &[Row<B>] = &[
     items("track_script", "", |b, l| track::script(b, l, false)),
     items("track_file", "", |b, l| track::file(b, l, false)),
     items("track_process", "", |b, l| track::process(b, l, false)),
-    items("track_bfd", "", |b, l| track::bfd(b, l, false)),
+    not_yet_items("track_bfd", "", track::NO_BFD, |b, l| track::bfd(b, l, false)),
     words("mcast_src_ip", "<IPADDR>", |b, l| source(b, l, false)),
     words("unicast_src_ip", "<IPADDR>", |b, l| source(b, l, true)),
     words("mcast_dst_ip", "<MULTICAST_IPADDR>", mcast_dst_ip),
@@ -102,7 +108,12 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.draft.no_vips = true;
         Ok(())
     }),
-    words("promote_secondaries", "", |b, _| b.flag(|i| i.promote_secondaries = true)),
+    not_yet(
+        "promote_secondaries",
+        "",
+        "the interface keeps its own setting of promote_secondaries",
+        |b, _| b.flag(|i| i.promote_secondaries = true),
+    ),
     no_effect("linkbeat_use_polling", "", "netlink tells every change of a link", |b, l| {
         l.say(format!(
             "({}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block",
@@ -130,7 +141,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.draft.accept = Some(true);
         Ok(())
     }),
-    words("no_accept", "", |b, _| {
+    not_yet("no_accept", "", NO_FILTER, |b, _| {
         b.draft.accept = Some(false);
         Ok(())
     }),
@@ -147,7 +158,7 @@ pub(super) static ROWS: &[Row<B>] = &[
     words("preempt", "", |b, _| b.flag(|i| i.nopreempt = false)),
     words("nopreempt", "", |b, _| b.flag(|i| i.nopreempt = true)),
     words("preempt_delay", "300", preempt_delay),
-    words("debug", "<LEVEL>", debug),
+    no_effect("debug", "<LEVEL>", "an instance logs the same at all levels", debug),
     words("notify_backup", "<STRING>|<QUOTED-STRING> [username [:][groupname]]", |b, l| {
         notify(b, l, "notify_backup", |i| &mut i.notify.backup)
     }),
@@ -193,7 +204,12 @@ pub(super) static ROWS: &[Row<B>] = &[
         }
         Ok(())
     }),
-    words("lvs_sync_daemon_interface", "IFNAME", lvs_sync_daemon_interface),
+    not_yet(
+        "lvs_sync_daemon_interface",
+        "IFNAME",
+        "the state of an instance does not reach the sync daemon",
+        lvs_sync_daemon_interface,
+    ),
     words("garp_master_delay", "10", |b, l| {
         if let Some(v) = number(b, l, 0, u32::MAX, "garp_master_delay '{}' invalid - ignoring")? {
             b.draft.i.garp.delay = Duration::from_secs(v.into());
@@ -243,8 +259,8 @@ pub(super) static ROWS: &[Row<B>] = &[
         ignore,
     ),
     no_effect("thread_timer_expired", "[PRIO]", "timers are never served late by that much", ignore),
-    words("garp_extra_if", "[all] 100", garp_extra_if),
-    words("vmac_garp_intvl", "[all] SECS", |b, l| {
+    not_yet("garp_extra_if", "[all] 100", NO_EXTRA_GARP, garp_extra_if),
+    not_yet("vmac_garp_intvl", "[all] SECS", NO_EXTRA_GARP, |b, l| {
         l.say("Keyword \"vmac_garp_intvl\" is deprecated - please use \"garp_extra_if\"");
         garp_extra_if(b, l)
     }),
@@ -276,6 +292,10 @@ pub(super) static ROWS: &[Row<B>] = &[
 static AUTHENTICATION: &[Row<B>] =
     &[words("auth_type", "PASS", auth_type), words("auth_pass", "1234", auth_pass)];
 
+const NO_VMAC: &str = "no macvlan is made: the interface's own MAC is used";
+const NO_EXTRA_GARP: &str = "addresses are announced again at garp_master_refresh only";
+/// What no_accept and strict mode come to.
+pub(super) const NO_FILTER: &str = "there is no packet filter: the master answers at the addresses";
 const HMAC: &str = "adverts carry no HMAC trailer";
 static AUTH_HMAC: &[Row<B>] = &[
     not_yet("key", "1 hex:000102...", HMAC, ignore),

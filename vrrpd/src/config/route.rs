@@ -4,6 +4,7 @@
 //! carried out are listed in the result. Absent on purpose: names of tables beyond the kernel's own three.
 
 use super::address::network;
+use super::group::STATIC_TRACK_GROUP;
 use super::model::{Family, NextHop, Route, RouteKind, Rule, RuleAction};
 use super::{Builder, scope_number};
 use conf_parsers::keepalived::walk::{Line, Stop};
@@ -354,6 +355,7 @@ fn route_value(
         "weight" => hop.weight = value.parse().unwrap_or(1),
         "track_group" if is_static => {
             if b.config.track_groups.iter().any(|g| g.name == value) {
+                line.inert(STATIC_TRACK_GROUP);
                 route.track_group = Some(value.to_owned());
             } else {
                 line.say(format!("track_group {value} not found"));
@@ -395,7 +397,7 @@ fn finish_route(line: &mut Line<'_>, route: &mut Route, is_static: bool) {
         }
     }
     for word in &route.ignored {
-        line.notice(format!("'{word}' of a route has no effect here: it is not passed to the kernel"));
+        line.inert(format!("'{word}' of a route has no effect here: it is not passed to the kernel"));
     }
 }
 
@@ -441,7 +443,7 @@ pub(super) fn rule(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Res
         rule.priority = Some(preference);
     }
     for word in &rule.ignored {
-        line.notice(format!("'{word}' of a rule has no effect here: it is not passed to the kernel"));
+        line.inert(format!("'{word}' of a rule has no effect here: it is not passed to the kernel"));
     }
     Ok(Some(rule))
 }
@@ -492,6 +494,7 @@ fn rule_value(
         "realms" | "tunnel-id" => rule.ignored.push(format!("{word} {value}")),
         "track_group" if is_static => {
             if b.config.track_groups.iter().any(|g| g.name == value) {
+                line.inert(STATIC_TRACK_GROUP);
                 rule.track_group = Some(value.to_owned());
             } else {
                 line.say(format!("track_group {value} not found"));

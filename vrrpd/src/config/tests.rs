@@ -14,6 +14,16 @@ fn read_text(text: &str) -> (Config, Vec<String>) {
     (config, texts)
 }
 
+/// What is taken and not carried out, as the first and the VRRP pass tell it, and whether anything is complained of.
+fn inert(text: &str) -> (Vec<String>, bool) {
+    let tree = parse_bytes("t.conf", text.as_bytes(), &ReadOptions::new("vm"));
+    let (globals, core) = globals::read(&tree);
+    let (_, report) = read(&tree, &globals, |name| name == "eth0" || name == "eth1");
+    let all = || core.items.iter().chain(&report.items);
+    let texts = all().filter(|d| d.severity == diag::Severity::Diag).map(|d| d.text.clone());
+    (texts.collect(), all().any(|d| d.severity != diag::Severity::Diag))
+}
+
 const VI: &str =
     "vrrp_instance V {\n interface eth0\n virtual_router_id 5\n virtual_ipaddress { 1.2.3.4/24 }\n";
 
@@ -63,4 +73,60 @@ fn one_router_id_twice_on_a_wire_is_told() {
     let (config, texts) = read_text(&format!("{VI} }}\n{other} }}"));
     assert_eq!(texts, ["V and W both use VRID 5 with IPv4 on interface eth0"]);
     assert_eq!(config.instances[1].config_faults, 1);
+}
+
+#[test]
+fn what_is_not_carried_out_is_told_and_is_no_complaint() {
+    for (line, start) in [
+        ("use_vmac", "'use_vmac' is not supported yet: no macvlan is made"),
+        ("use_vmac_addr", "'use_vmac_addr' is not supported yet: no macvlan is made"),
+        ("use_ipvlan", "'use_ipvlan' is not supported yet: the interface is used as it is"),
+        ("vrf red", "'vrf' is not supported yet: "),
+        ("no_accept", "'no_accept' is not supported yet: there is no packet filter"),
+        ("promote_secondaries", "'promote_secondaries' is not supported yet: "),
+        ("garp_extra_if 10", "'garp_extra_if' is not supported yet: "),
+        ("track_bfd { B }", "'track_bfd' is not supported yet: there is no BFD session"),
+        ("debug 2", "'debug' has no effect here: "),
+        ("auth_hmac {\n active_key 2\n }", "'active_key' is not supported yet: adverts carry no HMAC"),
+        (
+            "virtual_ipaddress_excluded { 1.2.3.5/24 use_vmac }",
+            "'use_vmac' of an address is not supported yet",
+        ),
+        ("version 3\n strict_mode", "(V) the filter of strict mode is not supported yet: there is no"),
+    ] {
+        let (texts, complaints) = inert(&format!("{VI} {line}\n }}\n"));
+        assert_eq!(texts.len(), 1, "{line}: {texts:?}");
+        assert!(texts[0].starts_with(start), "{line}: {texts:?}");
+        assert!(!complaints, "{line} is complained of");
+    }
+    assert_eq!(inert(&format!("{VI} accept\n }}\n")), (vec![], false));
+}
+
+#[test]
+fn settings_for_all_that_are_not_carried_out_are_told() {
+    for line in [
+        "vrrp_garp_extra_if 10",
+        "vrrp_iptables",
+        "nftables",
+        "vrrp_rx_bufs_policy MTU",
+        "vrrp_rx_bufs_multiplier 2",
+        "vrrp_delay_after_boot 3",
+        "fifo_write_vrrp_states_on_reload",
+        "disable_local_igmp",
+        "vmac_prefix v",
+    ] {
+        let name = line.split(' ').next().unwrap_or_default();
+        let (texts, complaints) = inert(&format!("global_defs {{\n {line}\n}}\n{VI} }}\n"));
+        assert!(
+            matches!(&texts[..], [one] if one.starts_with(&format!("'{name}' is not supported yet: "))),
+            "{line}: {texts:?}"
+        );
+        // The original complains of vrrp_iptables where it was built without it, and so do we.
+        assert!(!complaints || name == "vrrp_iptables", "{line} is complained of");
+    }
+    let text = format!(
+        "track_group G {{\n group {{\n V\n }}\n}}\nstatic_ipaddress {{\n 9.9.9.9 dev eth0 track_group G\n}}\n{VI} }}\n"
+    );
+    let (texts, _) = inert(&text);
+    assert!(texts.iter().any(|t| t.starts_with("'track_group' is not supported yet: ")), "{texts:?}");
 }

@@ -24,6 +24,9 @@ const SCRIPT: Kind =
 const FILE: Kind = Kind { duplicate: "track_file", option: "track file", value: "track file", max: 254 };
 const PROCESS: Kind =
     Kind { duplicate: "track_process", option: "track process", value: "track process", max: 254 };
+/// What `track_bfd` comes to.
+pub(super) const NO_BFD: &str = "there is no BFD session; only the other trackers count";
+
 const BFD: Kind = Kind { duplicate: "track_bfd", option: "track bfd", value: "track bfd", max: 253 };
 
 /// Reads `NAME [weight W [reverse|noreverse]]` into `list`; `default` is the thing's own weight.

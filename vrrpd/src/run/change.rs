@@ -66,8 +66,11 @@ impl Daemon {
         for line in loaded.lines {
             self.say(&Message::Text(line));
         }
+        for line in loaded.notices {
+            self.say(&Message::Text(format!("NOTICE: {line}")));
+        }
         let missing = loaded.config.as_ref().and_then(|config| self.missing_interface(config));
-        for line in &missing {
+        if let Some(line) = &missing {
             self.say(&Message::Text(line.clone()));
         }
         match loaded.config.filter(|_| missing.is_none()) {

@@ -18,16 +18,23 @@ const SNMP: &str = "there is no SNMP agent in this program; the bus and the JSON
 const DBUS: &str = "there is no D-Bus service in this program; the bus tells the same";
 const BFD: &str = "there is no separate BFD process";
 const RELOAD: &str = "a bad file never replaces the running configuration anyway";
+const FILTER: &str = "there is no packet filter: the master answers at the addresses even with no_accept";
+const EXTRA_GARP: &str = "addresses are announced again at vrrp_garp_master_refresh only";
+const RX_BUFS: &str = "sockets have the kernel's receive buffer, or what kernel_rx_buf_size says";
 const CHECKSUMS: &str = "names of processes are fixed";
 
 /// The top-level table of the first pass: `global_defs`, the settings beside it, and all that the other passes
 /// read.
 pub static TOP: &[Row<Globals>] = &[
-    words("linkbeat_use_polling", "", |g, _| set(&mut g.linkbeat_use_polling)),
+    no_effect("linkbeat_use_polling", "", "netlink tells every change of a link", |g, _| {
+        set(&mut g.linkbeat_use_polling)
+    }),
     words("net_namespace", "NAME", |g, l| once(l, "net_namespace", &mut g.net_namespace)),
     words("net_namespace_ipvs", "NAME", |g, l| once(l, "net_namespace_ipvs", &mut g.net_namespace_ipvs)),
     no_effect("namespace_with_ipsets", "", "no ipsets are used", ignore),
-    words("use_pid_dir", "", |g, _| set(&mut g.use_pid_dir)),
+    not_yet("use_pid_dir", "", "PID files are where the command line puts them, else in /run", |g, _| {
+        set(&mut g.use_pid_dir)
+    }),
     words("instance", "NAME", |g, l| once(l, "instance", &mut g.instance)),
     words("child_wait_time", "SECS", child_wait_time),
     block("global_defs", "{", |_, _| Ok(true), GLOBAL_DEFS, nothing),
@@ -64,7 +71,7 @@ fn checker(g: &mut Globals) {
 
 /// `global_defs`.
 pub static GLOBAL_DEFS: &[Row<Globals>] = &[
-    words("process_names", "", |g, _| set(&mut g.process_names)),
+    no_effect("process_names", "", CHECKSUMS, |g, _| set(&mut g.process_names)),
     no_effect("process_name", "NAME", CHECKSUMS, |g, l| process_name(l, &mut g.process_name)),
     no_effect("vrrp_process_name", "NAME", CHECKSUMS, |g, l| process_name(l, &mut g.vrrp_process_name)),
     no_effect("checker_process_name", "NAME", CHECKSUMS, |g, l| process_name(l, &mut g.checker_process_name)),
@@ -73,7 +80,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         process_name(l, &mut g.checker_process_name)
     }),
     no_effect("bfd_process_name", "NAME", BFD, |_, l| process_name(l, &mut None)),
-    words("use_symlink_paths", "[<BOOL>]", ignore),
+    no_effect("use_symlink_paths", "[<BOOL>]", "scripts run by the path that was written", ignore),
     no_effect("set_supplementary_groups", "", "scripts run without supplementary groups", ignore),
     words("router_id", "<STRING>", |g, l| named(l, "routerid name missing - ignoring", &mut g.router_id)),
     words("notification_email_from", "admin@example.com", |g, l| {
@@ -103,16 +110,22 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         },
     },
     words("smtp_alert", "<BOOL>", |g, l| global_bool(l, "smtp_alert", &mut g.smtp_alert)),
-    words("startup_script", "SCRIPT_NAME [username [:][groupname]]", |g, l| {
-        startup(l, "startup", &g.script_user, &mut g.startup_script)
-    }),
-    words("startup_script_timeout", "SECONDS", |g, l| {
+    not_yet(
+        "startup_script",
+        "SCRIPT_NAME [username [:][groupname]]",
+        "no script is run before the daemons start",
+        |g, l| startup(l, "startup", &g.script_user, &mut g.startup_script),
+    ),
+    not_yet("startup_script_timeout", "SECONDS", "no script is run before the daemons start", |g, l| {
         script_timeout(l, "startup", &mut g.startup_script_timeout)
     }),
-    words("shutdown_script", "SCRIPT_NAME [username [:][groupname]]", |g, l| {
-        startup(l, "shutdown", &g.script_user, &mut g.shutdown_script)
-    }),
-    words("shutdown_script_timeout", "SECONDS", |g, l| {
+    not_yet(
+        "shutdown_script",
+        "SCRIPT_NAME [username [:][groupname]]",
+        "no script is run after the daemons ended",
+        |g, l| startup(l, "shutdown", &g.script_user, &mut g.shutdown_script),
+    ),
+    not_yet("shutdown_script_timeout", "SECONDS", "no script is run after the daemons ended", |g, l| {
         script_timeout(l, "shutdown", &mut g.shutdown_script_timeout)
     }),
     no_effect(
@@ -139,7 +152,12 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     words("default_interface", "p33p1.3", |g, l| {
         named(l, "default_interface requires interface name", &mut g.default_interface)
     }),
-    words("disable_local_igmp", "", |g, _| set(&mut g.disable_local_igmp)),
+    not_yet(
+        "disable_local_igmp",
+        "",
+        "the kernel's setting igmp_link_local_mcast_reports is left alone",
+        |g, _| set(&mut g.disable_local_igmp),
+    ),
     words("v3_checksum_as_v2", "[<BOOL>]", |g, l| {
         plain_bool(l, "v3_checksum_as_v2", &mut g.v3_checksum_as_v2)
     }),
@@ -181,8 +199,8 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     words("vrrp_garp_interval", "0.001", |g, l| pace(l, "vrrp_garp_interval", 1, &mut g.garp_interval)),
     words("vrrp_gna_interval", "0.000001", |g, l| pace(l, "vrrp_gna_interval", 1, &mut g.gna_interval)),
     words("vrrp_min_garp", "[<BOOL>]", |g, l| plain_bool(l, "vrrp_min_garp", &mut g.min_garp)),
-    words("vrrp_garp_extra_if", "[all] 100", garp_extra_if),
-    words("vrrp_vmac_garp_intvl", "[all] SECS", |g, l| {
+    not_yet("vrrp_garp_extra_if", "[all] 100", EXTRA_GARP, garp_extra_if),
+    not_yet("vrrp_vmac_garp_intvl", "[all] SECS", EXTRA_GARP, |g, l| {
         l.say("Keyword \"vrrp_vmac_garp_intvl\" is deprecated - please use \"vrrp_garp_extra_if\"");
         garp_extra_if(g, l)
     }),
@@ -193,10 +211,10 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         plain_bool(l, "vrrp_higher_prio_send_advert", &mut g.higher_prio_send_advert)
     }),
     words("vrrp_version", "<2 or 3>", vrrp_version),
-    words("vrrp_iptables", "keepalived", iptables),
+    not_yet("vrrp_iptables", "keepalived", FILTER, iptables),
     no_effect("vrrp_ipsets", "[keepalived ...]", "no ipsets are used", ignore),
-    words("nftables", "[TABLENAME]", nftables),
-    words("nftables_priority", "PRIORITY", |g, l| {
+    not_yet("nftables", "[TABLENAME]", FILTER, nftables),
+    not_yet("nftables_priority", "PRIORITY", FILTER, |g, l| {
         let word = l.need(1)?;
         match l.signed(word, i32::MIN, i32::MAX) {
             Some(priority) => g.nftables_priority = Some(priority),
@@ -204,7 +222,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         }
         Ok(())
     }),
-    no_effect("nftables_ifindex", "", "rules name interfaces", ignore),
+    not_yet("nftables_ifindex", "", FILTER, ignore),
     words("vrrp_check_unicast_src", "", |g, _| set(&mut g.check_unicast_src)),
     words("vrrp_skip_check_adv_addr", "", |g, _| set(&mut g.skip_check_adv_addr)),
     words("vrrp_strict", "", |g, _| set(&mut g.strict)),
@@ -217,7 +235,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     not_yet("nftables_ipvs", "[TABLENAME]", "virtual servers are not put into nftables sets", ignore),
     not_yet("nftables_ipvs_priority", "PRIORITY", "virtual servers are not put into nftables sets", ignore),
     not_yet("nftables_ipvs_start_fwmark", "NUMBER", "virtual servers are not put into nftables sets", ignore),
-    no_effect("nftables_counters", "", "rules carry no counters", ignore),
+    not_yet("nftables_counters", "", FILTER, ignore),
     words("notify_fifo", "FIFO_NAME [username [groupname]]", |g, l| fifo(l, "", &mut g.notify_fifo)),
     words("notify_fifo_script", "STRING|QUOTED-STRING [username [:][groupname]]", |g, l| {
         fifo_script(l, "", &g.script_user, &mut g.notify_fifo)
@@ -234,7 +252,9 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         g.vrrp_notify_priority_changes = value.unwrap_or(g.vrrp_notify_priority_changes);
         Ok(())
     }),
-    words("fifo_write_vrrp_states_on_reload", "", |g, _| set(&mut g.fifo_write_vrrp_states_on_reload)),
+    not_yet("fifo_write_vrrp_states_on_reload", "", "a FIFO is told of changes only", |g, _| {
+        set(&mut g.fifo_write_vrrp_states_on_reload)
+    }),
     words("lvs_notify_fifo", "FIFO_NAME [username [groupname]]", |g, l| {
         fifo(l, "lvs_", &mut g.lvs_notify_fifo)
     }),
@@ -303,21 +323,26 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     ),
     words("rs_init_notifies", "", |g, l| flag_or_bool(l, "rs_init_notifies", &mut g.rs_init_notifies)),
     words("no_checker_emails", "", |g, l| flag_or_bool(l, "no_checker_emails", &mut g.no_checker_emails)),
-    words("vrrp_rx_bufs_policy", "[MTU|ADVERT|NUMBER]", rx_bufs_policy),
-    words("vrrp_rx_bufs_multiplier", "NUMBER", |g, l| {
+    not_yet("vrrp_rx_bufs_policy", "[MTU|ADVERT|NUMBER]", RX_BUFS, rx_bufs_policy),
+    not_yet("vrrp_rx_bufs_multiplier", "NUMBER", RX_BUFS, |g, l| {
         let read = number(l, 1, u32::MAX, "Invalid vrrp_rx_bufs_multiplier {}")?;
         keep(&mut g.rx_bufs_multiplier, read)
     }),
     words("vrrp_startup_delay", "5.5", |g, l| pace(l, "vrrp_startup_delay", 1_000, &mut g.startup_delay)),
-    words("vrrp_delay_after_boot", "15.23", |g, l| {
-        pace(l, "vrrp_delay_after_boot", 1_000, &mut g.delay_after_boot)
-    }),
+    not_yet(
+        "vrrp_delay_after_boot",
+        "15.23",
+        "vrrp_startup_delay, counted from the daemon's own start, is carried out",
+        |g, l| pace(l, "vrrp_delay_after_boot", 1_000, &mut g.delay_after_boot),
+    ),
     words("log_unknown_vrids", "", |g, _| set(&mut g.log_unknown_vrids)),
     words("vrrp_owner_ignore_adverts", "[BOOL]", |g, l| {
         plain_bool(l, "vrrp_owner_ignore_adverts", &mut g.owner_ignore_adverts)
     }),
-    words("vmac_prefix", "STRING", |g, l| vmac_prefix(l, "vmac", &mut g.vmac_prefix)),
-    words("vmac_addr_prefix", "STRING", |g, l| vmac_prefix(l, "vmac_addr", &mut g.vmac_addr_prefix)),
+    not_yet("vmac_prefix", "STRING", "no macvlan is made", |g, l| vmac_prefix(l, "vmac", &mut g.vmac_prefix)),
+    not_yet("vmac_addr_prefix", "STRING", "no macvlan is made", |g, l| {
+        vmac_prefix(l, "vmac_addr", &mut g.vmac_addr_prefix)
+    }),
     words("umask", "[NUMBER|BITS]", umask),
     no_effect("random_seed", "UNSIGNED_INT", "random numbers need no seed", |g, l| {
         let read = number(l, 0, u32::MAX, "random_seed {} invalid")?;
@@ -329,7 +354,12 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     }),
     not_yet("reload_repeat", "", "reloads are not scheduled", ignore),
     not_yet("reload_file", "[ABSOLUTE-PATHNAME-OF-FILE]", "no file is written while reloading", ignore),
-    words("include_check", "[OPTIONS]", ignore),
+    not_yet(
+        "include_check",
+        "[OPTIONS]",
+        "--all-config decides what an include without files comes to",
+        ignore,
+    ),
     no_effect("config_save_dir", "DIRECTORY", "copies of old configurations are not kept", |_, l| {
         let text = format!("{} missing directory name", l.keyword());
         named(l, &text, &mut None)
