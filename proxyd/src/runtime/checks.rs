@@ -96,8 +96,8 @@ async fn health_loop(
     loop {
         while let Some(outcome) = before(slot, seat.as_mut()).await {
             if wanted() {
-                record(state, &outcome, |d| &mut d.check);
-                judge_health(&generation, at, &outcome);
+                let changed = record(state, &outcome, |d| &mut d.check);
+                judge_health(&generation, at, &outcome, changed);
             }
         }
         let started = Instant::now();
@@ -106,8 +106,8 @@ async fn health_loop(
                 seat.spec(&spec, intervals.of(judge().pace()));
             }
             if wanted() && !seat.as_ref().is_some_and(Seat::is_remote) {
-                let outcome = probe(state, &spec, |d| &mut d.check).await;
-                judge_health(&generation, at, &outcome);
+                let (outcome, changed) = probe(state, &spec, |d| &mut d.check).await;
+                judge_health(&generation, at, &outcome, changed);
             }
         }
         slot = started + intervals.next(&judge(), random(started));
@@ -140,27 +140,30 @@ async fn probe(
     state: &ServerState,
     spec: &Spec,
     which: fn(&mut super::board::ServerDetail) -> &mut CheckState,
-) -> Outcome {
+) -> (Outcome, bool) {
     with(state, |d| which(d).running = true);
     let outcome = health::run(spec).await;
-    record(state, &outcome, which);
-    outcome
+    let changed = record(state, &outcome, which);
+    (outcome, changed)
 }
 
+/// Puts an outcome on the board; whether its status is another than the last.
 fn record(
     state: &ServerState,
     outcome: &Outcome,
     which: fn(&mut super::board::ServerDetail) -> &mut CheckState,
-) {
+) -> bool {
     with(state, |d| {
         let check = which(d);
+        let changed = check.status != outcome.status.name();
         check.running = false;
         check.status = outcome.status.name();
         check.status_text = outcome.status.text();
         check.code = outcome.status.has_code().then_some(outcome.code);
         check.duration_ms = Some(outcome.duration.as_millis() as u64);
         check.description.clone_from(&outcome.description);
-    });
+        changed
+    })
 }
 
 fn with<T>(state: &ServerState, f: impl FnOnce(&mut super::board::ServerDetail) -> T) -> T {
@@ -176,20 +179,24 @@ fn cause(outcome: &Outcome) -> Cause {
     }
 }
 
-fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome) {
+fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome, changed: bool) {
     let state = generation.server(at.0, at.1);
     let verdict = outcome.status.verdict();
-    let (up, progress) = with(state, |d| {
+    let (up, before, progress) = with(state, |d| {
         let mut judge = Judge::with_health(d.check.rise, d.check.fall, d.check.health);
         if verdict == Verdict::Failed && judge.is_up() {
             d.failed_checks += 1;
         }
+        let before = judge.health();
         judge.judge(verdict);
         d.check.health = judge.health();
         state.health.store(judge.health(), Relaxed);
-        (judge.is_up(), judge.progress())
+        (judge.is_up(), before, judge.progress())
     });
-    let _ = progress;
+    let logged = generation.proxy(at.0).options.log_health_checks;
+    if logged && verdict != Verdict::Unknown && (changed || before != state.health.load(Relaxed)) {
+        tell(generation, &[told(generation, at, outcome, up, progress)]);
+    }
     let wanted = match (up, verdict) {
         (false, _) => oper::STOPPED,
         (true, Verdict::Conditional) => oper::STOPPING,
@@ -197,7 +204,34 @@ fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: 
         (true, _) if agent_says_down(state) => oper::STOPPED,
         (true, _) => oper::RUNNING,
     };
-    apply(generation, at, wanted, &cause(outcome));
+    let why = if logged { Cause::Told } else { cause(outcome) };
+    apply(generation, at, wanted, &why);
+}
+
+/// `option log-health-checks`: one line for a check whose status or effect is new.
+fn told(
+    generation: &Generation,
+    at: (ProxyId, ServerId),
+    outcome: &Outcome,
+    up: bool,
+    (done, of): (u32, u32),
+) -> transitions::Notice {
+    let proxy = generation.proxy(at.0);
+    let server = &proxy.servers[at.1.0];
+    let result = match outcome.status.verdict() {
+        Verdict::Conditional => "conditionally succeeded",
+        Verdict::Passed => "succeeded",
+        _ => "failed",
+    };
+    let text = format!(
+        "Health check for {}server {}/{} {result}{}, status: {done}/{of} {}.",
+        if server.backup { "backup " } else { "" },
+        proxy.name,
+        server.name,
+        cause(outcome).text(""),
+        if up { "UP" } else { "DOWN" },
+    );
+    transitions::Notice { level: transitions::Level::Notice, proxy: at.0, stderr: text.clone(), log: text }
 }
 
 fn agent_says_down(state: &ServerState) -> bool {
@@ -245,7 +279,7 @@ async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
         let started = Instant::now();
         if with(state, |d| d.agent.enabled) {
             if let Some(spec) = check_spec::agent(server, state) {
-                let outcome = probe(state, &spec, |d| &mut d.agent).await;
+                let (outcome, _) = probe(state, &spec, |d| &mut d.agent).await;
                 judge_agent(&generation, at, &outcome);
             }
         }

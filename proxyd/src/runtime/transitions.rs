@@ -52,12 +52,16 @@ pub enum Cause {
     Cli,
     /// The server it tracks.
     Tracked,
+    /// A health check that was told of already (`option log-health-checks`).
+    Told,
 }
 
 impl Cause {
-    fn text(&self, via: &str) -> String {
+    /// What stands behind the state: `, reason: Layer4 timeout, check duration: 3ms`.
+    pub fn text(&self, via: &str) -> String {
         match self {
             Self::Cli => ", changed from CLI".into(),
+            Self::Told => String::new(),
             Self::Tracked => format!(" via {via}"),
             Self::Check { status, code, info, duration_ms } => {
                 let code = code.map_or_else(String::new, |c| format!(", code: {c}"));
@@ -158,12 +162,14 @@ impl<'a> Change<'a> {
             (true, false) => {
                 state.down_transitions.fetch_add(1, Relaxed);
                 state.last_change.store(now, Relaxed);
-                let name = &self.generation.config.proxies[self.proxy.0].name;
+                let proxy = &self.generation.config.proxies[self.proxy.0];
+                let name = &proxy.name;
+                let noun = if proxy.kind.is_front() { "proxy" } else { "backend" };
                 out.push(Notice {
                     level: Level::Emergency,
                     proxy: self.proxy,
-                    stderr: format!("backend '{name}' has no server available!"),
-                    log: format!("backend {name} has no server available!"),
+                    stderr: format!("{noun} '{name}' has no server available!"),
+                    log: format!("{noun} {name} has no server available!"),
                 });
             }
             (false, true) => {

@@ -340,7 +340,8 @@ impl Exchange<'_> {
                 Wait::RequestBytes
             });
         }
-        view.may_wait = waits || (may_wait && !matches!(phase, Phase::RequestContent | Phase::ResponseContent));
+        view.may_wait =
+            waits || (may_wait && !matches!(phase, Phase::RequestContent | Phase::ResponseContent));
         if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
             return Next::Continue;
         }
