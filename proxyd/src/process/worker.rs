@@ -292,9 +292,13 @@ impl Minder<'_> {
         let permits = Arc::new(Semaphore::new(global.stats_maxconn.unwrap_or(control::CONNECTIONS)));
         let timeout = global.stats_timeout.unwrap_or(control::TIMEOUT);
         let for_context = Arc::clone(&self.running.engine);
+        let for_log = Arc::clone(&for_context);
         Arc::new(Context {
             current: Box::new(move || for_context.generation.load_full()),
-            tell: Box::new(tell),
+            tell: Box::new(move |notice| {
+                tell(notice);
+                crate::log::notices(&for_log.generation.load(), std::slice::from_ref(notice));
+            }),
             exposed,
             timeout,
             permits,
