@@ -4,7 +4,7 @@
 
 use super::Loader;
 use super::model::{
-    BackendTarget, Config, Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId, UseBackend, UseServer,
+    BackendTarget, Config, Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId, UseBackend, UseServer, Verify,
 };
 use super::proxy::{Draft, ErrorPage, noun};
 use diag::{Diagnostic, Lead, Report, Severity, Span};
@@ -237,9 +237,22 @@ fn errors(loader: &mut Loader<'_>, draft: &mut Draft) {
     }
 }
 
+/// Told for a server whose certificate is to be verified against nothing.
+const VERIFY_NEEDS_CA: &str = "verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use 'ssl-server-verify none' in the global section to disable server-side verifications by default.";
+
 fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[HashMap<String, usize>]) {
     let mut seen: HashMap<String, Span> = HashMap::new();
-    for (server, origin) in draft.proxy.servers.iter().zip(&draft.server_lines) {
+    let global = loader.config.global.ssl_defaults.get("ssl-server-verify");
+    let unverified = global.is_some_and(|w| w.first().is_some_and(|w| w == "none"));
+    for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
+        let place = format!("'server {}/{}'", draft.proxy.name, server.name);
+        if let Some(tls) = server.tls.as_mut().filter(|t| t.enabled && t.verify == Verify::Unset) {
+            tls.verify = if unverified { Verify::None } else { Verify::Required };
+            if !unverified && tls.ca_file.is_none() {
+                let text = format!("{place} : {VERIFY_NEEDS_CA}");
+                loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
+            }
+        }
         if let Some(first) = seen.insert(server.name.clone(), origin.line) {
             let text = format!(
                 "parsing [{}:{}] : {} '{}', another server named '{}' was already defined at line {}, please use distinct names.",
