@@ -490,11 +490,18 @@ fn state_number(state: StateName) -> u8 {
     }
 }
 
+fn auth_number(authentication: &Authentication) -> u8 {
+    match authentication {
+        Authentication::None => 0,
+        Authentication::Pass(_) => 1,
+        Authentication::Ah(_) => 2,
+    }
+}
+
 fn member_json(m: &Member) -> Value {
     let c = &m.config;
     let state = m.machine.name();
     let number = state_number(state);
-    let micros = wall(m.since);
     let seconds = |d: Duration| json!(d.as_secs());
     let interval = |d: Duration| match c.version {
         Version::V2 => json!(d.as_secs()),
@@ -509,7 +516,7 @@ fn member_json(m: &Member) -> Value {
         "vmac_ifname": c.vmac.as_ref().and_then(|v| v.name.clone()).unwrap_or_default(),
         "ifp_ifname": c.interface,
         "master_priority": follows.map_or(0, |f| f.0.priority),
-        "last_transition": micros as f64 / 1e6,
+        "last_transition": wall(m.since) as f64 / 1e6,
         "garp_delay": seconds(c.garp.delay),
         "garp_refresh": seconds(c.garp.refresh),
         "garp_rep": c.garp.repeat,
@@ -558,12 +565,7 @@ fn member_json(m: &Member) -> Value {
             fields.insert(name.into(), value);
         }
     }
-    let kind = match c.authentication {
-        Authentication::None => 0,
-        Authentication::Pass(_) => 1,
-        Authentication::Ah(_) => 2,
-    };
-    fields.insert("auth_type".into(), json!(kind));
+    fields.insert("auth_type".into(), json!(auth_number(&c.authentication)));
     json!({ "data": data, "stats": stats_json(m) })
 }
 

@@ -203,6 +203,15 @@ impl fmt::Display for Note {
                 let what = if address.is_ipv4() { "gratuitous ARPs" } else { "Unsolicited Neighbour Adverts" };
                 write!(f, "Sending/queueing {what} on {interface} for {address}")
             }
+            of_packets => of_packets.packet(f),
+        }
+    }
+}
+
+impl Note {
+    /// The notes that a received or sent packet, or a lost address, gives.
+    fn packet(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Bad { fault, expected } => bad(f, fault, expected),
             Self::Count { expected, got } => write!(f, "expected {expected} VIPs but received {got}"),
             Self::MissingAddress { vrid, address } => {
@@ -220,6 +229,8 @@ impl fmt::Display for Note {
                 write!(f, "Restoring deleted address {address} on {interface}, staying MASTER")
             }
             Self::Duplicate => f.write_str("VRID is in use twice on this interface"),
+            // Never empty: a note without words of its own is told as it is.
+            other => write!(f, "{other:?}"),
         }
     }
 }
