@@ -34,33 +34,25 @@ fn request(line: &str, headers: &[&str], body: &str) -> Vec<u8> {
     out.into_bytes()
 }
 
+const HOST: &str = "Host: x.example";
+const CHUNKED: &str = "Transfer-Encoding: chunked";
+
 /// Well-formed and odd requests that go to every HTTP frontend.
 fn common() -> Vec<(&'static str, Vec<u8>)> {
-    let h = "Host: x.example";
-    let many: Vec<String> = (0..120).map(|i| format!("H{i}: 1")).collect();
-    let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
-    many.insert(0, h);
-    let long = format!("GET /{} HTTP/1.1", "a".repeat(70_000));
-    let fits = format!("GET /{} HTTP/1.1", "a".repeat(8000));
-    let big = "b".repeat(40_000);
-    let length = format!("Content-Length: {}", big.len());
-    let chunked = "Transfer-Encoding: chunked";
+    [exchanges(), framing(), targets(), headers(), responses()].concat()
+}
+
+/// Ordinary requests, alone and one behind the other.
+fn exchanges() -> Vec<(&'static str, Vec<u8>)> {
+    let h = HOST;
     vec![
         ("get", request("GET /a?b=c HTTP/1.1", &[h], "")),
         ("get-close", request("GET /a HTTP/1.1", &[h, "Connection: close"], "")),
         ("get-10", request("GET /a HTTP/1.0", &[], "")),
         ("get-10-keep", request("GET /a HTTP/1.0", &["Connection: keep-alive"], "")),
         ("head", request("HEAD /a HTTP/1.1", &[h], "")),
-        ("options-star", request("OPTIONS * HTTP/1.1", &[h], "")),
         ("delete", request("DELETE /a HTTP/1.1", &[h], "")),
         ("own-method", request("PURGE /a HTTP/1.1", &[h], "")),
-        ("post", request("POST /p HTTP/1.1", &[h, "Content-Length: 5"], "hello")),
-        ("post-empty", request("POST /p HTTP/1.1", &[h, "Content-Length: 0"], "")),
-        ("post-none", request("POST /p HTTP/1.1", &[h], "")),
-        ("post-big", request("POST /p HTTP/1.1", &[h, &length], &big)),
-        ("post-chunked", request("POST /p HTTP/1.1", &[h, chunked], "5\r\nhello\r\n0\r\n\r\n")),
-        ("post-trailers", request("POST /p HTTP/1.1", &[h, chunked], "5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n")),
-        ("post-ext", request("POST /p HTTP/1.1", &[h, chunked], "5;a=b\r\nhello\r\n0\r\n\r\n")),
         (
             "expect",
             request("POST /continue HTTP/1.1", &[h, "Expect: 100-continue", "Content-Length: 2"], "ab"),
@@ -74,35 +66,23 @@ fn common() -> Vec<(&'static str, Vec<u8>)> {
             ]
             .concat(),
         ),
-        ("order", request("GET / HTTP/1.1", &[h, "aA: 1", "B: 2", "Aa: 3", "Z:  sp \t"], "")),
-        ("uri-odd", request("GET /a{b}|c\"^<>` HTTP/1.1", &[h], "")),
-        ("uri-hash", request("GET /a#b HTTP/1.1", &[h], "")),
-        ("uri-utf8", request("GET /\u{e9} HTTP/1.1", &[h], "")),
-        ("uri-no-slash", request("GET foo HTTP/1.1", &[h], "")),
-        ("uri-absolute", request("GET http://x.example/p?q HTTP/1.1", &[h], "")),
-        ("uri-absolute-other", request("GET http://u:p@y:80/p HTTP/1.1", &[h], "")),
-        ("uri-absolute-no-path", request("GET http://x.example HTTP/1.1", &[h], "")),
-        ("uri-empty", request("GET  HTTP/1.1", &[h], "")),
-        ("uri-long", request(&long, &[h], "")),
-        ("uri-8k", request(&fits, &[h], "")),
-        ("http-09", b"GET /\r\n".to_vec()),
-        ("http-12", request("GET / HTTP/1.2", &[h], "")),
-        ("http-30", request("GET / HTTP/3.0", &[h], "")),
-        ("http-lower", request("GET / http/1.1", &[h], "")),
-        ("http-x", request("GET / HTTP/x.1", &[h], "")),
-        ("no-host", request("GET / HTTP/1.1", &[], "")),
-        ("two-hosts", request("GET / HTTP/1.1", &[h, "Host: y"], "")),
-        ("two-same-hosts", request("GET / HTTP/1.1", &[h, h], "")),
-        ("host-port", request("GET / HTTP/1.1", &["Host: x.example:80"], "")),
-        ("fold", request("GET / HTTP/1.1", &[h, "A: 1", "  2"], "")),
-        ("space-colon", request("GET / HTTP/1.1", &[h, "A : 1"], "")),
-        ("empty-name", request("GET / HTTP/1.1", &[h, ": 1"], "")),
-        ("no-colon", request("GET / HTTP/1.1", &[h, "novalue"], "")),
-        ("odd-name", request("GET / HTTP/1.1", &[h, "a@b: 1"], "")),
-        ("bare-lf", b"GET / HTTP/1.1\nHost: x\n\n".to_vec()),
-        ("bare-cr", request("GET / HTTP/1.1", &[h, "A: 1\r2"], "")),
-        ("nul", request("GET / HTTP/1.1", &[h, "A: 1\u{0}2"], "")),
-        ("leading-crlf", [b"\r\n\r\n".to_vec(), request("GET / HTTP/1.1", &[h], "")].concat()),
+    ]
+}
+
+/// Requests with bodies: how their end is told, rightly and wrongly.
+fn framing() -> Vec<(&'static str, Vec<u8>)> {
+    let h = HOST;
+    let chunked = CHUNKED;
+    let big = "b".repeat(40_000);
+    let length = format!("Content-Length: {}", big.len());
+    vec![
+        ("post", request("POST /p HTTP/1.1", &[h, "Content-Length: 5"], "hello")),
+        ("post-empty", request("POST /p HTTP/1.1", &[h, "Content-Length: 0"], "")),
+        ("post-none", request("POST /p HTTP/1.1", &[h], "")),
+        ("post-big", request("POST /p HTTP/1.1", &[h, &length], &big)),
+        ("post-chunked", request("POST /p HTTP/1.1", &[h, chunked], "5\r\nhello\r\n0\r\n\r\n")),
+        ("post-trailers", request("POST /p HTTP/1.1", &[h, chunked], "5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n")),
+        ("post-ext", request("POST /p HTTP/1.1", &[h, chunked], "5;a=b\r\nhello\r\n0\r\n\r\n")),
         ("length-twice", request("POST / HTTP/1.1", &[h, "Content-Length: 2", "Content-Length: 2"], "ab")),
         ("length-differs", request("POST / HTTP/1.1", &[h, "Content-Length: 2", "Content-Length: 3"], "abc")),
         ("length-list", request("POST / HTTP/1.1", &[h, "Content-Length: 2, 2"], "ab")),
@@ -127,11 +107,67 @@ fn common() -> Vec<(&'static str, Vec<u8>)> {
         ("chunk-bad", request("POST / HTTP/1.1", &[h, chunked], "xyz\r\nab\r\n0\r\n\r\n")),
         ("chunk-huge", request("POST / HTTP/1.1", &[h, chunked], "fffffffffffffffff\r\nab\r\n0\r\n\r\n")),
         ("chunk-no-crlf", request("POST / HTTP/1.1", &[h, chunked], "2\r\nabXX0\r\n\r\n")),
+    ]
+}
+
+/// Request lines: targets, versions, methods.
+fn targets() -> Vec<(&'static str, Vec<u8>)> {
+    let h = HOST;
+    let long = format!("GET /{} HTTP/1.1", "a".repeat(70_000));
+    let fits = format!("GET /{} HTTP/1.1", "a".repeat(8000));
+    vec![
+        ("options-star", request("OPTIONS * HTTP/1.1", &[h], "")),
+        ("uri-odd", request("GET /a{b}|c\"^<>` HTTP/1.1", &[h], "")),
+        ("uri-hash", request("GET /a#b HTTP/1.1", &[h], "")),
+        ("uri-utf8", request("GET /\u{e9} HTTP/1.1", &[h], "")),
+        ("uri-no-slash", request("GET foo HTTP/1.1", &[h], "")),
+        ("uri-absolute", request("GET http://x.example/p?q HTTP/1.1", &[h], "")),
+        ("uri-absolute-other", request("GET http://u:p@y:80/p HTTP/1.1", &[h], "")),
+        ("uri-absolute-no-path", request("GET http://x.example HTTP/1.1", &[h], "")),
+        ("uri-empty", request("GET  HTTP/1.1", &[h], "")),
+        ("uri-long", request(&long, &[h], "")),
+        ("uri-8k", request(&fits, &[h], "")),
+        ("http-09", b"GET /\r\n".to_vec()),
+        ("http-12", request("GET / HTTP/1.2", &[h], "")),
+        ("http-30", request("GET / HTTP/3.0", &[h], "")),
+        ("http-lower", request("GET / http/1.1", &[h], "")),
+        ("http-x", request("GET / HTTP/x.1", &[h], "")),
+        ("method-odd", request("F@@ / HTTP/1.1", &[h], "")),
+    ]
+}
+
+/// Header fields and line ends.
+fn headers() -> Vec<(&'static str, Vec<u8>)> {
+    let h = HOST;
+    let many: Vec<String> = (0..120).map(|i| format!("H{i}: 1")).collect();
+    let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
+    many.insert(0, h);
+    vec![
+        ("order", request("GET / HTTP/1.1", &[h, "aA: 1", "B: 2", "Aa: 3", "Z:  sp \t"], "")),
+        ("no-host", request("GET / HTTP/1.1", &[], "")),
+        ("two-hosts", request("GET / HTTP/1.1", &[h, "Host: y"], "")),
+        ("two-same-hosts", request("GET / HTTP/1.1", &[h, h], "")),
+        ("host-port", request("GET / HTTP/1.1", &["Host: x.example:80"], "")),
+        ("fold", request("GET / HTTP/1.1", &[h, "A: 1", "  2"], "")),
+        ("space-colon", request("GET / HTTP/1.1", &[h, "A : 1"], "")),
+        ("empty-name", request("GET / HTTP/1.1", &[h, ": 1"], "")),
+        ("no-colon", request("GET / HTTP/1.1", &[h, "novalue"], "")),
+        ("odd-name", request("GET / HTTP/1.1", &[h, "a@b: 1"], "")),
+        ("bare-lf", b"GET / HTTP/1.1\nHost: x\n\n".to_vec()),
+        ("bare-cr", request("GET / HTTP/1.1", &[h, "A: 1\r2"], "")),
+        ("nul", request("GET / HTTP/1.1", &[h, "A: 1\u{0}2"], "")),
+        ("leading-crlf", [b"\r\n\r\n".to_vec(), request("GET / HTTP/1.1", &[h], "")].concat()),
         ("headers-many", request("GET / HTTP/1.1", &many, "")),
         ("connection-list", request("GET / HTTP/1.1", &[h, "Connection: keep-alive, X-A", "X-A: 1"], "")),
         ("te-trailers", request("GET / HTTP/1.1", &[h, "TE: trailers", "Connection: TE"], "")),
         ("upgrade", request("GET / HTTP/1.1", &[h, "Connection: Upgrade", "Upgrade: websocket"], "")),
-        ("method-odd", request("F@@ / HTTP/1.1", &[h], "")),
+    ]
+}
+
+/// Responses of all kinds, by the path that asks the origin for them.
+fn responses() -> Vec<(&'static str, Vec<u8>)> {
+    let h = HOST;
+    vec![
         ("resp-chunked", request("GET /chunked HTTP/1.1", &[h], "")),
         ("resp-chunked-10", request("GET /chunked HTTP/1.0", &[], "")),
         ("resp-chunked-head", request("HEAD /chunked HTTP/1.1", &[h], "")),
