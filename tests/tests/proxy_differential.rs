@@ -217,6 +217,7 @@ fn rules() -> Vec<(&'static str, Vec<u8>)> {
         "GET /refused HTTP/1.1",
         "GET /method HTTP/1.1",
         "GET /status-set HTTP/1.1",
+        "GET /valueless HTTP/1.1",
     ];
     let mut cases: Vec<(&str, Vec<u8>)> =
         lines.map(|l| (l, request(l, &[h, "X-Del: 1", "X-Rep: a,b,a"], ""))).to_vec();

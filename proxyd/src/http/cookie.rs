@@ -187,7 +187,7 @@ pub fn response(
     (stuck, post): (bool, bool),
     message: &mut Message,
 ) -> ResponseCookie {
-    let Some(id) = id else { return ResponseCookie::None };
+    let Some(id) = id else { return without_value(rule, post, message) };
     let mut action = ResponseCookie::None;
     let headers: Vec<(usize, Vec<u8>)> = message.find(b"set-cookie").map(|(i, v)| (i, v.to_vec())).collect();
     for (index, value) in headers {
@@ -237,6 +237,30 @@ fn inserted(rule: &Cookie, id: &str) -> Vec<u8> {
             out.extend_from_slice(&dated(now_s()));
         }
     }
+    attributes(rule, &mut out);
+    out
+}
+
+/// The response of a server that has no cookie value: in insert mode the client is told to forget its cookie,
+/// in the others the server's own goes through.
+fn without_value(rule: &Cookie, post: bool, message: &mut Message) -> ResponseCookie {
+    let own = |value: &[u8]| pairs(value).next().is_some_and(|(_, name, _)| name == rule.name.as_bytes());
+    let named: Vec<usize> = message.find(b"set-cookie").filter(|(_, v)| own(v)).map(|(i, _)| i).collect();
+    if !named.is_empty() && (rule.preserve || !rule.insert) {
+        return ResponseCookie::Provided;
+    }
+    named.iter().for_each(|index| message.remove_at(*index));
+    if rule.insert && (post || !rule.postonly) {
+        let mut out = format!("{}=; Expires=Thu, 01-Jan-1970 00:00:01 GMT", rule.name).into_bytes();
+        attributes(rule, &mut out);
+        message.add(b"set-cookie", &out);
+        return ResponseCookie::Inserted;
+    }
+    if named.is_empty() { ResponseCookie::None } else { ResponseCookie::Deleted }
+}
+
+/// What follows a cookie's value.
+fn attributes(rule: &Cookie, out: &mut Vec<u8>) {
     out.extend_from_slice(b"; path=/");
     for domain in &rule.domains {
         out.extend_from_slice(format!("; domain={domain}").as_bytes());
@@ -250,7 +274,6 @@ fn inserted(rule: &Cookie, id: &str) -> Vec<u8> {
     for attr in &rule.attrs {
         out.extend_from_slice(format!("; {attr}").as_bytes());
     }
-    out
 }
 
 /// `capture cookie`: the first pair whose name begins with the capture's, as `name=value`.

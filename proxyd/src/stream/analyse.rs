@@ -440,14 +440,6 @@ impl Exchange<'_> {
     pub async fn analyse_response(&mut self, server: &mut Server) -> Result<(), After> {
         let (front, back) = (self.frontend(), self.back());
         self.store_stick(server.at.1);
-        if let Some(rule) = &back.cookie {
-            let id = back.servers[server.at.1.0].cookie.as_deref();
-            let parts = &mut *self.parts;
-            let stuck = self.stick_to == Some(server.at.1) && !parts.txn.redispatched;
-            let post = parts.txn.method == b"POST";
-            parts.txn.cookie_action =
-                cookie::response(rule, id, parts.txn.cookie_state, (stuck, post), &mut parts.response);
-        }
         let parts = &mut *self.parts;
         for capture in &front.capture_response {
             let value = parts.response.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
@@ -465,6 +457,14 @@ impl Exchange<'_> {
         }
         if self.backend != self.client.session.frontend && !front.rules.http_res.is_empty() {
             self.http_rules(&front.rules.http_res, Phase::ResponseHead, None).await?;
+        }
+        if let Some(rule) = &back.cookie {
+            let id = back.servers[server.at.1.0].cookie.as_deref();
+            let parts = &mut *self.parts;
+            let stuck = self.stick_to == Some(server.at.1) && !parts.txn.redispatched;
+            let post = parts.txn.method == b"POST";
+            parts.txn.cookie_action =
+                cookie::response(rule, id, parts.txn.cookie_state, (stuck, post), &mut parts.response);
         }
         self.after_response();
         Ok(())
