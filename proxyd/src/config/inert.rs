@@ -72,6 +72,8 @@ impl Inert {
     }
 }
 
+const VERSIONS: &str = "the range of TLS versions is set by ssl-min-ver and ssl-max-ver alone";
+
 const fn whole(line: &'static str, example: &'static str, reason: &'static str) -> Inert {
     Inert { line, at: At::Line, word: "", values: &[], example, reason }
 }
@@ -127,6 +129,10 @@ pub static INERT: &[Inert] = &[
     bind("allow-0rtt", "bind :80 ssl crt x.pem allow-0rtt", "early data is not taken"),
     bind("curves", "bind :80 ssl crt x.pem curves X25519", "key exchange groups are the library's"),
     bind("ecdhe", "bind :80 ssl crt x.pem ecdhe prime256v1", "key exchange groups are the library's"),
+    bind("no-tlsv12", "bind :80 ssl crt x.pem no-tlsv12", VERSIONS),
+    bind("no-tlsv13", "bind :80 ssl crt x.pem no-tlsv13", VERSIONS),
+    bind("force-tlsv12", "bind :80 ssl crt x.pem force-tlsv12", VERSIONS),
+    bind("force-tlsv13", "bind :80 ssl crt x.pem force-tlsv13", VERSIONS),
     bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
     // server
     of(&["layer4", "layer7"], server("observe", "server s 127.0.0.1:1 check observe layer7", OBSERVED)),
