@@ -81,7 +81,7 @@ mod tests {
         }
         let (mut sources, mut report) = (SourceMap::new(), Report::new());
         let path = dir.path().to_str().expect("utf-8").to_owned();
-        let files = haproxy(&[path.clone()], &mut sources, &mut report);
+        let files = haproxy(std::slice::from_ref(&path), &mut sources, &mut report);
         let names: Vec<_> = files.iter().map(|f| sources.file(*f).name.clone()).collect();
         assert_eq!(names, [format!("{path}/a.cfg"), format!("{path}/b.cfg")]);
         assert!(report.is_empty());

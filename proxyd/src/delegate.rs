@@ -102,7 +102,7 @@ impl Desk {
             }
             News::Lease(Frame::Granted { lease }) => seats.tell(lease % self.stride, Input::Granted(lease)),
             News::Lease(Frame::Refused { lease, .. }) => {
-                seats.tell(lease % self.stride, Input::Refused(lease))
+                seats.tell(lease % self.stride, Input::Refused(lease));
             }
             News::Lease(Frame::Outcome { lease, n, data }) => {
                 if let Ok(outcome) = serde_json::from_value(data) {

@@ -349,10 +349,10 @@ impl Client {
         self.heard = now;
         match frame {
             Frame::Hello { versions, features, .. } => {
-                if !versions.contains(&VERSION) {
-                    out.push(Learned::Close(Fault::Version));
-                } else {
+                if versions.contains(&VERSION) {
                     out.push(Learned::Up { leases: features.iter().any(|f| f == "lease") });
+                } else {
+                    out.push(Learned::Close(Fault::Version));
                 }
             }
             Frame::Snapshot { epoch, seq } => {
@@ -391,7 +391,7 @@ impl Client {
             }
             Frame::Unknown | Frame::Error { .. } => {}
             Frame::Subscribe { .. } | Frame::Offer { .. } | Frame::Nudge { .. } | Frame::Withdraw { .. } => {
-                out.push(Learned::Close(Fault::OutOfPlace))
+                out.push(Learned::Close(Fault::OutOfPlace));
             }
         }
     }

@@ -35,6 +35,18 @@ pub fn label(severity: Severity) -> &'static str {
     }
 }
 
+/// keepalived's form: `(f.conf: Line 8) text`, without line ending. The first pass leaves the main file's name
+/// out: `(Line 8) text`; a diagnostic without a span is its text alone.
+pub fn keepalived(diagnostic: &Diagnostic, sources: &SourceMap, first_pass: bool) -> String {
+    match diagnostic.span {
+        Some(span) if first_pass && span.file.0 == 0 => {
+            format!("(Line {}) {}", sources.line(span), diagnostic.text)
+        }
+        Some(span) => format!("({}: Line {}) {}", sources.name(span), sources.line(span), diagnostic.text),
+        None => diagnostic.text.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,17 +71,5 @@ mod tests {
         for severity in [Severity::Diag, Severity::Notice, Severity::Warning, Severity::Alert] {
             assert_eq!(label(severity).len(), 11);
         }
-    }
-}
-
-/// keepalived's form: `(f.conf: Line 8) text`, without line ending. The first pass leaves the main file's name
-/// out: `(Line 8) text`; a diagnostic without a span is its text alone.
-pub fn keepalived(diagnostic: &Diagnostic, sources: &SourceMap, first_pass: bool) -> String {
-    match diagnostic.span {
-        Some(span) if first_pass && span.file.0 == 0 => {
-            format!("(Line {}) {}", sources.line(span), diagnostic.text)
-        }
-        Some(span) => format!("({}: Line {}) {}", sources.name(span), sources.line(span), diagnostic.text),
-        None => diagnostic.text.clone(),
     }
 }

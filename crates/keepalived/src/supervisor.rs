@@ -28,7 +28,7 @@ const IDENT: &str = "Keepalived";
 /// How long children may take to stop; `child_wait_time` changes it.
 const CHILD_WAIT: Duration = Duration::from_secs(5);
 /// The longest pause before a part that dies again and again is started once more.
-const RESPAWN_MAX: Duration = Duration::from_secs(60);
+const RESPAWN_MAX: Duration = Duration::from_mins(1);
 /// A part that lived this long starts with no pause again.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// A supervisor hears that we are ready no later than this, whatever a part does.

@@ -268,7 +268,7 @@ fn long_option(
     let begin: Vec<_> = table.iter().filter(|row| row.1.as_bytes().starts_with(name)).collect();
     let (_, name, argument): &Getopt = match (exact, begin.as_slice()) {
         (Some(row), _) => row,
-        (None, [row]) => *row,
+        (None, [row]) => row,
         (None, _) => return Err(unknown()),
     };
     match (argument, value) {

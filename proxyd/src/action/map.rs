@@ -34,7 +34,7 @@ pub fn edit(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Result<Box<
         None => None,
     };
     let (file, line) = scope.origin;
-    let display = format!("pattern loaded from file '{name}' used by {} at file '{file}' line {line}", verb);
+    let display = format!("pattern loaded from file '{name}' used by {verb} at file '{file}' line {line}");
     // A list that only rules use may be named without being a file.
     let list = match scope.files.find(name) {
         Some(list) => list,

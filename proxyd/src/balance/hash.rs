@@ -82,11 +82,12 @@ pub fn of_request(proxy: &Proxy, request: Option<&Message>, src: Option<IpAddr>)
 
 fn uri_key(uri: &[u8], len: usize, depth: usize, whole: bool, path_only: bool) -> &[u8] {
     let mut uri = uri;
-    if path_only && uri.first() != Some(&b'/') {
-        if let Some(authority) = memchr::memmem::find(uri, b"://") {
-            let rest = &uri[authority + 3..];
-            uri = rest.iter().position(|b| *b == b'/').map_or(&[][..], |n| &rest[n..]);
-        }
+    if path_only
+        && uri.first() != Some(&b'/')
+        && let Some(authority) = memchr::memmem::find(uri, b"://")
+    {
+        let rest = &uri[authority + 3..];
+        uri = rest.iter().position(|b| *b == b'/').map_or(&[][..], |n| &rest[n..]);
     }
     let end = if len > 0 { uri.len().min(len) } else { uri.len() };
     let mut slashes = 0;

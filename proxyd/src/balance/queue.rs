@@ -66,10 +66,10 @@ impl Queue {
             return;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = waiting.iter().position(|w| w.server.is_none_or(|s| s == server)) {
-            if let Some(waiter) = waiting.remove(at) {
-                grant(&waiter);
-            }
+        if let Some(at) = waiting.iter().position(|w| w.server.is_none_or(|s| s == server))
+            && let Some(waiter) = waiting.remove(at)
+        {
+            grant(&waiter);
         }
         self.len.store(waiting.len(), Relaxed);
     }

@@ -100,7 +100,7 @@ fn selection(call: &Call<'_>, table: &SharedTable, required: bool) -> Result<Sel
     match call.word(3) {
         "key" => key(call, table).map(Selection::Key),
         word if word.starts_with("data.") => {
-            if call.words.len() % 3 != 0 {
+            if !call.words.len().is_multiple_of(3) {
                 return Err(Answer::error(
                     "Optional argument only supports \"data.<store_data_type>\" <operator> <value> or key <key>\n",
                 ));

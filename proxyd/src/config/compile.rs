@@ -69,11 +69,15 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
     let mut sets = Sets::default();
     let rules = std::mem::take(&mut draft.rules);
     let (inherited, own) = rules.split_at(draft.inherited.min(rules.len()));
-    inherited.iter().for_each(|rule| c.ordered(draft, rule, &mut sets));
+    for rule in inherited {
+        c.ordered(draft, rule, &mut sets);
+    }
     // Slots of inherited rules come before those this section declares, and those before its own rules'.
     let first = c.captures.by_rules.len();
     c.captures.count += draft.proxy.capture_request.len();
-    own.iter().for_each(|rule| c.ordered(draft, rule, &mut sets));
+    for rule in own {
+        c.ordered(draft, rule, &mut sets);
+    }
     store(draft, sets);
     c.switching(draft);
     c.formats(draft);

@@ -88,7 +88,7 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         match bind::user_id(&name) {
             Some(uid) => g.global().uid = Some(uid),
             None => {
-                g.loader.report.alert(g.line.span, format!("cannot find user id for '{name}' (0:Success)"))
+                g.loader.report.alert(g.line.span, format!("cannot find user id for '{name}' (0:Success)"));
             }
         }
         Ok(())
@@ -98,7 +98,7 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         match bind::group_id(&name) {
             Some(gid) => g.global().gid = Some(gid),
             None => {
-                g.loader.report.alert(g.line.span, format!("cannot find group id for '{name}' (0:Success)"))
+                g.loader.report.alert(g.line.span, format!("cannot find group id for '{name}' (0:Success)"));
             }
         }
         Ok(())

@@ -138,7 +138,9 @@ pub fn load(settings: &Settings) -> Loaded {
         loader.config.patterns = Arc::clone(patterns);
     }
     let mut drafts = std::mem::take(&mut loader.drafts);
-    drafts.iter_mut().for_each(|d| compile::draft(&mut loader, d));
+    for d in &mut drafts {
+        compile::draft(&mut loader, d);
+    }
     loader.drafts = drafts;
     let read = std::mem::take(&mut loader.report);
     report.extend(in_file_order(syntax, read));

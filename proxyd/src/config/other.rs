@@ -159,7 +159,7 @@ pub(super) fn ring(loader: &mut Loader<'_>, section: &Section) {
 fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
     let mut args = line.args();
     let keyword = line.keyword();
-    let mut value = || args.expect(|| format!("'{keyword}' expects an argument.")).map(|w| w.clone());
+    let mut value = || args.expect(|| format!("'{keyword}' expects an argument.")).cloned();
     match keyword {
         "description" => ring.description = Some(value()?.text),
         "format" => ring.format = value()?.text,

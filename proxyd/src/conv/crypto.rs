@@ -86,12 +86,16 @@ pub fn hash(algorithm: Algorithm, parts: &[&[u8]]) -> Vec<u8> {
     match algorithm {
         Algorithm::Md5 => {
             let mut context = Md5::new();
-            parts.iter().for_each(|p| context.update(p));
+            for p in parts {
+                context.update(p);
+            }
             context.finalize().to_vec()
         }
         Algorithm::Other(a) => {
             let mut context = digest::Context::new(a);
-            parts.iter().for_each(|p| context.update(p));
+            for p in parts {
+                context.update(p);
+            }
             context.finish().as_ref().to_vec()
         }
     }
@@ -138,7 +142,7 @@ fn aes_args(args: &mut Vec<Arg>, _: &mut Scope<'_>) -> Result<(), String> {
 }
 
 /// A string argument was decoded while it was parsed; a variable holds base64 text still.
-fn secret<'v>(view: &View<'_>, arg: &'v Arg) -> Option<Vec<u8>> {
+fn secret(view: &View<'_>, arg: &Arg) -> Option<Vec<u8>> {
     let bytes = bytes_or_var(view, arg)?;
     match arg {
         Arg::Var(_) => {

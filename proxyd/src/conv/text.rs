@@ -57,7 +57,7 @@ pub static ROWS: &[Row] = &[
     row("word", "integer,string[,integer]", Type::Str, Type::Str, |_, a, x| pieces(a, x, true)).check(index),
 ];
 
-fn cut<'v>(value: Value<'v>, at: fn(&[u8]) -> Option<usize>) -> Option<Value<'v>> {
+fn cut(value: Value<'_>, at: fn(&[u8]) -> Option<usize>) -> Option<Value<'_>> {
     let b = value.into_text()?;
     let end = at(&b).unwrap_or(b.len());
     Some(Value::Str(b.slice(0, end)))
@@ -198,7 +198,7 @@ fn regsub_args(args: &mut Vec<Arg>, scope: &mut Scope<'_>) -> Result<(), String>
         Ok(regex) => args[0] = Arg::Regex(Arc::new(regex)),
         // haproxy tells this one once the whole file was read.
         Err(reason) => {
-            scope.late.push(format!("error in regex '{text}' in arg 1 of converter 'regsub' : {reason}"))
+            scope.late.push(format!("error in regex '{text}' in arg 1 of converter 'regsub' : {reason}"));
         }
     }
     Ok(())
@@ -375,7 +375,7 @@ fn language<'v>(_: &'v View<'_>, args: &'v [Arg], value: Value<'v>) -> Option<Va
 /// The weight behind `;q=`, in thousandths; 1000 without one.
 fn quality(rest: &[u8]) -> i64 {
     let text = String::from_utf8_lossy(rest);
-    let Some(q) = text.split(';').filter_map(|p| p.trim().strip_prefix("q=").map(str::trim)).next() else {
+    let Some(q) = text.split(';').find_map(|p| p.trim().strip_prefix("q=").map(str::trim)) else {
         return 1000;
     };
     let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));

@@ -179,7 +179,7 @@ pub fn strftime(format: &str, t: &Civil) -> String {
 }
 
 fn conversion(code: char, t: &Civil, out: &mut String) {
-    let hour12 = if t.hour % 12 == 0 { 12 } else { t.hour % 12 };
+    let hour12 = if t.hour.is_multiple_of(12) { 12 } else { t.hour % 12 };
     let (day, month) = (DAYS[t.weekday as usize], MONTHS[t.month as usize - 1]);
     let monday = (t.weekday + 6) % 7;
     // Writing to a string cannot fail.
@@ -203,7 +203,7 @@ fn conversion(code: char, t: &Civil, out: &mut String) {
         'l' => write!(out, "{hour12:2}"),
         'm' => write!(out, "{:02}", t.month),
         'M' => write!(out, "{:02}", t.minute),
-        'n' => write!(out, "\n"),
+        'n' => writeln!(out),
         'p' => write!(out, "{}", if t.hour < 12 { "AM" } else { "PM" }),
         'P' => write!(out, "{}", if t.hour < 12 { "am" } else { "pm" }),
         'r' => write!(

@@ -120,7 +120,7 @@ fn proxy(arg: &Arg) -> Option<usize> {
 
 fn backend(view: &View<'_>) -> Option<usize> {
     let of_txn = view.txn.as_deref().and_then(|t| t.backend).map(|p| p.0);
-    of_txn.or_else(|| view.proxy.kind.is_back().then(|| view.session.frontend.0))
+    of_txn.or_else(|| view.proxy.kind.is_back().then_some(view.session.frontend.0))
 }
 
 fn chosen(view: &View<'_>) -> Option<(ProxyId, ServerId)> {

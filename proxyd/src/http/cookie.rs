@@ -249,7 +249,9 @@ fn without_value(rule: &Cookie, post: bool, message: &mut Message) -> ResponseCo
     if !named.is_empty() && (rule.preserve || !rule.insert) {
         return ResponseCookie::Provided;
     }
-    named.iter().for_each(|index| message.remove_at(*index));
+    for index in &named {
+        message.remove_at(*index);
+    }
     if rule.insert && (post || !rule.postonly) {
         let mut out = format!("{}=; Expires=Thu, 01-Jan-1970 00:00:01 GMT", rule.name).into_bytes();
         attributes(rule, &mut out);

@@ -95,7 +95,7 @@ pub static LOG_TAGS: &[Tag] = &[
     tag("ci", |v, w| ip(w, Some(&v.session.src))),
     tag("cp", |v, w| match &v.session.src {
         Peer::Unix => {
-            w.int(v.generation.config.proxies.get(v.session.frontend.0).map_or(0, |p| i64::from(p.uuid)))
+            w.int(v.generation.config.proxies.get(v.session.frontend.0).map_or(0, |p| i64::from(p.uuid)));
         }
         peer => port(w, Some(peer)),
     }),
@@ -120,7 +120,7 @@ pub static LOG_TAGS: &[Tag] = &[
             b"HTTP"
         } else {
             b"TCP"
-        })
+        });
     }),
     tag("ms", |v, w| {
         let at = v.session.accepted_at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();

@@ -126,7 +126,7 @@ pub async fn connect(
     sni: Option<&str>,
     stream: TcpStream,
 ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let name = match sni.and_then(|n| rustls_pki_name(n)) {
+    let name = match sni.and_then(rustls_pki_name) {
         Some(name) => name,
         None => client.name.clone(),
     };

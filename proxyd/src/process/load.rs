@@ -70,7 +70,9 @@ impl Loaded {
         for diagnostic in self.report.items.iter().filter(|d| shown(d.severity)) {
             if !introduced {
                 introduced = true;
-                messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+                for line in &messages::introduction() {
+                    messages::say(Label::Notice, line);
+                }
             }
             messages::print_err(&format!("{}\n", diag::style::haproxy(diagnostic, &self.sources, pid)));
         }

@@ -186,7 +186,7 @@ impl Master {
         if !is_ready(&worker).await {
             // It has told why. When it still lives it is broken: it closed its channel.
             service::signals::send(worker.pid, Signal::Term);
-            return Err(worker.child.wait().map_or(1, |s| exit_code(s)));
+            return Err(worker.child.wait().map_or(1, exit_code));
         }
         messages_say(&self.plan, Label::Notice, &format!("New worker ({}) forked", worker.pid));
         messages_say(&self.plan, Label::Notice, "Loading success.");
@@ -304,7 +304,9 @@ impl Master {
     fn tell(&mut self, label: Label, text: &str) {
         if !self.introduced && !self.plan.options.quiet {
             self.introduced = true;
-            messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+            for line in &messages::introduction() {
+                messages::say(Label::Notice, line);
+            }
         }
         messages_say(&self.plan, label, text);
     }
@@ -323,7 +325,7 @@ async fn is_ready(worker: &Worker) -> bool {
     }
     let Ok(mut control) = tokio::net::UnixStream::from_std(control) else { return false };
     let mut said = [0; 1];
-    matches!(control.read_exact(&mut said).await, Ok(_) if said[0] == READY)
+    control.read_exact(&mut said).await.is_ok() && (said[0] == READY)
 }
 
 /// The program's file: `argv[0]` as a path or looked for on PATH, so that a reload starts what is there now.

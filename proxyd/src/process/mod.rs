@@ -131,7 +131,9 @@ fn usage(name: &str) -> i32 {
 }
 
 fn refuse(text: &str) -> i32 {
-    messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+    for line in &messages::introduction() {
+        messages::say(Label::Notice, line);
+    }
     messages::say(Label::Alert, text);
     1
 }

@@ -111,7 +111,9 @@ fn bind_all(
     let sources = Sources { taken: &mut taken, old: &old, virtual_addresses: &virtual_addresses };
     let bound = bind::all(config, sources).map_err(|faults| {
         introduce();
-        faults.iter().for_each(|f| messages::say(Label::Alert, f));
+        for f in &faults {
+            messages::say(Label::Alert, f);
+        }
         let text = "[haproxy.main()] Some protocols failed to start their listeners! Exiting.";
         messages::say(Label::Alert, text);
         1
@@ -191,7 +193,9 @@ fn engage(ready: Ready) -> i32 {
 }
 
 fn introduce() {
-    messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
+    for line in &messages::introduction() {
+        messages::say(Label::Notice, line);
+    }
 }
 
 fn refuse(text: &str) -> i32 {
@@ -342,7 +346,7 @@ impl Minder<'_> {
                 },
                 came = channel.next() => match came {
                     Some(stream) => {
-                        let rights = Rights { level: Level::Admin, severity: Default::default(), expose: true };
+                        let rights = Rights { level: Level::Admin, severity: SeverityOutput::default(), expose: true };
                         tokio::spawn(control::serve_one(Arc::clone(&context), stream, rights));
                     }
                     // The master died: nobody would ever end or replace this process.
@@ -404,7 +408,9 @@ impl Minder<'_> {
         }
         let generation = self.running.engine.generation.load_full();
         messages::say(Label::Warning, "SIGHUP received, dumping servers states.");
-        super::dump::lines(&generation).iter().for_each(|line| messages::say(Label::Warning, line));
+        for line in &super::dump::lines(&generation) {
+            messages::say(Label::Warning, line);
+        }
     }
 }
 

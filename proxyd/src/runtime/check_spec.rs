@@ -233,7 +233,7 @@ fn connect(words: &[&str]) -> Step {
             "port" => connect.port = next.parse().ok(),
             "addr" => {
                 connect.address =
-                    next.parse().ok().or_else(|| next.parse().ok().map(|ip| SocketAddr::new(ip, 0)))
+                    next.parse().ok().or_else(|| next.parse().ok().map(|ip| SocketAddr::new(ip, 0)));
             }
             "ssl" => {
                 tls.get_or_insert_with(tls::client::Options::default);

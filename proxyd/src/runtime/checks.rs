@@ -277,11 +277,11 @@ async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
     let every = server.agent.inter.unwrap_or(server.check.inter);
     loop {
         let started = Instant::now();
-        if with(state, |d| d.agent.enabled) {
-            if let Some(spec) = check_spec::agent(server, state) {
-                let (outcome, _) = probe(state, &spec, |d| &mut d.agent).await;
-                judge_agent(&generation, at, &outcome);
-            }
+        if with(state, |d| d.agent.enabled)
+            && let Some(spec) = check_spec::agent(server, state)
+        {
+            let (outcome, _) = probe(state, &spec, |d| &mut d.agent).await;
+            judge_agent(&generation, at, &outcome);
         }
         tokio::time::sleep(every.saturating_sub(started.elapsed())).await;
     }

@@ -212,7 +212,8 @@ mod tests {
     use super::*;
 
     fn run(f: impl Future<Output = ()>) {
-        let rt = tokio::runtime::Builder::new_current_thread().enable_time().build_local(Default::default());
+        let rt =
+            tokio::runtime::Builder::new_current_thread().enable_time().build_local(LocalOptions::default());
         rt.expect("runtime").block_on(async {
             let driver = tokio::task::spawn_local(drive());
             f.await;
@@ -238,7 +239,7 @@ mod tests {
             d.set(start, Some(Duration::from_millis(30)));
             d.passed().await;
             assert!(start.elapsed() >= Duration::from_millis(30));
-            d.set(Instant::now(), Some(Duration::from_secs(60)));
+            d.set(Instant::now(), Some(Duration::from_mins(1)));
             let again = Instant::now();
             d.set(again, Some(Duration::from_millis(5)));
             d.passed().await;

@@ -202,7 +202,7 @@ pub fn set_oper(
     match new {
         oper::STOPPED => change.push(Level::Alert, format!("{name} is DOWN{why}{}", change.tail(true)), out),
         oper::STOPPING => {
-            change.push(Level::Notice, format!("{name} is stopping{why}{}", change.tail(false)), out)
+            change.push(Level::Notice, format!("{name} is stopping{why}{}", change.tail(false)), out);
         }
         _ => change.push(Level::Notice, format!("{name} is UP{why}{}", change.tail(false)), out),
     }

@@ -56,7 +56,7 @@ impl PartialEq for Buf<'_> {
 
 impl Eq for Buf<'_> {}
 
-impl<'a> Buf<'a> {
+impl Buf<'_> {
     /// A copy that borrows nothing.
     pub fn into_owned(self) -> Buf<'static> {
         match self {
@@ -172,7 +172,7 @@ impl Type {
             (V4, Int | Addr | V4 | V6 | Str | Bin) => true,
             (V6, Addr | V4 | V6 | Str | Bin) => true,
             (Str, Bool | Int | Addr | V4 | V6 | Str | Bin | Method) => true,
-            (Bin, Str | Bin | Method) | (Method, Str | Bin | Method) => true,
+            (Bin | Method, Str | Bin | Method) => true,
             _ => false,
         }
     }

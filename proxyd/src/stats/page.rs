@@ -52,9 +52,9 @@ pub fn html(input: &Input<'_>) -> String {
     header(&mut out, input, &uri);
     if let Some(word) = input.notice {
         let (class, message) = notice(word);
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<p class=\"notice {class}\"><a href=\"{uri}\" title=\"Remove this message\">[X]</a> {message}</p>\n"
+            "<p class=\"notice {class}\"><a href=\"{uri}\" title=\"Remove this message\">[X]</a> {message}</p>"
         );
     }
     for (i, _) in input.generation.config.proxies.iter().enumerate() {
@@ -127,10 +127,10 @@ fn header(out: &mut String, input: &Input<'_>, uri: &str) {
             if input.options.no_refresh { ("", "Enable refresh") } else { (";norefresh", "Disable refresh") };
         let _ = write!(out, "<a href=\"{uri}{keep}{suffix}{scope}\">{word}</a>");
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<a href=\"{uri}{keep}{scope}\">Refresh now</a><a href=\"{uri};csv{scope}\">CSV export</a>\
-         <a href=\"{uri};json{scope}\">JSON export</a><a href=\"{uri};json-schema\">schema</a></nav></header>\n"
+         <a href=\"{uri};json{scope}\">JSON export</a><a href=\"{uri};json-schema\">schema</a></nav></header>"
     );
 }
 
@@ -281,9 +281,9 @@ fn table_row(out: &mut String, input: &Input<'_>, row: &Row, form: bool) {
     let throttle = text(row, const { column("throttle") });
     let throttle = if throttle.is_empty() { "-".to_owned() } else { format!("{throttle} %") };
     let down = age(&text(row, const { column("downtime") }));
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<td>{down}</td><td>{}</td></tr>\n",
+        "<td>{down}</td><td>{}</td></tr>",
         if row.kind == RowKind::Server { &throttle } else { "" }
     );
 }

@@ -33,10 +33,10 @@ impl Exchange<'_> {
         if self.raw {
             return self.analyse_raw().await;
         }
-        if let Some(uri) = &front.monitor_uri {
-            if self.parts.request.uri() == uri.as_bytes() {
-                return Err(self.monitor().await);
-            }
+        if let Some(uri) = &front.monitor_uri
+            && self.parts.request.uri() == uri.as_bytes()
+        {
+            return Err(self.monitor().await);
         }
         self.capture_request();
         if !front.rules.http_req.is_empty() {
@@ -211,7 +211,9 @@ impl Exchange<'_> {
         let settings = &back.servers[server.0];
         if !settings.non_stick {
             let now = Instant::now();
-            pending.iter().for_each(|p| p.store(settings.uuid, &settings.name, now));
+            for p in &pending {
+                p.store(settings.uuid, &settings.name, now);
+            }
         }
     }
 
@@ -276,7 +278,7 @@ impl Exchange<'_> {
     ) -> Result<(), After> {
         let proxy = self.back();
         let content = matches!(phase, Phase::RequestContent | Phase::ResponseContent);
-        let unlimited = if content { Duration::ZERO } else { Duration::from_secs(3600) };
+        let unlimited = if content { Duration::ZERO } else { Duration::from_hours(1) };
         let give_up = Instant::now() + delay.unwrap_or(unlimited);
         for set in sets {
             let mut at = 0;
@@ -346,10 +348,10 @@ impl Exchange<'_> {
             return Next::Continue;
         }
         let next = rule.action.run(&mut view);
-        if matches!(next, Next::Stop | Next::Finish(_)) {
-            if let Some(txn) = view.txn.as_deref_mut() {
-                txn.last_rule = Some(rule.origin.clone());
-            }
+        if matches!(next, Next::Stop | Next::Finish(_))
+            && let Some(txn) = view.txn.as_deref_mut()
+        {
+            txn.last_rule = Some(rule.origin.clone());
         }
         next
     }

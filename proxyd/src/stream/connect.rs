@@ -112,22 +112,20 @@ impl Exchange<'_> {
             let slot = Slot::new(self.generation, at);
             self.note_choice(at);
             let stale_retry = self.parts.txn.times.connect.is_some();
-            if !stale_retry {
-                if let Some(idle) = self.reuse(at) {
-                    let server = Server {
-                        conn: idle.conn,
-                        at,
-                        reused: true,
-                        stale_retry,
-                        keep_alive: true,
-                        uses: idle.uses,
-                        ends: idle.ends,
-                        prefix: Vec::new(),
-                        slot,
-                    };
-                    self.connected(&server);
-                    return Ok(server);
-                }
+            if !stale_retry && let Some(idle) = self.reuse(at) {
+                let server = Server {
+                    conn: idle.conn,
+                    at,
+                    reused: true,
+                    stale_retry,
+                    keep_alive: true,
+                    uses: idle.uses,
+                    ends: idle.ends,
+                    prefix: Vec::new(),
+                    slot,
+                };
+                self.connected(&server);
+                return Ok(server);
             }
             match self.open(at).await {
                 Ok((conn, ends, prefix)) => {
@@ -262,10 +260,11 @@ impl Exchange<'_> {
         if !self.server_keep_alive() {
             return None;
         }
-        if let Some((of, mut idle)) = self.client.private.take() {
-            if of == at && idle.conn.is_quiet() {
-                return Some(idle);
-            }
+        if let Some((of, mut idle)) = self.client.private.take()
+            && of == at
+            && idle.conn.is_quiet()
+        {
+            return Some(idle);
         }
         let first = self.client.session.requests == 0;
         let reused_only = match self.back().http_reuse {

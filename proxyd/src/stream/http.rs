@@ -236,19 +236,19 @@ impl<'c> Exchange<'c> {
     /// Waits for the response's head; interim answers on the way are passed on.
     async fn response_head(&mut self, server: &mut Server) -> Result<ResponseInfo, Event> {
         loop {
-            if !server.conn.buf.is_empty() || server.conn.eof {
-                if let Some(info) = self.parse_response(server).map_err(Event::Down)? {
-                    if !info.interim {
-                        return Ok(info);
-                    }
-                    self.parts.server_parser.reset();
-                    self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
-                    if self.parts.request.version >= (1, 1) {
-                        let parts = &mut *self.parts;
-                        parts.response.write(&mut parts.down.out);
-                    }
-                    continue;
+            if (!server.conn.buf.is_empty() || server.conn.eof)
+                && let Some(info) = self.parse_response(server).map_err(Event::Down)?
+            {
+                if !info.interim {
+                    return Ok(info);
                 }
+                self.parts.server_parser.reset();
+                self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
+                if self.parts.request.version >= (1, 1) {
+                    let parts = &mut *self.parts;
+                    parts.response.write(&mut parts.down.out);
+                }
+                continue;
             }
             match self.transfer(server, true, false).await {
                 Event::Head => {}

@@ -22,11 +22,11 @@ pub async fn serve(client: &mut Client) {
     x.keep = false;
     x.raw = true;
     x.parts.txn.times.request = Some(Duration::ZERO);
-    if x.analyse().await.is_ok() {
-        if let Ok(mut server) = x.attach().await {
-            x.store_stick(server.at.1);
-            x.copy(&mut server).await;
-        }
+    if x.analyse().await.is_ok()
+        && let Ok(mut server) = x.attach().await
+    {
+        x.store_stick(server.at.1);
+        x.copy(&mut server).await;
     }
     x.finish(false);
 }

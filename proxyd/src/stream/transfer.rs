@@ -105,7 +105,7 @@ impl Transfer<'_> {
         }
         if self.watch_client && up == Blocked::Done && !self.client.eof && !self.client.buf.is_full() {
             match self.client.poll_fill(cx, false) {
-                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Event::Aborted),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Event::Aborted),
                 Poll::Ready(Ok(_)) => cx.waker().wake_by_ref(),
                 Poll::Pending => {}
             }

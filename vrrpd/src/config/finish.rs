@@ -367,7 +367,7 @@ fn intervals(d: &mut Draft, report: &mut Report) {
             ),
         );
         d.i.advert_int = V3_ADVERT_MAX;
-    } else if d.i.advert_int.as_micros() % 10_000 != 0 {
+    } else if !d.i.advert_int.as_micros().is_multiple_of(10_000) {
         say(
             report,
             format!(

@@ -63,7 +63,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         match l.get(1).map_or(Some(true), boolean) {
             Some(v) => b.group.smtp_alert = Some(v),
             None => {
-                l.say(format!("Invalid vrrp_group smtp_alert parameter {}", l.get(1).unwrap_or_default()))
+                l.say(format!("Invalid vrrp_group smtp_alert parameter {}", l.get(1).unwrap_or_default()));
             }
         }
         Ok(())

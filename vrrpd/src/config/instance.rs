@@ -188,7 +188,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         match l.get(1).map_or(Some(true), boolean) {
             Some(v) => b.draft.smtp_alert = Some(v),
             None => {
-                l.say(format!("Invalid vrrp_instance smtp_alert parameter {}", l.get(1).unwrap_or_default()))
+                l.say(format!("Invalid vrrp_instance smtp_alert parameter {}", l.get(1).unwrap_or_default()));
             }
         }
         Ok(())
@@ -489,7 +489,7 @@ fn mcast_dst_ip(b: &mut B, line: &mut Line<'_>) -> Step {
             ));
         }
         Ok(a) if !a.is_multicast() => {
-            line.say(format!("({name}) mcast_dst_ip {word} not multicast. Skipping..."))
+            line.say(format!("({name}) mcast_dst_ip {word} not multicast. Skipping..."));
         }
         Ok(a) => b.draft.i.mcast_group = Some(a),
     }

@@ -350,7 +350,8 @@ fn route_value(
             }
         }
         "pref" => {
-            route.preference = ["medium", "high", "", "low"].iter().position(|p| *p == value).map(|p| p as u8)
+            route.preference =
+                ["medium", "high", "", "low"].iter().position(|p| *p == value).map(|p| p as u8);
         }
         "weight" => hop.weight = value.parse().unwrap_or(1),
         "track_group" if is_static => {

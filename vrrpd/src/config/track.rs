@@ -57,7 +57,7 @@ fn item(
             weight(line, owner, &mut tracked, kind, word);
         }
         Some(option) => {
-            line.say(format!("({owner}) unknown {} {name} option {option} - ignoring", kind.option))
+            line.say(format!("({owner}) unknown {} {name} option {option} - ignoring", kind.option));
         }
     }
     list.push(tracked);

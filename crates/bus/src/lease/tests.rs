@@ -192,7 +192,7 @@ fn never_two_judges_and_never_a_long_gap() {
             remote: 0,
         };
         world.owner(Input::Available);
-        let end = world.net.at(Duration::from_secs(120));
+        let end = world.net.at(Duration::from_mins(2));
         loop {
             let holder = world.slots.values().min().copied();
             let next = [world.lease.deadline(), Some(world.slot), holder].into_iter().flatten().min();
