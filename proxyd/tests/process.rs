@@ -1,5 +1,7 @@
 //! The process as scripts and service managers see it: exit codes, pid files, readiness, reloads.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;

@@ -220,7 +220,7 @@ pub struct Side {
     child: Child,
     log: Log,
     ports: Vec<u16>,
-    _dir: tempfile::TempDir,
+    dir_kept: tempfile::TempDir,
 }
 
 impl Drop for Side {
@@ -260,11 +260,11 @@ impl Side {
             .stderr(errors)
             .spawn()
             .expect("the proxy starts");
-        let side = Self { child, log, ports, _dir: dir };
+        let side = Self { child, log, ports, dir_kept: dir };
         let until = Instant::now() + START;
         for port in &side.ports {
             while TcpStream::connect(("127.0.0.1", *port)).is_err() {
-                let said = std::fs::read_to_string(side._dir.path().join("output")).unwrap_or_default();
+                let said = std::fs::read_to_string(side.dir_kept.path().join("output")).unwrap_or_default();
                 assert!(Instant::now() < until, "{} does not listen: {said}", program.display());
                 thread::sleep(Duration::from_millis(20));
             }
@@ -273,6 +273,9 @@ impl Side {
     }
 
     /// Sends bytes to a frontend and gathers what came of it. `half_close` ends the sending side at once.
+    ///
+    /// # Panics
+    /// When the proxy takes no connection.
     pub fn try_bytes(&self, frontend: usize, bytes: &[u8], half_close: bool) -> Seen {
         let mut stream = TcpStream::connect(("127.0.0.1", self.ports[frontend])).expect("the proxy listens");
         let client = stream.local_addr().map_or(0, |a| a.port());
@@ -290,7 +293,7 @@ impl Side {
 
 fn read_all(stream: &mut TcpStream) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
-    let mut chunk = [0; 65536];
+    let mut chunk = vec![0; 65536];
     loop {
         match stream.read(&mut chunk) {
             Ok(0) => return (out, true),

@@ -95,12 +95,9 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             }
         },
     };
-    let tree = match parse(&options.file, &options.reading()) {
-        Ok(tree) => tree,
-        Err(_) => {
-            let _ = writeln!(out, "{}", crate::messages::no_config(&options.file));
-            return ExitCode::from(crate::EXIT_NO_CONFIG);
-        }
+    let Ok(tree) = parse(&options.file, &options.reading()) else {
+        let _ = writeln!(out, "{}", crate::messages::no_config(&options.file));
+        return ExitCode::from(crate::EXIT_NO_CONFIG);
     };
     let judged = judge(&tree, options);
     // Whoever reads our complaints may have gone; the exit code says the rest.

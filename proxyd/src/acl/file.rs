@@ -186,7 +186,7 @@ impl PatRef {
     pub fn remove(&self, key: &str) -> bool {
         let mut inner = self.write();
         let Some(ids) = inner.by_key.get(key).cloned() else { return false };
-        ids.into_iter().fold(false, |hit, id| inner.remove(id) || hit)
+        ids.into_iter().filter(|id| inner.remove(*id)).count() > 0
     }
 
     /// Removes one entry.

@@ -112,7 +112,7 @@ fn used_ids(loader: &mut Loader<'_>, drafts: &[Draft]) -> HashSet<u32> {
 }
 
 fn next_id(used: &mut HashSet<u32>) -> u32 {
-    let id = (2..).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
+    let id = (2..u32::MAX).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
     used.insert(id);
     id
 }
@@ -121,7 +121,7 @@ fn number_servers(draft: &mut Draft) {
     let mut used: HashSet<u32> = draft.proxy.servers.iter().map(|s| s.uuid).filter(|u| *u != 0).collect();
     for server in &mut draft.proxy.servers {
         if server.uuid == 0 {
-            let id = (1..).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
+            let id = (1..u32::MAX).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
             used.insert(id);
             server.uuid = id;
         }

@@ -37,8 +37,8 @@ pub static ROWS: &[Row] = &[
                 "ifnotempty" => empty(&x) == Some(true),
                 "ifset" => name.load(v).is_none(),
                 "ifnotset" => name.load(v).is_some(),
-                "ifgt" => number(&name.load(v)).is_some_and(|old| number(&Some(x.clone())) <= Some(old)),
-                "iflt" => number(&name.load(v)).is_some_and(|old| number(&Some(x.clone())) >= Some(old)),
+                "ifgt" => number(name.load(v).as_ref()).is_some_and(|old| number(Some(&x)) <= Some(old)),
+                "iflt" => number(name.load(v).as_ref()).is_some_and(|old| number(Some(&x)) >= Some(old)),
                 _ => false,
             });
             if !skip {
@@ -93,8 +93,8 @@ fn empty(value: &Value<'_>) -> Option<bool> {
     }
 }
 
-fn number(value: &Option<Value<'_>>) -> Option<i64> {
-    value.clone()?.into_int()
+fn number(value: Option<&Value<'_>>) -> Option<i64> {
+    value?.clone().into_int()
 }
 
 fn capture<'v>(view: &'v View<'_>, args: &'v [Arg], value: Value<'v>, request: bool) -> Option<Value<'v>> {

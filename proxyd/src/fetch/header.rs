@@ -220,10 +220,10 @@ fn all_binary<'v>(m: &'v Message, _: &'v [Arg], _: &mut Cursor) -> Option<Value<
         if n < 240 {
             out.push(n as u8);
         } else {
-            out.push(n as u8 | 240);
+            out.push(n as u8 | 0xf0);
             n = (n - 240) >> 4;
             while n >= 128 {
-                out.push(n as u8 | 128);
+                out.push(n as u8 | 0x80);
                 n = (n - 128) >> 7;
             }
             out.push(n as u8);

@@ -25,9 +25,12 @@ pub struct Outlets {
     by_proxy: Vec<Vec<Option<Arc<Sink>>>>,
 }
 
+/// Generation and the heads of its targets, by log line and target.
+type Heads = (u64, HashMap<(usize, usize), Header>);
+
 thread_local! {
     /// Heads cache the text of the second; one for each target of the generation in force.
-    static HEADS: RefCell<(u64, HashMap<(usize, usize), Header>)> = RefCell::new((0, HashMap::new()));
+    static HEADS: RefCell<Heads> = RefCell::new((0, HashMap::new()));
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 

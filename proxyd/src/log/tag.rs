@@ -266,7 +266,7 @@ fn ip(w: &mut Writer<'_>, peer: Option<&Peer>) {
         Some(Peer::Inet(a)) => {
             let ip = match a.ip() {
                 IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
-                v4 => v4,
+                IpAddr::V4(v4) => IpAddr::V4(v4),
             };
             match ip {
                 IpAddr::V4(v4) if w.flags.hex => w.raw(format!("{:08X}", u32::from(v4)).as_bytes()),

@@ -341,8 +341,8 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
 }
 
 fn row(columns: &[String; 5]) -> String {
-    let [a, b, c, d, e] = columns;
-    format!("{a:<15} {b:<15} {c:<15} {d:<15} {e:<15}\n")
+    let cells: Vec<String> = columns.iter().map(|cell| format!("{cell:<15}")).collect();
+    cells.join(" ") + "\n"
 }
 
 fn uptime(since: Instant) -> String {

@@ -346,7 +346,7 @@ impl Minder<'_> {
                 },
                 came = channel.next() => match came {
                     Some(stream) => {
-                        let rights = Rights { level: Level::Admin, severity: SeverityOutput::default(), expose: true };
+                        let rights = Rights { level: Level::Admin, severity: crate::config::model::SeverityOutput::default(), expose: true };
                         tokio::spawn(control::serve_one(Arc::clone(&context), stream, rights));
                     }
                     // The master died: nobody would ever end or replace this process.

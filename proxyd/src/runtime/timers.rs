@@ -212,8 +212,9 @@ mod tests {
     use super::*;
 
     fn run(f: impl Future<Output = ()>) {
-        let rt =
-            tokio::runtime::Builder::new_current_thread().enable_time().build_local(LocalOptions::default());
+        let rt = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build_local(tokio::runtime::LocalOptions::default());
         rt.expect("runtime").block_on(async {
             let driver = tokio::task::spawn_local(drive());
             f.await;

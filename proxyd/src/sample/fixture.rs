@@ -189,6 +189,12 @@ pub struct Fixture {
     files: PatRefs,
 }
 
+impl Default for Fixture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Fixture {
     /// A fresh one.
     pub fn new() -> Self {

@@ -163,6 +163,7 @@ impl Type {
 
     /// Whether a sample of this type can be made one of type `to`: haproxy's cast matrix, `None` where a
     /// configuration with that cast is refused.
+    #[expect(clippy::match_like_matches_macro, reason = "a matrix is read by rows")]
     pub const fn casts_to(self, to: Self) -> bool {
         use Type::{Addr, Any, Bin, Bool, Int, Method, Str, V4, V6};
         match (self, to) {

@@ -182,6 +182,9 @@ pub const FIELDS: &[FieldRow] = &[
 ];
 
 /// The column of a name; for code, so an unknown name is a bug that the tests find.
+///
+/// # Panics
+/// At compile time, when the name is unknown.
 pub const fn column(name: &str) -> usize {
     let mut i = 0;
     while i < FIELDS.len() {

@@ -189,7 +189,6 @@ impl Exchange<'_> {
         let view = self.view(back, phase);
         let found = if named { None } else { rules.server_for(&view) };
         let pending = rules.from_request(&view);
-        drop(view);
         self.to_store = pending;
         if let Some((id, name)) = found {
             let place =

@@ -165,9 +165,9 @@ impl Exchange<'_> {
         let back = &self.generation.proxies[self.backend.0].back;
         let which =
             if server.reused { [&counters.reuse, &back.reuse] } else { [&counters.connect, &back.connect] };
-        which.iter().for_each(|c| {
-            c.fetch_add(1, Relaxed);
-        });
+        for counter in which {
+            counter.fetch_add(1, Relaxed);
+        }
     }
 
     fn note_choice(&mut self, at: (ProxyId, ServerId)) {

@@ -73,7 +73,7 @@ async fn rubbish_closes_only_its_own_connection() {
     let _requests = server.serve(dir.path(), Role::Proxyd).unwrap();
     let path = dir.path().join("proxyd.sock");
     for rubbish in
-        [&b"GET / HTTP/1.0\n\n"[..], b"{\"v\":1,\"t\":\"subscribe\",\"topics\":[]}\n", &[b'x'; 70_000]]
+        [&b"GET / HTTP/1.0\n\n"[..], b"{\"v\":1,\"t\":\"subscribe\",\"topics\":[]}\n", &vec![b'x'; 70_000]]
     {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         // The server may close before it has read all of it.

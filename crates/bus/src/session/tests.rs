@@ -226,9 +226,10 @@ fn views_agree_after_any_storm() {
             }
             let frames = world.net.rng.below(4) as usize;
             world.pump(frames);
-            if world.net.rng.chance(8) {
+            let (restarts, breaks) = (world.net.rng.chance(8), world.net.rng.chance(8));
+            if restarts {
                 world.restart(seed + 1000 + world.net.elapsed().as_millis() as u64);
-            } else if world.net.rng.chance(8) {
+            } else if breaks {
                 world.client.closed();
                 world.connect();
             }
