@@ -1,5 +1,6 @@
 //! Code map of vrrpd.
 
+pub mod bus;
 pub mod config;
 pub mod core;
 pub mod dump;

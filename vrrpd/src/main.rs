@@ -179,6 +179,7 @@ fn main() -> ExitCode {
         pid_file: Some(arguments.pid_file.clone().unwrap_or_else(|| PID_FILE.into())),
         supervisor: None,
         keep_addresses: arguments.keep_addresses,
+        bus: bus::directory(),
         ready: Some(ready),
     }))
 }

@@ -8,6 +8,7 @@
 
 mod change;
 
+use crate::bus::Bus;
 use crate::config::model::{
     Address, Config, DynamicInterfaces, Instance, ProcessTuning, Script, TrackFile, TrackProcess,
 };
@@ -79,6 +80,8 @@ pub struct Options {
     pub supervisor: Option<OwnedFd>,
     /// `--dont-release-vrrp`: addresses stay at the end.
     pub keep_addresses: bool,
+    /// Directory of the bus; `None` switches it off.
+    pub bus: Option<PathBuf>,
     /// Called once everything is up.
     pub ready: Option<Box<dyn FnOnce()>>,
 }
@@ -140,6 +143,7 @@ struct Daemon {
     unsent: HashSet<String>,
     reload_again: bool,
     pid_file: Option<service::PidFile>,
+    bus: Bus,
 }
 
 type Reloaded = (Loader, Loaded);
@@ -153,7 +157,6 @@ impl Daemon {
         loaded.lines.iter().for_each(|line| complain(line));
         loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
         let config = loaded.config.ok_or(EXIT_CONFIG)?;
-        tune(&config.globals.process, &log);
         let fatal = |error: io::Error| {
             complain(&format!("Unable to start: {error}"));
             EXIT_FATAL
@@ -163,6 +166,9 @@ impl Daemon {
         let sockets = Sockets::new().map_err(fatal)?;
         let neighbour = Neighbour::new().map_err(fatal)?;
         let (notifier, lines) = Notifier::open(&config, None);
+        // Before this thread gets what only VRRP should have (a realtime priority).
+        let bus = Bus::open(options.bus, &log);
+        tune(&config.globals.process, &log);
         let teller = options.supervisor.and_then(|fd| Teller::new(fd).ok());
         let pid_file = match &options.pid_file {
             Some(path) => service::PidFile::write(path, &[std::process::id()]).ok(),
@@ -190,6 +196,7 @@ impl Daemon {
             unsent: HashSet::new(),
             reload_again: false,
             pid_file,
+            bus,
         };
         daemon.resync().map_err(fatal)?;
         if let Some(line) = daemon.missing_interface(&daemon.router.config) {
@@ -200,6 +207,7 @@ impl Daemon {
         daemon.start_trackers();
         // Before the first transition, so that the supervisor's "Startup complete" comes before its line.
         daemon.tell(&Line::Ready { reload: false });
+        daemon.bus.status("running", true, log.dropped());
         daemon.input(Input::Start);
         if let Some(ready) = options.ready.take() {
             ready();
@@ -279,7 +287,9 @@ impl Daemon {
             match effect {
                 Effect::Send(outgoing) => send.push(outgoing),
                 Effect::Sockets => self.reconcile(),
-                talk @ (Effect::Say(_) | Effect::Notify { .. }) => self.talk.push_back(talk),
+                talk @ (Effect::Say(_) | Effect::Notify { .. } | Effect::Publish(_) | Effect::PublishAll) => {
+                    self.talk.push_back(talk)
+                }
                 work => self.work.push_back(work),
             }
         }
@@ -397,7 +407,9 @@ impl Daemon {
             | Effect::Announce { .. }
             | Effect::Notify { .. }
             | Effect::Say(_)
-            | Effect::Sockets => None,
+            | Effect::Sockets
+            | Effect::Publish(_)
+            | Effect::PublishAll => None,
         }
     }
 
@@ -436,6 +448,8 @@ impl Daemon {
                 }
             }
             Effect::Say(message) => self.say(&message),
+            Effect::Publish(subject) => self.bus.publish(&self.router, &subject),
+            Effect::PublishAll => self.bus.publish_all(&self.router),
             Effect::Send(_)
             | Effect::Sockets
             | Effect::Addresses { .. }
@@ -488,7 +502,7 @@ impl Daemon {
         if self.teller.is_none() {
             return;
         }
-        let Some(i) = self.router.members.iter().position(|m| m.config.name == name) else { return };
+        let Some(i) = self.router.position(name) else { return };
         let now = held(&self.router, i);
         if self.told.get(name) != Some(&now) {
             self.told.insert(name.into(), now.clone());
@@ -652,6 +666,7 @@ impl Daemon {
             self.slice();
         }
         self.input(Input::Stop);
+        self.bus.status("stopping", false, self.log.dropped());
         if self.keep_addresses {
             self.work.retain(|e| {
                 !matches!(e, Effect::Addresses { .. } | Effect::Routes { .. } | Effect::Rules { .. })
@@ -669,6 +684,7 @@ impl Daemon {
         if let Some(file) = self.pid_file.take() {
             file.remove(std::process::id());
         }
+        self.bus.close();
         self.log.say(Severity::Info, "Stopped");
         EXIT_OK
     }

@@ -23,6 +23,13 @@ pub struct VrrpInstance {
     pub group: String,
     /// Milliseconds since 1970 of the last change of state.
     pub since_ms: u64,
+    /// Why it is in this state, in the words of the log.
+    pub reason: String,
+    /// Those of `addresses` that it holds now: all of them while MASTER, else none. Published after they are on
+    /// the interface, so that whoever waits for an address can use it at once.
+    pub held: Vec<String>,
+    /// `inet` or `inet6`.
+    pub family: String,
 }
 
 /// `vrrp.group/NAME`.

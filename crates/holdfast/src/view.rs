@@ -61,8 +61,10 @@ fn summary(topic: &str, data: &Value) -> String {
         Some("vrrp.instance") => {
             let i: payload::VrrpInstance = read(Some(data));
             let addresses = i.addresses.join(" ");
+            let group = if i.group.is_empty() { String::new() } else { format!(", group {}", i.group) };
+            let reason = if i.reason.is_empty() { String::new() } else { format!(" ({})", i.reason) };
             format!(
-                "{} vrid {} on {}, priority {}, {addresses}",
+                "{} vrid {} on {}, priority {}, {addresses}{group}{reason}",
                 i.state, i.vrid, i.interface, i.effective_priority
             )
         }

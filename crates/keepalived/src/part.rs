@@ -107,6 +107,7 @@ fn vrrp(part: Part, socket: Option<i32>, options: Options) -> ExitCode {
         pid_file: Some(options.vrrp_pid_file.unwrap_or_else(|| "/run/vrrp.pid".into())),
         supervisor,
         keep_addresses: options.keep_addresses,
+        bus: bus::directory(),
         ready: None,
     });
     ExitCode::from(code)

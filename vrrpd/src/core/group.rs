@@ -113,6 +113,8 @@ impl Router {
             StateName::Fault => NoticeState::Fault,
             StateName::Init => return,
         };
-        out.push(Effect::notice(Subject::Group(Arc::clone(&self.groups[g].config)), told, 0));
+        let subject = Subject::Group(Arc::clone(&self.groups[g].config));
+        out.push(Effect::notice(subject.clone(), told, 0));
+        out.push(Effect::Publish(subject));
     }
 }

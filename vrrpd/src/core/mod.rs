@@ -1,6 +1,7 @@
 //! What decides: adverts, states, groups, trackers. No clock, socket, file or task in here.
 
 pub mod advert;
+pub mod effect;
 pub mod garp;
 pub mod group;
 pub mod machine;

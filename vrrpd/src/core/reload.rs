@@ -61,6 +61,7 @@ impl Router {
             self.exchange(now, i, &before, out);
         }
         self.review_all(now, out);
+        out.push(Effect::PublishAll);
     }
 
     /// Stops what is no longer configured.

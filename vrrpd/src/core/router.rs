@@ -5,13 +5,12 @@
 //! are mirrored here, so decisions never ask the kernel.
 //! Absent on purpose: how effects are carried out, and when (run.rs sends adverts first, then the rest).
 
-use super::advert::{self, Advert, Envelope, Raw, V3Checksum};
+use super::advert::{self, Advert, Envelope, V3Checksum};
+pub use super::effect::{Effect, Input, Link, NoticeState, Outgoing, SocketKey, Subject};
 use super::garp::Plan;
 use super::group::Group;
 use super::machine::{Act, Claim, Machine, Rules, Why};
-use crate::config::model::{
-    Address, Authentication, Config, Family, Instance, Route, Rule, SyncGroup, Version,
-};
+use crate::config::model::{Address, Authentication, Config, Family, Instance, Version};
 use crate::messages::{Message, Note, StateName};
 use sansio::Timers;
 use std::collections::{BTreeSet, HashMap};
@@ -21,129 +20,6 @@ use std::time::{Duration, Instant};
 
 /// Hundredths of a second.
 const CENTISECOND: Duration = Duration::from_millis(10);
-
-/// A link as the core sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Link {
-    /// The kernel's number.
-    pub index: u32,
-    /// Name.
-    pub name: String,
-    /// Up with carrier.
-    pub up: bool,
-}
-
-/// What happens to the core.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// A link is there, new or changed.
-    Link(Link),
-    /// A link is gone.
-    LinkGone(u32),
-    /// An address is usable (not tentative).
-    Address(u32, IpAddr),
-    /// An address is gone.
-    AddressGone(u32, IpAddr),
-    /// The facts above are complete: begin.
-    Start,
-    /// A packet for protocol 112 or 51.
-    Packet(Raw),
-    /// The deadline has come.
-    Timeout,
-    /// A script's judgement: up or down.
-    Script(String, bool),
-    /// A tracked file's value.
-    File(String, i64),
-    /// Whether a tracked process has its quorum.
-    Process(String, bool),
-    /// The end: resign everywhere.
-    Stop,
-}
-
-/// Whom a notice is about.
-#[derive(Debug, Clone)]
-pub enum Subject {
-    /// An instance.
-    Instance(Arc<Instance>),
-    /// A sync group.
-    Group(Arc<SyncGroup>),
-}
-
-/// What a notice says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words of the notify interface")]
-pub enum NoticeState {
-    Master,
-    Backup,
-    Fault,
-    Stop,
-    Deleted,
-    MasterRxLowerPri,
-    MasterPriority,
-    BackupPriority,
-}
-
-/// Which socket a packet leaves by or comes in by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SocketKey {
-    /// Interface number; 0: any.
-    pub ifindex: u32,
-    /// Family.
-    pub family: Family,
-    /// Protocol 51 instead of 112.
-    pub ah: bool,
-    /// The multicast group; `None`: unicast.
-    pub group: Option<IpAddr>,
-    /// The unicast source when it is configured.
-    pub source: Option<IpAddr>,
-    /// Receive buffer in octets, when configured.
-    pub rcvbuf: Option<u32>,
-}
-
-/// A packet to send.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// By which socket.
-    pub socket: SocketKey,
-    /// From (IPv6 needs it; IPv4 has it in the packet).
-    pub source: IpAddr,
-    /// To.
-    pub destination: IpAddr,
-    /// Hop limit.
-    pub ttl: u8,
-    /// IPv4: the whole packet; IPv6: the payload.
-    pub bytes: Vec<u8>,
-    /// The instance, for messages.
-    pub instance: Arc<Instance>,
-}
-
-/// What the core wants done.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields repeat their types")]
-pub enum Effect {
-    /// Send this now.
-    Send(Outgoing),
-    /// Add or remove addresses.
-    Addresses { instance: Arc<Instance>, adding: bool, list: Vec<Address> },
-    /// Add or remove routes.
-    Routes { instance: Arc<Instance>, adding: bool, list: Vec<Route> },
-    /// Add or remove rules.
-    Rules { instance: Arc<Instance>, adding: bool, list: Vec<Rule> },
-    /// Claim addresses, each that often.
-    Announce { instance: Arc<Instance>, list: Vec<Address>, count: u32 },
-    /// Tell scripts, pipes and mailboxes.
-    Notify { subject: Subject, state: NoticeState, priority: u8 },
-    /// Write a line.
-    Say(Message),
-    /// The set of sockets has changed.
-    Sockets,
-}
-
-impl Effect {
-    pub(super) fn notice(subject: Subject, state: NoticeState, priority: u8) -> Self {
-        Self::Notify { subject, state, priority }
-    }
-}
 
 /// Counters of one instance, with the original's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -182,6 +58,8 @@ pub struct Member {
     pub pending: u32,
     /// When the state was last entered.
     pub since: Option<Instant>,
+    /// Why.
+    pub reason: Reason,
     pub(super) plan: Plan,
     pub(super) waited: bool,
     pub(super) file_faults: Vec<String>,
@@ -189,6 +67,20 @@ pub struct Member {
     pub(super) ah_sequence: u32,
     pub(super) ah_seen: HashMap<IpAddr, u32>,
     pub(super) old_checksum: bool,
+}
+
+/// Why an instance is in its state. Causes of FAULT are not in here: they may change while it lasts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Reason {
+    /// It has been from the start.
+    #[default]
+    Start,
+    /// Something that was said when it was entered.
+    Note(Note),
+    /// Nothing is in the way any more.
+    Recovered,
+    /// Its group's other instances.
+    Group,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,6 +107,7 @@ pub struct Router {
     pub(super) files: HashMap<String, i64>,
     pub(super) processes: HashMap<String, bool>,
     pub(super) holders: HashMap<IpAddr, Vec<usize>>,
+    by_name: HashMap<String, usize>,
     pub(super) by_vrid: HashMap<(u32, Family, u8), Vec<usize>>,
     pub(super) timers: Timers<Timer>,
     pub(super) quiet: HashMap<(usize, u32), Instant>,
@@ -237,6 +130,18 @@ pub(super) fn rules(config: &Instance) -> Rules {
     }
 }
 
+/// Why a state is entered, from what the machine said just before.
+fn reason(state: StateName, why: Why, said: Option<Note>) -> Reason {
+    match (why, said) {
+        (Why::Start, _) => Reason::Start,
+        (Why::Group, _) => Reason::Group,
+        (Why::Own, Some(note)) => Reason::Note(note),
+        // A group's agreement is asked in between.
+        (Why::Own, None) if state == StateName::Master => Reason::Note(Note::Timeout),
+        (Why::Own, None) => Reason::Recovered,
+    }
+}
+
 impl Member {
     pub(super) fn new(config: Arc<Instance>) -> Self {
         Self {
@@ -247,6 +152,7 @@ impl Member {
             faults: 0,
             pending: 0,
             since: None,
+            reason: Reason::Start,
             plan: Plan::default(),
             waited: false,
             file_faults: Vec::new(),
@@ -281,6 +187,7 @@ impl Router {
             files: HashMap::new(),
             processes: HashMap::new(),
             holders: HashMap::new(),
+            by_name: HashMap::new(),
             by_vrid: HashMap::new(),
             timers: Timers::new(),
             quiet: HashMap::new(),
@@ -296,7 +203,10 @@ impl Router {
     /// Rebuilds the look-up tables from the configuration.
     pub(super) fn index(&mut self) {
         let config = Arc::clone(&self.config);
-        let number = |name: &String| self.members.iter().position(|m| m.config.name == *name);
+        // The first of a name counts, as in the file.
+        self.by_name =
+            self.members.iter().enumerate().rev().map(|(i, m)| (m.config.name.clone(), i)).collect();
+        let number = |name: &String| self.by_name.get(name).copied();
         let mut groups = Vec::new();
         for group in &config.groups {
             let members = group.members.iter().filter_map(number).collect();
@@ -400,7 +310,7 @@ impl Router {
                 out.push(Effect::Say(Message::LateInterface(config.interface.clone())));
             }
         }
-        out.push(Effect::Sockets);
+        out.extend([Effect::Sockets, Effect::PublishAll]);
         match self.config.globals.startup_delay {
             Some(delay) if !delay.is_zero() => self.timers.set(Timer::Start, now + delay),
             _ => self.begin(now, out),
@@ -456,11 +366,9 @@ impl Router {
         self.members[i].machine.stop(now, &mut acts);
         self.perform(now, i, acts, out);
         let member = &self.members[i];
-        out.push(Effect::notice(
-            Subject::Instance(Arc::clone(&member.config)),
-            told,
-            member.machine.priority,
-        ));
+        let subject = Subject::Instance(Arc::clone(&member.config));
+        out.push(Effect::notice(subject.clone(), told, member.machine.priority));
+        out.push(Effect::Publish(subject));
     }
 
     pub(super) fn say(&self, i: usize, note: Note) -> Effect {
@@ -470,6 +378,7 @@ impl Router {
     /// Carries out what a machine wants, in order, and arms its timers.
     pub(super) fn perform(&mut self, now: Instant, i: usize, acts: Vec<Act>, out: &mut Vec<Effect>) {
         let mut entered = None;
+        let mut cause = None;
         for act in acts {
             match act {
                 Act::Advertise(priority) => self.advertise(i, priority, out),
@@ -477,6 +386,7 @@ impl Router {
                 Act::Drop => self.hold(i, false, out),
                 Act::Claim(claim) => self.claim(now, i, claim, out),
                 Act::Entered(state, why) => {
+                    self.members[i].reason = reason(state, why, cause.take());
                     self.entered(now, i, state, why, out);
                     entered = Some((state, why));
                 }
@@ -486,6 +396,7 @@ impl Router {
                 }
                 Act::Reduced(_) => {}
                 Act::Say(note) => {
+                    cause.get_or_insert_with(|| note.clone());
                     if self.may_say(now, i, &note) {
                         out.push(self.say(i, note));
                     }
@@ -567,7 +478,8 @@ impl Router {
         }
         let member = &self.members[i];
         let subject = Subject::Instance(Arc::clone(&member.config));
-        out.push(Effect::notice(subject, told, member.machine.priority));
+        out.push(Effect::notice(subject.clone(), told, member.machine.priority));
+        out.push(Effect::Publish(subject));
     }
 
     fn hold(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
@@ -733,6 +645,16 @@ impl Member {
 
 /// What the shell and the dumps look up.
 impl Router {
+    /// An instance's place by its name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Whether it has been told to stop.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// An interface's name by its number.
     pub fn interface(&self, index: u32) -> Option<String> {
         self.names.get(&index).cloned()

@@ -149,7 +149,10 @@ impl Router {
             return;
         }
         let before = self.troubles(i);
-        self.members[i].faults = verdict.faults.len() as u32;
+        let faults = std::mem::replace(&mut self.members[i].faults, verdict.faults.len() as u32);
+        if faults != self.members[i].faults {
+            out.push(Effect::Publish(Subject::Instance(Arc::clone(&self.members[i].config))));
+        }
         let after = self.troubles(i);
         let state = self.members[i].machine.name();
         match state {
@@ -182,6 +185,11 @@ impl Router {
             );
         }
         !is.is_empty()
+    }
+
+    /// What puts an instance into FAULT now, without its group's other members.
+    pub fn causes(&self, i: usize) -> Vec<Note> {
+        self.judge(i).faults
     }
 
     /// The priority that the facts make of the configured one.
@@ -259,6 +267,7 @@ impl Router {
         };
         out.push(self.say(i, note));
         let member = &self.members[i];
+        out.push(Effect::Publish(Subject::Instance(Arc::clone(&member.config))));
         let told = match member.machine.name() {
             StateName::Master => NoticeState::MasterPriority,
             StateName::Backup => NoticeState::BackupPriority,

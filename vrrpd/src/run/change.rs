@@ -84,6 +84,7 @@ impl Daemon {
                 self.effects(out);
                 self.start_trackers();
                 self.forget_held();
+                self.bus.status("running", true, self.log.dropped());
                 self.tell(&Line::Ready { reload: true });
             }
             None => {

@@ -100,7 +100,11 @@ impl Host {
                     self.notices.push((name, state, priority));
                 }
                 Effect::Say(message) => self.said.push(message),
-                Effect::Routes { .. } | Effect::Rules { .. } | Effect::Sockets => {}
+                Effect::Routes { .. }
+                | Effect::Rules { .. }
+                | Effect::Sockets
+                | Effect::Publish(_)
+                | Effect::PublishAll => {}
             }
         }
         sent
