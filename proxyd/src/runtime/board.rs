@@ -23,6 +23,8 @@ pub struct Board {
     pub process: ProcessCounters,
     /// Facts of the whole process.
     pub info: ProcessInfo,
+    /// The way to the streams of all threads.
+    pub streams: super::streams::Registry,
     /// Grows whenever a weight changes, so that balancers notice.
     pub weights_changed: AtomicU64,
 }
@@ -171,8 +173,6 @@ pub struct ServerState {
     pub maxconn: AtomicU32,
     /// Idle connections kept, over all threads: safe and unsafe.
     pub idle: [AtomicU64; 2],
-    /// Times that all streams of the server were told to end; a stream compares it with the count it began with.
-    pub kills: AtomicU64,
     /// Connections in use.
     pub used: AtomicU64,
     /// Estimated need of connections.
@@ -214,11 +214,6 @@ pub mod oper {
 }
 
 impl ServerState {
-    /// Ends the streams that use this server.
-    pub fn kill_streams(&self) {
-        self.kills.fetch_add(1, Relaxed);
-    }
-
     /// The address in force.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         self.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner).address

@@ -10,6 +10,7 @@
 use super::board::{CheckState, ServerState, oper};
 use super::check_spec;
 use super::engine::Engine;
+use super::timers::Why;
 use super::transitions::{self, Cause, Wanted};
 use crate::config::model::{ProxyId, ServerId};
 use crate::delegate::{Desk, Seat};
@@ -253,13 +254,13 @@ fn apply(generation: &Arc<Generation>, at: (ProxyId, ServerId), wanted: u32, cau
     tell(generation, &notices);
     let settings = &generation.proxy(at.0).servers[at.1.0];
     if wanted == oper::STOPPED && settings.on_marked_down_shutdown {
-        state.kill_streams();
+        generation.board.streams.kill_server(at, Why::Down);
     }
     if wanted == oper::RUNNING && settings.on_marked_up_shutdown_backup {
         let proxy = generation.proxy(at.0);
         for (i, backup) in proxy.servers.iter().enumerate() {
             if backup.backup {
-                generation.server(at.0, ServerId(i)).kill_streams();
+                generation.board.streams.kill_server((at.0, ServerId(i)), Why::Up);
             }
         }
     }

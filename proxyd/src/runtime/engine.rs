@@ -181,9 +181,11 @@ fn run(index: usize, engine: Arc<Engine>, inbox: mpsc::UnboundedReceiver<Job>) {
     let Ok(runtime) = builder.build_local(tokio::runtime::LocalOptions::default()) else { return };
     buffers::configure(engine.generation.load().config.global.tune.bufsize);
     let mut quit = engine.quit.subscribe();
+    let answering = engine.generation.load().board.streams.join();
     let worker = Rc::new(Worker::new(index, engine));
     runtime.block_on(async move {
         tokio::task::spawn_local(timers::drive());
+        tokio::task::spawn_local(answering.serve(Rc::clone(&worker)));
         tokio::task::spawn_local(purge(Rc::clone(&worker)));
         tokio::task::spawn_local(serve(worker, inbox));
         let _ = quit.wait_for(|p| *p == Phase::Ended).await;

@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod check_spec;
 pub mod checks;
 pub mod engine;
+pub mod streams;
 pub mod timers;
 pub mod transitions;
 pub mod worker;

@@ -27,7 +27,41 @@ struct CellInner {
     /// When its entry comes up; [`NEVER`] without one.
     entry_ms: Cell<u64>,
     fired: Cell<bool>,
+    /// Somebody ended it before its time.
+    rung: Cell<Option<Why>>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// Why a stream is ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// An operator.
+    Killed,
+    /// Its server went down.
+    Down,
+    /// Its server is a backup and others came up.
+    Up,
+}
+
+/// Lets a deadline pass from outside its task, on the same thread.
+#[derive(Debug)]
+pub struct Alarm(Rc<CellInner>);
+
+impl Alarm {
+    /// Lets it pass now; it stays passed, whatever is set, until [`Deadline::silence`].
+    pub fn ring(&self, why: Why) {
+        self.0.rung.set(Some(why));
+        self.0.fired.set(true);
+        if let Some(waker) = self.0.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Time until the deadline; `None` without one.
+    pub fn left(&self) -> Option<Duration> {
+        let at = Some(self.0.at_ms.get()).filter(|at| *at != NEVER)?;
+        Some(Duration::from_millis(WHEEL.with(|w| at.saturating_sub(w.ms(Instant::now())))))
+    }
 }
 
 /// The deadline of one task.
@@ -40,6 +74,7 @@ impl Default for Deadline {
             at_ms: Cell::new(NEVER),
             entry_ms: Cell::new(NEVER),
             fired: Cell::new(false),
+            rung: Cell::new(None),
             waker: RefCell::new(None),
         }))
     }
@@ -48,7 +83,7 @@ impl Default for Deadline {
 impl Deadline {
     /// Sets the deadline `after` from `now`; `None` takes it away.
     pub fn set(&self, now: Instant, after: Option<Duration>) {
-        self.0.fired.set(false);
+        self.0.fired.set(self.0.rung.get().is_some());
         let Some(after) = after else {
             self.0.at_ms.set(NEVER);
             return;
@@ -61,6 +96,22 @@ impl Deadline {
                 w.insert(&self.0, at);
             }
         });
+    }
+
+    /// What ends it from outside.
+    pub fn alarm(&self) -> Alarm {
+        Alarm(Rc::clone(&self.0))
+    }
+
+    /// Whether it was ended from outside, and why.
+    pub fn rung(&self) -> Option<Why> {
+        self.0.rung.get()
+    }
+
+    /// Forgets that it was ended from outside.
+    pub fn silence(&self) {
+        self.0.rung.set(None);
+        self.0.fired.set(false);
     }
 
     /// Whether the deadline passed; if not, the task is woken when it does.

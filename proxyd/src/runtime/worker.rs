@@ -48,6 +48,8 @@ pub struct Worker {
     pools: RefCell<Pools>,
     #[expect(clippy::vec_box, reason = "the boxes travel into streams and back")]
     spare: RefCell<Vec<Box<Parts>>>,
+    /// The connections it serves, for those who look.
+    pub streams: super::streams::Streams,
     /// Connections held by this thread.
     pub connections: Cell<usize>,
 }
@@ -60,6 +62,7 @@ impl Worker {
             engine,
             pools: RefCell::default(),
             spare: RefCell::default(),
+            streams: super::streams::Streams::default(),
             connections: Cell::new(0),
         }
     }

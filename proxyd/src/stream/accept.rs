@@ -4,15 +4,18 @@
 
 use super::txn::{Peer, Session};
 use super::vars::Vars;
-use super::view::{Phase, View};
+use super::view::{Phase as RulePhase, View};
 use crate::action::{Flow as Next, RuleSet};
 use crate::config::model::{BindAddress, Mode, ProxyId};
 use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
 use crate::runtime::engine;
+use crate::runtime::streams::{Live, Phase};
 use crate::runtime::timers::Deadline;
 use crate::runtime::worker::Worker;
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,6 +34,9 @@ pub struct Client {
     pub session: Box<Session>,
     /// Its one deadline.
     pub deadline: Deadline,
+    /// What others see of it.
+    pub live: Rc<Live>,
+    slot: usize,
     /// Its last server connection, kept for it alone (`http-reuse never`).
     pub private: Option<((ProxyId, crate::config::model::ServerId), crate::runtime::worker::Idle)>,
 }
@@ -40,6 +46,7 @@ impl Drop for Client {
         let front = &self.generation.proxies[self.session.frontend.0].front;
         front.cur_conn.fetch_sub(1, Relaxed);
         self.generation.board.process.cur_conns.fetch_sub(1, Relaxed);
+        self.worker.streams.leave(self.slot);
         engine::ended(&self.worker);
     }
 }
@@ -120,12 +127,31 @@ fn begin(
         tos: None,
         expect_proxy: false,
     };
+    let (conn, deadline) = (Conn::new(wire), Deadline::default());
+    let live = Rc::new(Live {
+        id: session.id,
+        accepted_at: session.accepted_at,
+        frontend,
+        bind,
+        fd: conn.wire.socket().map_or(-1, |s| s.as_raw_fd()),
+        src: Cell::new(Live::address(&session.src)),
+        dst: Live::address(&session.dst),
+        phase: Cell::new(Phase::Idle),
+        began: Cell::new(at),
+        backend: Cell::new(None),
+        server: Cell::new(None),
+        server_fd: Cell::new(-1),
+        retries: Cell::new(0),
+        alarm: deadline.alarm(),
+    });
     let client = Client {
         worker: Rc::clone(worker),
         generation,
-        conn: Conn::new(wire),
+        conn,
         session: Box::new(session),
-        deadline: Deadline::default(),
+        deadline,
+        slot: worker.streams.enter(Rc::clone(&live)),
+        live,
         private: None,
     };
     tokio::task::spawn_local(serve(client));
@@ -135,7 +161,7 @@ async fn serve(mut client: Client) {
     let generation = Arc::clone(&client.generation);
     let Some(proxy) = generation.config.proxies.get(client.session.frontend.0) else { return };
     if !proxy.rules.tcp_req_conn.is_empty()
-        && !session_rules(&mut client, &proxy.rules.tcp_req_conn, Phase::Connection)
+        && !session_rules(&mut client, &proxy.rules.tcp_req_conn, RulePhase::Connection)
     {
         generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
         return;
@@ -153,7 +179,7 @@ async fn serve(mut client: Client) {
         return;
     }
     if !proxy.rules.tcp_req_sess.is_empty()
-        && !session_rules(&mut client, &proxy.rules.tcp_req_sess, Phase::Session)
+        && !session_rules(&mut client, &proxy.rules.tcp_req_sess, RulePhase::Session)
     {
         generation.proxies[client.session.frontend.0].front.denied_sess.fetch_add(1, Relaxed);
         return;
@@ -178,7 +204,7 @@ async fn serve(mut client: Client) {
 }
 
 /// Runs rules of layer 4; false says that the connection must go.
-fn session_rules(client: &mut Client, sets: &[RuleSet], phase: Phase) -> bool {
+fn session_rules(client: &mut Client, sets: &[RuleSet], phase: RulePhase) -> bool {
     let generation = Arc::clone(&client.generation);
     let proxy = generation.proxy(client.session.frontend);
     let mut view = View {

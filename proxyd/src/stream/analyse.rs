@@ -105,6 +105,7 @@ impl Exchange<'_> {
     fn enter_backend(&mut self, backend: ProxyId) {
         self.backend = backend;
         self.parts.txn.backend = Some(backend);
+        self.client.live.backend.set(Some(backend));
         if self.in_backend {
             return;
         }
@@ -618,6 +619,10 @@ impl Exchange<'_> {
     /// Counts, logs and gives the memory back. Nothing is logged for `silent` ones.
     pub fn finish(mut self, silent: bool) {
         let end = self.since_start();
+        self.client.live.phase.set(crate::runtime::streams::Phase::Idle);
+        if self.client.deadline.rung().is_some() {
+            self.client.deadline.silence();
+        }
         let Self { client, generation, parts, backend, in_backend, .. } = &mut self;
         let txn = &mut parts.txn;
         txn.times.end = Some(end);

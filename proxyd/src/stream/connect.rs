@@ -15,8 +15,10 @@ use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
+use crate::runtime::streams::Phase as Live;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -161,6 +163,8 @@ impl Exchange<'_> {
     fn connected(&mut self, server: &Server) {
         self.parts.txn.times.connect = Some(self.since_start());
         self.parts.txn.server_ends = server.ends.clone();
+        self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
+        self.client.live.phase.set(Live::Established);
         let counters = &server.state(self.generation).counters;
         let back = &self.generation.proxies[self.backend.0].back;
         let which =
@@ -172,6 +176,8 @@ impl Exchange<'_> {
 
     fn note_choice(&mut self, at: (ProxyId, ServerId)) {
         self.parts.txn.server = Some(at.1);
+        self.client.live.server.set(Some(at.1));
+        self.client.live.phase.set(Live::Connect);
         let elapsed = self.since_start();
         self.parts.txn.times.queue.get_or_insert(elapsed);
     }
@@ -233,6 +239,7 @@ impl Exchange<'_> {
                 return Err(self.reply_error(503).await);
             }
         }
+        self.client.live.phase.set(Live::Queue);
         let (place, before) = queue.enter(server, self.parts.txn.priority);
         let counters = &self.generation.proxies[self.backend.0].back;
         let now = counters.queue_cur.fetch_add(1, Relaxed) + 1;
@@ -364,6 +371,7 @@ impl Exchange<'_> {
             return Err(self.reply_error(503).await);
         }
         self.parts.txn.retries += 1;
+        self.client.live.retries.set(self.parts.txn.retries);
         let tried = self.parts.txn.retries as i32;
         let elsewhere = match back.redispatch {
             None | Some(0) => false,

@@ -3,6 +3,7 @@
 //! Pure: a function of the cause and the phase. Absent on purpose: the cookie letters (`http/cookie.rs`).
 
 use super::txn::{EndedBy, EndedIn};
+use crate::runtime::timers::Why;
 
 /// What ended a stream before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,15 @@ fn by(cause: Cause) -> EndedBy {
         Cause::Internal => EndedBy::Internal,
         Cause::Down => EndedBy::Down,
         Cause::Killed => EndedBy::Killed,
+    }
+}
+
+/// Who ends streams from outside, as logs name it.
+pub fn from_outside(why: Why) -> EndedBy {
+    match why {
+        Why::Killed => EndedBy::Killed,
+        Why::Down => EndedBy::Down,
+        Why::Up => EndedBy::Up,
     }
 }
 

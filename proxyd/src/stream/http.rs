@@ -68,6 +68,7 @@ impl<'c> Exchange<'c> {
         start: Instant,
         wall: SystemTime,
     ) -> Self {
+        client.live.begin(start, &client.session.src);
         let mut parts = client.worker.take_parts();
         parts.txn.begin(start, wall);
         parts.txn.id = generation.board.process.next_id.fetch_add(1, Relaxed);
@@ -104,6 +105,7 @@ impl<'c> Exchange<'c> {
 
     /// Notes who ended it and in which phase, unless that is known already.
     pub fn set_end(&mut self, (by, within): (EndedBy, EndedIn)) {
+        let by = self.client.deadline.rung().map_or(by, ending::from_outside);
         if self.parts.txn.ended_by == EndedBy::Nobody {
             (self.parts.txn.ended_by, self.parts.txn.ended_in) = (by, within);
         }
@@ -292,6 +294,7 @@ impl<'c> Exchange<'c> {
                 self.refuse_raw(fault.request_status(), Cause::ClientBad).await;
                 return Sent::Failed(After::Close);
             }
+            Event::Timeout(_) if self.client.deadline.rung().is_some() => (Cause::Killed, 502),
             Event::Timeout(Side::Client) => {
                 self.set_end((EndedBy::ClientTimeout, EndedIn::Data));
                 self.keep = false;
@@ -307,6 +310,7 @@ impl<'c> Exchange<'c> {
         let wanted = match cause {
             Cause::ServerTimeout => retry.response_timeout,
             Cause::ServerBad => retry.junk_response,
+            Cause::Killed => false,
             _ => retry.empty_response && untouched,
         };
         if replayable && cause == Cause::ServerClosed && server.reused && !server.stale_retry {

@@ -7,6 +7,7 @@ use crate::action::{Flow as Next, Reply, Verdict};
 use crate::config::model::{ProxyId, ServerId, Stats};
 use crate::runtime::Generation;
 use crate::runtime::board::oper;
+use crate::runtime::timers::Why;
 use crate::runtime::transitions::{self, Notice, Wanted};
 use crate::stats::service::AdminAction;
 use crate::stats::{info, prometheus, rows, service};
@@ -202,6 +203,6 @@ fn perform(generation: &Generation, action: AdminAction, at: (ProxyId, ServerId)
         AdminAction::HealthDown | AdminAction::AgentDown => {
             transitions::force_health(generation, proxy, server, oper::STOPPED, notices);
         }
-        AdminAction::Shutdown => generation.server(proxy, server).kill_streams(),
+        AdminAction::Shutdown => generation.board.streams.kill_server(at, Why::Killed),
     }
 }

@@ -7,7 +7,7 @@ use super::connect::Server;
 use super::ending::{self, Cause};
 use super::http::Exchange;
 use super::transfer::{Event, Side};
-use super::txn::EndedBy;
+use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
 use h1::Framing;
 use std::sync::Arc;
@@ -50,6 +50,10 @@ impl Exchange<'_> {
         let counters = &server.state(self.generation).counters;
         let cause = match event {
             Event::Done | Event::Head | Event::Aborted => return,
+            Event::Timeout(_) if self.client.deadline.rung().is_some() => {
+                // Without messages there is no phase to tell.
+                return self.set_end((EndedBy::Killed, EndedIn::None));
+            }
             Event::Up(Broken::Write(_)) | Event::Down(Broken::Read(_) | Broken::Cut | Broken::Bad(_)) => {
                 back.srv_aborts.fetch_add(1, Relaxed);
                 counters.srv_aborts.fetch_add(1, Relaxed);
