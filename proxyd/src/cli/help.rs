@@ -10,21 +10,28 @@ fn push_line(out: &mut String, usage: &str, help: &str) {
     let _ = writeln!(out, "  {usage:<width$}: {help}", width = COLUMN - 1 + 1);
 }
 
-/// Commands of the session's level that begin with these words, all without any, in columns.
+/// Title of the list that answers an empty command.
+pub const UNKNOWN_EMPTY: &str = "Unknown command. Please enter one of the following commands only:\n";
+/// Commands that an unknown one is compared with are shown up to this many.
+const NEAREST: usize = 5;
+
+/// Commands that begin with these words, all without any, in columns. As in haproxy, the level does not matter.
 pub fn list(session: &Session, words: &[&str], title: &str) -> String {
     let begins = |c: &&CommandRow| c.words.iter().zip(words).all(|(a, b)| a.starts_with(b));
     let mut out = String::from(title);
-    let mut rows: Vec<_> = all_commands()
-        .filter(|c| !c.usage.is_empty() && c.level <= session.level)
-        .filter(begins)
-        .map(|c| (c.usage, c.help))
-        .collect();
+    let mut rows: Vec<_> =
+        all_commands().filter(|c| shown(c, session)).filter(begins).map(|c| (c.usage, c.help)).collect();
     rows.sort_unstable();
     for (usage, help) in rows {
         push_line(&mut out, usage, help);
     }
     tail(&mut out);
     out
+}
+
+fn shown(command: &CommandRow, session: &Session) -> bool {
+    let mode = (!command.expert || session.expert) && (!command.experimental || session.experimental);
+    !command.usage.is_empty() && mode
 }
 
 fn tail(out: &mut String) {
@@ -37,22 +44,26 @@ fn tail(out: &mut String) {
     }
 }
 
-/// The answer to words that no command begins with.
+/// The answer to words that no command begins with: those whose words are nearest.
 pub fn unknown(session: &Session, words: &[&str]) -> String {
     let title = "Unknown command, but maybe one of the following ones is a better match:\n";
-    let known = |n: usize| all_commands().any(|c| c.words.get(..n).is_some_and(|w| w == &words[..n]));
+    let begins = |n: usize, c: &CommandRow| {
+        c.words.len() >= n && c.words.iter().zip(&words[..n]).all(|(a, b)| a.starts_with(b))
+    };
+    let known = |n: usize| all_commands().any(|c| shown(c, session) && begins(n, c));
     let depth = (1..=words.len()).take_while(|n| known(*n)).count();
-    if depth > 0 {
-        return list(session, &words[..depth], title);
+    if depth == words.len() {
+        return list(session, words, title);
     }
-    let mut scored: Vec<_> = all_commands()
-        .filter(|c| !c.usage.is_empty() && c.level <= session.level)
-        .map(|c| (distance(c.words[0], words[0]), c))
-        .filter(|(d, _)| *d <= 2)
+    let mut near: Vec<_> = all_commands()
+        .filter(|c| shown(c, session) && begins(depth, c))
+        .map(|c| (distance(c.words.get(depth).copied().unwrap_or(""), words[depth]), c))
         .collect();
-    scored.sort_by_key(|(d, _)| *d);
+    near.sort_by_key(|(d, c)| (*d, c.usage));
+    near.truncate(NEAREST);
+    near.sort_by_key(|(_, c)| c.usage);
     let mut out = String::from(title);
-    for (_, command) in scored.iter().take(5) {
+    for (_, command) in &near {
         push_line(&mut out, command.usage, command.help);
     }
     tail(&mut out);
@@ -89,9 +100,9 @@ pub fn operator(call: &mut Call<'_>) -> Answer {
 /// `show cli level`.
 pub fn show_level(call: &mut Call<'_>) -> Answer {
     Answer::info(match call.session.level {
-        Level::User => "user",
-        Level::Operator => "operator",
-        Level::Admin => "admin",
+        Level::User => "user\n",
+        Level::Operator => "operator\n",
+        Level::Admin => "admin\n",
     })
 }
 
@@ -101,7 +112,7 @@ pub fn set_severity(call: &mut Call<'_>) -> Answer {
         "none" => SeverityOutput::None,
         "number" => SeverityOutput::Number,
         "string" => SeverityOutput::String,
-        _ => return Answer::error("one of 'none', 'number', 'string' is a required argument"),
+        _ => return Answer::error("one of 'none', 'number', 'string' is a required argument\n"),
     };
     Answer::Done
 }
@@ -109,9 +120,12 @@ pub fn set_severity(call: &mut Call<'_>) -> Answer {
 /// `set timeout cli DELAY`.
 pub fn set_timeout(call: &mut Call<'_>) -> Answer {
     if call.word(2) != "cli" {
-        return Answer::error("'set timeout' only supports 'cli'.");
+        return Answer::error("'set timeout' only supports 'cli'.\n");
     }
     let text = call.word(3);
+    if text.is_empty() {
+        return Answer::error("Expects an integer value.\n");
+    }
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &text[digits.len()..];
     let seconds = match (digits.parse::<u64>(), unit) {
@@ -127,13 +141,13 @@ pub fn set_timeout(call: &mut Call<'_>) -> Answer {
             call.session.timeout = Some(std::time::Duration::from_millis(ms));
             Answer::Done
         }
-        _ => Answer::error("Invalid timeout value."),
+        _ => Answer::error("Invalid timeout value.\n"),
     }
 }
 
 fn toggle(call: &Call<'_>, name: &str, flag: bool) -> Result<bool, Answer> {
     match call.word(1) {
-        "" => Err(Answer::info(format!("{name} is {}", if flag { "ON" } else { "OFF" }))),
+        "" => Err(Answer::info(format!("{name} is {}\n", if flag { "ON" } else { "OFF" }))),
         "on" => Ok(true),
         _ => Ok(false),
     }
@@ -169,14 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn help_shows_what_the_level_may_do() {
+    fn help_shows_the_same_at_every_level() {
         let admin = Session::new(Level::Admin, SeverityOutput::None);
         let user = Session::new(Level::User, SeverityOutput::None);
         let line =
             "  set server <bk>/<srv> [opts]            : change a server's state, weight, address or ssl\n";
         assert!(list(&admin, &[], "").contains(line));
-        assert!(!list(&user, &[], "").contains("set server"));
-        assert!(unknown(&admin, &["show", "bogus"]).contains("show stat"));
+        assert!(list(&user, &[], "").contains(line));
+        assert!(unknown(&admin, &["show", "sta"]).contains("show stat"));
         assert!(!unknown(&admin, &["show", "bogus"]).contains("set server"));
+        assert_eq!(unknown(&admin, &["show", "bogus"]).lines().count(), 1 + NEAREST + 3);
     }
 }

@@ -150,11 +150,11 @@ fn show_all(call: &Call<'_>) -> String {
 
 /// `get acl|map LIST VALUE`.
 fn get(call: &mut Call<'_>) -> Answer {
-    let list = known!(list(call, 2));
     let text = call.word(3);
-    if text.is_empty() {
+    if call.word(2).is_empty() || text.is_empty() {
         return Answer::error(format!("Missing {} identifier and/or key.\n", kind(call)));
     }
+    let list = known!(list(call, 2));
     let mut out = String::new();
     for (method, ignore_case) in list.methods() {
         let case = if ignore_case { "insensitive" } else { "sensitive" };
@@ -280,7 +280,7 @@ fn clear(call: &mut Call<'_>) -> Answer {
 /// `prepare acl|map LIST`.
 fn prepare(call: &mut Call<'_>) -> Answer {
     let list = known!(list(call, 2));
-    Answer::info(format!("New version created: {}", list.prepare()))
+    Answer::info(format!("New version created: {}\n", list.prepare()))
 }
 
 /// `commit acl|map @VERSION LIST`.

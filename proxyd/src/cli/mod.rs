@@ -7,17 +7,21 @@
 
 pub mod counters;
 pub mod help;
+pub mod inner;
 pub mod map;
 pub mod proxies;
 pub mod server;
+pub mod session;
 pub mod show;
 pub mod state;
 pub mod table;
+pub mod var;
 
 use crate::config::model::{Level, SeverityOutput};
 use crate::runtime::Generation;
 use crate::runtime::transitions::Notice;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Words of a line at most; more are an error, as in haproxy.
 pub const WORDS_MAX: usize = 64;
@@ -39,12 +43,12 @@ impl Severity {
     fn prefix(self, output: SeverityOutput) -> &'static str {
         match (output, self) {
             (SeverityOutput::None, _) => "",
-            (SeverityOutput::Number, Self::Error) => "[3]:",
-            (SeverityOutput::Number, Self::Warning) => "[4]:",
-            (SeverityOutput::Number, Self::Info) => "[6]:",
-            (SeverityOutput::String, Self::Error) => "[err]:",
-            (SeverityOutput::String, Self::Warning) => "[warning]:",
-            (SeverityOutput::String, Self::Info) => "[info]:",
+            (SeverityOutput::Number, Self::Error) => "[3]: ",
+            (SeverityOutput::Number, Self::Warning) => "[4]: ",
+            (SeverityOutput::Number, Self::Info) => "[6]: ",
+            (SeverityOutput::String, Self::Error) => "[err]: ",
+            (SeverityOutput::String, Self::Warning) => "[warning]: ",
+            (SeverityOutput::String, Self::Info) => "[info]: ",
         }
     }
 }
@@ -108,6 +112,8 @@ pub struct CommandRow {
     pub level: Level,
     /// Needs `experimental-mode on`.
     pub experimental: bool,
+    /// Needs `expert-mode on`.
+    pub expert: bool,
     /// Does it.
     pub run: fn(&mut Call<'_>) -> Answer,
 }
@@ -119,7 +125,7 @@ const fn row(
     level: Level,
     run: fn(&mut Call<'_>) -> Answer,
 ) -> CommandRow {
-    CommandRow { words, usage, help, level, experimental: false, run }
+    CommandRow { words, usage, help, level, experimental: false, expert: false, run }
 }
 
 use Level::{Admin, Operator, User};
@@ -231,13 +237,6 @@ pub const COMMANDS: &[CommandRow] = &[
         server::set_weight,
     ),
     row(
-        &["show", "activity"],
-        "show activity",
-        "show per-thread activity stats (for support/developers)",
-        Operator,
-        show::activity,
-    ),
-    row(
         &["show", "backend"],
         "show backend",
         "list backends in the current running config",
@@ -251,13 +250,7 @@ pub const COMMANDS: &[CommandRow] = &[
         User,
         help::show_level,
     ),
-    row(
-        &["show", "cli", "sockets"],
-        "show cli sockets",
-        "dump list of cli sockets",
-        Operator,
-        show::cli_sockets,
-    ),
+    row(&["show", "cli", "sockets"], "show cli sockets", "dump list of cli sockets", User, show::cli_sockets),
     row(
         &["show", "info"],
         "show info [desc|json|typed|float]*",
@@ -301,6 +294,10 @@ pub const COMMANDS: &[CommandRow] = &[
 /// A connection to a stats socket.
 #[derive(Debug, Clone)]
 pub struct Session {
+    /// Number of the connection.
+    pub id: u64,
+    /// When it began.
+    pub started: Instant,
     /// Its level.
     pub level: Level,
     /// `severity-output`.
@@ -329,14 +326,18 @@ struct Pending {
 pub struct Output {
     /// Bytes to send.
     pub text: String,
-    /// The connection ends behind them.
+    /// The connection ends behind them, unless more lines are there already.
     pub close: bool,
+    /// `quit`: it ends, whatever is there.
+    pub quit: bool,
 }
 
 impl Session {
     /// A session of a socket's level.
     pub fn new(level: Level, severity: SeverityOutput) -> Self {
         Self {
+            id: 0,
+            started: Instant::now(),
             level,
             severity,
             interactive: false,
@@ -357,42 +358,32 @@ impl Session {
                     pending.text.push('\n');
                 }
                 self.payload = Some(pending);
-                return Output { text: String::new(), close: false };
+                return Output { text: String::new(), close: false, quit: false };
             }
-            let text = self.answer(generation, &pending.command, Some(&pending.text), notices);
-            return self.output(text);
+            let (text, close) = self.one(generation, &pending.command, Some(&pending.text), notices);
+            return Output { text, close: !self.interactive, quit: close };
         }
         let mut text = String::new();
         for command in split_commands(line) {
             if let Some((head, end)) = payload_mark(&command) {
                 self.payload = Some(Pending { command: head, end, text: String::new() });
-                return Output { text, close: false };
+                return Output { text, close: false, quit: false };
             }
             let (answer, quit) = self.one(generation, &command, None, notices);
             text.push_str(&answer);
             if quit {
-                return Output { text, close: true };
+                return Output { text, close: true, quit: true };
             }
         }
-        self.output(text)
+        Output { text, close: !self.interactive, quit: false }
     }
 
-    fn output(&self, text: String) -> Output {
-        let prompt = if self.interactive { "\n> " } else { "" };
-        Output { text: format!("{text}{prompt}"), close: !self.interactive }
+    /// Whether a payload is still coming.
+    pub fn expects_payload(&self) -> bool {
+        self.payload.is_some()
     }
 
-    fn answer(
-        &mut self,
-        generation: &Arc<Generation>,
-        command: &str,
-        payload: Option<&str>,
-        notices: &mut Vec<Notice>,
-    ) -> String {
-        self.one(generation, command, payload, notices).0
-    }
-
-    /// One command: its answer, and whether to quit.
+    /// One command: its answer, and whether to quit. An empty line ends each answer; the prompt stands on it.
     fn one(
         &mut self,
         generation: &Arc<Generation>,
@@ -403,7 +394,7 @@ impl Session {
         let owned = words(command);
         let words: Vec<&str> = owned.iter().map(String::as_str).collect();
         let answer = match words.as_slice() {
-            [] => Answer::Done,
+            [] => Answer::Dump(help::list(self, &[], help::UNKNOWN_EMPTY)),
             ["quit", ..] => Answer::Quit,
             ["prompt", ..] => {
                 self.interactive = !self.interactive;
@@ -414,12 +405,14 @@ impl Session {
             }
             _ => self.run(generation, &words, payload, notices),
         };
+        let prompt = if self.interactive { "> " } else { "" };
         match answer {
-            Answer::Dump(text) => (format!("{text}\n"), false),
+            Answer::Dump(text) => (format!("{text}\n{prompt}"), false),
             Answer::Message(severity, text) => {
-                (format!("{}{}\n\n", severity.prefix(self.severity), text.trim_end_matches('\n')), false)
+                // As it is: some of haproxy's texts have no line end of their own.
+                (format!("{}{text}\n{prompt}", severity.prefix(self.severity)), false)
             }
-            Answer::Done => ("\n".into(), false),
+            Answer::Done => (format!("\n{prompt}"), false),
             Answer::Quit => (String::new(), true),
         }
     }
@@ -442,13 +435,17 @@ impl Session {
         if command.experimental && !toggles && !self.experimental {
             return Answer::error("This command is restricted to experimental mode only.\n");
         }
+        if command.expert && !self.expert {
+            return Answer::error("This command is restricted to expert mode only.\n");
+        }
         (command.run)(&mut Call { generation, words, payload, session: self, notices })
     }
 }
 
 /// Every command of every family.
 pub fn all_commands() -> impl Iterator<Item = &'static CommandRow> {
-    COMMANDS.iter().chain(map::COMMANDS).chain(table::COMMANDS)
+    let families = [map::COMMANDS, table::COMMANDS, session::COMMANDS, var::COMMANDS, inner::COMMANDS];
+    COMMANDS.iter().chain(families.into_iter().flatten())
 }
 
 fn matches(command: &[&str], words: &[&str]) -> bool {

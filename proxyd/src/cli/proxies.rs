@@ -33,8 +33,9 @@ pub fn disable(call: &mut Call<'_>) -> Answer {
         return Answer::info("Frontend was previously shut down, cannot disable.\n");
     }
     if state.stopped.swap(true, Relaxed) {
-        return Answer::info("Frontend is already disabled.\n");
+        return Answer::info("All sockets are already disabled.\n");
     }
+    call.generation.board.limits_changed.notify_waiters();
     let name = call.generation.config.proxies[id.0].name.clone();
     notice(call, id, format!("Paused frontend {name}."));
     Answer::Done
@@ -51,8 +52,9 @@ pub fn enable(call: &mut Call<'_>) -> Answer {
         return Answer::error("Frontend was previously shut down, cannot enable.\n");
     }
     if !state.stopped.swap(false, Relaxed) {
-        return Answer::info("Frontend is already enabled.\n");
+        return Answer::info("All sockets are already enabled.\n");
     }
+    call.generation.board.limits_changed.notify_waiters();
     let name = call.generation.config.proxies[id.0].name.clone();
     notice(call, id, format!("Resumed frontend {name}."));
     Answer::Done
@@ -70,6 +72,7 @@ pub fn shutdown(call: &mut Call<'_>) -> Answer {
     }
     state.stopped.store(true, Relaxed);
     let (fe, be) = (state.front.cum_conn.load(Relaxed), state.back.cum_sess.load(Relaxed));
+    call.generation.board.limits_changed.notify_waiters();
     let name = call.generation.config.proxies[id.0].name.clone();
     notice(call, id, format!("Proxy {name} stopped (cumulated conns: FE: {fe}, BE: {be})."));
     Answer::Done
@@ -83,14 +86,21 @@ pub fn set_maxconn(call: &mut Call<'_>) -> Answer {
     };
     match call.word(4) {
         "" => Answer::error("Integer value expected.\n"),
-        text => match text.parse::<u64>() {
-            Ok(value) => {
+        // As atoi() reads it: what is no number is 0, which lifts the limit.
+        text => match leading_number(text) {
+            Some(value) => {
                 call.generation.proxies[id.0].maxconn.store(value, Relaxed);
+                call.generation.board.limits_changed.notify_waiters();
                 Answer::Done
             }
-            Err(_) => Answer::error("Value out of range.\n"),
+            None => Answer::error("Value out of range.\n"),
         },
     }
+}
+
+fn leading_number(text: &str) -> Option<u64> {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    if digits.is_empty() { (!text.starts_with('-')).then_some(0) } else { digits.parse().ok() }
 }
 
 /// `set maxconn global VALUE`; 0 goes back to the start's limit.
@@ -100,6 +110,7 @@ pub fn set_maxconn_global(call: &mut Call<'_>) -> Answer {
         _ if call.word(3).is_empty() => Answer::error("Expects an integer value.\n"),
         Ok(value) if value <= info.hard_maxconn => {
             info.maxconn.store(if value == 0 { info.hard_maxconn } else { value }, Relaxed);
+            call.generation.board.limits_changed.notify_waiters();
             Answer::Done
         }
         Ok(_) | Err(_) => Answer::error("Value out of range.\n"),

@@ -14,7 +14,7 @@ const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-a
 type Found = (ProxyId, ServerId);
 
 /// The server that `backend/server` names; both may be numbers behind `#`.
-fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
+pub fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
     let Some((backend, server)) = call.word(word).split_once('/') else {
         return Err(Answer::error("Require 'backend/server'.\n"));
     };
@@ -229,17 +229,44 @@ fn agent(call: &mut Call<'_>, found: Found) -> Answer {
     Answer::Done
 }
 
+/// The address in a command's fifth word, as haproxy complains of it.
+fn address_word(call: &Call<'_>, what: &str) -> Result<IpAddr, Answer> {
+    let text = call.word(4);
+    if text.is_empty() {
+        return Err(Answer::error(format!(
+            "set server <b>/<s> {what} requires an address and optionally a port.\n"
+        )));
+    }
+    text.parse().map_err(|_| Answer::error(format!("invalid addr '{text}'")))
+}
+
+/// `port N` behind an address.
+fn port_words(call: &Call<'_>) -> Result<Option<u16>, Answer> {
+    if call.word(5) != "port" {
+        return Ok(None);
+    }
+    port_number(call.word(6)).map(Some)
+}
+
+fn port_number(text: &str) -> Result<u16, Answer> {
+    let number = text.parse::<i64>().map_err(|_| Answer::error("provided port is not an integer"))?;
+    let fits = u16::try_from(number).ok().filter(|p| *p > 0);
+    fits.ok_or_else(|| Answer::error("provided port is not valid"))
+}
+
 fn agent_address(call: &Call<'_>, found: Found) -> Answer {
+    let (ip, port) = match address_word(call, "agent-addr").and_then(|ip| Ok((ip, port_words(call)?))) {
+        Ok(words) => words,
+        Err(answer) => return answer,
+    };
     if !with_detail(call, found, |d| d.agent.configured) {
-        return Answer::error("agent checks are not enabled on this server.\n");
+        return Answer::error("agent checks are not enabled on this server");
     }
-    match call.word(4).parse::<IpAddr>() {
-        Ok(ip) => {
-            with_detail(call, found, |d| d.agent.address = Some(ip));
-            Answer::Done
-        }
-        Err(_) => Answer::error("incorrect addr address given for agent.\n"),
-    }
+    with_detail(call, found, |d| {
+        d.agent.address = Some(ip);
+        d.agent.port = port.or(d.agent.port);
+    });
+    Answer::Done
 }
 
 fn agent_send(call: &Call<'_>, found: Found) -> Answer {
@@ -251,16 +278,18 @@ fn agent_send(call: &Call<'_>, found: Found) -> Answer {
 }
 
 fn check_address(call: &Call<'_>, found: Found) -> Answer {
+    let (ip, port) = match address_word(call, "check-addr").and_then(|ip| Ok((ip, port_words(call)?))) {
+        Ok(words) => words,
+        Err(answer) => return answer,
+    };
     if !with_detail(call, found, |d| d.check.configured) {
-        return Answer::error("health checks are not enabled on this server.\n");
+        return Answer::error("health checks are not enabled on this server");
     }
-    match call.word(4).parse::<IpAddr>() {
-        Ok(ip) => {
-            with_detail(call, found, |d| d.check.address = Some(ip));
-            Answer::Done
-        }
-        Err(_) => Answer::error("invalid addr address given for check.\n"),
-    }
+    with_detail(call, found, |d| {
+        d.check.address = Some(ip);
+        d.check.port = port.or(d.check.port);
+    });
+    Answer::Done
 }
 
 fn port(call: &Call<'_>, found: Found, store: fn(&mut ServerDetail, u16), what: &str) -> Answer {
@@ -268,17 +297,17 @@ fn port(call: &Call<'_>, found: Found, store: fn(&mut ServerDetail, u16), what: 
         with_detail(call, found, |d| if what == "agent" { d.agent.configured } else { d.check.configured });
     if !known {
         return Answer::error(if what == "agent" {
-            "agent checks are not enabled on this server.\n"
+            "agent checks are not enabled on this server"
         } else {
-            "health checks are not enabled on this server.\n"
+            "health checks are not enabled on this server"
         });
     }
-    match call.word(4).parse::<u16>() {
-        Ok(port) if port > 0 => {
+    match port_number(call.word(4)) {
+        Ok(port) => {
             with_detail(call, found, |d| store(d, port));
             Answer::Done
         }
-        _ => Answer::error("provided port is not valid.\n"),
+        Err(answer) => answer,
     }
 }
 
@@ -291,46 +320,38 @@ pub fn address_of(server: &Server, detail: &ServerDetail) -> Option<SocketAddr> 
 }
 
 fn address(call: &Call<'_>, found: Found) -> Answer {
-    let (ip, port) = (call.word(4), call.word(6));
-    if ip.is_empty() {
-        return Answer::error("set server <b>/<s> addr requires an address.\n");
+    let text = call.word(4);
+    if text.is_empty() {
+        return Answer::error("set server <b>/<s> addr requires an address and optionally a port.\n");
     }
-    let Ok(ip) = ip.parse::<IpAddr>() else {
-        return Answer::error(format!(
-            "Invalid addr format '{ip}' for '{}/{}'.\n",
-            call.word(2),
-            call.word(3)
-        ));
-    };
-    let port = match (call.word(5), port) {
-        ("port", "") => {
-            return Answer::error("set server <b>/<s> addr requires a port number after 'port'.\n");
-        }
-        ("port", text) => match text.parse::<u16>() {
-            Ok(port) => Some(port),
-            Err(_) => return Answer::error("provided port is out of range.\n"),
-        },
-        _ => None,
-    };
+    let by = " by 'stats socket command'\n";
+    let Ok(ip) = text.parse::<IpAddr>() else { return Answer::error(format!("Invalid addr '{text}'{by}")) };
     let config = config(call, found);
-    let text = with_detail(call, found, |detail| {
+    with_detail(call, found, |detail| {
         let old = address_of(config, detail);
         let (old_ip, old_port) = (old.map(|a| a.ip()), old.map_or(0, |a| a.port()));
-        let new_port = port.unwrap_or(old_port);
-        detail.address = Some(SocketAddr::new(ip, new_port));
         let ip_part = match old_ip {
             Some(old) if old == ip => "no need to change the addr".to_owned(),
             Some(old) => format!("IP changed from '{old}' to '{ip}'"),
             None => format!("IP changed from '' to '{ip}'"),
         };
-        let port_part = match port {
-            None => String::new(),
-            Some(new) if new == old_port => ", no need to change the port".to_owned(),
-            Some(new) => format!(", port changed from '{old_port}' to '{new}'"),
+        let (port, port_part) = match (call.word(5), call.word(6)) {
+            ("port", text) => match text.parse::<i64>().ok().and_then(|n| u16::try_from(n).ok()) {
+                None if text.parse::<i64>().is_ok() => {
+                    return Answer::error(format!("{ip_part}, provided port is not valid{by}"));
+                }
+                None => {
+                    let fault = format!("problem converting port '{text}' to an int");
+                    return Answer::error(format!("{ip_part}, {fault}{by}"));
+                }
+                Some(new) if new == old_port => (new, ", no need to change the port".to_owned()),
+                Some(new) => (new, format!(", port changed from '{old_port}' to '{new}'")),
+            },
+            _ => (old_port, String::new()),
         };
-        format!("{ip_part}{port_part} by 'stats socket command'")
-    });
-    Answer::info(text)
+        detail.address = Some(SocketAddr::new(ip, port));
+        Answer::info(format!("{ip_part}{port_part}{by}"))
+    })
 }
 
 fn fqdn(call: &Call<'_>, found: Found) -> Answer {
@@ -342,7 +363,7 @@ fn fqdn(call: &Call<'_>, found: Found) -> Answer {
         return Answer::error("set server <b>/<s> fqdn failed because no resolution is configured.\n");
     }
     with_detail(call, found, |d| d.fqdn = Some(name.to_owned()));
-    Answer::info(format!("{} changed its FQDN to {name} by 'stats socket command'", call.word(2)))
+    Answer::info(format!("{} changed its FQDN to {name} by 'stats socket command'\n", call.word(2)))
 }
 
 fn ssl(call: &Call<'_>, found: Found) -> Answer {

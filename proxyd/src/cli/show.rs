@@ -35,6 +35,12 @@ pub fn stat(call: &mut Call<'_>) -> Answer {
     let has = |word: &str| options.contains(&word);
     let maxconn = call.generation.board.info.maxconn.load(Relaxed);
     let mut rows = rows::all(call.generation, call.generation.board.clock(), maxconn);
+    if let [proxy, _, _, ..] = options
+        && proxy.parse::<i64>().is_err()
+        && call.generation.config.proxies.iter().all(|p| p.name != **proxy)
+    {
+        return Answer::error("No such proxy.\n");
+    }
     if let [proxy, kind, sid, ..] = options
         && let (Ok(kind), Ok(sid)) = (kind.parse::<i64>(), sid.parse::<i64>())
     {
@@ -90,26 +96,6 @@ pub fn backend(call: &mut Call<'_>) -> Answer {
     Answer::Dump(out)
 }
 
-/// `show env [NAME]`.
-pub fn env(call: &mut Call<'_>) -> Answer {
-    let name = call.word(2);
-    let set = &call.generation.config.global.env;
-    let mut out = String::new();
-    for (key, value) in std::env::vars_os() {
-        let key = key.to_string_lossy().into_owned();
-        if !set.contains_key(&key) && (name.is_empty() || name == key) {
-            let _ = writeln!(out, "{key}={}", value.to_string_lossy());
-        }
-    }
-    for (key, value) in set.iter().filter(|(k, _)| name.is_empty() || name == k.as_str()) {
-        let _ = writeln!(out, "{key}={value}");
-    }
-    if out.is_empty() && !name.is_empty() {
-        return Answer::error("Variable not found\n");
-    }
-    Answer::Dump(out)
-}
-
 /// `show cli sockets`.
 pub fn cli_sockets(call: &mut Call<'_>) -> Answer {
     let mut out = String::from("# socket lvl processes\n");
@@ -130,19 +116,4 @@ pub fn cli_sockets(call: &mut Call<'_>) -> Answer {
         let _ = writeln!(out, "{address} {level} all");
     }
     Answer::Dump(out)
-}
-
-/// `show activity`: what ours has of it.
-pub fn activity(call: &mut Call<'_>) -> Answer {
-    let board = &call.generation.board;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Answer::Dump(format!(
-        "date_now: {}.{:06}\nuptime_now: {}\ncum_conns: {}\ncum_req: {}\ngeneration: {}\n",
-        now.as_secs(),
-        now.subsec_micros(),
-        board.info.started.elapsed().as_secs(),
-        board.process.cum_conns.load(Relaxed),
-        board.process.cum_req.load(Relaxed),
-        call.generation.number,
-    ))
 }

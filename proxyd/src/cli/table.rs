@@ -68,14 +68,21 @@ fn key(call: &Call<'_>, table: &SharedTable) -> Result<Key, Answer> {
     table.key(Value::str(text.as_bytes())).ok_or_else(|| Answer::error("Invalid key\n"))
 }
 
-fn filters(call: &Call<'_>) -> Result<Vec<Filter>, Answer> {
+fn filters(call: &Call<'_>, table: &SharedTable) -> Result<Vec<Filter>, Answer> {
     let mut filters = Vec::new();
-    let mut words = call.words[3..].chunks(3);
-    while let Some(&[name, operator, value]) = words.next().filter(|_| filters.len() < FILTERS_MAX) {
-        let n = filters.len() + 1;
-        let data = data_type(name)
-            .ok_or_else(|| Answer::error(format!("Filter entry #{n}: Unknown data type\n")))?;
-        let compare: Compare = match operator {
+    for (i, words) in call.words[3..].chunks(3).take(FILTERS_MAX).enumerate() {
+        let fault = |text: &str| Answer::error(format!("Filter entry #{}: {text}\n", i + 1));
+        let word = |n: usize| words.get(n).copied().unwrap_or_default();
+        if !word(0).starts_with("data.") {
+            return Err(Answer::error(
+                "Optional argument only supports \"data.<store_data_type>\" <operator> <value> or key <key>\n",
+            ));
+        }
+        let data = data_type(word(0)).ok_or_else(|| fault("Unknown data type"))?;
+        if !table.lock().stores(data, 0) {
+            return Err(fault("Data type not stored in this table"));
+        }
+        let compare: Compare = match word(1) {
             "eq" => |a, b| a == b,
             "ne" => |a, b| a != b,
             "le" => |a, b| a <= b,
@@ -83,14 +90,12 @@ fn filters(call: &Call<'_>) -> Result<Vec<Filter>, Answer> {
             "lt" => |a, b| a < b,
             "gt" => |a, b| a > b,
             _ => {
-                return Err(Answer::error(format!(
-                    "Filter entry #{n}: Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"\n"
-                )));
+                return Err(fault(
+                    "Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"",
+                ));
             }
         };
-        let value = value.parse().map_err(|_| {
-            Answer::error(format!("Filter entry #{n}: Require a valid integer value to compare against\n"))
-        })?;
+        let value = word(2).parse().map_err(|_| fault("Require a valid integer value to compare against"))?;
         filters.push(Filter { data, compare, value });
     }
     Ok(filters)
@@ -99,14 +104,7 @@ fn filters(call: &Call<'_>) -> Result<Vec<Filter>, Answer> {
 fn selection(call: &Call<'_>, table: &SharedTable, required: bool) -> Result<Selection, Answer> {
     match call.word(3) {
         "key" => key(call, table).map(Selection::Key),
-        word if word.starts_with("data.") => {
-            if !call.words.len().is_multiple_of(3) {
-                return Err(Answer::error(
-                    "Optional argument only supports \"data.<store_data_type>\" <operator> <value> or key <key>\n",
-                ));
-            }
-            filters(call).map(Selection::Filters)
-        }
+        word if word.starts_with("data.") => filters(call, table).map(Selection::Filters),
         "" => Ok(Selection::Filters(Vec::new())),
         _ if required => Err(Answer::error(
             "Required arguments: <table> \"data.<store_data_type>\" <operator> <value> or <table> key <key>\n",
@@ -188,7 +186,9 @@ fn entry(out: &mut String, number: usize, table: &Table, key: &Key, now_ms: u64)
 /// `clear table TABLE [key KEY | data.TYPE OP VALUE …]`.
 fn clear(call: &mut Call<'_>) -> Answer {
     if call.word(2).is_empty() {
-        return Answer::error("\"<table>\" argument expected\n");
+        return Answer::error(
+            "Required arguments: <table> \"data.<store_data_type>\" <operator> <value> or <table> key <key>\n",
+        );
     }
     let shared = match table(call) {
         Ok(shared) => shared,
@@ -238,9 +238,7 @@ fn set(call: &mut Call<'_>) -> Answer {
     let mut table = shared.lock();
     table.touch(&key, now_ms);
     for pair in call.words[5..].chunks(2) {
-        let &[name, value] = pair else {
-            return Answer::error("\"data.<type>\" followed by a value expected\n");
-        };
+        let (name, value) = (pair[0], pair.get(1).copied().unwrap_or_default());
         let Some(name) = name.starts_with("data.").then_some(name) else {
             return Answer::error("\"data.<type>\" followed by a value expected\n");
         };

@@ -12,6 +12,7 @@ use crate::runtime::Generation;
 use crate::runtime::transitions::Notice;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -126,6 +127,25 @@ fn copy(socket: &Exposed) -> std::io::Result<Exposed> {
     Ok(Exposed { fd: socket.fd.try_clone()?, namespace, interface })
 }
 
+/// Counts a connection as long as it lives.
+struct Counted(Arc<Generation>);
+
+impl Counted {
+    fn new(generation: Arc<Generation>, session: &mut Session) -> Self {
+        let process = &generation.board.process;
+        process.cum_conns.fetch_add(1, Relaxed);
+        process.cli_conns.fetch_add(1, Relaxed);
+        session.id = process.next_id.fetch_add(1, Relaxed);
+        Self(generation)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.board.process.cli_conns.fetch_sub(1, Relaxed);
+    }
+}
+
 #[derive(PartialEq, Eq)]
 enum Next {
     Close,
@@ -138,6 +158,7 @@ async fn converse(
     rights: Rights,
 ) -> Next {
     let mut session = Session::new(rights.level, rights.severity);
+    let _counted = Counted::new((context.current)(), &mut session);
     let mut held: Vec<u8> = Vec::new();
     let mut notices = Vec::new();
     loop {
@@ -149,10 +170,19 @@ async fn converse(
             if rights.expose && line == handoff::COMMAND {
                 return Next::GiveSockets;
             }
-            let output = session.line(&(context.current)(), line, &mut notices);
+            let generation = (context.current)();
+            let output = session.line(&generation, line, &mut notices);
             notices.drain(..).for_each(|n| (context.tell)(&n));
+            let process = &generation.board.process;
+            process.cum_req.fetch_add(1, Relaxed);
+            process.bytes_out.fetch_add(output.text.len() as u64, Relaxed);
+            drop(generation);
             let sent = tokio::time::timeout(limit, stream.write_all(output.text.as_bytes())).await;
-            if output.close || !matches!(sent, Ok(Ok(()))) {
+            if !matches!(sent, Ok(Ok(()))) {
+                return Next::Close;
+            }
+            // Lines that came along are answered, too; `quit` ends at once.
+            if output.quit || (output.close && held.is_empty() && !session.expects_payload()) {
                 return Next::Close;
             }
         }

@@ -3,7 +3,7 @@
 //! [`options`] what was asked for · [`messages`] what is said · [`load`] the configuration and its report ·
 //! [`bind`] all sockets at once · [`worker`] the process that proxies · [`master`] the one that replaces workers,
 //! with its [`master_cli`] · [`control`] stats sockets · [`handoff`] listening sockets from an old process ·
-//! [`dump`] what SIGHUP tells.
+//! [`dump`] what SIGHUP tells · [`measure`] figures of `show info`.
 //!
 //! Invariant: nothing here touches traffic; a daemon whose control side is busy still proxies.
 
@@ -14,6 +14,7 @@ pub mod handoff;
 pub mod load;
 pub mod master;
 pub mod master_cli;
+pub mod measure;
 pub mod messages;
 pub mod options;
 pub mod worker;

@@ -178,6 +178,8 @@ fn engage(ready: Ready) -> i32 {
             let engine = Arc::clone(&running.engine);
             tokio::spawn(bus.run(free, move || engine.generation.load_full()));
         }
+        let engine = Arc::clone(&running.engine);
+        tokio::spawn(super::measure::every_second(move || engine.generation.load_full()));
         for (fd, rights) in stats {
             tokio::spawn(control::serve(Arc::clone(&context), fd, rights));
         }

@@ -23,6 +23,14 @@ pub struct Board {
     pub process: ProcessCounters,
     /// Facts of the whole process.
     pub info: ProcessInfo,
+    /// Limits of the whole process.
+    pub limits: Limits,
+    /// What was told at the start (`show startup-logs`).
+    pub startup_log: std::sync::OnceLock<String>,
+    /// How many messages could not be read.
+    pub captured: super::captured::Count,
+    /// Wakes those who wait for connections, so that they look at their limits again.
+    pub limits_changed: tokio::sync::Notify,
     /// The way to the streams of all threads.
     pub streams: super::streams::Registry,
     /// Grows whenever a weight changes, so that balancers notice.
@@ -39,6 +47,19 @@ impl Board {
             started_s: seconds(self.info.started_at),
         }
     }
+}
+
+/// Limits of the whole process that the command line may change; 0 is none.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// New connections per second (`maxconnrate`).
+    pub connections: AtomicU64,
+    /// New sessions per second (`maxsessrate`).
+    pub sessions: AtomicU64,
+    /// New TLS sessions per second (`maxsslrate`).
+    pub tls_sessions: AtomicU64,
+    /// Kilobytes per second out of the compressor (`maxcomprate`).
+    pub compression_kb: AtomicU64,
 }
 
 /// Facts of the whole process, set once at its start.
@@ -123,6 +144,8 @@ pub struct ProcessCounters {
     pub dropped_logs: AtomicU64,
     /// Share of the last second that threads slept, percent.
     pub idle_percent: AtomicU64,
+    /// Connections to stats sockets now.
+    pub cli_conns: AtomicU64,
     /// Whether a soft stop is under way.
     pub stopping: AtomicBool,
 }
@@ -142,6 +165,8 @@ pub struct ProxyState {
     pub shut: AtomicBool,
     /// `set maxconn frontend`; 0 where the configuration's limit holds.
     pub maxconn: AtomicU64,
+    /// The last messages that could not be read.
+    pub captured: super::captured::Last,
     /// Last change of the backend's state, seconds since the epoch.
     pub last_change: AtomicU64,
     /// Times the backend went down (`chkdown`).

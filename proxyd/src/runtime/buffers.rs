@@ -34,6 +34,11 @@ pub fn configure(size: usize) {
     });
 }
 
+/// Normal buffers that this thread keeps for later.
+pub fn kept() -> usize {
+    POOL.with_borrow(|p| p.normal.len())
+}
+
 /// Bytes that were read and not yet used.
 #[derive(Debug, Default)]
 pub struct Buf {

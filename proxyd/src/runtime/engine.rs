@@ -8,6 +8,7 @@
 //! Absent on purpose: signals, files, and the command line (the process model's).
 
 use crate::config::model::ProxyId;
+use crate::runtime::board::Board;
 use crate::runtime::worker::{PURGE_EVERY, Worker};
 use crate::runtime::{Generation, buffers, timers};
 use arc_swap::ArcSwap;
@@ -15,7 +16,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -224,6 +225,15 @@ impl Listener {
         }
         Ok(Self::Tcp(tokio::net::TcpListener::from_std(socket.into())?))
     }
+
+    /// Frees the address, whoever else holds a copy of the socket.
+    fn stop(&self) {
+        let socket = match self {
+            Self::Tcp(l) => socket2::SockRef::from(l),
+            Self::Unix(l) => socket2::SockRef::from(l),
+        };
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 /// Pause after the kernel refused a connection for want of resources.
@@ -234,16 +244,20 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     let (frontend, bind) = (listening.frontend, listening.bind);
     let Ok(listener) = Listener::new(listening.fd) else { return };
     let mut quit = engine.quit.subscribe();
+    let board = Arc::clone(&engine.generation.load().board);
     loop {
         let one = tokio::select! {
             biased;
             _ = quit.wait_for(|p| *p >= Phase::Draining) => return,
-            one = next(&worker, &listener, frontend) => one,
+            one = next(&worker, &board, &listener, frontend) => one,
         };
         let Ok(target) = one else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        if matches!(target, Fresh::Shut) {
+            return listener.stop();
+        }
         let at = Instant::now();
         let index = engine.least_loaded(worker.index);
         engine.threads[index].load.fetch_add(1, Relaxed);
@@ -254,12 +268,14 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
                     crate::stream::accept::tcp(&worker, stream, peer, frontend, bind, at);
                 }
                 Fresh::Unix(stream) => crate::stream::accept::unix(&worker, stream, frontend, bind, at),
+                Fresh::Shut => {}
             }
             continue;
         }
         let accepted = match target {
             Fresh::Tcp(stream, peer) => stream.into_std().map(|s| Accepted::Tcp(s, peer)),
             Fresh::Unix(stream) => stream.into_std().map(Accepted::Unix),
+            Fresh::Shut => continue,
         };
         if let Ok(accepted) = accepted {
             let _ = engine.threads[index].jobs.send(Job::Client { accepted, frontend, bind, at });
@@ -270,32 +286,66 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
 enum Fresh {
     Tcp(tokio::net::TcpStream, std::net::SocketAddr),
     Unix(tokio::net::UnixStream),
+    /// `shutdown frontend` ended the listener.
+    Shut,
 }
 
 /// Waits for room under the limits, then for a connection: what has no room waits in the kernel's queue.
-async fn next(worker: &Worker, listener: &Listener, frontend: ProxyId) -> io::Result<Fresh> {
+async fn next(worker: &Worker, board: &Board, listener: &Listener, frontend: ProxyId) -> io::Result<Fresh> {
     let engine = &worker.engine;
     loop {
+        // Before the limits are looked at, so that no change is missed.
+        let changed = board.limits_changed.notified();
         let generation = engine.generation.load();
         let Some(proxy) = generation.config.proxies.get(frontend.0) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let state = &generation.proxies[frontend.0];
-        let full = engine.connections.load(Relaxed) >= engine.connections_max
-            || proxy.maxconn.is_some_and(|m| state.front.cur_conn.load(Relaxed) >= m as u64)
+        // What the command line set goes before the configuration.
+        let set = Some(state.maxconn.load(Relaxed)).filter(|m| *m > 0);
+        let limit = set.or(proxy.maxconn.map(|m| m as u64));
+        let all = match generation.board.info.maxconn.load(Relaxed) as usize {
+            0 => engine.connections_max,
+            set => set.min(engine.connections_max),
+        };
+        let full = engine.connections.load(Relaxed) >= all
+            || limit.is_some_and(|m| state.front.cur_conn.load(Relaxed) >= m)
             || state.stopped.load(Relaxed);
         let limited = proxy.rate_limit_sessions > 0
             && state.front.rates.sess.read(engine.ms(Instant::now())) >= u64::from(proxy.rate_limit_sessions);
-        drop(generation);
-        if !full && !limited {
-            break;
+        if state.shut.load(Relaxed) {
+            return Ok(Fresh::Shut);
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let limited = limited || over_rate(&generation, engine);
+        drop(generation);
+        if full || limited {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        }
+        let accepted = async {
+            match listener {
+                Listener::Tcp(l) => l.accept().await.map(|(s, p)| Fresh::Tcp(s, p)),
+                Listener::Unix(l) => l.accept().await.map(|(s, _)| Fresh::Unix(s)),
+            }
+        };
+        tokio::select! {
+            biased;
+            one = accepted => return one,
+            () = changed => {}
+        }
     }
-    match listener {
-        Listener::Tcp(l) => l.accept().await.map(|(s, p)| Fresh::Tcp(s, p)),
-        Listener::Unix(l) => l.accept().await.map(|(s, _)| Fresh::Unix(s)),
-    }
+}
+
+/// Whether the whole process took as many connections or sessions within a second as it may.
+fn over_rate(generation: &Generation, engine: &Engine) -> bool {
+    let (limits, process) = (&generation.board.limits, &generation.board.process);
+    let over = |limit: &AtomicU64, rate: &crate::stats::rate::Rate| {
+        let limit = limit.load(Relaxed);
+        limit > 0 && rate.read(engine.ms(Instant::now())) >= limit
+    };
+    over(&limits.connections, &process.conn_rate)
+        || over(&limits.sessions, &process.sess_rate)
+        || over(&limits.tls_sessions, &process.ssl_rate)
 }
 
 fn begin(worker: &Rc<Worker>, accepted: Accepted, frontend: ProxyId, bind: usize, at: Instant) {

@@ -2,9 +2,11 @@
 
 pub mod board;
 pub mod buffers;
+pub mod captured;
 pub mod check_spec;
 pub mod checks;
 pub mod engine;
+pub mod evaluate;
 pub mod streams;
 pub mod timers;
 pub mod transitions;
@@ -94,13 +96,14 @@ impl Board {
         }
         let state = ServerState::default();
         if server.disabled {
-            state.admin.store(board::admin::CONFIGURED_MAINT, Relaxed);
+            state.admin.store(board::admin::CONFIGURED_MAINT | board::admin::FORCED_MAINT, Relaxed);
         }
-        state.oper.store(board::oper::RUNNING, Relaxed);
+        state.oper.store(if server.disabled { board::oper::STOPPED } else { board::oper::RUNNING }, Relaxed);
         state.user_weight.store(server.weight, Relaxed);
         state.initial_weight.store(server.weight, Relaxed);
         state.maxconn.store(server.maxconn, Relaxed);
-        state.health.store(server.check.rise, Relaxed);
+        let health = if server.disabled { 0 } else { server.check.rise };
+        state.health.store(health, Relaxed);
         if let Ok(mut detail) = state.detail.lock() {
             if let crate::config::model::ServerAddress::Inet(address) = &server.address {
                 detail.address = Some(*address);
@@ -110,7 +113,7 @@ impl Board {
             detail.check.enabled = server.check.enabled;
             detail.check.rise = server.check.rise;
             detail.check.fall = server.check.fall;
-            detail.check.health = server.check.rise;
+            detail.check.health = health;
             detail.agent.configured = server.agent.enabled;
             detail.agent.enabled = server.agent.enabled;
             (detail.agent.rise, detail.agent.fall, detail.agent.health) = (1, 1, 1);

@@ -11,6 +11,8 @@
 use super::timers::{Alarm, Why};
 use crate::config::model::{ProxyId, ServerId};
 use crate::stream::txn::Peer;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gettid;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -24,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How far a stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Between two requests: there is no stream, only a connection.
+    /// Before a request's head is there: there is no stream, only a connection.
     Idle,
-    /// Its head is read, or rules look at it.
+    /// Rules look at it.
     Analyse,
     /// In a server's or backend's queue.
     Queue,
@@ -61,6 +63,8 @@ pub struct Live {
     pub backend: Cell<Option<ProxyId>>,
     /// The server of its stream.
     pub server: Cell<Option<ServerId>>,
+    /// When that server was chosen.
+    pub chosen: Cell<Instant>,
     /// Descriptor of the server's connection; -1 while there is none.
     pub server_fd: Cell<i32>,
     /// Connection retries of its stream.
@@ -78,7 +82,7 @@ impl Live {
         }
     }
 
-    /// A stream begins on the connection.
+    /// A stream may begin on the connection: its head is awaited.
     pub fn begin(&self, at: Instant, src: &Peer) {
         self.began.set(at);
         self.src.set(Self::address(src));
@@ -86,7 +90,7 @@ impl Live {
         self.server.set(None);
         self.server_fd.set(-1);
         self.retries.set(0);
-        self.phase.set(Phase::Analyse);
+        self.phase.set(Phase::Idle);
     }
 
     fn seen(&self) -> Seen {
@@ -142,14 +146,56 @@ pub struct Seen {
     pub left: Option<Duration>,
 }
 
+/// What a thread tells of itself.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Its number, from 0.
+    pub index: usize,
+    /// Its number for the kernel.
+    pub id: i32,
+    /// Connections it serves.
+    pub streams: usize,
+    /// Buffers it keeps for later.
+    pub buffers: usize,
+    /// Processor time it used.
+    pub cpu: Duration,
+    /// Times it gave the processor away.
+    pub switches: u64,
+}
+
 /// The connections of one thread.
 #[derive(Debug, Default)]
 pub struct Streams {
+    index: usize,
     slots: RefCell<Vec<Option<Rc<Live>>>>,
     free: RefCell<Vec<usize>>,
 }
 
 impl Streams {
+    /// Of a thread by its number.
+    pub fn new(index: usize) -> Self {
+        Self { index, ..Self::default() }
+    }
+
+    /// What the calling thread, which is the one of these streams, tells of itself.
+    fn measure(&self) -> Measured {
+        let mut streams = 0;
+        self.each(|_| streams += 1);
+        let cpu = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from);
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+        let count = |name: &str| {
+            status.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
+        Measured {
+            index: self.index,
+            id: gettid().as_raw(),
+            streams,
+            buffers: super::buffers::kept(),
+            cpu,
+            switches: count("voluntary_ctxt_switches:") + count("nonvoluntary_ctxt_switches:"),
+        }
+    }
+
     /// Takes a connection in; gives its slot.
     pub fn enter(&self, live: Rc<Live>) -> usize {
         let mut slots = self.slots.borrow_mut();
@@ -203,7 +249,8 @@ impl Registry {
         }
         drop(answer);
         let until = Instant::now() + PATIENCE;
-        std::iter::from_fn(|| inbox.recv_timeout(until.saturating_duration_since(Instant::now())).ok()).collect()
+        std::iter::from_fn(|| inbox.recv_timeout(until.saturating_duration_since(Instant::now())).ok())
+            .collect()
     }
 
     /// All streams, oldest first. Blocks for a moment; never to be called by a thread that serves streams.
@@ -218,6 +265,13 @@ impl Registry {
             .flatten()
             .collect();
         all.sort_by_key(|s| s.id);
+        all
+    }
+
+    /// What each thread that answers tells of itself, in order.
+    pub fn measure(&self) -> Vec<Measured> {
+        let mut all = self.ask(Streams::measure);
+        all.sort_by_key(|m| m.index);
         all
     }
 
@@ -238,11 +292,16 @@ impl Registry {
 
     /// Tells all threads to end the streams of a server; returns at once.
     pub fn kill_server(&self, (proxy, server): (ProxyId, ServerId), why: Why) {
+        // Streams that get the places of those that are ended now are not meant.
+        let now = Instant::now();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let question = move |streams: &Streams| {
                 streams.each(|live| {
-                    let with = live.phase.get() == Phase::Established || live.phase.get() == Phase::Connect;
-                    if with && (live.backend.get(), live.server.get()) == (Some(proxy), Some(server)) {
+                    let with = matches!(live.phase.get(), Phase::Established | Phase::Connect);
+                    if with
+                        && live.chosen.get() <= now
+                        && (live.backend.get(), live.server.get()) == (Some(proxy), Some(server))
+                    {
                         live.alarm.ring(why);
                     }
                 });
@@ -290,6 +349,7 @@ mod tests {
             began: Cell::new(Instant::now()),
             backend: Cell::new(None),
             server: Cell::new(None),
+            chosen: Cell::new(Instant::now()),
             server_fd: Cell::new(-1),
             retries: Cell::new(0),
             alarm: deadline.alarm(),
@@ -308,6 +368,7 @@ mod tests {
         };
         assert!(ids().is_empty());
         b.begin(Instant::now(), &Peer::Unix);
+        b.phase.set(Phase::Analyse);
         assert_eq!(ids(), [2]);
         streams.leave(0);
         assert_eq!(streams.enter(live(3, &deadline)), 0);

@@ -62,7 +62,7 @@ impl Worker {
             engine,
             pools: RefCell::default(),
             spare: RefCell::default(),
-            streams: super::streams::Streams::default(),
+            streams: super::streams::Streams::new(index),
             connections: Cell::new(0),
         }
     }

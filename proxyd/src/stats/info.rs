@@ -386,6 +386,7 @@ pub const INFO: &[InfoRow] = &[
         "Percentage of last second spent waiting in the current worker thread",
     ),
     r(50, "node", "COS", STR, "", false, "Node name (global.node)"),
+    r(51, "description", "COS", STR, "", false, "Node description (global.description)"),
     r(
         52,
         "Stopping",
@@ -548,6 +549,7 @@ pub const INFO: &[InfoRow] = &[
 pub fn values(generation: &Generation, clock: Clock) -> Vec<(&'static InfoRow, Cell)> {
     let board = &generation.board;
     INFO.iter()
+        .filter(|row| row.field.name != "description" || board.info.description.is_some())
         .map(|row| (row, value(row.field.name, generation, &board.info, &board.process, clock)))
         .collect()
 }
@@ -572,27 +574,35 @@ fn value(
         "Uptime_sec" => Cell::Num(uptime),
         "Ulimit-n" => Cell::Num(info.ulimit_n),
         "Maxsock" => Cell::Num(info.maxsock),
-        "Maxconn" | "Hard_maxconn" => Cell::Num(info.maxconn.load(Relaxed)),
+        "Maxconn" => num(&info.maxconn),
+        "Hard_maxconn" => Cell::Num(info.hard_maxconn),
         "CurrConns" => num(&counters.cur_conns),
         "CumConns" => num(&counters.cum_conns),
         "CumReq" => num(&counters.cum_req),
         "CurrSslConns" => num(&counters.ssl_conns),
         "CumSslConns" => num(&counters.cum_ssl_conns),
         "ConnRate" => counters.conn_rate.read(clock.mono_ms).into(),
-        "ConnRateLimit" => Cell::Num(generation.config.global.maxconnrate as u64),
+        "ConnRateLimit" => num(&generation.board.limits.connections),
         "MaxConnRate" => counters.conn_rate.max().into(),
         "SessRate" => counters.sess_rate.read(clock.mono_ms).into(),
-        "SessRateLimit" => Cell::Num(generation.config.global.maxsessrate as u64),
+        "SessRateLimit" => num(&generation.board.limits.sessions),
+        "SslRateLimit" => num(&generation.board.limits.tls_sessions),
+        "CompressBpsRateLim" => Cell::Num(generation.board.limits.compression_kb.load(Relaxed) * 1024),
         "MaxSessRate" => counters.sess_rate.max().into(),
         "SslRate" | "SslFrontendKeyRate" => counters.ssl_rate.read(clock.mono_ms).into(),
         "MaxSslRate" | "SslFrontendMaxKeyRate" => counters.ssl_rate.max().into(),
         "Idle_pct" => num(&counters.idle_percent),
-        "Tasks" | "Jobs" => Cell::Num(counters.cur_conns.load(Relaxed) + info.listeners.load(Relaxed)),
+        "Tasks" | "Jobs" => Cell::Num(
+            counters.cur_conns.load(Relaxed)
+                + counters.cli_conns.load(Relaxed)
+                + info.listeners.load(Relaxed),
+        ),
         "node" => info.node.as_str().into(),
+        "description" => info.description.as_deref().unwrap_or_default().into(),
         "Stopping" => Cell::Num(u64::from(counters.stopping.load(Relaxed))),
         "Listeners" => num(&info.listeners),
         "DroppedLogs" => num(&counters.dropped_logs),
-        "TotalBytesOut" => num(&counters.bytes_out),
+        "TotalBytesOut" => Cell::Num(bytes_out(generation)),
         "TotalSplicdedBytesOut" => num(&counters.spliced_bytes_out),
         "BytesOutRate" => counters.bytes_out_rate.read(clock.mono_ms).into(),
         "Start_time_sec" => Cell::Num(clock.started_s),
@@ -600,6 +610,14 @@ fn value(
         // What ours has no limit or no such thing for: memory limits, pools, pipes, peers, busy polling.
         _ => Cell::Num(0),
     }
+}
+
+/// All bytes sent, to clients, to servers and to those who ask.
+pub fn bytes_out(generation: &Generation) -> u64 {
+    let of_proxy = |p: &std::sync::Arc<crate::runtime::board::ProxyState>| {
+        p.front.bytes_out.load(Relaxed) + p.back.bytes_in.load(Relaxed)
+    };
+    generation.proxies.iter().map(of_proxy).sum::<u64>() + generation.board.process.bytes_out.load(Relaxed)
 }
 
 fn uptime_text(seconds: u64) -> String {

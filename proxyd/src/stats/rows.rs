@@ -3,7 +3,9 @@
 use super::fields::{FIELDS, column};
 use super::status::ServerStatus;
 use super::{BackCounters, FrontCounters};
-use crate::config::model::{Algorithm, Bind, BindAddress, Mode, Proxy, ProxyId, Server};
+use crate::config::model::{
+    Algorithm, BackendTarget, Bind, BindAddress, Mode, Observe, Proxy, ProxyId, Server, UseBackend,
+};
 use crate::runtime::Generation;
 use crate::runtime::board::{CheckState, ServerDetail, ServerState, oper};
 use std::sync::PoisonError;
@@ -197,15 +199,15 @@ pub fn frontend(generation: &Generation, id: ProxyId, clock: Clock, default_maxc
         "conn_rate" = c.rates.conn.read(clock.mono_ms),
         "conn_rate_max" = c.rates.conn.max(),
         "conn_tot" = &c.cum_conn,
-        "cache_lookups" = 0u64,
-        "cache_hits" = 0u64
+        "req_rate" = c.rates.req.read(clock.mono_ms),
+        "req_rate_max" = c.rates.req.max(),
+        "req_tot" = &c.http_req
     );
     if proxy.mode == Mode::Http {
         set!(
             row,
-            "req_rate" = c.rates.req.read(clock.mono_ms),
-            "req_rate_max" = c.rates.req.max(),
-            "req_tot" = &c.http_req,
+            "cache_lookups" = 0u64,
+            "cache_hits" = 0u64,
             "intercepted" = &c.intercepted,
             "hrsp_1xx" = &c.http_1xx,
             "hrsp_2xx" = &c.http_2xx,
@@ -354,7 +356,6 @@ pub fn server(generation: &Generation, id: ProxyId, index: usize, clock: Clock) 
         "act" = u64::from(!cfg.backup),
         "bck" = u64::from(cfg.backup),
         "lastchg" = since,
-        "downtime" = detail.down_time + if down { since } else { 0 },
         "srv_icur" = state.idle[0].load(Relaxed) + state.idle[1].load(Relaxed),
         "idle_conn_cur" = &state.idle[1],
         "safe_conn_cur" = &state.idle[0],
@@ -363,7 +364,8 @@ pub fn server(generation: &Generation, id: ProxyId, index: usize, clock: Clock) 
         "addr" = address_text(cfg, &detail)
     );
     server_limits(&mut row, cfg, state, &detail, clock);
-    check_columns(&mut row, &detail);
+    let down_now = if down { since } else { 0 };
+    check_columns(&mut row, &detail, cfg, state.in_maintenance(), down_now);
     row
 }
 
@@ -413,7 +415,7 @@ fn address_text(cfg: &Server, detail: &ServerDetail) -> String {
     detail.address.map_or_else(|| cfg.address_text.clone(), |a| a.to_string())
 }
 
-fn check_columns(row: &mut Row, detail: &ServerDetail) {
+fn check_columns(row: &mut Row, detail: &ServerDetail, cfg: &Server, maintenance: bool, down_now: u64) {
     let shown = |c: &CheckState| {
         let status = if c.status.is_empty() { "INI" } else { c.status };
         let text = if c.status.is_empty() { "Initializing" } else { c.status_text };
@@ -421,14 +423,14 @@ fn check_columns(row: &mut Row, detail: &ServerDetail) {
     };
     let check = &detail.check;
     if check.configured {
-        set!(
-            row,
-            "chkfail" = detail.failed_checks,
-            "chkdown" = detail.down_transitions,
-            "hanafail" = detail.failed_hana
-        );
+        set!(row, "chkfail" = detail.failed_checks, "chkdown" = detail.down_transitions,);
+        if cfg.observe != Observe::No {
+            set!(row, "hanafail" = detail.failed_hana);
+        }
+        set!(row, "downtime" = detail.down_time + down_now);
     }
-    if check.enabled {
+    // In maintenance nothing is checked, so nothing is told.
+    if check.enabled && !maintenance {
         let (status, text) = shown(check);
         set!(
             row,
@@ -447,7 +449,7 @@ fn check_columns(row: &mut Row, detail: &ServerDetail) {
         }
     }
     let agent = &detail.agent;
-    if agent.enabled {
+    if agent.enabled && !maintenance {
         let (status, text) = shown(agent);
         set!(
             row,
@@ -505,6 +507,18 @@ fn sum(proxy: &Proxy, states: &[std::sync::Arc<ServerState>], clock: Clock) -> S
     sum
 }
 
+/// `fullconn` where none is set: a tenth of what all frontends that may come here take.
+fn fullconn(generation: &Generation, id: ProxyId, default_maxconn: u64) -> u64 {
+    let leads_here = |(index, front): &(usize, &Proxy)| {
+        let rule = |r: &UseBackend| matches!(r.target, BackendTarget::Static(to) if to == id);
+        front.kind.is_front()
+            && (*index == id.0 || front.default_backend == Some(id) || front.use_backend.iter().any(rule))
+    };
+    let fronts = generation.config.proxies.iter().enumerate().filter(leads_here);
+    let sum: u64 = fronts.map(|(_, f)| f.maxconn.map_or(default_maxconn, |m| m as u64)).sum();
+    sum.div_ceil(10).max(1)
+}
+
 /// The backend's row.
 pub fn backend(generation: &Generation, id: ProxyId, clock: Clock, default_maxconn: u64) -> Row {
     let proxy = &generation.config.proxies[id.0];
@@ -516,7 +530,7 @@ pub fn backend(generation: &Generation, id: ProxyId, clock: Clock, default_maxco
     let none = proxy.servers.is_empty();
     let up = none || sum.active + sum.backup > 0;
     let since = clock.wall_s.saturating_sub(state.last_change.load(Relaxed).max(clock.started_s));
-    let fullconn = proxy.fullconn.map_or((default_maxconn / 10).max(1), |f| f as u64);
+    let fullconn = proxy.fullconn.map_or_else(|| fullconn(generation, id, default_maxconn), |f| f as u64);
     set!(
         row,
         "slim" = fullconn,

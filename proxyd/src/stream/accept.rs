@@ -140,6 +140,7 @@ fn begin(
         began: Cell::new(at),
         backend: Cell::new(None),
         server: Cell::new(None),
+        chosen: Cell::new(at),
         server_fd: Cell::new(-1),
         retries: Cell::new(0),
         alarm: deadline.alarm(),

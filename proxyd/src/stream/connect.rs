@@ -161,7 +161,8 @@ impl Exchange<'_> {
     }
 
     fn connected(&mut self, server: &Server) {
-        self.parts.txn.times.connect = Some(self.since_start());
+        let elapsed = self.since_start();
+        self.parts.txn.times.connect = Some(elapsed);
         self.parts.txn.server_ends = server.ends.clone();
         self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
         self.client.live.phase.set(Live::Established);
@@ -172,6 +173,7 @@ impl Exchange<'_> {
         for counter in which {
             counter.fetch_add(1, Relaxed);
         }
+        counters.rates.sess.add(self.client.worker.engine.ms(self.parts.txn.start + elapsed), 1);
     }
 
     fn note_choice(&mut self, at: (ProxyId, ServerId)) {
@@ -179,6 +181,7 @@ impl Exchange<'_> {
         self.client.live.server.set(Some(at.1));
         self.client.live.phase.set(Live::Connect);
         let elapsed = self.since_start();
+        self.client.live.chosen.set(self.parts.txn.start + elapsed);
         self.parts.txn.times.queue.get_or_insert(elapsed);
     }
 

@@ -16,6 +16,8 @@ use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId
 use crate::http::errors;
 use crate::mux::flow::Broken;
 use crate::runtime::Generation;
+use crate::runtime::captured::{Captured, Direction};
+use crate::runtime::streams::{Live, Phase};
 use crate::runtime::worker::Idle;
 use h1::{Fault, Framing, Method, Progress, ResponseInfo};
 use std::sync::Arc;
@@ -113,6 +115,7 @@ impl<'c> Exchange<'c> {
 
     /// From the head that was read to the end of the response.
     pub async fn run(&mut self) -> After {
+        self.client.live.phase.set(Phase::Analyse);
         self.count_request();
         if let Err(after) = self.analyse().await {
             return after;
@@ -282,6 +285,9 @@ impl<'c> Exchange<'c> {
         let untouched =
             server.conn.buf.is_empty() && self.parts.down.moved == 0 && self.parts.txn.status == 0;
         let replayable = self.parts.up.moved == 0 && untouched;
+        if let Event::Down(Broken::Bad(fault)) = &event {
+            self.capture(Direction::Response, server.conn.buf.bytes().to_vec(), *fault);
+        }
         let (cause, status) = match event {
             Event::Up(Broken::Read(_) | Broken::Cut) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Data);
@@ -498,6 +504,36 @@ impl<'c> Exchange<'c> {
     pub async fn bad_request(&mut self, fault: Fault) -> After {
         self.refuse_raw(fault.request_status(), Cause::ClientBad).await;
         After::Close
+    }
+
+    /// As [`Self::bad_request`], with the head still in the buffer, for `show errors`.
+    pub async fn bad_head(&mut self, fault: Fault) -> After {
+        self.capture(Direction::Request, self.client.conn.buf.bytes().to_vec(), fault);
+        self.bad_request(fault).await
+    }
+
+    /// Keeps a message that could not be read.
+    fn capture(&self, direction: Direction, bytes: Vec<u8>, fault: Fault) {
+        let front = self.client.session.frontend;
+        let back = self.in_backend.then_some(self.backend);
+        let (own, other) = match direction {
+            Direction::Request => (Some(front), back),
+            Direction::Response => (back, Some(front)),
+        };
+        let position = if let Fault::Syntax(at) = fault { at } else { 0 };
+        let captured = Captured {
+            number: self.generation.board.captured.next(),
+            at: SystemTime::now(),
+            own,
+            other,
+            server: self.parts.txn.server,
+            src: Live::address(&self.client.session.src),
+            bytes,
+            position,
+        };
+        if let Some(own) = own {
+            self.generation.proxies[own.0].captured.keep(direction, captured);
+        }
     }
 
     /// Sends a page where there is no request to answer.

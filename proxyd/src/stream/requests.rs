@@ -133,7 +133,7 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
         let len = match parsed {
             Ok(Progress::Done(len)) if len <= head_max => len,
             Ok(Progress::Done(_)) => return Err(x.bad_request(h1::Fault::TooLarge).await),
-            Err(fault) => return Err(x.bad_request(fault).await),
+            Err(fault) => return Err(x.bad_head(fault).await),
             Ok(Progress::Need) if bytes.len() >= head_max => {
                 return Err(x.bad_request(h1::Fault::TooLarge).await);
             }
@@ -156,7 +156,7 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
                 parts.txn.request_line.clear();
                 parts.txn.request_line.extend_from_slice(parts.client_parser.head.version.of(bytes));
             }
-            Err(fault) => return Err(x.bad_request(fault).await),
+            Err(fault) => return Err(x.bad_head(fault).await),
         }
         if !armed {
             x.client.deadline.set(now, None);

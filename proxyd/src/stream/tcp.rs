@@ -9,6 +9,7 @@ use super::http::Exchange;
 use super::transfer::{Event, Side};
 use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
+use crate::runtime::streams::Phase;
 use h1::Framing;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,6 +20,7 @@ pub async fn serve(client: &mut Client) {
     let generation = Arc::clone(&client.generation);
     let (start, wall) = (client.session.accepted, SystemTime::now());
     let mut x = Exchange::begin(client, &generation, start, wall);
+    x.client.live.phase.set(Phase::Analyse);
     x.keep = false;
     x.raw = true;
     x.parts.txn.times.request = Some(Duration::ZERO);

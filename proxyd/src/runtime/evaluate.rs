@@ -1,0 +1,118 @@
+//! Expressions outside any stream: `set-var` of the `global` section, `set var` of the command line.
+//!
+//! Invariant: only fetches that need no stream can give a value; all others give none, and nothing panics.
+
+use super::Generation;
+use crate::config::model::{Config, Kind, Mode, Proxy, ProxyId};
+use crate::log::format::{Format, Use};
+use crate::sample::Value;
+use crate::sample::expr::{Captures, Expr, Refs, Scope};
+use crate::sample::source::Points;
+use crate::stream::txn::{Peer, Session};
+use crate::stream::vars::Vars;
+use crate::stream::view::{Phase, View};
+use conf_parsers::haproxy::expr::expression;
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// A sample expression.
+    Expression,
+    /// A log format.
+    Format,
+}
+
+fn with_scope<T>(
+    config: &Config,
+    run: impl FnOnce(&mut Scope<'_>) -> Result<T, String>,
+) -> Result<T, String> {
+    let (mut refs, mut late, mut warnings) = (Refs::default(), Vec::new(), Vec::new());
+    let mut captures = Captures::default();
+    let acls = HashMap::new();
+    run(&mut Scope {
+        proxy: "CLI",
+        kind: Kind::Frontend,
+        mode: Mode::Http,
+        origin: ("CLI", 0),
+        files: &config.patterns,
+        acls: &acls,
+        refs: &mut refs,
+        late: &mut late,
+        warnings: &mut warnings,
+        stick_counters: config.global.tune.stick_counters,
+        captures: &mut captures,
+        http_errors: &config.http_errors,
+    })
+}
+
+/// Whether the text can be compiled; the error is haproxy's text.
+pub fn check(config: &Config, text: &str, notation: Notation) -> Result<(), String> {
+    with_scope(config, |scope| match notation {
+        Notation::Expression => Expr::compile(&expression(text)?, scope).map(drop),
+        Notation::Format => Format::compile(text, Use::Http, Points::ALL, scope).map(drop),
+    })
+}
+
+/// The text's value now; `None` when it has none here.
+pub fn value(
+    generation: &Generation,
+    text: &str,
+    notation: Notation,
+) -> Result<Option<Value<'static>>, String> {
+    let config = &generation.config;
+    let Some(proxy) = config.proxies.first() else { return Ok(None) };
+    with_scope(config, |scope| match notation {
+        Notation::Expression => {
+            let expr = Expr::compile(&expression(text)?, scope)?;
+            Ok(with_view(generation, proxy, |view| expr.run(view).map(Value::into_owned)))
+        }
+        Notation::Format => {
+            let format = Format::compile(text, Use::Http, Points::ALL, scope)?;
+            Ok(with_view(generation, proxy, |view| Some(Value::str(format.to_bytes(view)))))
+        }
+    })
+}
+
+fn with_view<T>(generation: &Generation, proxy: &Proxy, run: impl FnOnce(&View<'_>) -> T) -> T {
+    let now = Instant::now();
+    let mut session = Session {
+        id: 0,
+        accepted: now,
+        accepted_at: SystemTime::now(),
+        frontend: ProxyId(0),
+        bind: 0,
+        src: Peer::Unknown,
+        dst: Peer::Unknown,
+        real_src: Peer::Unknown,
+        real_dst: Peer::Unknown,
+        proxied: false,
+        proxy_tlvs: Vec::new(),
+        tls: None,
+        vars: Vars::default(),
+        tracked: Vec::new(),
+        requests: 0,
+        handshake: Duration::ZERO,
+        log_level: None,
+        mark: None,
+        tos: None,
+        expect_proxy: false,
+    };
+    run(&View {
+        now,
+        wall: SystemTime::now(),
+        generation,
+        proxy,
+        phase: Phase::Connection,
+        session: &mut session,
+        txn: None,
+        request: None,
+        response: None,
+        request_bytes: &[],
+        request_ended: true,
+        response_bytes: &[],
+        response_ended: true,
+        may_wait: false,
+    })
+}
