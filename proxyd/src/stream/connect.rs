@@ -174,6 +174,8 @@ impl Exchange<'_> {
 
     fn note_choice(&mut self, at: (ProxyId, ServerId)) {
         self.parts.txn.server = Some(at.1);
+        // Each try counts.
+        self.generation.server(at.0, at.1).counters.cum_sess.fetch_add(1, Relaxed);
         let elapsed = self.since_start();
         self.parts.txn.times.queue.get_or_insert(elapsed);
     }
