@@ -272,6 +272,21 @@ impl Side {
         side
     }
 
+    /// The port of a frontend.
+    pub fn port(&self, frontend: usize) -> u16 {
+        self.ports[frontend]
+    }
+
+    /// Its own directory, `@DIR@` of the configuration.
+    pub fn directory(&self) -> &Path {
+        self.dir_kept.path()
+    }
+
+    /// The log lines of the connection that came from a port, waited for.
+    pub fn log_of(&self, client: u16) -> String {
+        self.log.take(client)
+    }
+
     /// Sends bytes to a frontend and gathers what came of it. `half_close` ends the sending side at once.
     ///
     /// # Panics

@@ -1,51 +1,40 @@
-//! Hash functions and keys of hashing algorithms: the same number as haproxy for the same input.
+//! Keys of hashing algorithms and their numbers: the same as haproxy's for the same input.
 //!
-//! Absent on purpose: converters (`crc32`, `djb2` … on samples are `conv`'s).
+//! Absent on purpose: the hash functions themselves (`conv`'s), and keys that need more than the request's head
+//! (`balance hash`, `rdp-cookie`; the connect phase asks the rule engine for those).
 
 use crate::config::model::{Algorithm, HashFunction, Proxy};
+use crate::conv::hash as conv;
 use crate::http::message::Message;
 use std::net::IpAddr;
 
 /// Hashes a key with a function; `avalanche` mixes the result.
 pub fn hash(function: HashFunction, avalanche: bool, key: &[u8]) -> u32 {
     let h = match function {
-        HashFunction::Sdbm => key
-            .iter()
-            .fold(0u32, |h, b| u32::from(*b).wrapping_add(h << 6).wrapping_add(h << 16).wrapping_sub(h)),
-        HashFunction::Djb2 => {
-            key.iter().fold(5381u32, |h, b| (h << 5).wrapping_add(h).wrapping_add(u32::from(*b)))
-        }
-        HashFunction::Wt6 => wt6(key),
-        HashFunction::Crc32 => crc32fast::hash(key),
-        HashFunction::None => key
-            .iter()
-            .take_while(|b| b.is_ascii_digit())
-            .fold(0u32, |n, d| n.wrapping_mul(10).wrapping_add(u32::from(d - b'0'))),
+        HashFunction::Sdbm => conv::sdbm(key),
+        HashFunction::Djb2 => conv::djb2(key),
+        HashFunction::Wt6 => conv::wt6(key),
+        HashFunction::Crc32 => conv::crc32(key),
+        HashFunction::None => number(key),
     };
-    if avalanche { mix(h) } else { h }
+    if avalanche { spread(h) } else { h }
 }
 
 /// A key's last mixing, so that near keys land far apart.
-pub fn mix(mut a: u32) -> u32 {
-    a = a.wrapping_add(0x7ed5_5d16).wrapping_add(a << 12);
-    a = (a ^ 0xc761_c23c) ^ (a >> 19);
-    a = a.wrapping_add(0x1656_67b1).wrapping_add(a << 5);
-    a = a.wrapping_add(0xd3a2_646c) ^ (a << 9);
-    a = a.wrapping_add(0xfd70_46c5).wrapping_add(a << 3);
-    (a ^ 0xb55a_4f09) ^ (a >> 16)
+pub fn spread(h: u32) -> u32 {
+    conv::avalanche(h)
 }
 
-fn wt6(key: &[u8]) -> u32 {
-    let (mut lo, mut hi) = (0xa53c_965au32, 0x5ca6_953au32);
-    let (mut step_lo, mut step_hi) = (6u32, 3u32);
-    for b in key {
-        let c = u32::from(*b);
-        lo = lo.wrapping_mul(1) ^ c.wrapping_mul(step_lo);
-        hi = hi.wrapping_add(c.wrapping_mul(step_hi));
-        std::mem::swap(&mut lo, &mut hi);
-        std::mem::swap(&mut step_lo, &mut step_hi);
-    }
-    lo ^ hi
+/// The key itself, where it is a number already.
+fn number(key: &[u8]) -> u32 {
+    let (negative, digits) = match key {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        all => (false, all),
+    };
+    let digits = digits.iter().take_while(|b| b.is_ascii_digit());
+    let n = digits.fold(0_i64, |n, d| n.saturating_mul(10).saturating_add(i64::from(d - b'0')));
+    (if negative { -n } else { n }) as u32
 }
 
 /// The number of a client's address.
@@ -65,14 +54,15 @@ pub fn of_request(proxy: &Proxy, request: Option<&Message>, src: Option<IpAddr>)
     match &balance.algorithm {
         Algorithm::Source => {
             let h = address(src?);
-            Some(if balance.avalanche { mix(h) } else { h })
+            Some(if balance.avalanche { spread(h) } else { h })
         }
         Algorithm::Uri { len, depth, whole, path_only } => {
             Some(hashed(uri_key(request?.uri(), *len, *depth, *whole, *path_only)))
         }
         Algorithm::UrlParam { name, .. } => url_param(request?.uri(), name.as_bytes()).map(hashed),
         Algorithm::Hdr { name, use_domain_only } => {
-            let value = request?.find(name.as_bytes()).next_back()?.1;
+            let whole = request?.find(name.as_bytes()).next()?.1;
+            let value = whole.split(|b| *b == b',').next()?.trim_ascii();
             let key = if *use_domain_only { domain_word(value) } else { value };
             (!value.is_empty()).then(|| hashed(key))
         }
@@ -107,13 +97,26 @@ fn uri_key(uri: &[u8], len: usize, depth: usize, whole: bool, path_only: bool) -
 }
 
 fn url_param<'a>(uri: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let query = &uri[memchr::memchr(b'?', uri)? + 1..];
-    query.split(|b| matches!(b, b'&' | b';')).find_map(|p| p.strip_prefix(name)?.strip_prefix(b"="))
+    param(&uri[memchr::memchr(b'?', uri)? + 1..], name)
 }
 
-/// `www.example.com:80` → `example`: the word before the top domain, as `use_domain_only` takes it.
+fn param<'a>(list: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    list.split(|b| *b == b'&').find_map(|p| p.strip_prefix(name)?.strip_prefix(b"="))
+}
+
+/// The key of `balance url_param … check_post` in a form's body; `None` for bodies that are no form.
+pub fn in_form(proxy: &Proxy, body: &[u8]) -> Option<u32> {
+    let Algorithm::UrlParam { name, .. } = &proxy.balance.algorithm else { return None };
+    let value = param(body, name.as_bytes())?;
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let end = value.iter().position(|b| !token(b)).unwrap_or(value.len());
+    let space = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
+    let whole = value.get(end).is_none_or(space);
+    whole.then(|| hash(proxy.balance.function, proxy.balance.avalanche, &value[..end]))
+}
+
+/// `www.example.com` → `example`: the word before the last dot, as `use_domain_only` takes it.
 fn domain_word(host: &[u8]) -> &[u8] {
-    let host = &host[..memchr::memchr(b':', host).unwrap_or(host.len())];
     let Some(last) = memchr::memrchr(b'.', host) else { return host };
     let start = memchr::memrchr(b'.', &host[..last]).map_or(0, |n| n + 1);
     &host[start..last]

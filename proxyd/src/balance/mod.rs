@@ -1,7 +1,9 @@
 //! Which server takes a stream: the algorithms, and the queue of a backend whose servers are all full.
 //!
-//! Purpose: given the backend's live states and, for hashing algorithms, a hash, choose as haproxy would.
-//! [`hash`] has the hash functions and keys, [`ring`] consistent hashing, [`queue`] who waits for what.
+//! Purpose: given the backend's live states and, for hashing algorithms, a hash, choose as haproxy would. An
+//! algorithm is an [`Order`]: [`turns`] has `roundrobin`, [`map`] `static-rr` and map-based hashing, [`ring`]
+//! consistent hashing and `random`, [`least`] `leastconn` and `first`; [`hash`] has functions and keys, [`queue`]
+//! who waits for what.
 //!
 //! Invariant: a server that is down, in maintenance or without weight is never chosen; a backup only when no
 //! active server is left.
@@ -9,46 +11,29 @@
 //! Absent on purpose: persistence, retries and redispatch (the stream's connect phase decides those).
 
 pub mod hash;
+pub mod least;
+pub mod map;
 pub mod queue;
 pub mod ring;
 pub mod turns;
 
-use crate::config::model::{Algorithm, Proxy, ServerId};
-use crate::runtime::board::{ServerState, oper};
+use crate::config::model::{Algorithm, Balance, Proxy, ProxyId, ServerId};
+use crate::runtime::Generation;
+use crate::runtime::board::{ProxyState, ServerState, oper};
 use queue::Queue;
-use smallvec::SmallVec;
+use std::fmt::Debug;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A server that may be chosen, and its weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which.
-    pub id: ServerId,
-    /// Its weight, 1 at least.
-    pub weight: u32,
-}
-
-/// Candidates of one choice.
-pub type Candidates = SmallVec<[Candidate; 16]>;
-
-/// The choice of one backend, shared by all threads.
-#[derive(Debug)]
-pub struct Balancer {
-    state: Mutex<State>,
-    /// Streams that wait.
-    pub queue: Queue,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    turns: turns::Turns,
-    /// Place in the map of `static-rr`.
-    place: u32,
-    /// Last chosen by leastconn, to go around among equals.
-    last: usize,
-    ring: ring::Ring,
-    random: u64,
+/// A backend with its live state, as a choice sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// Settings.
+    pub proxy: &'a Proxy,
+    /// Counters of the backend.
+    pub state: &'a ProxyState,
+    /// Its servers, by [`ServerId`].
+    pub servers: &'a [Arc<ServerState>],
 }
 
 /// What a choice depends on.
@@ -58,6 +43,29 @@ pub struct Wish {
     pub hash: Option<u32>,
     /// A server that failed and should be avoided.
     pub avoid: Option<ServerId>,
+}
+
+/// A question to an [`Order`].
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// The backend.
+    pub field: Field<'a>,
+    /// The hash of the request's key.
+    pub hash: Option<u32>,
+    /// A server that failed: taken only when nobody else can.
+    pub avoid: Option<ServerId>,
+}
+
+/// One algorithm's order of a group of servers: the active ones, or the backups.
+pub trait Order: Debug + Send {
+    /// The servers that are there at the start have been set.
+    fn begin(&mut self) {}
+    /// A server has this weight from now on, in sixteenths; 0 takes it out.
+    fn set(&mut self, server: ServerId, weight: u32);
+    /// Whose turn it is; `None` when all are full.
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<ServerId>;
+    /// A session of the server began or ended.
+    fn touched(&mut self, _: ServerId) {}
 }
 
 /// Outcome of a choice.
@@ -71,166 +79,228 @@ pub enum Choice {
     None,
 }
 
-impl Default for Balancer {
-    fn default() -> Self {
-        Self::new()
+/// The choice of one backend, shared by all threads.
+#[derive(Debug)]
+pub struct Balancer {
+    state: Mutex<State>,
+    /// Whether the order depends on when sessions begin and end.
+    follows_sessions: bool,
+    /// Whether whoever comes later waits behind those that wait already.
+    lines_up: bool,
+    /// Streams that wait.
+    pub queue: Queue,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Weight of each server as the orders know it.
+    known: Vec<u32>,
+    /// The active servers' order, and the backups'.
+    groups: [Box<dyn Order>; 2],
+}
+
+/// The order an algorithm keeps.
+fn order(proxy: &Proxy) -> Box<dyn Order> {
+    match &proxy.balance.algorithm {
+        Algorithm::RoundRobin => Box::new(turns::Turns::default()),
+        Algorithm::StaticRr => Box::new(map::Map::new(proxy)),
+        Algorithm::LeastConn => Box::new(least::LeastConn::default()),
+        Algorithm::First => Box::new(least::First::new(proxy)),
+        Algorithm::Random(draws) => Box::new(ring::Ring::new(proxy, (*draws).max(1))),
+        _ if proxy.balance.consistent => Box::new(ring::Ring::new(proxy, 0)),
+        _ => Box::new(map::Map::new(proxy)),
     }
 }
 
 impl Balancer {
     /// A choice nobody made yet.
-    pub fn new() -> Self {
-        let state = State { random: 0x9e37_79b9_7f4a_7c15, ..State::default() };
-        Self { state: Mutex::new(state), queue: Queue::default() }
+    pub fn new(field: Field<'_>) -> Self {
+        let proxy = field.proxy;
+        let mut state = State { known: vec![0; proxy.servers.len()], groups: [order(proxy), order(proxy)] };
+        state.follow(field);
+        state.groups.iter_mut().for_each(|g| g.begin());
+        let algorithm = &proxy.balance.algorithm;
+        Self {
+            state: Mutex::new(state),
+            follows_sessions: matches!(algorithm, Algorithm::LeastConn),
+            lines_up: matches!(algorithm, Algorithm::RoundRobin | Algorithm::StaticRr | Algorithm::First),
+            queue: Queue::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session of a server began or ended.
+    pub fn touched(&self, proxy: &Proxy, id: ServerId) {
+        if self.follows_sessions {
+            self.lock().groups[usize::from(proxy.servers[id.0].backup)].touched(id);
+        }
     }
 
     /// Chooses a server.
-    pub fn choose(&self, proxy: &Proxy, states: &[Arc<ServerState>], wish: Wish) -> Choice {
-        let all = usable(proxy, states);
-        if all.is_empty() {
-            return Choice::None;
-        }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(hash), true) = (wish.hash, is_hashing(&proxy.balance.algorithm)) {
-            let id = if proxy.balance.consistent {
-                state.ring.find(&all, proxy, hash, |id| overloaded(proxy, states, &all, id))
-            } else {
-                by_map(&all, hash)
-            };
-            // A key stays with its server as long as the server lives, however full it is.
-            if wish.avoid != Some(id) || all.len() == 1 {
-                return if has_room(proxy, states, id) { Choice::Server(id) } else { Choice::Wait(Some(id)) };
+    pub fn choose(&self, field: Field<'_>, wish: Wish) -> Choice {
+        let mut state = self.lock();
+        let (active, first_backup) = state.follow(field);
+        let id = if active || field.proxy.options.allbackups {
+            if !active && first_backup.is_none() {
+                return Choice::None;
             }
+            if self.lines_up && self.must_line_up(field) {
+                return Choice::Wait(None);
+            }
+            let ask = Ask { field, hash: wish.hash, avoid: wish.avoid };
+            state.groups[usize::from(!active)].pick(&ask)
+        } else {
+            match first_backup {
+                Some(id) => Some(id),
+                None => return Choice::None,
+            }
+        };
+        match id {
+            Some(id) if field.has_room(id) => Choice::Server(id),
+            other => Choice::Wait(other),
         }
-        let room: Candidates = all.iter().copied().filter(|c| has_room(proxy, states, c.id)).collect();
-        if room.is_empty() {
-            return Choice::Wait(None);
+    }
+
+    /// Gives a server's free sessions to those that wait for it, or for any. Gives how many that were.
+    pub fn offer(&self, field: Field<'_>, id: ServerId) -> u32 {
+        let server = &field.servers[id.0];
+        let open = weight(server) > 0 && (!field.proxy.servers[id.0].backup || field.stands_in(id));
+        let served = self.queue.free(id, open, || {
+            let sessions = server.sessions.load(Relaxed).max(0) as u64;
+            let room = field.limit(id).is_none_or(|most| sessions < most);
+            if room {
+                server.sessions.fetch_add(1, Relaxed);
+            }
+            room
+        });
+        if served > 0 {
+            self.touched(field.proxy, id);
         }
-        let spared: Candidates = room.iter().copied().filter(|c| wish.avoid != Some(c.id)).collect();
-        let from = if spared.is_empty() { room } else { spared };
-        Choice::Server(state.turn(&proxy.balance.algorithm, (&all, &from), states))
+        served
+    }
+
+    fn must_line_up(&self, field: Field<'_>) -> bool {
+        let waiting = self.queue.len() as u64;
+        waiting > 0 && field.served() > 0 && waiting != field.state.back.cur_sess.load(Relaxed)
     }
 }
 
 impl State {
-    fn turn(
-        &mut self,
-        algorithm: &Algorithm,
-        (all, from): (&Candidates, &Candidates),
-        states: &[Arc<ServerState>],
-    ) -> ServerId {
-        let load = |c: &Candidate| states[c.id.0].sessions.load(Relaxed).max(0) as u64;
-        match algorithm {
-            Algorithm::First => from.iter().min_by_key(|c| c.id).map_or(from[0].id, |c| c.id),
-            Algorithm::LeastConn => {
-                let n = states.len();
-                let after = |c: &Candidate| (c.id.0 + n - self.last - 1) % n;
-                let better = |a: &&Candidate, b: &&Candidate| {
-                    let (x, y) = (load(a) * u64::from(b.weight), load(b) * u64::from(a.weight));
-                    x.cmp(&y).then(after(a).cmp(&after(b)))
-                };
-                let best = from.iter().min_by(better).map_or(from[0].id, |c| c.id);
-                self.last = best.0;
-                best
-            }
-            Algorithm::Random(draws) => {
-                let mut best: Option<Candidate> = None;
-                for _ in 0..(*draws).max(1) {
-                    let drawn = self.draw(from);
-                    let lighter = |b: &Candidate| {
-                        load(&drawn) * u64::from(b.weight) < load(b) * u64::from(drawn.weight)
-                    };
-                    if best.as_ref().is_none_or(lighter) {
-                        best = Some(drawn);
-                    }
+    /// Tells the orders whose weight has changed. Gives whether an active server is up, and the first backup.
+    fn follow(&mut self, field: Field<'_>) -> (bool, Option<ServerId>) {
+        let (mut active, mut first_backup) = (false, None);
+        for (i, (settings, server)) in field.proxy.servers.iter().zip(field.servers).enumerate() {
+            let weight = weight(server);
+            if weight > 0 {
+                active |= !settings.backup;
+                if settings.backup && first_backup.is_none() {
+                    first_backup = Some(ServerId(i));
                 }
-                best.map_or(from[0].id, |c| c.id)
             }
-            Algorithm::StaticRr => {
-                for _ in all {
-                    let id = by_map(all, self.place);
-                    self.place = self.place.wrapping_add(1);
-                    if from.iter().any(|c| c.id == id) {
-                        return id;
-                    }
-                }
-                from[0].id
+            if self.known[i] != weight {
+                self.known[i] = weight;
+                self.groups[usize::from(settings.backup)].set(ServerId(i), weight);
             }
-            _ => self.turns.next(all, from),
+        }
+        (active, first_backup)
+    }
+}
+
+/// A server's weight now, in sixteenths: 0 when it takes no new streams.
+pub fn weight(server: &ServerState) -> u32 {
+    if !server.is_up() || server.in_drain() || server.oper.load(Relaxed) == oper::STOPPING {
+        return 0;
+    }
+    server.user_weight.load(Relaxed) * server.ramp()
+}
+
+impl<'a> Field<'a> {
+    /// The backend of a generation.
+    pub fn of(generation: &'a Generation, id: ProxyId) -> Self {
+        Self {
+            proxy: &generation.config.proxies[id.0],
+            state: &generation.proxies[id.0],
+            servers: &generation.servers[id.0],
         }
     }
 
-    fn draw(&mut self, from: &Candidates) -> Candidate {
-        // xorshift64: spreads well enough and needs no source of entropy on the hot path.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        let total: u64 = from.iter().map(|c| u64::from(c.weight)).sum();
-        let mut at = self.random % total.max(1);
-        for c in from {
-            if at < u64::from(c.weight) {
-                return *c;
-            }
-            at -= u64::from(c.weight);
+    /// Sessions of all its servers.
+    pub fn served(&self) -> u64 {
+        self.servers.iter().map(|s| s.sessions.load(Relaxed).max(0) as u64).sum()
+    }
+
+    /// How many servers take new streams: active ones, or the backups that stand in for them.
+    pub fn usable(&self) -> usize {
+        let of = |backup: bool| {
+            let servers = self.proxy.servers.iter().zip(self.servers);
+            servers.filter(|(s, state)| s.backup == backup && weight(state) > 0).count()
+        };
+        match (of(false), of(true)) {
+            (0, backups) if self.proxy.options.allbackups => backups,
+            (0, backups) => backups.min(1),
+            (active, _) => active,
         }
-        from[0]
+    }
+
+    /// Whether a backup serves in place of the active servers.
+    fn stands_in(&self, id: ServerId) -> bool {
+        let up = |i: usize| self.proxy.servers[i].backup && weight(&self.servers[i]) > 0;
+        self.active() == 0 && (self.proxy.options.allbackups || (0..self.servers.len()).find(|i| up(*i)) == Some(id.0))
+    }
+
+    /// Active servers that take new streams.
+    pub fn active(&self) -> usize {
+        let servers = self.proxy.servers.iter().zip(self.servers);
+        servers.filter(|(s, state)| !s.backup && weight(state) > 0).count()
+    }
+
+    /// The most sessions a server may have now; `None` is no limit.
+    pub fn limit(&self, id: ServerId) -> Option<u64> {
+        let server = &self.servers[id.0];
+        let most = u64::from(server.maxconn.load(Relaxed));
+        if most == 0 {
+            return None;
+        }
+        let least = u64::from(self.proxy.servers[id.0].minconn);
+        let full = self.proxy.fullconn.unwrap_or(0) as u64;
+        let sessions = self.state.back.cur_sess.load(Relaxed);
+        let limit = if sessions >= full || least == 0 || least >= most {
+            most
+        } else {
+            // Between minconn and maxconn the limit follows the backend's load.
+            least.max(sessions * most / full)
+        };
+        Some(match server.slow_start_percent() {
+            Some(percent) => (limit * percent / 100).max(1),
+            None => limit,
+        })
+    }
+
+    /// Whether a server may have one more session at once.
+    pub fn has_room(&self, id: ServerId) -> bool {
+        let server = &self.servers[id.0];
+        self.limit(id).is_none_or(|most| {
+            server.counters.queue_cur.load(Relaxed) == 0
+                && (server.sessions.load(Relaxed).max(0) as u64) < most
+        })
     }
 }
 
-/// Servers that take new streams: the active ones, else the first backup (or all with `allbackups`).
-pub fn usable(proxy: &Proxy, states: &[Arc<ServerState>]) -> Candidates {
-    let of = |backup: bool| -> Candidates {
-        let servers = proxy.servers.iter().zip(states).enumerate();
-        servers
-            .filter(|(_, (s, state))| s.backup == backup && state.is_up() && !state.in_drain())
-            .filter(|(_, (_, state))| state.oper.load(Relaxed) != oper::STOPPING)
-            .map(|(i, (_, state))| Candidate { id: ServerId(i), weight: state.user_weight.load(Relaxed) })
-            .filter(|c| c.weight > 0)
-            .collect()
-    };
-    let active = of(false);
-    if !active.is_empty() {
-        return active;
+impl Ask<'_> {
+    fn has_room(&self, id: ServerId) -> bool {
+        self.field.has_room(id)
     }
-    let mut backups = of(true);
-    if !proxy.options.allbackups {
-        backups.truncate(1);
-    }
-    backups
-}
 
-/// The most sessions a server may have now; `None` is no limit.
-pub fn limit(proxy: &Proxy, states: &[Arc<ServerState>], id: ServerId) -> Option<u64> {
-    let most = u64::from(states[id.0].maxconn.load(Relaxed));
-    if most == 0 {
-        return None;
+    fn sessions(&self, id: ServerId) -> u64 {
+        self.field.servers[id.0].sessions.load(Relaxed).max(0) as u64
     }
-    let least = u64::from(proxy.servers[id.0].minconn);
-    if least == 0 || least >= most {
-        return Some(most);
-    }
-    // Between minconn and maxconn the limit follows the backend's load.
-    let full = proxy.fullconn.unwrap_or(0).max(1) as u64;
-    let sessions: i64 = states.iter().map(|s| s.sessions.load(Relaxed).max(0)).sum();
-    Some((most * sessions as u64 / full).clamp(least, most))
-}
 
-/// Whether a server may have one more session.
-pub fn has_room(proxy: &Proxy, states: &[Arc<ServerState>], id: ServerId) -> bool {
-    limit(proxy, states, id).is_none_or(|max| (states[id.0].sessions.load(Relaxed).max(0) as u64) < max)
-}
-
-fn overloaded(proxy: &Proxy, states: &[Arc<ServerState>], all: &Candidates, id: ServerId) -> bool {
-    let factor = u64::from(proxy.hash_balance_factor);
-    if factor == 0 {
-        return false;
+    fn queued(&self, id: ServerId) -> u64 {
+        self.field.servers[id.0].counters.queue_cur.load(Relaxed)
     }
-    let load = |c: &Candidate| states[c.id.0].sessions.load(Relaxed).max(0) as u64;
-    let total: u64 = all.iter().map(load).sum::<u64>() + 1;
-    let weights: u64 = all.iter().map(|c| u64::from(c.weight)).sum();
-    let Some(me) = all.iter().find(|c| c.id == id) else { return true };
-    // More than `factor` percent of its fair share.
-    load(me) * weights * 100 >= total * u64::from(me.weight) * factor
 }
 
 /// Whether the algorithm chooses by a key of the request.
@@ -245,28 +315,16 @@ pub fn is_hashing(algorithm: &Algorithm) -> bool {
     )
 }
 
-/// Map-based hashing: the servers' shares laid out in turns, the hash picks a place.
-fn by_map(all: &Candidates, hash: u32) -> ServerId {
-    let total: u32 = all.iter().map(|c| c.weight).sum();
-    let place = hash % total.max(1);
-    if all.iter().all(|c| c.weight == all[0].weight) {
-        // With equal weights the turns simply repeat.
-        return all[place as usize % all.len()].id;
-    }
-    let mut scores: SmallVec<[i64; 16]> = SmallVec::from_elem(0, all.len());
-    let mut best = 0;
-    for _ in 0..=place {
-        best = 0;
-        // Whole rounds of credit count; among equals the first.
-        let mut most = -1;
-        for (i, c) in all.iter().enumerate() {
-            scores[i] += i64::from(c.weight);
-            let rounds = (scores[i] + i64::from(total)) / i64::from(total);
-            if rounds > most {
-                (most, best) = (rounds, i);
-            }
-        }
-        scores[best] -= i64::from(total);
-    }
-    all[best].id
+/// Whether the algorithm lays weights out once and for all.
+pub fn is_static(balance: &Balance) -> bool {
+    let map = is_hashing(&balance.algorithm) && !balance.consistent;
+    map || matches!(balance.algorithm, Algorithm::StaticRr | Algorithm::First)
 }
+
+/// Whether another try may fall on another server without asking for it: turns and draws.
+pub fn takes_turns(algorithm: &Algorithm) -> bool {
+    matches!(algorithm, Algorithm::RoundRobin | Algorithm::StaticRr | Algorithm::Random(_))
+}
+
+#[cfg(test)]
+mod tests;

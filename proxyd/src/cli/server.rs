@@ -148,6 +148,11 @@ fn weight(call: &Call<'_>, found: Found, word: usize) -> Answer {
         "" => return Answer::error("Absolute weight can only be between 0 and 256 inclusive.\n"),
         _ => return Answer::error("Trailing garbage in weight string"),
     };
+    if crate::balance::is_static(&call.generation.proxy(found.0).balance) && new != 0 && new != initial {
+        return Answer::error(
+            "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n",
+        );
+    }
     state(call, found).user_weight.store(new as u32, Relaxed);
     call.generation.board.weights_changed.fetch_add(1, Relaxed);
     Answer::Done

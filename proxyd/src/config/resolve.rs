@@ -119,12 +119,15 @@ fn next_id(used: &mut HashSet<u32>) -> u32 {
 
 fn number_servers(draft: &mut Draft) {
     let mut used: HashSet<u32> = draft.proxy.servers.iter().map(|s| s.uuid).filter(|u| *u != 0).collect();
+    // Servers with an id of their own use up a number too.
+    let mut next = 1;
     for server in &mut draft.proxy.servers {
         if server.uuid == 0 {
-            let id = (1..u32::MAX).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
-            used.insert(id);
-            server.uuid = id;
+            next = (next..u32::MAX).find(|n| !used.contains(n)).unwrap_or(u32::MAX);
+            used.insert(next);
+            server.uuid = next;
         }
+        next = next.saturating_add(1);
     }
 }
 

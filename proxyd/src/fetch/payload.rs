@@ -223,27 +223,34 @@ fn handshake_type<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Op
     None
 }
 
-/// The cookie line at the start of an RDP connection: `Cookie: NAME=VALUE`.
 fn rdp<'v>(view: &'v View<'_>, args: &[Arg], cursor: &mut Cursor) -> Option<&'v [u8]> {
     let (data, more) = bytes(view, Side::Request);
+    let (value, short) = rdp_value(data, at(args, 0).bytes());
+    cursor.pending |= short && more;
+    value
+}
+
+/// The value of the cookie line at the start of an RDP connection, `Cookie: NAME=VALUE`, of any name where `name` is
+/// empty; and whether more bytes could still bring one.
+pub fn rdp_value<'d>(data: &'d [u8], name: &[u8]) -> (Option<&'d [u8]>, bool) {
     if data.len() <= 11 {
-        cursor.pending = more;
-        return None;
+        return (None, true);
     }
-    let total = usize::from(data[4]);
-    if data[0] != 3 || data[1] != 0 || data[5] != 0xe0 || total < 6 {
-        return None;
-    }
-    let text = &data[11..];
-    let name = at(args, 0).bytes();
-    let text =
-        text.get(..7).filter(|p| p.eq_ignore_ascii_case(b"cookie:")).map(|_| &text[7..])?.trim_ascii_start();
-    let Some(end) = memchr::memchr2(b'\r', b'\n', text) else {
-        cursor.pending = more;
-        return None;
+    let cookie = |text: &'d [u8]| {
+        let lead = text.get(..7).is_some_and(|p| p.eq_ignore_ascii_case(b"cookie:"));
+        lead.then(|| text[7..].trim_ascii_start())
     };
-    let eq = memchr::memchr(b'=', &text[..end])?;
-    (name.is_empty() || text[..eq].eq_ignore_ascii_case(name)).then(|| &text[eq + 1..end])
+    let Some(text) = Some(&data[11..])
+        .filter(|_| data[0] == 3 && data[1] == 0 && data[5] == 0xe0 && data[4] >= 6)
+        .and_then(cookie)
+    else {
+        return (None, false);
+    };
+    let Some(end) = memchr::memchr2(b'\r', b'\n', text) else { return (None, true) };
+    let value = memchr::memchr(b'=', &text[..end])
+        .filter(|eq| name.is_empty() || text[..*eq].eq_ignore_ascii_case(name))
+        .map(|eq| &text[eq + 1..end]);
+    (value, false)
 }
 
 fn rdp_cookie<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {

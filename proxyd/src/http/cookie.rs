@@ -17,8 +17,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Found {
     /// Third letter of the termination state.
     pub state: RequestCookie,
-    /// Its server, while it is up.
+    /// Its server, while it may be used.
     pub server: Option<ServerId>,
+    /// When the client was last and first seen (`maxidle`, `maxlife`), seconds.
+    pub dates: Dates,
+}
+
+/// Dates that a cookie carries, seconds since the epoch; 0 is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dates {
+    /// Last seen.
+    pub last: u64,
+    /// First seen.
+    pub first: u64,
+}
+
+/// What else decides over a request's cookie.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// A rule has named the server, or says that cookies don't count.
+    pub unused: bool,
+    /// A server that is down may be used (`option persist`, `force-persist`).
+    pub forced: bool,
 }
 
 /// `name=value` pairs of a `Cookie` or `Set-Cookie` value: the pair's range, and that of its value.
@@ -48,44 +68,39 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Range<usiz
 }
 
 /// Looks for the cookie, and takes out of the request what the mode says the server must not see.
-pub fn request(rule: &Cookie, proxy: &Proxy, states: &[Arc<ServerState>], message: &mut Message) -> Found {
+pub fn request(
+    rule: &Cookie,
+    proxy: &Proxy,
+    states: &[Arc<ServerState>],
+    terms: Terms,
+    message: &mut Message,
+) -> Found {
     let mut found = Found::default();
     let headers: Vec<(usize, Vec<u8>)> = message.find(b"cookie").map(|(i, v)| (i, v.to_vec())).collect();
     for (index, value) in headers {
         let hit = pairs(&value).find(|(_, name, _)| *name == rule.name.as_bytes());
         let Some((pair, _, at)) = hit else { continue };
-        let mut id = &value[at.clone()];
-        let mut prefix_len = 0;
-        if rule.prefix {
-            let Some(tilde) = memchr::memchr(b'~', id) else { continue };
-            id = &id[..tilde];
-            prefix_len = tilde + 1;
-        } else if let Some(bar) = memchr::memchr(b'|', id) {
-            // Dates behind bars are ours (maxidle, maxlife).
-            if let Some(state) = expired(rule, &id[bar + 1..]) {
-                found.state = state;
-                strip(rule, message, index, &value, pair);
-                return found;
+        let whole = &value[at.clone()];
+        let delimiter = memchr::memchr(if rule.prefix { b'~' } else { b'|' }, whole);
+        let id = &whole[..delimiter.unwrap_or(whole.len())];
+        let mut outdated = false;
+        if let (Some(bar), false) = (delimiter, rule.prefix) {
+            found.dates = dates(&whole[bar + 1..]);
+            if let Some(state) = found.dates.over(rule) {
+                (found.state, found.dates, outdated) = (state, Dates::default(), true);
             }
-            id = &id[..bar];
-        } else if rule.maxidle.is_some() || rule.maxlife.is_some() {
-            found.state = RequestCookie::Old;
         }
-        let server =
-            proxy.servers.iter().position(|s| s.cookie.as_deref().is_some_and(|c| c.as_bytes() == id));
-        match server {
-            Some(n) if states[n].is_up() => {
-                found.server = Some(ServerId(n));
-                if found.state == RequestCookie::None {
-                    found.state = RequestCookie::Valid;
-                }
-            }
-            Some(_) => found.state = RequestCookie::Down,
-            None => found.state = RequestCookie::Invalid,
+        if !outdated && !terms.unused {
+            look_up(id, proxy, states, terms.forced, &mut found);
         }
-        if rule.prefix {
+        if terms.unused && !outdated {
+            found.state = RequestCookie::Unused;
+        } else if found.server.is_none() && found.state == RequestCookie::None {
+            found.state = RequestCookie::Invalid;
+        }
+        if let (true, Some(tilde)) = (rule.prefix, delimiter) {
             let mut new = value[..at.start].to_vec();
-            new.extend_from_slice(&value[at.start + prefix_len..]);
+            new.extend_from_slice(&whole[tilde + 1..]);
             message.set_value(index, &new);
         } else {
             strip(rule, message, index, &value, pair);
@@ -93,6 +108,21 @@ pub fn request(rule: &Cookie, proxy: &Proxy, states: &[Arc<ServerState>], messag
         return found;
     }
     found
+}
+
+/// The first server with this value that may be used.
+fn look_up(id: &[u8], proxy: &Proxy, states: &[Arc<ServerState>], forced: bool, found: &mut Found) {
+    for (n, server) in proxy.servers.iter().enumerate() {
+        if id.is_empty() || server.cookie.as_deref().is_none_or(|c| c.as_bytes() != id) {
+            continue;
+        }
+        let up = states[n].is_up();
+        found.state = if up { RequestCookie::Valid } else { RequestCookie::Down };
+        if up || forced {
+            found.server = Some(ServerId(n));
+            return;
+        }
+    }
 }
 
 /// `indirect` hides the cookie from the server.
@@ -143,19 +173,36 @@ fn cacheable(message: &Message) -> bool {
         && (validated || says("max-age") || says("s-maxage") || says("public"))
 }
 
-/// Dates are seconds / 4 in base 64: last seen, then first seen.
-fn expired(rule: &Cookie, dates: &[u8]) -> Option<RequestCookie> {
-    let mut parts = dates.split(|b| *b == b'|');
-    let (last, first) = (parts.next().and_then(date), parts.next().and_then(date));
-    let now = now_s();
-    let over = |seen: Option<u64>, most: Option<std::time::Duration>| match (seen, most) {
-        (Some(s), Some(m)) => now.saturating_sub(s) > m.as_secs(),
-        _ => false,
-    };
-    if over(last, rule.maxidle) {
-        return Some(RequestCookie::Expired);
+/// A date this far ahead is a clock's fault, seconds.
+const AHEAD_MAX: u64 = 86_400;
+
+impl Dates {
+    /// Whether the cookie is too old: by its first date, then by its last.
+    fn over(self, rule: &Cookie) -> Option<RequestCookie> {
+        let now = now_s();
+        let over = |seen: u64, most: Option<std::time::Duration>| {
+            most.is_some_and(|most| {
+                seen > 0 && (now.saturating_sub(seen) > most.as_secs() || seen > now + AHEAD_MAX)
+            })
+        };
+        if over(self.first, rule.maxlife) {
+            return Some(RequestCookie::Old);
+        }
+        over(self.last, rule.maxidle).then_some(RequestCookie::Expired)
     }
-    over(first, rule.maxlife).then_some(RequestCookie::Old)
+
+    /// Whether the client needs a cookie with other dates.
+    fn need_renewal(self, rule: &Cookie) -> bool {
+        let last = (rule.maxidle.is_some() || self.last > 0) && self.last < now_s();
+        last || rule.maxlife.is_some() != (self.first > 0)
+    }
+}
+
+/// Dates are seconds / 4 in base 64: last seen, then first seen.
+fn dates(text: &[u8]) -> Dates {
+    let part = |t: &[u8]| t.get(..5).and_then(date).unwrap_or(0);
+    let first = memchr::memchr(b'|', text).map_or(0, |bar| part(&text[bar + 1..]));
+    Dates { last: part(text), first }
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -178,87 +225,88 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Puts the server's cookie into the response as the mode says. `stuck` says that the request's cookie already
-/// named this server.
-pub fn response(
-    rule: &Cookie,
-    id: Option<&str>,
-    state: RequestCookie,
-    (stuck, post): (bool, bool),
-    message: &mut Message,
-) -> ResponseCookie {
-    let Some(id) = id else { return without_value(rule, post, message) };
+/// What a response's cookie depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// The server's value.
+    pub id: Option<&'a str>,
+    /// The request's cookie, or a rule, named this server.
+    pub direct: bool,
+    /// The request was a POST.
+    pub post: bool,
+    /// Cookies don't count for this request (`ignore-persist`).
+    pub ignored: bool,
+    /// Dates of the request's cookie.
+    pub dates: Dates,
+}
+
+/// Puts the server's cookie into the response as the mode says.
+pub fn response(rule: &Cookie, given: Given<'_>, message: &mut Message) -> ResponseCookie {
+    if given.ignored {
+        return ResponseCookie::None;
+    }
+    let action = of_server(rule, given, message);
+    let kept = action == ResponseCookie::Provided && rule.preserve;
+    let wanted = !given.direct || given.dates.need_renewal(rule);
+    if !rule.insert || kept || !wanted || (rule.postonly && !given.post) {
+        return action;
+    }
+    message.add(b"set-cookie", &inserted(rule, given));
+    if rule.nocache && cacheable(message) {
+        message.add(b"cache-control", b"private");
+    }
+    if given.direct && given.id.is_some() { ResponseCookie::Updated } else { ResponseCookie::Inserted }
+}
+
+/// What becomes of a cookie of this name that the server set itself.
+fn of_server(rule: &Cookie, given: Given<'_>, message: &mut Message) -> ResponseCookie {
     let mut action = ResponseCookie::None;
     let headers: Vec<(usize, Vec<u8>)> = message.find(b"set-cookie").map(|(i, v)| (i, v.to_vec())).collect();
+    let mut removed = Vec::new();
     for (index, value) in headers {
         let Some((_, name, at)) = pairs(&value).next() else { continue };
         if name != rule.name.as_bytes() {
             continue;
         }
-        if rule.preserve {
-            return ResponseCookie::Provided;
-        }
         let (head, tail) = (&value[..at.start], &value[at.end..]);
-        if rule.rewrite {
-            message.set_value(index, &[head, id.as_bytes(), tail].concat());
-            action = ResponseCookie::Rewritten;
-        } else if rule.prefix {
-            message.set_value(index, &[head, id.as_bytes(), b"~", &value[at.clone()], tail].concat());
-            action = ResponseCookie::Rewritten;
-        } else if rule.insert {
-            message.remove_at(index);
-            action = ResponseCookie::Deleted;
-        } else {
-            action = ResponseCookie::Provided;
-        }
+        action = match given.id {
+            _ if rule.preserve => ResponseCookie::Provided,
+            _ if rule.insert || (given.direct && rule.indirect) => {
+                removed.push(index);
+                ResponseCookie::Deleted
+            }
+            Some(id) if rule.rewrite => {
+                message.set_value(index, &[head, id.as_bytes(), tail].concat());
+                ResponseCookie::Rewritten
+            }
+            Some(id) if rule.prefix => {
+                message.set_value(index, &[head, id.as_bytes(), b"~", &value[at.clone()], tail].concat());
+                ResponseCookie::Rewritten
+            }
+            _ => ResponseCookie::Provided,
+        };
     }
-    let dated_rule = rule.maxidle.is_some() || rule.maxlife.is_some();
-    let fresh = stuck && state == RequestCookie::Valid && !dated_rule;
-    if rule.insert && !fresh && (post || !rule.postonly) {
-        let updated = stuck && dated_rule && state == RequestCookie::Valid;
-        message.add(b"set-cookie", &inserted(rule, id));
-        if rule.nocache && cacheable(message) {
-            message.add(b"cache-control", b"private");
-        }
-        return if updated { ResponseCookie::Updated } else { ResponseCookie::Inserted };
-    }
+    removed.into_iter().for_each(|index| message.remove_at(index));
     action
 }
 
-fn inserted(rule: &Cookie, id: &str) -> Vec<u8> {
-    let mut out = format!("{}={id}", rule.name).into_bytes();
-    if rule.maxidle.is_some() || rule.maxlife.is_some() {
+fn inserted(rule: &Cookie, given: Given<'_>) -> Vec<u8> {
+    let mut out = match given.id {
+        Some(id) => format!("{}={id}", rule.name).into_bytes(),
+        None => format!("{}=; Expires=Thu, 01-Jan-1970 00:00:01 GMT", rule.name).into_bytes(),
+    };
+    if given.id.is_some() && (rule.maxidle.is_some() || rule.maxlife.is_some()) {
+        // Rounded up, so that a date is never older than the visit.
+        let now = now_s() + 3;
         out.push(b'|');
-        if rule.maxidle.is_some() {
-            out.extend_from_slice(&dated(now_s()));
-        }
+        out.extend_from_slice(&dated(now));
         if rule.maxlife.is_some() {
             out.push(b'|');
-            out.extend_from_slice(&dated(now_s()));
+            out.extend_from_slice(&dated(if given.dates.first > 0 { given.dates.first } else { now }));
         }
     }
     attributes(rule, &mut out);
     out
-}
-
-/// The response of a server that has no cookie value: in insert mode the client is told to forget its cookie,
-/// in the others the server's own goes through.
-fn without_value(rule: &Cookie, post: bool, message: &mut Message) -> ResponseCookie {
-    let own = |value: &[u8]| pairs(value).next().is_some_and(|(_, name, _)| name == rule.name.as_bytes());
-    let named: Vec<usize> = message.find(b"set-cookie").filter(|(_, v)| own(v)).map(|(i, _)| i).collect();
-    if !named.is_empty() && (rule.preserve || !rule.insert) {
-        return ResponseCookie::Provided;
-    }
-    for index in &named {
-        message.remove_at(*index);
-    }
-    if rule.insert && (post || !rule.postonly) {
-        let mut out = format!("{}=; Expires=Thu, 01-Jan-1970 00:00:01 GMT", rule.name).into_bytes();
-        attributes(rule, &mut out);
-        message.add(b"set-cookie", &out);
-        return ResponseCookie::Inserted;
-    }
-    if named.is_empty() { ResponseCookie::None } else { ResponseCookie::Deleted }
 }
 
 /// What follows a cookie's value.

@@ -198,6 +198,10 @@ pub struct ServerState {
     pub maxconn: AtomicU32,
     /// Idle connections kept, over all threads: safe and unsafe.
     pub idle: [AtomicU64; 2],
+    /// Slow start: its weight now in sixteenths of the full one; 0 is no slow start.
+    pub ramp: AtomicU32,
+    /// Slow start: how much of its limit of sessions holds now, percent; 0 is no slow start.
+    pub ramp_percent: AtomicU32,
     /// Connections in use.
     pub used: AtomicU64,
     /// Estimated need of connections.
@@ -242,6 +246,19 @@ impl ServerState {
     /// The address in force.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         self.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner).address
+    }
+
+    /// Sixteenths of its full weight that hold now.
+    pub fn ramp(&self) -> u32 {
+        match self.ramp.load(Relaxed) {
+            0 => crate::balance::turns::PARTS,
+            n => n.min(crate::balance::turns::PARTS),
+        }
+    }
+
+    /// Share of its limit of sessions during slow start.
+    pub fn slow_start_percent(&self) -> Option<u64> {
+        Some(u64::from(self.ramp_percent.load(Relaxed))).filter(|n| *n > 0)
     }
 
     /// Whether an admin state keeps it out of service.

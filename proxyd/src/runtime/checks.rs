@@ -264,7 +264,6 @@ fn apply(generation: &Arc<Generation>, at: (ProxyId, ServerId), wanted: u32, cau
             }
         }
     }
-    generation.balancers[at.0.0].queue.wake_all();
 }
 
 fn tell(generation: &Generation, notices: &[transitions::Notice]) {

@@ -12,7 +12,7 @@ pub mod timers;
 pub mod transitions;
 pub mod worker;
 
-use crate::balance::Balancer;
+use crate::balance::{self, Balancer};
 use crate::config::model::{Config, ProxyId, ServerId};
 use board::{Board, ProxyState, ServerState};
 use std::sync::Arc;
@@ -54,7 +54,9 @@ impl Generation {
         for proxy in &config.proxies {
             proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
             let states: Vec<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();
-            balancers.push(Balancer::new());
+            let field =
+                balance::Field { proxy, state: &proxies[proxies.len() - 1], servers: &states };
+            balancers.push(Balancer::new(field));
             servers.push(states);
         }
         let outlets = crate::log::Outlets::open(&config);

@@ -5,6 +5,7 @@
 //! a list, the caller puts them on stderr and into the logs.
 
 use super::Generation;
+use crate::balance::Field;
 use super::board::{ServerState, admin, oper};
 use crate::config::model::{ProxyId, ServerId};
 use std::sync::PoisonError;
@@ -122,22 +123,36 @@ impl<'a> Change<'a> {
     }
 
     /// `. 1 active and 0 backup servers left.…` for servers that go, `online` for those that come or drain.
-    fn tail(&self, gone: bool) -> String {
+    fn tail(&self, gone: bool, moved: u32) -> String {
         let (active, backup) = usable(self.generation, self.proxy);
         let running = if active == 0 && backup > 0 { " Running on backup." } else { "" };
         let queued = self.generation.proxies[self.proxy.0].back.queue_cur.load(Relaxed);
         let sessions = self.state().counters.cur_sess.load(Relaxed);
         if gone {
             format!(
-                ". {active} active and {backup} backup servers left.{running} {sessions} sessions active, 0 requeued, \
-                 {queued} remaining in queue."
+                ". {active} active and {backup} backup servers left.{running} {sessions} sessions active, {moved} \
+                 requeued, {queued} remaining in queue."
             )
         } else {
             format!(
-                ". {active} active and {backup} backup servers online.{running} 0 sessions requeued, {queued} total in \
-                 queue."
+                ". {active} active and {backup} backup servers online.{running} {moved} sessions requeued, {queued} \
+                 total in queue."
             )
         }
+    }
+
+    /// Streams that wait follow: away from a server that went, to one that came. Gives how many that were.
+    fn requeue(&self) -> u32 {
+        let balancer = &self.generation.balancers[self.proxy.0];
+        let proxy = &self.generation.config.proxies[self.proxy.0];
+        let state = self.state();
+        if state.is_up() && state.oper.load(Relaxed) != oper::STOPPING {
+            return balancer.offer(Field::of(self.generation, self.proxy), self.server);
+        }
+        if proxy.redispatch.is_none() || proxy.options.persist {
+            return 0;
+        }
+        balancer.queue.dissolve(self.server)
     }
 
     /// Ages, transitions of the backend, tracking servers.
@@ -199,12 +214,15 @@ pub fn set_oper(
     let via = state.detail.lock().unwrap_or_else(PoisonError::into_inner).tracked.clone().unwrap_or_default();
     let (name, why) = (change.name(), cause.text(&via));
     let draining = state.in_drain();
+    let moved = change.requeue();
     match new {
-        oper::STOPPED => change.push(Level::Alert, format!("{name} is DOWN{why}{}", change.tail(true)), out),
-        oper::STOPPING => {
-            change.push(Level::Notice, format!("{name} is stopping{why}{}", change.tail(false)), out);
+        oper::STOPPED => {
+            change.push(Level::Alert, format!("{name} is DOWN{why}{}", change.tail(true, moved)), out);
         }
-        _ => change.push(Level::Notice, format!("{name} is UP{why}{}", change.tail(false)), out),
+        oper::STOPPING => {
+            change.push(Level::Notice, format!("{name} is stopping{why}{}", change.tail(false, moved)), out);
+        }
+        _ => change.push(Level::Notice, format!("{name} is UP{why}{}", change.tail(false, moved)), out),
     }
     if draining {
         change.push(Level::Notice, format!("{name} remains in forced drain mode."), out);
@@ -294,11 +312,14 @@ fn change_admin(
             } else {
                 String::new()
             };
-            let text = format!("{name} is going DOWN for maintenance{via}{}", change.tail(true));
+            let text = format!("{name} is going DOWN for maintenance{via}{}", change.tail(true, change.requeue()));
             change.push(Level::Alert, text, out);
         }
         (2, after) => {
             let up = come_back(state);
+            if up {
+                change.requeue();
+            }
             let word = match (up, after) {
                 (true, 0) => "UP/READY",
                 (true, _) => "UP/DRAIN",
@@ -318,7 +339,7 @@ fn change_admin(
             } else {
                 String::new()
             };
-            let text = format!("{name} enters drain state{via}{}", change.tail(false));
+            let text = format!("{name} enters drain state{via}{}", change.tail(false, change.requeue()));
             change.push(Level::Notice, text, out);
         }
         (1, 0) => {

@@ -56,6 +56,7 @@ impl Exchange<'_> {
         }
         self.forwarding();
         self.use_server();
+        self.read_cookie();
         self.stick();
         Ok(())
     }
@@ -144,12 +145,19 @@ impl Exchange<'_> {
             }
             self.parts.txn.unique_id = Some(id);
         }
-        if let Some(rule) = &back.cookie {
-            let states = &self.generation.servers[self.backend.0];
-            let found = cookie::request(rule, back, states, &mut self.parts.request);
-            self.parts.txn.cookie_state = found.state;
-            self.stick_to = found.server;
-        }
+    }
+
+    /// Persistence by cookie, unless a rule has named the server.
+    fn read_cookie(&mut self) {
+        let back = self.back();
+        let Some(rule) = &back.cookie else { return };
+        let states = &self.generation.servers[self.backend.0];
+        let unused = self.persistence.ignored || self.stick_to.is_some();
+        let terms = cookie::Terms { unused, forced: self.persistence.forced || back.options.persist };
+        let found = cookie::request(rule, back, states, terms, &mut self.parts.request);
+        self.parts.txn.cookie_state = found.state;
+        self.persistence.dates = found.dates;
+        self.stick_to = self.stick_to.or(found.server);
     }
 
     fn use_server(&mut self) {
@@ -157,10 +165,15 @@ impl Exchange<'_> {
         let states = &self.generation.servers[self.backend.0];
         for (force, condition) in &back.persist_rules {
             let view = self.view(back, Phase::RequestHead);
-            if condition.holds(&view) && !force {
-                self.stick_to = None;
+            if condition.holds(&view) {
+                // The first rule that holds decides.
+                (self.persistence.forced, self.persistence.ignored) = (*force, !force);
+                break;
             }
         }
+        let forced = self.persistence.forced || back.options.persist;
+        let may = |id: ServerId| states[id.0].is_up() || forced;
+        let mut named = None;
         for rule in &back.use_server {
             let view = self.view(back, Phase::RequestHead);
             if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
@@ -170,11 +183,12 @@ impl Exchange<'_> {
                 let name = crate::log::render(rule.dynamic.as_ref()?, &view);
                 back.servers.iter().position(|s| s.name.as_bytes() == name).map(ServerId)
             });
-            if let Some(id) = id.filter(|id| states[id.0].is_up()) {
-                self.stick_to = Some(id);
-                return;
+            named = named.or(id);
+            if named.is_some() {
+                break;
             }
         }
+        self.stick_to = named.filter(|id| may(*id));
     }
 
     /// Stick rules of the request: the server that a table names, unless a cookie or a rule named one, and what to
@@ -218,11 +232,11 @@ impl Exchange<'_> {
     }
 
     /// The server that must be used, while it can be.
-    pub fn persistent(&self, avoid: Option<ServerId>) -> Option<ServerId> {
-        let id = self.stick_to.filter(|id| Some(*id) != avoid)?;
+    pub fn persistent(&self) -> Option<ServerId> {
+        let id = self.stick_to?;
         let state = self.generation.server(self.backend, id);
         // A server that drains keeps those it has.
-        (state.is_up() || self.back().options.persist).then_some(id)
+        (state.is_up() || self.back().options.persist || self.persistence.forced).then_some(id)
     }
 
     fn capture_request(&mut self) {
@@ -463,10 +477,14 @@ impl Exchange<'_> {
         if let Some(rule) = &back.cookie {
             let id = back.servers[server.at.1.0].cookie.as_deref();
             let parts = &mut *self.parts;
-            let stuck = self.stick_to == Some(server.at.1) && !parts.txn.redispatched;
-            let post = parts.txn.method == b"POST";
-            parts.txn.cookie_action =
-                cookie::response(rule, id, parts.txn.cookie_state, (stuck, post), &mut parts.response);
+            let given = cookie::Given {
+                id,
+                direct: self.stick_to == Some(server.at.1),
+                post: parts.txn.method == b"POST",
+                ignored: self.persistence.ignored,
+                dates: self.persistence.dates,
+            };
+            parts.txn.cookie_action = cookie::response(rule, given, &mut parts.response);
         }
         self.after_response();
         Ok(())

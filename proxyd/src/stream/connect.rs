@@ -1,15 +1,15 @@
-//! From a request that may go on to a server's connection: pick, queue, reuse, connect, retry, redispatch.
+//! From a request that may go on to a server's connection: reuse or connect, until one is there.
 //!
-//! Invariant: a [`Slot`] counts one session of one server from the choice to the end, whatever happens between.
+//! Absent on purpose: which server, and what a failed try means (`assign.rs`).
 
-use super::ending::{self, Cause};
+use super::assign::{Retry, Slot};
 use super::http::{After, Exchange};
-use super::txn::{EndedBy, EndedIn, Peer};
+use super::txn::Peer;
 use super::view::Phase;
-use crate::balance::{self, Choice, Wish};
 use crate::config::model::{
     ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
 };
+use crate::http::message::Start;
 use crate::mux::wire::{Conn, Wire};
 use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
@@ -23,40 +23,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Duration, Instant};
-
-/// Pause before the same server is tried again: it may be restarting.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// A session of a server, as the balancer counts it.
-#[derive(Debug)]
-pub struct Slot {
-    generation: Arc<Generation>,
-    at: (ProxyId, ServerId),
-}
-
-impl Slot {
-    /// Counts a session.
-    pub fn new(generation: &Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
-        let state = generation.server(at.0, at.1);
-        let now = state.sessions.fetch_add(1, Relaxed) + 1;
-        let counters = &state.counters;
-        counters.cur_sess.fetch_add(1, Relaxed);
-        if now as u64 > counters.max_sess.load(Relaxed) {
-            counters.max_sess.fetch_max(now as u64, Relaxed);
-        }
-        Self { generation: Arc::clone(generation), at }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let state = self.generation.server(self.at.0, self.at.1);
-        state.sessions.fetch_sub(1, Relaxed);
-        state.counters.cur_sess.fetch_sub(1, Relaxed);
-        self.generation.balancers[self.at.0.0].queue.free(self.at.1);
-    }
-}
+use std::time::Instant;
 
 /// A server's connection in use.
 #[derive(Debug)]
@@ -107,12 +74,16 @@ pub enum Refused {
 impl Exchange<'_> {
     /// A connection to a server of the backend; on failure the client was told.
     pub async fn attach(&mut self) -> Result<Server, After> {
-        let mut avoid = None;
+        let mut slot = self.first_or_again().await?;
         loop {
-            let id = self.choose(avoid).await?;
-            let at = (self.backend, id);
-            let slot = Slot::new(self.generation, at);
+            let at = slot.at();
             self.note_choice(at);
+            if let Some(prefix) = &self.generation.proxy(at.0).servers[at.1.0].redir
+                && matches!(self.parts.info.method, h1::Method::Get | h1::Method::Head)
+                && !self.raw
+            {
+                return Err(self.send_elsewhere(prefix, slot).await);
+            }
             let stale_retry = self.parts.txn.times.connect.is_some();
             if !stale_retry && let Some(idle) = self.reuse(at) {
                 let server = Server {
@@ -147,11 +118,42 @@ impl Exchange<'_> {
                     return Ok(server);
                 }
                 Err(refused) => {
-                    drop(slot);
-                    avoid = self.failed(at, refused).await?;
+                    if self.failed(at, refused).await? == Retry::Elsewhere {
+                        drop(slot);
+                        slot = self.assign(Some(at.1)).await?;
+                    }
                 }
             }
         }
+    }
+
+    /// The session of a first try, or of one more after a server gave no answer.
+    async fn first_or_again(&mut self) -> Result<Slot, After> {
+        match self.again_on.take() {
+            Some(id) if self.retry((self.backend, id)) == Retry::Same => {
+                Ok(Slot::new(self.generation, (self.backend, id)))
+            }
+            previous => self.assign(previous).await,
+        }
+    }
+
+    /// `redir`: the client goes to the server by itself.
+    async fn send_elsewhere(&mut self, prefix: &str, slot: Slot) -> After {
+        drop(slot);
+        let path = path_of(self.parts.request.uri()).to_vec();
+        let mut location = if prefix == "/" { Vec::new() } else { prefix.as_bytes().to_vec() };
+        location.extend_from_slice(&path);
+        self.set_end((super::txn::EndedBy::Local, super::txn::EndedIn::Connect));
+        self.keep = false;
+        let response = &mut self.parts.response;
+        response.clear();
+        let reason = response.store(b"Found");
+        response.start = Start::Response { status: 302, reason };
+        response.version = (1, 1);
+        response.add(b"cache-control", b"no-cache");
+        response.add(b"content-length", b"0");
+        response.add(b"location", &location);
+        self.send(Vec::new()).await
     }
 
     fn server_keep_alive(&self) -> bool {
@@ -183,87 +185,6 @@ impl Exchange<'_> {
         let elapsed = self.since_start();
         self.client.live.chosen.set(self.parts.txn.start + elapsed);
         self.parts.txn.times.queue.get_or_insert(elapsed);
-    }
-
-    /// The server of the persistence rules, or of the algorithm; waits in the queue where all are full.
-    async fn choose(&mut self, avoid: Option<ServerId>) -> Result<ServerId, After> {
-        let back = self.back();
-        let states = &self.generation.servers[self.backend.0];
-        let balancer = &self.generation.balancers[self.backend.0];
-        let src = match &self.client.session.src {
-            Peer::Inet(a) => Some(a.ip()),
-            _ => None,
-        };
-        let hash = if balance::is_hashing(&back.balance.algorithm) {
-            balance::hash::of_request(back, Some(&self.parts.request), src)
-        } else {
-            None
-        };
-        let until =
-            Instant::now() + back.timeouts.queue.or(back.timeouts.connect).unwrap_or(Duration::MAX / 4);
-        let mut waited = false;
-        loop {
-            let wish = Wish { hash, avoid };
-            let choice = match self.persistent(avoid) {
-                Some(id) if balance::has_room(back, states, id) => Choice::Server(id),
-                Some(id) => Choice::Wait(Some(id)),
-                None => match balancer.choose(back, states, wish) {
-                    // Who comes later must not overtake those that wait.
-                    Choice::Server(_) if !waited && !balancer.queue.is_empty() => Choice::Wait(None),
-                    Choice::Server(id) => {
-                        states[id.0].counters.lb_total.fetch_add(1, Relaxed);
-                        self.generation.proxies[self.backend.0].back.lb_total.fetch_add(1, Relaxed);
-                        Choice::Server(id)
-                    }
-                    other => other,
-                },
-            };
-            match choice {
-                Choice::Server(id) => return Ok(id),
-                Choice::None => {
-                    self.set_end((EndedBy::Server, EndedIn::Connect));
-                    return Err(self.reply_error(503).await);
-                }
-                Choice::Wait(server) => {
-                    waited = true;
-                    self.queue(server, until).await?;
-                }
-            }
-        }
-    }
-
-    async fn queue(&mut self, server: Option<ServerId>, until: Instant) -> Result<(), After> {
-        let back = self.back();
-        let queue = &self.generation.balancers[self.backend.0].queue;
-        if let Some(id) = server {
-            let limit = back.servers[id.0].maxqueue;
-            if limit > 0 && queue.len_of(id) >= limit as usize {
-                self.set_end((EndedBy::Proxy, EndedIn::Queue));
-                return Err(self.reply_error(503).await);
-            }
-        }
-        self.client.live.phase.set(Live::Queue);
-        let (place, before) = queue.enter(server, self.parts.txn.priority);
-        let counters = &self.generation.proxies[self.backend.0].back;
-        let now = counters.queue_cur.fetch_add(1, Relaxed) + 1;
-        counters.queue_max.fetch_max(now, Relaxed);
-        self.parts.txn.backend_queue = before;
-        let now = Instant::now();
-        self.client.deadline.set(now, Some(until.saturating_duration_since(now)));
-        let deadline = &self.client.deadline;
-        let turn = poll_fn(|cx| match place.poll_turn(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
-        });
-        let turn = turn.await;
-        counters.queue_cur.fetch_sub(1, Relaxed);
-        if turn {
-            return Ok(());
-        }
-        queue.leave(&place, server);
-        self.set_end(ending::queue(Cause::ServerTimeout));
-        Err(self.reply_error(503).await)
     }
 
     fn reuse(&mut self, at: (ProxyId, ServerId)) -> Option<crate::runtime::worker::Idle> {
@@ -359,47 +280,15 @@ impl Exchange<'_> {
         conn.wire = Wire::TlsClient(Box::new(stream));
         Ok(())
     }
+}
 
-    /// A connection failed: the server to avoid next, or the end.
-    async fn failed(&mut self, at: (ProxyId, ServerId), refused: Refused) -> Result<Option<ServerId>, After> {
-        let back = self.back();
-        let counters = &self.generation.server(at.0, at.1).counters;
-        let proxy = &self.generation.proxies[self.backend.0].back;
-        counters.failed_conns.fetch_add(1, Relaxed);
-        let left = back.retries.saturating_sub(self.parts.txn.retries);
-        if left == 0 || !back.retry_on.conn_failure || refused == Refused::ClientGone {
-            proxy.failed_conns.fetch_add(1, Relaxed);
-            let cause = if refused == Refused::Timeout { Cause::ServerTimeout } else { Cause::ServerClosed };
-            self.set_end(ending::connect(cause));
-            return Err(self.reply_error(503).await);
-        }
-        self.parts.txn.retries += 1;
-        self.client.live.retries.set(self.parts.txn.retries);
-        let tried = self.parts.txn.retries as i32;
-        let elsewhere = match back.redispatch {
-            None | Some(0) => false,
-            Some(n) if n < 0 => tried == back.retries as i32 + 1 + n,
-            Some(n) => tried % n == 0,
-        };
-        if elsewhere && balance::usable(back, &self.generation.servers[at.0.0]).len() > 1 {
-            self.parts.txn.redispatched = true;
-            counters.redispatches.fetch_add(1, Relaxed);
-            proxy.redispatches.fetch_add(1, Relaxed);
-            return Ok(Some(at.1));
-        }
-        counters.retries.fetch_add(1, Relaxed);
-        proxy.retries.fetch_add(1, Relaxed);
-        // haproxy waits before it asks the same server again only where the choice can't fall on another one.
-        let only = balance::is_hashing(&back.balance.algorithm)
-            || balance::usable(back, &self.generation.servers[at.0.0]).len() <= 1;
-        if refused == Refused::Error && only {
-            let pause = back.timeouts.connect.map_or(RETRY_PAUSE, |c| c.min(RETRY_PAUSE));
-            self.client.deadline.set(Instant::now(), Some(pause));
-            self.client.deadline.passed().await;
-        }
-        self.stick_to = Some(at.1);
-        Ok(None)
-    }
+/// A target's path and query: without scheme and authority.
+fn path_of(uri: &[u8]) -> &[u8] {
+    let rest = match memchr::memmem::find(uri, b"://") {
+        Some(at) if uri.first() != Some(&b'/') => &uri[at + 3..],
+        _ => uri,
+    };
+    memchr::memchr(b'/', rest).map_or(b"", |n| &rest[n..])
 }
 
 /// Where a server is now: what the CLI or DNS said, ports as the client's where the server has none.

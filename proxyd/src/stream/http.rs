@@ -35,6 +35,17 @@ pub enum After {
     Abort,
 }
 
+/// What rules and the cookie said of persistence.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Persistence {
+    /// `force-persist` holds: the server is used even when it is down.
+    pub forced: bool,
+    /// `ignore-persist` holds: cookies don't count.
+    pub ignored: bool,
+    /// Dates of the request's cookie.
+    pub dates: crate::http::cookie::Dates,
+}
+
 /// One exchange.
 #[derive(Debug)]
 pub struct Exchange<'c> {
@@ -58,6 +69,10 @@ pub struct Exchange<'c> {
     pub now: Instant,
     /// The server that persistence asks for, or that must be tried again.
     pub stick_to: Option<crate::config::model::ServerId>,
+    /// A server that gave no answer, to be asked again or avoided.
+    pub again_on: Option<crate::config::model::ServerId>,
+    /// What was said of persistence.
+    pub persistence: Persistence,
     /// What stick rules store once the server is known.
     pub to_store: Vec<crate::stick::Pending>,
 }
@@ -86,6 +101,8 @@ impl<'c> Exchange<'c> {
             keep: true,
             now: start,
             stick_to: None,
+            again_on: None,
+            persistence: Persistence::default(),
             to_store: Vec::new(),
         }
     }
@@ -327,8 +344,7 @@ impl<'c> Exchange<'c> {
         let wanted = wanted && !self.parts.txn.no_l7_retry;
         if wanted && replayable && self.parts.txn.retries < self.back().retries {
             self.parts.txn.retries += 1;
-            server.state(self.generation).counters.retries.fetch_add(1, Relaxed);
-            self.generation.proxies[self.backend.0].back.retries.fetch_add(1, Relaxed);
+            self.again_on = Some(server.at.1);
             self.forget_response();
             return Sent::Again;
         }
@@ -373,6 +389,7 @@ impl<'c> Exchange<'c> {
             && self.parts.txn.retries < self.back().retries
         {
             self.parts.txn.retries += 1;
+            self.again_on = Some(server.at.1);
             self.forget_response();
             return Sent::Again;
         }
@@ -565,7 +582,7 @@ enum Sent {
 }
 
 impl Server {
-    fn into_idle(self, now: Instant) -> (Idle, super::connect::Slot) {
+    fn into_idle(self, now: Instant) -> (Idle, super::assign::Slot) {
         let idle = Idle { conn: self.conn, since: now, uses: self.uses + 1, ends: self.ends };
         (idle, self.slot)
     }

@@ -1,11 +1,13 @@
 //! The phase chart of a stream: accept → analyse → connect → transfer → log.
 //!
 //! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`http`] is one
-//! exchange, [`tcp`] a stream without messages; both use [`analyse`], [`connect`] and [`transfer`].
+//! exchange, [`tcp`] a stream without messages; both use [`analyse`], [`assign`], [`connect`] and
+//! [`transfer`].
 
 pub mod accept;
 pub mod analyse;
 pub mod answer;
+pub mod assign;
 pub mod connect;
 pub mod ending;
 pub mod handshake;

@@ -1,0 +1,79 @@
+//! `leastconn` and `first`: orders that follow from how busy the servers are.
+//!
+//! Invariant: among servers that are equally busy, leastconn takes the one that was left alone for longest.
+
+use super::{Ask, Order};
+use crate::config::model::{Proxy, ServerId};
+
+/// Largest weight, in parts; keeps loads of different weights comparable as whole numbers.
+const SCALE: u64 = 256 * super::turns::PARTS as u64;
+
+/// `leastconn`.
+#[derive(Debug, Default)]
+pub struct LeastConn {
+    /// Weight, and when a session last began or ended there.
+    servers: Vec<(u64, u64)>,
+    clock: u64,
+}
+
+impl Order for LeastConn {
+    fn set(&mut self, server: ServerId, weight: u32) {
+        if self.servers.len() <= server.0 {
+            self.servers.resize(server.0 + 1, (0, 0));
+        }
+        self.servers[server.0].0 = u64::from(weight);
+        self.touched(server);
+    }
+
+    fn touched(&mut self, server: ServerId) {
+        self.clock += 1;
+        if let Some(entry) = self.servers.get_mut(server.0) {
+            entry.1 = self.clock;
+        }
+    }
+
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<ServerId> {
+        let load = |id: ServerId, weight: u64| match ask.sessions(id) + ask.queued(id) {
+            0 => 0,
+            busy => (busy + 1) * SCALE / weight,
+        };
+        let room = |id: ServerId| {
+            ask.field.limit(id).is_none_or(|most| {
+                let queue = u64::from(ask.field.proxy.servers[id.0].maxqueue);
+                ask.sessions(id) + ask.queued(id) < most + queue
+            })
+        };
+        let usable = self.servers.iter().enumerate().filter(|(_, (weight, _))| *weight > 0);
+        let ranked = usable.map(|(i, (weight, since))| (load(ServerId(i), *weight), *since, ServerId(i)));
+        let open = ranked.filter(|(_, _, id)| room(*id));
+        let best = open.clone().filter(|(_, _, id)| ask.avoid != Some(*id)).min();
+        best.or_else(|| open.min()).map(|(_, _, id)| id)
+    }
+}
+
+/// `first`: fills one server before the next, in the order of their ids.
+#[derive(Debug)]
+pub struct First {
+    by_id: Vec<ServerId>,
+    up: Vec<bool>,
+}
+
+impl First {
+    /// The order of a backend's servers.
+    pub fn new(proxy: &Proxy) -> Self {
+        let mut by_id: Vec<ServerId> = (0..proxy.servers.len()).map(ServerId).collect();
+        by_id.sort_by_key(|id| proxy.servers[id.0].uuid);
+        Self { by_id, up: vec![false; proxy.servers.len()] }
+    }
+}
+
+impl Order for First {
+    fn set(&mut self, server: ServerId, weight: u32) {
+        self.up[server.0] = weight > 0;
+    }
+
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<ServerId> {
+        let open = self.by_id.iter().copied().filter(|id| self.up[id.0] && ask.has_room(*id));
+        open.clone().find(|id| ask.avoid != Some(*id)).or_else(|| open.clone().next())
+    }
+}

@@ -1,0 +1,312 @@
+//! Which server a stream gets, and what follows when it can't be reached: persistence, choice, queue, retry,
+//! redispatch.
+//!
+//! Invariant: a [`Slot`] counts one session of one server from the choice to the end, whatever happens between.
+
+use super::connect::Refused;
+use super::ending::{self, Cause};
+use super::http::{After, Exchange};
+use super::txn::{EndedBy, EndedIn, Peer, RequestCookie};
+use super::view::Phase;
+use crate::balance::queue::{Priority, Turn};
+use crate::balance::{self, Choice, Field, Wish};
+use crate::config::model::{Algorithm, ProxyId, ServerId};
+use crate::runtime::Generation;
+use crate::runtime::board::oper;
+use crate::runtime::streams::Phase as Live;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// Pause before the same server is tried again: it may be restarting.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// A queue without a timeout is waited in for as long as a clock can say.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// A session of a server, as the balancer counts it.
+#[derive(Debug)]
+pub struct Slot {
+    generation: Arc<Generation>,
+    at: (ProxyId, ServerId),
+}
+
+impl Slot {
+    /// Counts a session.
+    pub fn new(generation: &Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
+        generation.server(at.0, at.1).sessions.fetch_add(1, Relaxed);
+        generation.balancers[at.0.0].touched(generation.proxy(at.0), at.1);
+        Self::granted(generation, at)
+    }
+
+    /// A session that the queue has counted already.
+    fn granted(generation: &Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
+        let state = generation.server(at.0, at.1);
+        let now = state.sessions.load(Relaxed).max(0) as u64;
+        let counters = &state.counters;
+        counters.cur_sess.fetch_add(1, Relaxed);
+        if now > counters.max_sess.load(Relaxed) {
+            counters.max_sess.fetch_max(now, Relaxed);
+        }
+        Self { generation: Arc::clone(generation), at }
+    }
+
+    /// Whose session it is.
+    pub fn at(&self) -> (ProxyId, ServerId) {
+        self.at
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let state = self.generation.server(self.at.0, self.at.1);
+        state.counters.cur_sess.fetch_sub(1, Relaxed);
+        give_back(&self.generation, self.at);
+    }
+}
+
+/// Ends a counted session, and lets those that wait have it.
+fn give_back(generation: &Generation, at: (ProxyId, ServerId)) {
+    generation.server(at.0, at.1).sessions.fetch_sub(1, Relaxed);
+    let balancer = &generation.balancers[at.0.0];
+    balancer.touched(generation.proxy(at.0), at.1);
+    if !balancer.queue.is_empty() {
+        balancer.offer(Field::of(generation, at.0), at.1);
+    }
+}
+
+/// Where the next try goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// To the same server.
+    Same,
+    /// To whom the algorithm says, the same one only if there is no other.
+    Elsewhere,
+}
+
+impl Exchange<'_> {
+    /// A session of the server that persistence or the algorithm says; waits in the queue where all are full.
+    /// `previous` is the server that an earlier try failed on.
+    pub async fn assign(&mut self, mut previous: Option<ServerId>) -> Result<Slot, After> {
+        let generation = self.generation;
+        let field = Field::of(generation, self.backend);
+        let balancer = &generation.balancers[self.backend.0];
+        let hash = self.balance_key();
+        let timeouts = &self.back().timeouts;
+        let until = Instant::now() + timeouts.queue.or(timeouts.connect).unwrap_or(FOR_EVER);
+        loop {
+            let stuck = self.persistent();
+            let choice = match stuck {
+                Some(id) if field.has_room(id) => Choice::Server(id),
+                Some(id) => Choice::Wait(Some(id)),
+                None => balancer.choose(field, Wish { hash, avoid: previous }),
+            };
+            if let Choice::Server(id) | Choice::Wait(Some(id)) = choice {
+                self.count_choice(id, previous.take(), stuck.is_none());
+            }
+            match choice {
+                Choice::Server(id) => return Ok(Slot::new(generation, (self.backend, id))),
+                Choice::None => {
+                    field.state.back.failed_conns.fetch_add(1, Relaxed);
+                    self.set_end((EndedBy::Server, EndedIn::Connect));
+                    return Err(self.reply_error(503).await);
+                }
+                Choice::Wait(Some(id)) if is_queue_full(field, id) => {
+                    if stuck.is_none() || field.proxy.redispatch.is_none() || self.persistence.forced {
+                        return Err(self.queue_refused(id).await);
+                    }
+                    self.stick_to = None;
+                    previous = Some(id);
+                }
+                Choice::Wait(server) => match self.queue(server, until).await? {
+                    Turn::Server(id) => return Ok(Slot::granted(generation, (self.backend, id))),
+                    Turn::Again => {
+                        self.stick_to = None;
+                        previous = server;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Counts what a choice means: a new server, a redispatch, or the same one again.
+    fn count_choice(&mut self, id: ServerId, previous: Option<ServerId>, balanced: bool) {
+        let back = &self.generation.proxies[self.backend.0].back;
+        let servers = &self.generation.servers[self.backend.0];
+        if balanced && previous != Some(id) {
+            servers[id.0].counters.lb_total.fetch_add(1, Relaxed);
+            back.lb_total.fetch_add(1, Relaxed);
+        }
+        let Some(previous) = previous else { return };
+        let counters = &servers[previous.0].counters;
+        let which = if previous == id {
+            [&counters.retries, &back.retries]
+        } else {
+            if self.parts.txn.cookie_state == RequestCookie::Valid {
+                self.parts.txn.cookie_state = RequestCookie::Down;
+            }
+            self.parts.txn.redispatched = true;
+            [&counters.redispatches, &back.redispatches]
+        };
+        for counter in which {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The hash of the key that the algorithm wants.
+    fn balance_key(&mut self) -> Option<u32> {
+        let back = self.back();
+        let balance = &back.balance;
+        if !balance::is_hashing(&balance.algorithm) {
+            return None;
+        }
+        let hashed = |key: &[u8]| balance::hash::hash(balance.function, balance.avalanche, key);
+        let phase = if self.raw { Phase::RequestContent } else { Phase::RequestHead };
+        match &balance.algorithm {
+            Algorithm::Hash(expr) => {
+                let view = self.view(back, phase);
+                let value = expr.run_as(&view, crate::sample::Type::Bin)?.into_bytes()?;
+                Some(hashed(&value))
+            }
+            Algorithm::RdpCookie(name) => {
+                let view = self.view(back, Phase::RequestContent);
+                crate::fetch::payload::rdp_value(view.request_bytes, name.as_bytes()).0.map(hashed)
+            }
+            Algorithm::UrlParam { check_post, .. } => {
+                let in_url = balance::hash::of_request(back, Some(&self.parts.request), None);
+                let in_body =
+                    || balance::hash::in_form(back, self.client.conn.buf.bytes()).filter(|_| *check_post);
+                in_url.or_else(|| in_body().filter(|_| self.parts.request.method() == b"POST"))
+            }
+            _ => {
+                let src = match &self.client.session.src {
+                    Peer::Inet(a) => Some(a.ip()),
+                    _ => None,
+                };
+                let request = (!self.raw).then_some(&self.parts.request);
+                balance::hash::of_request(back, request, src)
+            }
+        }
+    }
+
+    async fn queue_refused(&mut self, id: ServerId) -> After {
+        self.count_failed_connection(id);
+        self.parts.txn.server = Some(id);
+        self.set_end((EndedBy::Server, EndedIn::Queue));
+        self.reply_error(503).await
+    }
+
+    fn count_failed_connection(&self, id: ServerId) {
+        self.generation.servers[self.backend.0][id.0].counters.failed_conns.fetch_add(1, Relaxed);
+        self.generation.proxies[self.backend.0].back.failed_conns.fetch_add(1, Relaxed);
+    }
+
+    async fn queue(&mut self, server: Option<ServerId>, until: Instant) -> Result<Turn, After> {
+        let generation = self.generation;
+        let queue = &generation.balancers[self.backend.0].queue;
+        let (class, offset) = self.parts.txn.priority;
+        let at_ms = self.client.worker.engine.ms(Instant::now()) as i64 + i64::from(offset);
+        self.client.live.phase.set(Live::Queue);
+        let place = queue.enter(server, Priority { class, at_ms });
+        let back = &generation.proxies[self.backend.0].back;
+        let counters = server.map_or(back, |id| &generation.servers[self.backend.0][id.0].counters);
+        let now = counters.queue_cur.fetch_add(1, Relaxed) + 1;
+        counters.queue_max.fetch_max(now, Relaxed);
+        let now = Instant::now();
+        self.client.deadline.set(now, Some(until.saturating_duration_since(now)));
+        let watch = self.back().options.abortonclose;
+        let (deadline, conn) = (&self.client.deadline, &mut self.client.conn);
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(turn) = place.poll_turn(cx) {
+                return Poll::Ready(Ok(turn));
+            }
+            if deadline.poll_passed(cx) {
+                return Poll::Ready(Err(Cause::ServerTimeout));
+            }
+            while watch && !conn.eof && !conn.buf.is_full() {
+                match conn.poll_fill(cx, false) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Cause::ClientClosed)),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Pending
+        });
+        let ended = ended.await;
+        counters.queue_cur.fetch_sub(1, Relaxed);
+        if ended.is_err()
+            && let Some(Turn::Server(id)) = queue.leave(&place)
+        {
+            give_back(generation, (self.backend, id));
+        }
+        let txn = &mut self.parts.txn;
+        *(if server.is_some() { &mut txn.server_queue } else { &mut txn.backend_queue }) += place.left();
+        let cause = match ended {
+            Ok(turn) => return Ok(turn),
+            Err(cause) => cause,
+        };
+        self.set_end(ending::queue(cause));
+        if cause == Cause::ClientClosed {
+            back.cli_aborts.fetch_add(1, Relaxed);
+            self.parts.txn.status = 503;
+            return Err(After::Abort);
+        }
+        match server {
+            Some(id) => self.count_failed_connection(id),
+            None => drop(back.failed_conns.fetch_add(1, Relaxed)),
+        }
+        Err(self.reply_error(503).await)
+    }
+
+    /// A connection failed: where the next try goes, or the end.
+    pub async fn failed(&mut self, at: (ProxyId, ServerId), refused: Refused) -> Result<Retry, After> {
+        let back = self.back();
+        let may = back.retry_on.conn_failure && refused != Refused::ClientGone;
+        if self.parts.txn.retries >= back.retries || !may {
+            self.count_failed_connection(at.1);
+            let cause = if refused == Refused::Timeout { Cause::ServerTimeout } else { Cause::ServerClosed };
+            self.set_end(ending::connect(cause));
+            return Err(self.reply_error(503).await);
+        }
+        self.parts.txn.retries += 1;
+        self.client.live.retries.set(self.parts.txn.retries);
+        let retry = self.retry(at);
+        let field = Field::of(self.generation, at.0);
+        let same_likely =
+            retry == Retry::Same || !balance::takes_turns(&back.balance.algorithm) || field.active() <= 1;
+        if refused == Refused::Error && same_likely {
+            let pause = back.timeouts.connect.map_or(RETRY_PAUSE, |c| c.min(RETRY_PAUSE));
+            self.client.deadline.set(Instant::now(), Some(pause));
+            self.client.deadline.passed().await;
+        }
+        Ok(retry)
+    }
+
+    /// Whether the next try stays with the server of the last one; counts it if so.
+    pub fn retry(&mut self, at: (ProxyId, ServerId)) -> Retry {
+        let back = self.back();
+        let state = self.generation.server(at.0, at.1);
+        let tried = i64::from(self.parts.txn.retries);
+        let due = |every: i64| every > 0 && tried % every == 0;
+        let field = Field::of(self.generation, at.0);
+        let turns = || balance::takes_turns(&back.balance.algorithm) && field.active() > 1;
+        let elsewhere = back.redispatch.is_some_and(|n| {
+            let down = !state.is_up() || state.oper.load(Relaxed) < oper::RUNNING;
+            let now = if n > 0 { due(i64::from(n)) } else { due(i64::from(back.retries) + 1 + i64::from(n)) };
+            down || now || (self.stick_to != Some(at.1) && turns())
+        });
+        if elsewhere && !self.persistence.forced {
+            self.stick_to = None;
+            return Retry::Elsewhere;
+        }
+        state.counters.retries.fetch_add(1, Relaxed);
+        self.generation.proxies[at.0.0].back.retries.fetch_add(1, Relaxed);
+        Retry::Same
+    }
+}
+
+fn is_queue_full(field: Field<'_>, id: ServerId) -> bool {
+    let most = u64::from(field.proxy.servers[id.0].maxqueue);
+    most > 0 && field.servers[id.0].counters.queue_cur.load(Relaxed) >= most
+}
