@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +22,10 @@ use std::time::{Duration, Instant};
 const CASES: &str = include_str!("proxy_balance/cases.txt");
 /// How long anything of a step may take.
 const STEP: Duration = Duration::from_secs(8);
-/// How long a proxy may take to notice the end of a held answer.
-const NOTICE: Duration = Duration::from_millis(60);
+/// How long a proxy may take from a stream's entry to its place in a queue.
+const NOTICE: Duration = Duration::from_millis(40);
+/// Cases that run at once.
+const THREADS: usize = 12;
 
 struct Case {
     name: String,
@@ -200,6 +203,20 @@ fn stat(side: &Side, backend: &str, server: &str, columns: &[&str]) -> String {
     columns.iter().map(|c| format!("{c}={}", of(c))).collect::<Vec<_>>().join(" ")
 }
 
+/// Streams that the backend has, those that wait included.
+fn streams(side: &Side, backend: &str) -> u32 {
+    stat(side, backend, "BACKEND", &["scur"]).trim_start_matches("scur=").parse().unwrap_or(0)
+}
+
+/// Waits until the number of streams has changed as it must.
+fn settle(side: &Side, backend: &str, done: impl Fn(u32) -> bool) {
+    let until = Instant::now() + STEP;
+    while !done(streams(side, backend)) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(NOTICE);
+}
+
 fn run(side: &Side, case: &Case, backend: &str, holder: &Holder) -> String {
     let mut out = String::new();
     let mut asked: Vec<Asked> = Vec::new();
@@ -232,8 +249,9 @@ fn run(side: &Side, case: &Case, backend: &str, holder: &Holder) -> String {
             "ask" => {
                 let mut rest = words[2..].to_vec();
                 rest.push("X-Log:1");
+                let before = streams(side, backend);
                 asked.push(Asked::send(side, backend, words[1], &rest));
-                thread::sleep(NOTICE);
+                settle(side, backend, |now| now > before);
             }
             "take" => {
                 let at = asked.iter().position(|a| a.id == words[1]).expect("it was asked");
@@ -243,10 +261,11 @@ fn run(side: &Side, case: &Case, backend: &str, holder: &Holder) -> String {
                 let _ = writeln!(out, "{step}: {server} {}", one.log(side));
             }
             "release" => {
+                let before = streams(side, backend);
                 holder.release(&format!("{backend}-{}", words[1]));
                 let at = asked.iter().position(|a| a.id == words[1]).expect("it was held");
                 asked.remove(at).finish();
-                thread::sleep(NOTICE);
+                settle(side, backend, |now| now < before);
             }
             "cli" => {
                 let answer = cli(side, &step[4..].replace("@B@", backend));
@@ -301,22 +320,23 @@ fn the_same_requests_fall_on_the_same_servers() {
         Side::start(&program.path, &config, 1, &origin)
     };
     let sides = [start(&original, &holders[0]), start(&ours, &holders[1])];
-    let mut results: Vec<(String, String)> = Vec::new();
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(vec![(String::new(), String::new()); cases.len()]);
     thread::scope(|scope| {
-        let work: Vec<_> = cases
-            .iter()
-            .enumerate()
-            .map(|(i, case)| {
-                let (sides, holders) = (&sides, &holders);
-                scope.spawn(move || {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(i) else { return };
                     let backend = format!("b{i}");
-                    let original = run(&sides[0], case, &backend, &holders[0]);
-                    (original, run(&sides[1], case, &backend, &holders[1]))
-                })
-            })
-            .collect();
-        results = work.into_iter().map(|w| w.join().expect("a case ends")).collect();
+                    let one = |n: usize| run(&sides[n], case, &backend, &holders[n]);
+                    let pair = (one(0), one(1));
+                    results.lock().expect("nobody panicked")[i] = pair;
+                }
+            });
+        }
     });
+    let results = results.into_inner().expect("nobody panicked");
     let mut suite = Suite::new("proxy_balance");
     for (case, (original, ours)) in cases.iter().zip(&results) {
         suite.case(&case.name, original, ours);

@@ -248,7 +248,8 @@ impl<'a> Field<'a> {
     /// Whether a backup serves in place of the active servers.
     fn stands_in(&self, id: ServerId) -> bool {
         let up = |i: usize| self.proxy.servers[i].backup && weight(&self.servers[i]) > 0;
-        self.active() == 0 && (self.proxy.options.allbackups || (0..self.servers.len()).find(|i| up(*i)) == Some(id.0))
+        self.active() == 0
+            && (self.proxy.options.allbackups || (0..self.servers.len()).find(|i| up(*i)) == Some(id.0))
     }
 
     /// Active servers that take new streams.
@@ -319,11 +320,6 @@ pub fn is_hashing(algorithm: &Algorithm) -> bool {
 pub fn is_static(balance: &Balance) -> bool {
     let map = is_hashing(&balance.algorithm) && !balance.consistent;
     map || matches!(balance.algorithm, Algorithm::StaticRr | Algorithm::First)
-}
-
-/// Whether another try may fall on another server without asking for it: turns and draws.
-pub fn takes_turns(algorithm: &Algorithm) -> bool {
-    matches!(algorithm, Algorithm::RoundRobin | Algorithm::StaticRr | Algorithm::Random(_))
 }
 
 #[cfg(test)]

@@ -44,10 +44,16 @@ fn turns_come_in_haproxys_order() {
 #[test]
 fn a_full_server_is_passed_over_and_all_full_means_waiting() {
     for algorithm in ["roundrobin", "static-rr", "leastconn", "first", "random"] {
-        let text = format!(" balance {algorithm}\n server s1 127.0.0.1:1 maxconn 1\n server s2 127.0.0.1:1 maxconn 1\n");
+        let text = format!(
+            " balance {algorithm}\n server s1 127.0.0.1:1 maxconn 1\n server s2 127.0.0.1:1 maxconn 1\n"
+        );
         let generation = generation(&text);
         generation.servers[0][0].sessions.store(1, Relaxed);
-        assert_eq!(choices(&generation, 3, Wish { avoid: Some(ServerId(0)), hash: None }), "222", "{algorithm}");
+        assert_eq!(
+            choices(&generation, 3, Wish { avoid: Some(ServerId(0)), hash: None }),
+            "222",
+            "{algorithm}"
+        );
         generation.servers[0][1].sessions.store(1, Relaxed);
         assert_eq!(choices(&generation, 1, Wish::default()), "(Wait(None))", "{algorithm}");
     }

@@ -143,7 +143,6 @@ pub static INERT: &[Inert] = &[
         "server s 127.0.0.1:1 check slowstart 10s",
         "a server that comes back has its full weight at once",
     ),
-    server("redir", "server s 127.0.0.1:1 redir http://x", "requests are sent to the server"),
     of(&["h2"], server("alpn", "server s 127.0.0.1:1 ssl verify none alpn h2", H2)),
     of(&["h2", "fcgi"], server("proto", "server s 127.0.0.1:1 proto h2", H2)),
     of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),
@@ -191,12 +190,6 @@ pub static INERT: &[Inert] = &[
         "option independent-streams",
         "each side's timeout is kept as without it",
     ),
-    second(
-        "option",
-        "log-health-checks",
-        "option log-health-checks",
-        "changes of state are logged, single checks are not",
-    ),
     second("option", "logasap", "option logasap", "requests are logged when they end"),
     second("option", "prefer-last-server", "option prefer-last-server", "each request is balanced anew"),
     second("option", "splice-auto", "option splice-auto", PLAIN),
@@ -205,17 +198,6 @@ pub static INERT: &[Inert] = &[
     second("option", "tcp-smart-accept", "option tcp-smart-accept", "acknowledgements are the kernel's"),
     second("option", "tcp-smart-connect", "option tcp-smart-connect", "acknowledgements are the kernel's"),
     // proxies
-    Inert {
-        line: "balance",
-        at: At::From(3),
-        word: "check_post",
-        values: &[],
-        example: "balance url_param id check_post",
-        reason: "the parameter is looked for in the URL alone",
-    },
-    second("balance", "rdp-cookie", "balance rdp-cookie", "requests are spread in turn"),
-    second("balance", "hash", "balance hash src", "requests are spread in turn"),
-    whole("dynamic-cookie-key", "dynamic-cookie-key x", "servers have the cookies that their lines say"),
     whole("compression", "compression algo gzip", COMPRESSION),
     second("filter", "compression", "filter compression", COMPRESSION),
     whole(

@@ -68,6 +68,7 @@ pub(super) fn all(loader: &mut Loader<'_>) {
             draft.proxy.uuid = next_id(&mut uuids);
         }
         number_servers(draft);
+        dynamic_cookies(&mut draft.proxy);
         backends(loader, draft, &names, &kinds);
         server_switches(loader, draft);
         errors(loader, draft);
@@ -128,6 +129,25 @@ fn number_servers(draft: &mut Draft) {
             server.uuid = next;
         }
         next = next.saturating_add(1);
+    }
+}
+
+/// `cookie … dynamic`: servers without a cookie get the hash of the key, their address and port.
+fn dynamic_cookies(proxy: &mut Proxy) {
+    let Some(key) =
+        proxy.dynamic_cookie_key.as_ref().filter(|_| proxy.cookie.as_ref().is_some_and(|c| c.dynamic))
+    else {
+        return;
+    };
+    for server in proxy.servers.iter_mut().filter(|s| s.cookie.is_none()) {
+        let ServerAddress::Inet(address) = &server.address else { continue };
+        let mut bytes = key.as_bytes().to_vec();
+        match address.ip() {
+            IpAddr::V4(ip) => bytes.extend_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes.extend_from_slice(&ip.octets()),
+        }
+        bytes.extend_from_slice(&u32::from(address.port()).to_be_bytes());
+        server.cookie = Some(format!("{:016x}", xxhash_rust::xxh64::xxh64(&bytes, 0)));
     }
 }
 

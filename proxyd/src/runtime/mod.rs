@@ -54,8 +54,7 @@ impl Generation {
         for proxy in &config.proxies {
             proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
             let states: Vec<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();
-            let field =
-                balance::Field { proxy, state: &proxies[proxies.len() - 1], servers: &states };
+            let field = balance::Field { proxy, state: &proxies[proxies.len() - 1], servers: &states };
             balancers.push(Balancer::new(field));
             servers.push(states);
         }

@@ -5,8 +5,8 @@
 //! a list, the caller puts them on stderr and into the logs.
 
 use super::Generation;
-use crate::balance::Field;
 use super::board::{ServerState, admin, oper};
+use crate::balance::Field;
 use crate::config::model::{ProxyId, ServerId};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -312,7 +312,8 @@ fn change_admin(
             } else {
                 String::new()
             };
-            let text = format!("{name} is going DOWN for maintenance{via}{}", change.tail(true, change.requeue()));
+            let text =
+                format!("{name} is going DOWN for maintenance{via}{}", change.tail(true, change.requeue()));
             change.push(Level::Alert, text, out);
         }
         (2, after) => {

@@ -665,7 +665,6 @@ impl Exchange<'_> {
                 let counters = &generation.server(*backend, server).counters;
                 counters.bytes_in.fetch_add(txn.bytes_in, Relaxed);
                 counters.bytes_out.fetch_add(txn.bytes_out, Relaxed);
-                counters.cum_sess.fetch_add(1, Relaxed);
                 counters.http_req.fetch_add(1, Relaxed);
                 count_times(&counters.rates, txn);
             }

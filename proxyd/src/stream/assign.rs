@@ -274,7 +274,7 @@ impl Exchange<'_> {
         let retry = self.retry(at);
         let field = Field::of(self.generation, at.0);
         let same_likely =
-            retry == Retry::Same || !balance::takes_turns(&back.balance.algorithm) || field.active() <= 1;
+            retry == Retry::Same || balance::is_hashing(&back.balance.algorithm) || field.active() <= 1;
         if refused == Refused::Error && same_likely {
             let pause = back.timeouts.connect.map_or(RETRY_PAUSE, |c| c.min(RETRY_PAUSE));
             self.client.deadline.set(Instant::now(), Some(pause));
@@ -290,7 +290,7 @@ impl Exchange<'_> {
         let tried = i64::from(self.parts.txn.retries);
         let due = |every: i64| every > 0 && tried % every == 0;
         let field = Field::of(self.generation, at.0);
-        let turns = || balance::takes_turns(&back.balance.algorithm) && field.active() > 1;
+        let turns = || !balance::is_hashing(&back.balance.algorithm) && field.active() > 1;
         let elsewhere = back.redispatch.is_some_and(|n| {
             let down = !state.is_up() || state.oper.load(Relaxed) < oper::RUNNING;
             let now = if n > 0 { due(i64::from(n)) } else { due(i64::from(back.retries) + 1 + i64::from(n)) };

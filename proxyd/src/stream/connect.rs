@@ -182,6 +182,8 @@ impl Exchange<'_> {
         self.parts.txn.server = Some(at.1);
         self.client.live.server.set(Some(at.1));
         self.client.live.phase.set(Live::Connect);
+        // Each try counts.
+        self.generation.server(at.0, at.1).counters.cum_sess.fetch_add(1, Relaxed);
         let elapsed = self.since_start();
         self.client.live.chosen.set(self.parts.txn.start + elapsed);
         self.parts.txn.times.queue.get_or_insert(elapsed);
