@@ -286,7 +286,9 @@ fn of_server(rule: &Cookie, given: Given<'_>, message: &mut Message) -> Response
             _ => ResponseCookie::Provided,
         };
     }
-    removed.into_iter().for_each(|index| message.remove_at(index));
+    for index in removed {
+        message.remove_at(index);
+    }
     action
 }
 

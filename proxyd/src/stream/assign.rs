@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// Pause before the same server is tried again: it may be restarting.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A queue without a timeout is waited in for as long as a clock can say.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// A session of a server, as the balancer counts it.
 #[derive(Debug)]
