@@ -15,6 +15,7 @@ use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
+use crate::runtime::clock;
 use crate::runtime::streams::Phase as Live;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -30,14 +31,14 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A session of a server, as the balancer counts it.
 #[derive(Debug)]
-pub struct Slot {
-    generation: Arc<Generation>,
+pub struct Slot<'g> {
+    generation: &'g Arc<Generation>,
     at: (ProxyId, ServerId),
 }
 
-impl Slot {
+impl<'g> Slot<'g> {
     /// Counts a session.
-    pub fn new(generation: &Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
+    pub fn new(generation: &'g Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
         let state = generation.server(at.0, at.1);
         let now = state.sessions.fetch_add(1, Relaxed) + 1;
         let counters = &state.counters;
@@ -45,11 +46,11 @@ impl Slot {
         if now as u64 > counters.max_sess.load(Relaxed) {
             counters.max_sess.fetch_max(now as u64, Relaxed);
         }
-        Self { generation: Arc::clone(generation), at }
+        Self { generation, at }
     }
 }
 
-impl Drop for Slot {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let state = self.generation.server(self.at.0, self.at.1);
         state.sessions.fetch_sub(1, Relaxed);
@@ -60,7 +61,7 @@ impl Drop for Slot {
 
 /// A server's connection in use.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<'g> {
     /// The bytes.
     pub conn: Conn,
     /// Whose.
@@ -78,10 +79,10 @@ pub struct Server {
     /// Bytes before the first request: the PROXY header.
     pub prefix: Vec<u8>,
     /// The session it counts as.
-    pub slot: Slot,
+    pub slot: Slot<'g>,
 }
 
-impl Server {
+impl Server<'_> {
     /// Its live state.
     pub fn state<'g>(&self, generation: &'g Generation) -> &'g ServerState {
         generation.server(self.at.0, self.at.1)
@@ -104,9 +105,9 @@ pub enum Refused {
     ClientGone,
 }
 
-impl Exchange<'_> {
+impl<'c> Exchange<'c> {
     /// A connection to a server of the backend; on failure the client was told.
-    pub async fn attach(&mut self) -> Result<Server, After> {
+    pub async fn attach(&mut self) -> Result<Server<'c>, After> {
         let mut avoid = None;
         loop {
             let id = self.choose(avoid).await?;
@@ -160,7 +161,7 @@ impl Exchange<'_> {
             && self.frontend().options.connection_mode == ConnectionMode::KeepAlive
     }
 
-    fn connected(&mut self, server: &Server) {
+    fn connected(&mut self, server: &Server<'_>) {
         let elapsed = self.since_start();
         self.parts.txn.times.connect = Some(elapsed);
         self.parts.txn.server_ends = server.ends.clone();
@@ -199,8 +200,7 @@ impl Exchange<'_> {
         } else {
             None
         };
-        let until =
-            Instant::now() + back.timeouts.queue.or(back.timeouts.connect).unwrap_or(Duration::MAX / 4);
+        let until = clock::now() + back.timeouts.queue.or(back.timeouts.connect).unwrap_or(Duration::MAX / 4);
         let mut waited = false;
         loop {
             let wish = Wish { hash, avoid };
@@ -248,7 +248,7 @@ impl Exchange<'_> {
         let now = counters.queue_cur.fetch_add(1, Relaxed) + 1;
         counters.queue_max.fetch_max(now, Relaxed);
         self.parts.txn.backend_queue = before;
-        let now = Instant::now();
+        let now = clock::now();
         self.client.deadline.set(now, Some(until.saturating_duration_since(now)));
         let deadline = &self.client.deadline;
         let turn = poll_fn(|cx| match place.poll_turn(cx) {
@@ -302,7 +302,7 @@ impl Exchange<'_> {
             no_linger: back.options.nolinger,
             user_timeout: settings.tcp_ut,
         };
-        self.client.deadline.set(Instant::now(), back.timeouts.connect);
+        self.client.deadline.set(clock::now(), back.timeouts.connect);
         let deadline = &self.client.deadline;
         let mut connecting = pin!(connect::connect(&target, &options));
         let wire = poll_fn(|cx| match connecting.as_mut().poll(cx) {
@@ -394,7 +394,7 @@ impl Exchange<'_> {
             || balance::usable(back, &self.generation.servers[at.0.0]).len() <= 1;
         if refused == Refused::Error && only {
             let pause = back.timeouts.connect.map_or(RETRY_PAUSE, |c| c.min(RETRY_PAUSE));
-            self.client.deadline.set(Instant::now(), Some(pause));
+            self.client.deadline.set(clock::now(), Some(pause));
             self.client.deadline.passed().await;
         }
         self.stick_to = Some(at.1);
