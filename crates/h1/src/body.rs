@@ -99,6 +99,28 @@ impl Body {
         }
     }
 
+    /// Whether the content that is being read is the last of the message: nothing follows it.
+    pub fn is_last(&self) -> bool {
+        matches!(self.state, State::Length(_))
+    }
+
+    /// Whether only the end of the connection ends it.
+    pub fn is_endless(&self) -> bool {
+        self.state == State::UntilClose
+    }
+
+    /// Says that `n` bytes of content went by without being looked at; never more than [`Self::known_rest`].
+    pub fn passed(&mut self, n: u64) {
+        debug_assert!(self.known_rest().is_none_or(|rest| n <= rest), "{n} bytes beyond {self:?}");
+        self.state = match self.state {
+            State::Length(rest) if n < rest => State::Length(rest - n),
+            State::Length(_) => State::End,
+            State::Chunk(rest) if n < rest => State::Chunk(rest - n),
+            State::Chunk(_) => State::ChunkEnd,
+            other => other,
+        };
+    }
+
     /// The first part of `buf`; `eof` says that nothing will follow it.
     pub fn next(&mut self, buf: &[u8], eof: bool) -> Result<Part, Fault> {
         let part = match self.state {

@@ -89,7 +89,7 @@ impl Message {
     /// Adds a field of the copy: its name turns to lower case, line breaks of a folded value to blanks.
     pub fn load_field(&mut self, origin: usize, field: &h1::Field) {
         let (name, value) = (self.slice_at(origin, field.name), self.slice_at(origin, field.value));
-        self.arena[name.start as usize..(name.start + name.len) as usize].make_ascii_lowercase();
+        h1::emit::lower(&mut self.arena[name.start as usize..(name.start + name.len) as usize]);
         if field.folded {
             for b in &mut self.arena[value.start as usize..(value.start + value.len) as usize] {
                 if matches!(b, b'\r' | b'\n') {
@@ -112,6 +112,8 @@ impl Message {
     }
 
     /// Appends the head to `out`, start line to empty line, as it goes on the wire.
+    ///
+    /// Fields that stand in the arena as they go on the wire are copied together, most often all at once.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.reserve(self.arena.len() + 64);
         match self.start {
@@ -122,10 +124,33 @@ impl Message {
                 h1::emit::status_line(out, self.version, status, self.get(reason));
             }
         }
+        let (mut from, mut to) = (0, 0);
         for field in self.fields.iter().filter(|f| !f.removed) {
-            h1::emit::field(out, self.get(field.name), self.get(field.value));
+            let Some((start, end)) = self.line(field) else {
+                out.extend_from_slice(&self.arena[from..to]);
+                (from, to) = (0, 0);
+                h1::emit::field(out, self.get(field.name), self.get(field.value));
+                continue;
+            };
+            if start != to {
+                out.extend_from_slice(&self.arena[from..to]);
+                from = start;
+            }
+            to = end;
         }
+        out.extend_from_slice(&self.arena[from..to]);
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Where the arena holds a field as `name: value` and CRLF.
+    #[inline]
+    fn line(&self, field: &Field) -> Option<(usize, usize)> {
+        let (start, colon) = (field.name.start as usize, (field.name.start + field.name.len) as usize);
+        let (value, end) = (field.value.start as usize, (field.value.start + field.value.len) as usize);
+        let whole = value == colon + 2
+            && self.arena.get(colon..value) == Some(b": ")
+            && self.arena.get(end..end + 2) == Some(b"\r\n");
+        whole.then_some((start, end + 2))
     }
 
     /// Bytes of the head as haproxy counts them in logs and statistics: not the wire's, but those of its own
@@ -218,8 +243,13 @@ impl Message {
 
     /// Adds a field behind the others; the name is put into lower case.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        let (name, value) = (self.store(name), self.store(value));
-        self.arena[name.start as usize..(name.start + name.len) as usize].make_ascii_lowercase();
+        // Stored as it goes on the wire, so that it is written together with its neighbours.
+        self.arena.reserve(name.len() + value.len() + 4);
+        let name = self.store(name);
+        self.arena.extend_from_slice(b": ");
+        let value = self.store(value);
+        self.arena.extend_from_slice(b"\r\n");
+        h1::emit::lower(&mut self.arena[name.start as usize..(name.start + name.len) as usize]);
         self.push_field(name, value);
     }
 
@@ -278,6 +308,34 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_does_not_depend_on_what_was_received_together() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nB:2\r\nC:  3\r\nD: 4 \r\nE: 5\nF: 6\r\n  7\r\nG: \r\nLast-One: 8\r\n\r\n";
+        let mut parser = h1::HeadParser::new(h1::Kind::Request, h1::Options::default());
+        assert!(matches!(parser.parse(head), Ok(h1::Progress::Done(n)) if n == head.len()));
+        let mut m = Message::default();
+        m.load(head);
+        parser.head.fields.iter().for_each(|f| m.load_field(0, f));
+        m.start = Start::Request {
+            method: m.slice_at(0, parser.head.first),
+            uri: m.slice_at(0, parser.head.second),
+        };
+        m.add(b"X-New", b"n");
+        let whole = "GET / HTTP/1.1\r\nhost: a\r\nb: 2\r\nc: 3\r\nd: 4\r\ne: 5\r\nf: 6    7\r\ng: \r\nlast-one: 8\r\nx-new: n\r\n\r\n";
+        let text = |m: &Message| {
+            let mut out = Vec::new();
+            m.write(&mut out);
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(text(&m), whole);
+        m.remove(b"last-one");
+        m.set(b"b", b"two");
+        m.set_value(0, b"other");
+        let edited =
+            whole.replace("last-one: 8\r\n", "").replace("b: 2\r\n", "").replace("host: a", "host: other");
+        assert_eq!(text(&m), edited.replace("x-new: n\r\n", "x-new: n\r\nb: two\r\n"));
+    }
 
     #[test]
     fn edits_keep_order_and_leave_others_alone() {

@@ -1,21 +1,24 @@
 //! One direction of a stream: a head that was made, then a body passed on as it comes.
 //!
 //! Bytes are written from the buffer they were read into. Chunked framing goes on as it is where it has the plain
-//! form; else it is written anew.
+//! form; else it is written anew. Long content between two plain sockets does not come into the process at all: it
+//! goes through a kernel pipe, exactly as far as the framing says.
 //!
-//! Invariant: bytes reach the writer in order, `out` before what is `ready` in the reader's buffer; nothing is
-//! read while something waits to be written.
+//! Invariant: bytes reach the writer in order: `out`, then what is `ready` in the reader's buffer, then the pipe;
+//! nothing is read while something waits to be written.
 //!
 //! Absent on purpose: timeouts, heads, and what a fault means to the stream.
 
 use crate::mux::splice::Splice;
-use crate::mux::wire::Conn;
+use crate::mux::wire::{Conn, Habit};
 use h1::{Body, Fault, Framing, Part};
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Content up to this length is joined to the head; longer content is written beside it.
 const JOIN_MAX: usize = 2048;
+/// Messages up to this length fit a normal buffer with their heads.
+const SHORT_MAX: u64 = 14 * 1024;
 /// From this rest of a body on large buffers are used.
 const LARGE_REST: u64 = 16 * 1024;
 
@@ -30,8 +33,12 @@ pub enum Blocked {
     Write,
 }
 
-/// Full reads after which a pipe pays.
+/// Full reads after which a pipe pays where nobody says how much is to come.
 const SPLICE_AFTER: u32 = 2;
+/// Announced content from which a pipe pays: measured, a copy is cheaper up to 32 KiB and dearer from 64 KiB on.
+const SPLICE_MIN: u64 = 48 * 1024;
+/// What comes through the pipe in pieces smaller than this, so many times in a row, is read and written again.
+const SPLICE_SMALL: (usize, u32) = (4 * 1024, 4);
 
 /// Who broke a flow.
 #[derive(Debug)]
@@ -70,10 +77,15 @@ pub struct Flow {
     flushed: bool,
     /// The last read filled its buffer: more is there than a normal one holds.
     full: bool,
-    /// Bytes may go through a kernel pipe once there are many.
+    /// Content may pass without being seen: nobody wants to look at it or to change it.
     pub may_splice: bool,
     full_reads: u32,
-    splice: Option<Box<Splice>>,
+    small_pieces: u32,
+    chunked: bool,
+    /// Held only while bytes are in it, so that slow peers don't keep pipes.
+    pipe: Option<Splice>,
+    /// Bytes that went through a pipe.
+    pub spliced: u64,
 }
 
 impl Default for Flow {
@@ -93,7 +105,10 @@ impl Default for Flow {
             full: false,
             may_splice: false,
             full_reads: 0,
-            splice: None,
+            small_pieces: 0,
+            chunked: false,
+            pipe: None,
+            spliced: 0,
         }
     }
 }
@@ -110,11 +125,13 @@ impl Flow {
     pub fn begin(&mut self, framing: Framing) {
         self.body = Body::new(framing);
         self.open = true;
+        self.may_splice = true;
+        self.chunked = framing == Framing::Chunked;
     }
 
     /// Whether nothing is left to read, scan or write.
     pub fn is_done(&self) -> bool {
-        self.open && self.body.is_end() && self.ready == 0 && self.out_at == self.out.len() && self.flushed
+        self.open && self.body.is_end() && !self.is_pending() && self.pipe.is_none() && self.flushed
     }
 
     /// Whether the whole body was read (it may not be written yet).
@@ -133,6 +150,7 @@ impl Flow {
         self.ready = 0;
         self.out.clear();
         self.out_at = 0;
+        self.pipe = None;
         self.open = true;
         self.flushed = true;
     }
@@ -166,14 +184,24 @@ impl Flow {
             if !self.open {
                 return Ok(Blocked::Read);
             }
-            if self.splice.is_some() {
-                match self.splice(cx, from, to, progress)? {
-                    Some(blocked) => return Ok(blocked),
-                    None => continue,
+            if self.pipe.is_some() {
+                match self.drain(cx, to)? {
+                    Poll::Ready(()) => *progress = true,
+                    Poll::Pending => return Ok(Blocked::Write),
                 }
+                continue;
             }
             if self.body.is_end() {
+                from.habit = self.habit();
                 return self.finish(cx, to);
+            }
+            if let Some(limit) = self.pipe_limit(from, to) {
+                match self.fill(cx, from, limit) {
+                    Poll::Ready(filled) => filled?,
+                    Poll::Pending => return Ok(Blocked::Read),
+                }
+                *progress = true;
+                continue;
             }
             let large = self.full || self.body.known_rest().is_some_and(|n| n > LARGE_REST);
             match from.poll_fill(cx, large) {
@@ -183,56 +211,74 @@ impl Flow {
                 Poll::Ready(Ok(_)) => {
                     *progress = true;
                     self.full |= from.buf.is_filled();
-                    self.consider_splice(from, to);
+                    self.full_reads += u32::from(from.buf.is_filled());
                 }
             }
         }
     }
 
-    /// Much is coming and nothing has to be looked at: from now on it goes through a pipe.
-    fn consider_splice(&mut self, from: &Conn, to: &Conn) {
-        if !self.may_splice || !from.buf.is_filled() {
-            return;
+    /// How many of the next bytes may go through a pipe: content that nobody looks at, between two plain sockets,
+    /// once all that was read before is on its way.
+    fn pipe_limit(&self, from: &Conn, to: &Conn) -> Option<u64> {
+        if !self.may_splice || self.discard || !self.open || self.pipe.is_some() {
+            return None;
         }
-        self.full_reads += 1;
-        let plain = from.wire.tcp().is_some() && to.wire.tcp().is_some();
-        if self.full_reads >= SPLICE_AFTER && plain {
-            self.may_splice = false;
-            self.splice = Splice::new().ok().map(Box::new);
-        }
+        let limit = match self.body.known_rest() {
+            Some(rest) if rest >= SPLICE_MIN || (rest > 0 && self.spliced > 0 && self.body.is_last()) => rest,
+            None if self.full_reads >= SPLICE_AFTER && self.body.is_endless() => u64::MAX,
+            _ => return None,
+        };
+        let all_seen = from.buf.len() == self.ready && !from.eof;
+        (all_seen && from.wire.tcp().is_some() && to.wire.tcp().is_some()).then_some(limit)
     }
 
-    /// Moves bytes through the pipe; `None` when it is over and the rest goes the usual way.
-    fn splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut Conn,
-        to: &mut Conn,
-        progress: &mut bool,
-    ) -> Result<Option<Blocked>, Broken> {
-        let Some(pipe) = &mut self.splice else { return Ok(None) };
-        loop {
-            while pipe.held() > 0 {
-                match pipe.poll_drain(cx, to) {
-                    Poll::Ready(Ok(_)) => *progress = true,
-                    Poll::Ready(Err(e)) => return Err(Broken::Write(e)),
-                    Poll::Pending => return Ok(Some(Blocked::Write)),
-                }
+    /// Moves content from the reader into a pipe; the pipe stays where it brought something.
+    fn fill(&mut self, cx: &mut Context<'_>, from: &mut Conn, limit: u64) -> Poll<Result<(), Broken>> {
+        let Ok(mut pipe) = Splice::new() else {
+            self.may_splice = false; // no descriptors left: the bytes can still be copied
+            return Poll::Ready(Ok(()));
+        };
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let n = match ready!(pipe.poll_fill(cx, from, most)) {
+            Ok(n) => n,
+            Err(e) => return Poll::Ready(Err(Broken::Read(e))),
+        };
+        if n == 0 {
+            from.eof = true;
+            return Poll::Ready(Ok(()));
+        }
+        self.moved += n as u64;
+        self.counted += n as u64;
+        self.spliced += n as u64;
+        self.body.passed(n as u64);
+        self.pipe = Some(pipe);
+        self.small_pieces = if n < SPLICE_SMALL.0 { self.small_pieces + 1 } else { 0 };
+        if self.small_pieces >= SPLICE_SMALL.1 {
+            (self.full_reads, self.small_pieces) = (0, 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves the pipe's bytes to the writer and gives the pipe back.
+    fn drain(&mut self, cx: &mut Context<'_>, to: &mut Conn) -> Result<Poll<()>, Broken> {
+        let Some(pipe) = &mut self.pipe else { return Ok(Poll::Ready(())) };
+        while pipe.held() > 0 && !self.discard {
+            match pipe.poll_drain(cx, to) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(e)) => return Err(Broken::Write(e)),
+                Poll::Pending => return Ok(Poll::Pending),
             }
-            match pipe.poll_fill(cx, from) {
-                Poll::Ready(Ok(0)) => {
-                    from.eof = true;
-                    self.splice = None;
-                    return Ok(None);
-                }
-                Poll::Ready(Ok(n)) => {
-                    *progress = true;
-                    self.moved += n as u64;
-                    self.counted += n as u64;
-                }
-                Poll::Ready(Err(e)) => return Err(Broken::Read(e)),
-                Poll::Pending => return Ok(Some(Blocked::Read)),
-            }
+        }
+        self.pipe = None;
+        Ok(Poll::Ready(()))
+    }
+
+    /// What the message was like; the next one of this peer is read accordingly.
+    fn habit(&self) -> Habit {
+        match self.moved {
+            n if n <= SHORT_MAX => Habit::Short,
+            n if n < SPLICE_MIN || self.chunked => Habit::Middle,
+            _ => Habit::Long,
         }
     }
 

@@ -51,14 +51,15 @@ impl Splice {
         self.held
     }
 
-    /// Moves bytes from a socket into the pipe: how many, 0 at the end.
-    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Conn) -> Poll<io::Result<usize>> {
+    /// Moves `most` bytes at most from a socket into the pipe: how many, 0 at the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Conn, most: usize) -> Poll<io::Result<usize>> {
         let (Some(socket), Some((_, into))) = (from.wire.tcp(), &self.ends) else { return unsupported() };
         loop {
             ready!(socket.poll_read_ready(cx))?;
             let moved = socket.try_io(Interest::READABLE, || {
                 let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-                splice(socket.as_fd(), None, into.as_fd(), None, MOVE_MAX, flags).map_err(io::Error::from)
+                splice(socket.as_fd(), None, into.as_fd(), None, most.min(MOVE_MAX), flags)
+                    .map_err(io::Error::from)
             });
             match moved {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}

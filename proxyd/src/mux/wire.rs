@@ -1,10 +1,12 @@
 //! One connection, its kind, and the bytes read ahead.
 
 use crate::runtime::buffers::Buf;
+use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What carries the bytes.
@@ -34,6 +36,38 @@ macro_rules! each {
     };
 }
 
+/// Reads from a plain socket. Memory is taken only once there is something to read, and a read that leaves room
+/// says that the socket is drained: the next one waits for the poller instead of asking the kernel. `None` says
+/// that the buffer has no room.
+macro_rules! plain {
+    ($io:expr, $cx:expr, $buf:expr, $large:expr, $most:expr) => {
+        loop {
+            ready!($io.poll_read_ready($cx))?;
+            let room = $buf.room($large);
+            if room.is_empty() {
+                break Ok(None);
+            }
+            let len = room.len().min($most);
+            let room = &mut room[..len];
+            let (fd, mut got) = ($io.as_raw_fd(), None);
+            let read = $io.try_io(Interest::READABLE, || once(fd, room, &mut got));
+            $buf.filled(got.unwrap_or(0));
+            match (read, got) {
+                (_, Some(n)) => break Ok(Some(n)),
+                (Err(e), None) if e.kind() != io::ErrorKind::WouldBlock => break Err(e),
+                _ => {}
+            }
+        }
+    };
+}
+
+/// One read; a short one is reported as "would block" to the poller, its length is in `got`.
+fn once(fd: RawFd, room: &mut [u8], got: &mut Option<usize>) -> io::Result<()> {
+    let n = recv(fd, room, MsgFlags::empty())?;
+    *got = Some(n);
+    if n > 0 && n < room.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+}
+
 impl Wire {
     /// The TCP socket itself, where nothing lies between it and the stream.
     pub fn tcp(&self) -> Option<&TcpStream> {
@@ -55,6 +89,21 @@ impl Wire {
     }
 }
 
+/// What the messages of a peer are like, by the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Habit {
+    /// They fit a buffer.
+    #[default]
+    Short,
+    /// They fit a large buffer, or come in chunks.
+    Middle,
+    /// Announced content so long that it goes through a pipe.
+    Long,
+}
+
+/// What is read at first of a message with long content: room for nearly every head.
+const FIRST_READ: usize = 2048;
+
 /// A connection with its read buffer.
 #[derive(Debug)]
 pub struct Conn {
@@ -66,12 +115,14 @@ pub struct Conn {
     pub eof: bool,
     /// We closed ours.
     pub shut: bool,
+    /// What its messages are like.
+    pub habit: Habit,
 }
 
 impl Conn {
     /// A connection of which nothing was read.
     pub fn new(wire: Wire) -> Self {
-        Self { wire, buf: Buf::default(), eof: false, shut: false }
+        Self { wire, buf: Buf::default(), eof: false, shut: false, habit: Habit::Short }
     }
 
     /// Takes the TCP socket out, for a handshake on it.
@@ -88,18 +139,40 @@ impl Conn {
     /// Reads once into the buffer: how many bytes, 0 at the end or when the buffer is full.
     #[inline]
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, large: bool) -> Poll<io::Result<usize>> {
+        self.poll_fill_some(cx, large, usize::MAX)
+    }
+
+    /// Reads the begin of a message: little where the last one was long, since what is not read is not copied,
+    /// and much where all of it may fit a large buffer.
+    #[inline]
+    pub fn poll_fill_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self.habit {
+            Habit::Short => self.poll_fill_some(cx, false, usize::MAX),
+            Habit::Long => self.poll_fill_some(cx, false, FIRST_READ),
+            Habit::Middle => self.poll_fill_some(cx, true, usize::MAX),
+        }
+    }
+
+    fn poll_fill_some(&mut self, cx: &mut Context<'_>, large: bool, most: usize) -> Poll<io::Result<usize>> {
         if self.eof {
             return Poll::Ready(Ok(0));
         }
-        let room = self.buf.room(large);
-        if room.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut into = ReadBuf::new(room);
-        let got = each!(&mut self.wire, io => Pin::new(io).poll_read(cx, &mut into));
-        let n = into.filled().len();
-        self.buf.filled(n);
-        ready!(got)?;
+        let (wire, buf) = (&mut self.wire, &mut self.buf);
+        let got = match wire {
+            Wire::Tcp(io) => plain!(io, cx, buf, large, most),
+            Wire::Unix(io) => plain!(io, cx, buf, large, most),
+            other => {
+                let mut into = ReadBuf::new(buf.room(large));
+                if into.capacity() == 0 {
+                    return Poll::Ready(Ok(0));
+                }
+                let got = each!(other, io => Pin::new(io).poll_read(cx, &mut into));
+                let n = into.filled().len();
+                buf.filled(n);
+                ready!(got).map(|()| Some(n))
+            }
+        };
+        let Some(n) = got? else { return Poll::Ready(Ok(0)) };
         self.eof = n == 0;
         Poll::Ready(Ok(n))
     }
@@ -148,7 +221,13 @@ impl Conn {
         if self.eof || !self.buf.is_empty() {
             return false;
         }
+        let nothing = |told: io::Result<()>| told.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+        let quiet = match &self.wire {
+            Wire::Tcp(io) => nothing(io.try_io(Interest::READABLE, || Ok(()))),
+            Wire::Unix(io) => nothing(io.try_io(Interest::READABLE, || Ok(()))),
+            _ => false,
+        };
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.poll_fill(&mut cx, false).is_pending()
+        quiet || self.poll_fill(&mut cx, false).is_pending()
     }
 }

@@ -10,7 +10,7 @@
 use crate::config::model::ProxyId;
 use crate::runtime::board::Board;
 use crate::runtime::worker::{PURGE_EVERY, Worker};
-use crate::runtime::{Generation, buffers, timers};
+use crate::runtime::{Generation, buffers, clock, timers};
 use arc_swap::ArcSwap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -58,6 +58,8 @@ struct Thread {
 pub struct Engine {
     /// The configuration in force.
     pub generation: ArcSwap<Generation>,
+    /// Its number, for those who only ask whether theirs is still in force.
+    pub generation_number: AtomicU64,
     threads: Vec<Thread>,
     /// A soft stop is under way: keep-alive ends with the next response.
     pub stopping: AtomicBool,
@@ -103,6 +105,7 @@ pub fn start(
         inboxes.push(inbox);
     }
     let engine = Arc::new(Engine {
+        generation_number: AtomicU64::new(generation.number),
         generation: ArcSwap::new(generation),
         threads: handles,
         stopping: AtomicBool::new(false),
@@ -164,7 +167,7 @@ impl Engine {
 
     /// Milliseconds since the start, for rates.
     pub fn ms(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.started).as_millis() as u64
+        timers::whole_ms(at.saturating_duration_since(self.started))
     }
 
     fn least_loaded(&self, first: usize) -> usize {
@@ -206,7 +209,10 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Job>) {
             Job::Listen(listening) => {
                 tokio::task::spawn_local(accept(Rc::clone(&worker), listening));
             }
-            Job::Client { accepted, frontend, bind, at } => begin(&worker, accepted, frontend, bind, at),
+            Job::Client { accepted, frontend, bind, at } => {
+                clock::tick();
+                begin(&worker, accepted, frontend, bind, at);
+            }
         }
     }
 }
@@ -258,7 +264,7 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
         if matches!(target, Fresh::Shut) {
             return listener.stop();
         }
-        let at = Instant::now();
+        let at = clock::tick();
         let index = engine.least_loaded(worker.index);
         engine.threads[index].load.fetch_add(1, Relaxed);
         engine.connections.fetch_add(1, Relaxed);

@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod captured;
 pub mod check_spec;
 pub mod checks;
+pub mod clock;
 pub mod engine;
 pub mod evaluate;
 pub mod streams;

@@ -90,7 +90,7 @@ impl Deadline {
         };
         WHEEL.with(|w| {
             // Rounded up: a timeout is never early.
-            let at = w.ms(now).saturating_add(after.as_millis() as u64 + 1);
+            let at = w.ms(now).saturating_add(whole_ms(after) + 1);
             self.0.at_ms.set(at);
             if at < self.0.entry_ms.get() {
                 w.insert(&self.0, at);
@@ -140,6 +140,12 @@ impl Drop for Deadline {
     }
 }
 
+/// Whole milliseconds, without the wide division of [`Duration::as_millis`].
+#[inline]
+pub fn whole_ms(d: Duration) -> u64 {
+    d.as_secs().saturating_mul(1000) + u64::from(d.subsec_millis())
+}
+
 struct Wheel {
     start: Instant,
     slots: RefCell<Vec<Vec<Rc<CellInner>>>>,
@@ -164,7 +170,7 @@ thread_local! {
 
 impl Wheel {
     fn ms(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.start).as_millis() as u64
+        whole_ms(at.saturating_duration_since(self.start))
     }
 
     fn insert(&self, cell: &Rc<CellInner>, at: u64) {

@@ -9,6 +9,7 @@ use crate::action::{Flow as Next, RuleSet};
 use crate::config::model::{BindAddress, Mode, ProxyId};
 use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
+use crate::runtime::clock;
 use crate::runtime::engine;
 use crate::runtime::streams::{Live, Phase};
 use crate::runtime::timers::Deadline;
@@ -19,7 +20,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A client's connection, as long as it lasts.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ fn begin(
     let session = Session {
         id: process.next_id.fetch_add(1, Relaxed),
         accepted: at,
-        accepted_at: SystemTime::now(),
+        accepted_at: clock::wall(),
         frontend,
         bind,
         real_src: src.clone(),
@@ -155,7 +156,7 @@ fn begin(
         live,
         private: None,
     };
-    tokio::task::spawn_local(serve(client));
+    tokio::task::spawn_local(clock::ticking(serve(client)));
 }
 
 async fn serve(mut client: Client) {
@@ -191,7 +192,7 @@ async fn serve(mut client: Client) {
     front.rates.sess.add(ms, 1);
     generation.board.process.sess_rate.add(ms, 1);
     client.session.handshake = if secure || proxy.binds[client.session.bind].accept_proxy {
-        client.session.accepted.elapsed()
+        clock::now().saturating_duration_since(client.session.accepted)
     } else {
         Duration::ZERO
     };
@@ -209,8 +210,8 @@ fn session_rules(client: &mut Client, sets: &[RuleSet], phase: RulePhase) -> boo
     let generation = Arc::clone(&client.generation);
     let proxy = generation.proxy(client.session.frontend);
     let mut view = View {
-        now: Instant::now(),
-        wall: SystemTime::now(),
+        now: clock::now(),
+        wall: clock::wall(),
         generation: &generation,
         proxy,
         phase,

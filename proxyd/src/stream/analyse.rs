@@ -16,6 +16,7 @@ use crate::action::{Flow as Next, Reply, Rule, RuleSet, Verdict, Wait};
 use crate::config::model::{BackendTarget, ErrorReply, ProxyId, ServerId};
 use crate::http::message::Start;
 use crate::http::{cookie, errors, forward};
+use crate::runtime::clock;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -224,7 +225,7 @@ impl Exchange<'_> {
         }
         let settings = &back.servers[server.0];
         if !settings.non_stick {
-            let now = Instant::now();
+            let now = clock::now();
             for p in &pending {
                 p.store(settings.uuid, &settings.name, now);
             }
@@ -256,14 +257,16 @@ impl Exchange<'_> {
         let parts = &mut *self.parts;
         let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent | Phase::Log);
         let body = self.client.conn.buf.bytes();
+        // A large buffer may hold more than rules are to see.
+        let body = &body[..body.len().min(self.generation.config.global.tune.bufsize)];
         let ended = match parts.info.framing {
             Framing::None => true,
             Framing::Length(n) => body.len() as u64 >= n,
             _ => memchr::memmem::find(body, b"\r\n0\r\n").is_some() || body.starts_with(b"0\r\n"),
         };
         View {
-            now: Instant::now(),
-            wall: SystemTime::now(),
+            now: clock::now(),
+            wall: clock::wall(),
             generation: self.generation,
             proxy,
             phase,
@@ -293,11 +296,11 @@ impl Exchange<'_> {
         let proxy = self.back();
         let content = matches!(phase, Phase::RequestContent | Phase::ResponseContent);
         let unlimited = if content { Duration::ZERO } else { Duration::from_hours(1) };
-        let give_up = Instant::now() + delay.unwrap_or(unlimited);
+        let give_up = clock::now() + delay.unwrap_or(unlimited);
         for set in sets {
             let mut at = 0;
             while let Some(rule) = set.get(at) {
-                let may_wait = Instant::now() < give_up;
+                let may_wait = clock::now() < give_up;
                 match self.rule(rule, proxy, phase, may_wait) {
                     Next::Continue => at += 1,
                     Next::Stop => return Ok(()),
@@ -321,14 +324,14 @@ impl Exchange<'_> {
 
     /// Waits until the whole body is in the buffer, or as much of it as fits or comes in time.
     pub async fn whole_body(&mut self, limit: Duration) -> Vec<u8> {
-        let until = Instant::now() + limit;
+        let until = clock::now() + limit;
         loop {
             let view = self.view(self.frontend(), Phase::RequestHead);
-            if view.request_ended || Instant::now() >= until {
+            if view.request_ended || clock::now() >= until {
                 return view.request_bytes.to_vec();
             }
             if !self.wait(Wait::RequestBytes, until).await {
-                return self.client.conn.buf.bytes().to_vec();
+                return self.view(self.frontend(), Phase::RequestHead).request_bytes.to_vec();
             }
         }
     }
@@ -372,12 +375,17 @@ impl Exchange<'_> {
 
     /// Waits for what a rule wants; false says that it will not come.
     async fn wait(&mut self, wait: Wait, give_up: Instant) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         match wait {
             Wait::Delay(time) => {
                 self.client.deadline.set(now, Some(time));
                 self.client.deadline.passed().await;
                 true
+            }
+            Wait::RequestBytes
+                if self.client.conn.buf.len() >= self.generation.config.global.tune.bufsize =>
+            {
+                false
             }
             Wait::RequestBytes => {
                 self.client.deadline.set(now, Some(give_up.saturating_duration_since(now)));
@@ -418,7 +426,7 @@ impl Exchange<'_> {
             Verdict::Tarpit(reply) => {
                 front.denied_req.fetch_add(1, Relaxed);
                 let timeouts = &self.back().timeouts;
-                self.client.deadline.set(Instant::now(), timeouts.tarpit.or(timeouts.connect));
+                self.client.deadline.set(clock::now(), timeouts.tarpit.or(timeouts.connect));
                 self.client.deadline.passed().await;
                 self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
                 self.reply(&reply).await
@@ -453,7 +461,7 @@ impl Exchange<'_> {
     }
 
     /// The response's rules.
-    pub async fn analyse_response(&mut self, server: &mut Server) -> Result<(), After> {
+    pub async fn analyse_response(&mut self, server: &mut Server<'_>) -> Result<(), After> {
         let (front, back) = (self.frontend(), self.back());
         self.store_stick(server.at.1);
         let parts = &mut *self.parts;
@@ -611,7 +619,7 @@ impl Exchange<'_> {
             self.parts.txn.bytes_out += body.len() as u64;
         }
         let limit = self.frontend().timeouts.client;
-        self.client.deadline.set(Instant::now(), limit);
+        self.client.deadline.set(clock::now(), limit);
         let sent = answer::write_all(&mut self.client.conn, &self.client.deadline, &out).await;
         out.clear();
         self.parts.down.out = out;

@@ -1,11 +1,12 @@
 //! Sending what the proxy says by itself, and closing so that the client gets to read it.
 
 use crate::mux::wire::Conn;
+use crate::runtime::clock;
 use crate::runtime::timers::Deadline;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long what a client still sends is swallowed after the last answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ pub async fn close(conn: &mut Conn, deadline: &Deadline) {
     if poll_fn(|cx| conn.poll_shutdown(cx)).await.is_err() || conn.eof {
         return;
     }
-    deadline.set(Instant::now(), Some(LINGER));
+    deadline.set(clock::now(), Some(LINGER));
     let mut reads = 0;
     poll_fn(|cx| {
         loop {

@@ -13,6 +13,7 @@ use crate::balance::{self, Choice, Field, Wish};
 use crate::config::model::{Algorithm, ProxyId, ServerId};
 use crate::runtime::Generation;
 use crate::runtime::board::oper;
+use crate::runtime::clock;
 use crate::runtime::streams::Phase as Live;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -27,21 +28,21 @@ const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// A session of a server, as the balancer counts it.
 #[derive(Debug)]
-pub struct Slot {
-    generation: Arc<Generation>,
+pub struct Slot<'g> {
+    generation: &'g Arc<Generation>,
     at: (ProxyId, ServerId),
 }
 
-impl Slot {
+impl<'g> Slot<'g> {
     /// Counts a session.
-    pub fn new(generation: &Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
+    pub fn new(generation: &'g Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
         generation.server(at.0, at.1).sessions.fetch_add(1, Relaxed);
         generation.balancers[at.0.0].touched(generation.proxy(at.0), at.1);
         Self::granted(generation, at)
     }
 
     /// A session that the queue has counted already.
-    fn granted(generation: &Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
+    fn granted(generation: &'g Arc<Generation>, at: (ProxyId, ServerId)) -> Self {
         let state = generation.server(at.0, at.1);
         let now = state.sessions.load(Relaxed).max(0) as u64;
         let counters = &state.counters;
@@ -49,7 +50,7 @@ impl Slot {
         if now > counters.max_sess.load(Relaxed) {
             counters.max_sess.fetch_max(now, Relaxed);
         }
-        Self { generation: Arc::clone(generation), at }
+        Self { generation, at }
     }
 
     /// Whose session it is.
@@ -58,7 +59,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let state = self.generation.server(self.at.0, self.at.1);
         state.counters.cur_sess.fetch_sub(1, Relaxed);
@@ -85,16 +86,16 @@ pub enum Retry {
     Elsewhere,
 }
 
-impl Exchange<'_> {
+impl<'c> Exchange<'c> {
     /// A session of the server that persistence or the algorithm says; waits in the queue where all are full.
     /// `previous` is the server that an earlier try failed on.
-    pub async fn assign(&mut self, mut previous: Option<ServerId>) -> Result<Slot, After> {
+    pub async fn assign(&mut self, mut previous: Option<ServerId>) -> Result<Slot<'c>, After> {
         let generation = self.generation;
         let field = Field::of(generation, self.backend);
         let balancer = &generation.balancers[self.backend.0];
         let hash = self.balance_key();
         let timeouts = &self.back().timeouts;
-        let until = Instant::now() + timeouts.queue.or(timeouts.connect).unwrap_or(FOR_EVER);
+        let until = clock::now() + timeouts.queue.or(timeouts.connect).unwrap_or(FOR_EVER);
         loop {
             let stuck = self.persistent();
             let choice = match stuck {
@@ -206,14 +207,14 @@ impl Exchange<'_> {
         let generation = self.generation;
         let queue = &generation.balancers[self.backend.0].queue;
         let (class, offset) = self.parts.txn.priority;
-        let at_ms = self.client.worker.engine.ms(Instant::now()) as i64 + i64::from(offset);
+        let at_ms = self.client.worker.engine.ms(clock::now()) as i64 + i64::from(offset);
         self.client.live.phase.set(Live::Queue);
         let place = queue.enter(server, Priority { class, at_ms });
         let back = &generation.proxies[self.backend.0].back;
         let counters = server.map_or(back, |id| &generation.servers[self.backend.0][id.0].counters);
         let now = counters.queue_cur.fetch_add(1, Relaxed) + 1;
         counters.queue_max.fetch_max(now, Relaxed);
-        let now = Instant::now();
+        let now = clock::now();
         self.client.deadline.set(now, Some(until.saturating_duration_since(now)));
         let watch = self.back().options.abortonclose;
         let (deadline, conn) = (&self.client.deadline, &mut self.client.conn);
@@ -277,7 +278,7 @@ impl Exchange<'_> {
             retry == Retry::Same || balance::is_hashing(&back.balance.algorithm) || field.active() <= 1;
         if refused == Refused::Error && same_likely {
             let pause = back.timeouts.connect.map_or(RETRY_PAUSE, |c| c.min(RETRY_PAUSE));
-            self.client.deadline.set(Instant::now(), Some(pause));
+            self.client.deadline.set(clock::now(), Some(pause));
             self.client.deadline.passed().await;
         }
         Ok(retry)

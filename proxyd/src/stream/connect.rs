@@ -15,6 +15,7 @@ use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
+use crate::runtime::clock;
 use crate::runtime::streams::Phase as Live;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -23,11 +24,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Instant;
 
 /// A server's connection in use.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<'g> {
     /// The bytes.
     pub conn: Conn,
     /// Whose.
@@ -45,10 +45,10 @@ pub struct Server {
     /// Bytes before the first request: the PROXY header.
     pub prefix: Vec<u8>,
     /// The session it counts as.
-    pub slot: Slot,
+    pub slot: Slot<'g>,
 }
 
-impl Server {
+impl Server<'_> {
     /// Its live state.
     pub fn state<'g>(&self, generation: &'g Generation) -> &'g ServerState {
         generation.server(self.at.0, self.at.1)
@@ -71,9 +71,9 @@ pub enum Refused {
     ClientGone,
 }
 
-impl Exchange<'_> {
+impl<'c> Exchange<'c> {
     /// A connection to a server of the backend; on failure the client was told.
-    pub async fn attach(&mut self) -> Result<Server, After> {
+    pub async fn attach(&mut self) -> Result<Server<'c>, After> {
         let mut slot = self.first_or_again().await?;
         loop {
             let at = slot.at();
@@ -128,7 +128,7 @@ impl Exchange<'_> {
     }
 
     /// The session of a first try, or of one more after a server gave no answer.
-    async fn first_or_again(&mut self) -> Result<Slot, After> {
+    async fn first_or_again(&mut self) -> Result<Slot<'c>, After> {
         match self.again_on.take() {
             Some(id) if self.retry((self.backend, id)) == Retry::Same => {
                 Ok(Slot::new(self.generation, (self.backend, id)))
@@ -138,7 +138,7 @@ impl Exchange<'_> {
     }
 
     /// `redir`: the client goes to the server by itself.
-    async fn send_elsewhere(&mut self, prefix: &str, slot: Slot) -> After {
+    async fn send_elsewhere(&mut self, prefix: &str, slot: Slot<'_>) -> After {
         drop(slot);
         let path = path_of(self.parts.request.uri()).to_vec();
         let mut location = if prefix == "/" { Vec::new() } else { prefix.as_bytes().to_vec() };
@@ -162,7 +162,7 @@ impl Exchange<'_> {
             && self.frontend().options.connection_mode == ConnectionMode::KeepAlive
     }
 
-    fn connected(&mut self, server: &Server) {
+    fn connected(&mut self, server: &Server<'_>) {
         let elapsed = self.since_start();
         self.parts.txn.times.connect = Some(elapsed);
         self.parts.txn.server_ends = server.ends.clone();
@@ -225,7 +225,7 @@ impl Exchange<'_> {
             no_linger: back.options.nolinger,
             user_timeout: settings.tcp_ut,
         };
-        self.client.deadline.set(Instant::now(), back.timeouts.connect);
+        self.client.deadline.set(clock::now(), back.timeouts.connect);
         let deadline = &self.client.deadline;
         let mut connecting = pin!(connect::connect(&target, &options));
         let wire = poll_fn(|cx| match connecting.as_mut().poll(cx) {

@@ -4,18 +4,18 @@ use super::accept::Client;
 use super::txn::Peer;
 use crate::mux::wire::Wire;
 use crate::net::proxy_protocol::{self, Header};
+use crate::runtime::clock;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Instant;
 
 /// Reads the PROXY header; false says that there is none or a bad one: the connection must go.
 pub async fn proxy(client: &mut Client) -> bool {
     let generation = Arc::clone(&client.generation);
     let timeouts = &generation.proxy(client.session.frontend).timeouts;
-    client.deadline.set(Instant::now(), timeouts.http_request.or(timeouts.client));
+    client.deadline.set(clock::now(), timeouts.http_request.or(timeouts.client));
     loop {
         match proxy_protocol::parse(client.conn.buf.bytes()) {
             Ok(Some((header, used))) => {
@@ -52,7 +52,7 @@ pub async fn tls(client: &mut Client) -> bool {
         return false;
     };
     let process = &generation.board.process;
-    process.ssl_rate.add(client.worker.engine.ms(Instant::now()), 1);
+    process.ssl_rate.add(client.worker.engine.ms(clock::now()), 1);
     process.cum_ssl_conns.fetch_add(1, Relaxed);
     // What was read ahead with the PROXY header belongs to the handshake; haproxy's peers never send it that early.
     if !client.conn.buf.is_empty() {
@@ -60,7 +60,7 @@ pub async fn tls(client: &mut Client) -> bool {
     }
     let Some(stream) = client.conn.take_tcp() else { return false };
     let timeouts = &generation.proxy(frontend).timeouts;
-    client.deadline.set(Instant::now(), timeouts.http_request.or(timeouts.client));
+    client.deadline.set(clock::now(), timeouts.http_request.or(timeouts.client));
     let deadline = &client.deadline;
     let mut shaking = pin!(server.accept(stream));
     let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {

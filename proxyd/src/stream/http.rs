@@ -17,6 +17,7 @@ use crate::http::errors;
 use crate::mux::flow::Broken;
 use crate::runtime::Generation;
 use crate::runtime::captured::{Captured, Direction};
+use crate::runtime::clock;
 use crate::runtime::streams::{Live, Phase};
 use crate::runtime::worker::Idle;
 use h1::{Fault, Framing, Method, Progress, ResponseInfo};
@@ -119,7 +120,7 @@ impl<'c> Exchange<'c> {
 
     /// Time since the record began.
     pub fn since_start(&self) -> Duration {
-        self.parts.txn.start.elapsed()
+        clock::now().saturating_duration_since(self.parts.txn.start)
     }
 
     /// Notes who ended it and in which phase, unless that is known already.
@@ -158,10 +159,6 @@ impl<'c> Exchange<'c> {
         txn.method.extend_from_slice(self.parts.request.method());
         txn.uri.extend_from_slice(self.parts.request.uri());
         txn.version = self.parts.request.version;
-        // The reader left the version as received.
-        let version = std::mem::take(&mut txn.request_line);
-        let words = [&txn.method[..], &txn.uri, if version.is_empty() { b"HTTP/1.0" } else { &version }];
-        txn.request_line = words.join(&b' ');
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.http_req.fetch_add(1, Relaxed);
         let ms = self.client.worker.engine.ms(txn.start);
@@ -173,7 +170,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// Sends the request, waits for the response, passes both on.
-    async fn forward(&mut self, server: &mut Server) -> Sent {
+    async fn forward(&mut self, server: &mut Server<'_>) -> Sent {
         self.write_request(server);
         match self.response_head(server).await {
             Ok(info) => self.response(server, info).await,
@@ -181,7 +178,7 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    fn write_request(&mut self, server: &Server) {
+    fn write_request(&mut self, server: &Server<'_>) {
         let settings = self.back();
         let back = &settings.options;
         let parts = &mut *self.parts;
@@ -227,7 +224,7 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    async fn transfer(&mut self, server: &mut Server, head: bool, both: bool) -> Event {
+    async fn transfer(&mut self, server: &mut Server<'_>, head: bool, both: bool) -> Event {
         let limits = self.limits();
         self.transfer_within(server, head, both, limits).await
     }
@@ -235,7 +232,7 @@ impl<'c> Exchange<'c> {
     /// Moves both directions until something happens.
     pub async fn transfer_within(
         &mut self,
-        server: &mut Server,
+        server: &mut Server<'_>,
         head: bool,
         both: bool,
         limits: Limits,
@@ -256,7 +253,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// Waits for the response's head; interim answers on the way are passed on.
-    async fn response_head(&mut self, server: &mut Server) -> Result<ResponseInfo, Event> {
+    async fn response_head(&mut self, server: &mut Server<'_>) -> Result<ResponseInfo, Event> {
         loop {
             if (!server.conn.buf.is_empty() || server.conn.eof)
                 && let Some(info) = self.parse_response(server).map_err(Event::Down)?
@@ -279,13 +276,16 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    fn parse_response(&mut self, server: &mut Server) -> Result<Option<ResponseInfo>, Broken> {
+    fn parse_response(&mut self, server: &mut Server<'_>) -> Result<Option<ResponseInfo>, Broken> {
         let parts = &mut *self.parts;
         let bytes = server.conn.buf.bytes();
+        // The buffer may be a large one; the limit is that of `tune.bufsize` all the same.
+        let most = self.generation.config.global.tune.bufsize;
         let len = match parts.server_parser.parse(bytes) {
-            Ok(Progress::Done(len)) => len,
+            Ok(Progress::Done(len)) if len <= most => len,
+            Ok(Progress::Done(_)) => return Err(Broken::Bad(Fault::TooLarge)),
             Ok(Progress::Need) if server.conn.eof => return Err(Broken::Cut),
-            Ok(Progress::Need) if server.conn.buf.is_full() => return Err(Broken::Bad(Fault::TooLarge)),
+            Ok(Progress::Need) if bytes.len() >= most => return Err(Broken::Bad(Fault::TooLarge)),
             Ok(Progress::Need) => return Ok(None),
             Err(fault) => return Err(Broken::Bad(fault)),
         };
@@ -298,7 +298,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// What to do with a server that gave no response.
-    async fn no_response(&mut self, server: &mut Server, event: Event) -> Sent {
+    async fn no_response(&mut self, server: &mut Server<'_>, event: Event) -> Sent {
         let untouched =
             server.conn.buf.is_empty() && self.parts.down.moved == 0 && self.parts.txn.status == 0;
         let replayable = self.parts.up.moved == 0 && untouched;
@@ -362,7 +362,7 @@ impl<'c> Exchange<'c> {
         self.parts.down.reset();
     }
 
-    fn count_failed_response(&self, server: &Server) {
+    fn count_failed_response(&self, server: &Server<'_>) {
         self.generation.proxies[self.backend.0].back.failed_resp.fetch_add(1, Relaxed);
         server.state(self.generation).counters.failed_resp.fetch_add(1, Relaxed);
     }
@@ -378,7 +378,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// The response's head is there: rules, persistence, then the body.
-    async fn response(&mut self, server: &mut Server, info: ResponseInfo) -> Sent {
+    async fn response(&mut self, server: &mut Server<'_>, info: ResponseInfo) -> Sent {
         self.parts.txn.times.response = Some(self.since_start());
         let status = self.parts.response.status();
         self.parts.txn.server_status = status;
@@ -448,7 +448,7 @@ impl<'c> Exchange<'c> {
         self.back().options.connection_mode != ConnectionMode::Close
     }
 
-    async fn tunnel(&mut self, server: &mut Server) -> Sent {
+    async fn tunnel(&mut self, server: &mut Server<'_>) -> Sent {
         self.keep = false;
         server.keep_alive = false;
         let parts = &mut *self.parts;
@@ -464,7 +464,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// The bodies are through, or broke.
-    fn ended(&mut self, server: &mut Server, event: Event, framing: Framing) -> Sent {
+    fn ended(&mut self, server: &mut Server<'_>, event: Event, framing: Framing) -> Sent {
         let back = &self.generation.proxies[self.backend.0].back;
         let counters = &server.state(self.generation).counters;
         let cause = match event {
@@ -497,7 +497,7 @@ impl<'c> Exchange<'c> {
         Sent::Through(if tidy { After::Close } else { After::Abort })
     }
 
-    fn detach(&mut self, server: Server, after: After) {
+    fn detach(&mut self, server: Server<'_>, after: After) {
         let done =
             self.parts.txn.ended_by == EndedBy::Nobody && server.conn.buf.is_empty() && !server.conn.eof;
         if !server.keep_alive || !done || after == After::Abort || self.parts.info.method == Method::Connect {
@@ -566,7 +566,7 @@ impl<'c> Exchange<'c> {
             _ => errors::of(status).raw(),
         };
         let timeout = self.frontend().timeouts.client;
-        self.client.deadline.set(Instant::now(), timeout);
+        self.client.deadline.set(clock::now(), timeout);
         let _ = answer::write_all(&mut self.client.conn, &self.client.deadline, &bytes).await;
     }
 }
@@ -581,8 +581,8 @@ enum Sent {
     Failed(After),
 }
 
-impl Server {
-    fn into_idle(self, now: Instant) -> (Idle, super::assign::Slot) {
+impl<'g> Server<'g> {
+    fn into_idle(self, now: Instant) -> (Idle, super::assign::Slot<'g>) {
         let idle = Idle { conn: self.conn, since: now, uses: self.uses + 1, ends: self.ends };
         (idle, self.slot)
     }

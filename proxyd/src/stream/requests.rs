@@ -11,22 +11,24 @@ use super::ending::{self, Cause};
 use super::http::{After, Exchange};
 use crate::config::model::Timeouts;
 use crate::runtime::Generation;
+use crate::runtime::clock;
 use h1::{Options, Progress};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Serves requests until one of them, or the client, ends the connection.
 pub async fn serve(client: &mut Client) {
+    let generation = Arc::clone(&client.generation);
     let mut start = client.session.accepted;
     loop {
         let first = client.session.requests == 0;
-        if client.conn.buf.is_empty() && !first_byte(client, first, start).await {
+        if client.conn.buf.is_empty() && !first_byte(client, &generation, first, start).await {
             return;
         }
-        let after = Box::pin(one(client, start)).await;
+        let after = Box::pin(one(client, &generation, start)).await;
         match after {
             After::Keep => {}
             After::Close => {
@@ -36,10 +38,9 @@ pub async fn serve(client: &mut Client) {
             After::Abort => return,
         }
         client.session.requests += 1;
-        start = Instant::now();
-        if !Arc::ptr_eq(&client.worker.engine.generation.load(), &client.generation)
-            || client.worker.engine.stopping.load(Relaxed)
-        {
+        start = clock::now();
+        let engine = &client.worker.engine;
+        if engine.generation_number.load(Relaxed) != generation.number || engine.stopping.load(Relaxed) {
             // A connection of an old generation may go on only while requests are in its buffer.
             if client.conn.buf.is_empty() {
                 return;
@@ -49,8 +50,7 @@ pub async fn serve(client: &mut Client) {
 }
 
 /// Waits for the first byte of a request; false says that the connection ended meanwhile.
-async fn first_byte(client: &mut Client, first: bool, start: Instant) -> bool {
-    let generation = Arc::clone(&client.generation);
+async fn first_byte(client: &mut Client, generation: &Arc<Generation>, first: bool, start: Instant) -> bool {
     let timeouts = &generation.proxy(client.session.frontend).timeouts;
     let limit = if first {
         timeouts.http_request.or(timeouts.client)
@@ -59,7 +59,7 @@ async fn first_byte(client: &mut Client, first: bool, start: Instant) -> bool {
     };
     client.deadline.set(start, limit);
     let (conn, deadline) = (&mut client.conn, &client.deadline);
-    let outcome = poll_fn(|cx| match conn.poll_fill(cx, false) {
+    let outcome = poll_fn(|cx| match conn.poll_fill_first(cx) {
         Poll::Ready(Ok(0)) => Poll::Ready(Some(Cause::ClientClosed)),
         Poll::Ready(Ok(_)) => Poll::Ready(None),
         Poll::Ready(Err(_)) => Poll::Ready(Some(Cause::ClientClosed)),
@@ -70,7 +70,7 @@ async fn first_byte(client: &mut Client, first: bool, start: Instant) -> bool {
         None => true,
         Some(cause) => {
             if first {
-                Box::pin(nothing_came(client, start, cause)).await;
+                Box::pin(nothing_came(client, generation, start, cause)).await;
             }
             false
         }
@@ -78,11 +78,10 @@ async fn first_byte(client: &mut Client, first: bool, start: Instant) -> bool {
 }
 
 /// The first request of a connection never came: told to the client after a timeout, and logged.
-async fn nothing_came(client: &mut Client, start: Instant, cause: Cause) {
-    let generation = Arc::clone(&client.generation);
+async fn nothing_came(client: &mut Client, generation: &Arc<Generation>, start: Instant, cause: Cause) {
     let proxy = generation.proxy(client.session.frontend);
     let probe = proxy.options.http_ignore_probes;
-    let mut exchange = Exchange::begin(client, &generation, start, SystemTime::now());
+    let mut exchange = Exchange::begin(client, generation, start, clock::wall());
     if cause == Cause::ClientTimeout && !probe {
         exchange.refuse_raw(408, cause).await;
     } else {
@@ -96,10 +95,9 @@ async fn nothing_came(client: &mut Client, start: Instant, cause: Cause) {
 }
 
 /// One request from its first byte to the end of its response.
-async fn one(client: &mut Client, start: Instant) -> After {
-    let generation = Arc::clone(&client.generation);
-    let wall = SystemTime::now();
-    let mut exchange = Exchange::begin(client, &generation, start, wall);
+async fn one(client: &mut Client, generation: &Arc<Generation>, start: Instant) -> After {
+    let wall = clock::wall();
+    let mut exchange = Exchange::begin(client, generation, start, wall);
     let after = match read_head(&mut exchange).await {
         Ok(()) => exchange.run().await,
         Err(after) => after,
@@ -123,7 +121,7 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
     let options = options(x.generation, proxy.options.accept_invalid_http_request);
     let tune = &x.generation.config.global.tune;
     let head_max = tune.bufsize.saturating_sub(tune.maxrewrite);
-    let now = Instant::now();
+    let now = clock::now();
     x.parts.txn.times.first_byte = Some(now.saturating_duration_since(x.parts.txn.start));
     x.parts.client_parser.set_options(options);
     let mut armed = false;
@@ -153,8 +151,13 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
             Ok(info) => {
                 parts.info = info;
                 // Odd versions travel on as 1.1 but are logged as received.
-                parts.txn.request_line.clear();
-                parts.txn.request_line.extend_from_slice(parts.client_parser.head.version.of(bytes));
+                let version = parts.client_parser.head.version.of(bytes);
+                let line = &mut parts.txn.request_line;
+                line.extend_from_slice(parts.request.method());
+                line.push(b' ');
+                line.extend_from_slice(parts.request.uri());
+                line.push(b' ');
+                line.extend_from_slice(if version.is_empty() { b"HTTP/1.0" } else { version });
             }
             Err(fault) => return Err(x.bad_head(fault).await),
         }

@@ -9,16 +9,17 @@ use super::http::Exchange;
 use super::transfer::{Event, Side};
 use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
+use crate::runtime::clock;
 use crate::runtime::streams::Phase;
 use h1::Framing;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Serves one TCP stream.
 pub async fn serve(client: &mut Client) {
     let generation = Arc::clone(&client.generation);
-    let (start, wall) = (client.session.accepted, SystemTime::now());
+    let (start, wall) = (client.session.accepted, clock::wall());
     let mut x = Exchange::begin(client, &generation, start, wall);
     x.client.live.phase.set(Phase::Analyse);
     x.keep = false;
@@ -34,12 +35,11 @@ pub async fn serve(client: &mut Client) {
 }
 
 impl Exchange<'_> {
-    async fn copy(&mut self, server: &mut Server) {
+    async fn copy(&mut self, server: &mut Server<'_>) {
         let parts = &mut *self.parts;
         parts.up.out.extend_from_slice(&server.prefix);
         parts.up.begin(Framing::UntilClose);
         parts.down.begin(Framing::UntilClose);
-        (parts.up.may_splice, parts.down.may_splice) = (true, true);
         parts.up.shut_after = true;
         parts.down.shut_after = true;
         let mut limits = self.limits();

@@ -6,10 +6,11 @@
 
 use crate::mux::flow::{Blocked, Broken, Flow};
 use crate::mux::wire::Conn;
+use crate::runtime::clock;
 use crate::runtime::timers::Deadline;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One side of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Transfer<'_> {
         let down = if head {
             match self.down.poll(cx, self.server, self.client, &mut progress) {
                 Ok(Blocked::Write) => Blocked::Write,
-                Ok(_) => match self.server.poll_fill(cx, false) {
+                Ok(_) => match self.server.poll_fill_first(cx) {
                     Poll::Ready(Ok(_)) => return Poll::Ready(Event::Head),
                     Poll::Ready(Err(e)) => return Poll::Ready(Event::Down(Broken::Read(e))),
                     Poll::Pending => Blocked::Read,
@@ -141,7 +142,7 @@ impl Transfer<'_> {
             (Some(c), None) => (Side::Client, Some(c)),
             (_, s) => (Side::Server, s),
         };
-        self.deadline.set(Instant::now(), after);
+        self.deadline.set(clock::now(), after);
         side
     }
 }

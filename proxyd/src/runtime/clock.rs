@@ -1,0 +1,86 @@
+//! The time of a thread: read once when a task begins to run, then the same for all it does in that turn.
+//!
+//! A request asks for the time some twenty times; the answers lie within microseconds. haproxy takes the time once
+//! per turn of its loop, so times in logs and timeouts are as exact as its are.
+//!
+//! Invariant: a task that was polled through [`ticking`] never sees a time older than the begin of that poll.
+//!
+//! Absent on purpose: threads that call no [`tick`]; they read the system's clocks each time.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long the wall clock is carried on by the monotonic one before it is read again.
+const WALL_KEPT: Duration = Duration::from_millis(10);
+
+thread_local! {
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    static WALL: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
+}
+
+/// Takes the time; until the next call [`now`] says this one.
+pub fn tick() -> Instant {
+    let now = Instant::now();
+    NOW.set(Some(now));
+    now
+}
+
+/// The time of this turn.
+#[inline]
+pub fn now() -> Instant {
+    NOW.get().unwrap_or_else(Instant::now)
+}
+
+/// The wall clock at [`now`].
+#[inline]
+pub fn wall() -> SystemTime {
+    let Some(now) = NOW.get() else { return SystemTime::now() };
+    if let Some((at, wall)) = WALL.get()
+        && let since = now.saturating_duration_since(at)
+        && since < WALL_KEPT
+    {
+        return wall + since;
+    }
+    let wall = SystemTime::now();
+    WALL.set(Some((now, wall)));
+    wall
+}
+
+/// Runs a task with the time taken at the begin of each of its polls.
+pub async fn ticking(task: impl Future<Output = ()>) {
+    let mut task = pin!(task);
+    poll_fn(|cx| {
+        tick();
+        task.as_mut().poll(cx)
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stands_still_between_ticks_and_goes_on_with_them() {
+        let first = tick();
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(now(), first);
+        let wall_before = wall();
+        assert!(tick() >= first + Duration::from_millis(2));
+        assert!(wall() >= wall_before);
+        assert!(SystemTime::now().duration_since(wall()).unwrap_or_default() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn goes_on_where_nobody_ticks() {
+        std::thread::spawn(|| {
+            let first = now();
+            std::thread::sleep(Duration::from_millis(2));
+            assert!(now() > first);
+        })
+        .join()
+        .expect("thread");
+    }
+}
