@@ -64,10 +64,19 @@ pub enum CheckEvent {
         /// How many retries were made, and how many there are.
         retry: Option<(u32, u32)>,
     },
+    /// A URL's body was shorter or longer than its head said.
+    Short {
+        /// Path.
+        path: String,
+        /// Both lengths, in words.
+        what: String,
+    },
     /// Down.
     Down {
         /// Retries made.
         retries: u32,
+        /// It was the very first result.
+        first: bool,
     },
 }
 
@@ -96,13 +105,14 @@ pub enum Message {
     ActivatingBfd,
     Gained { quorum: Quorum, service: String },
     Lost { quorum: Quorum, service: String },
+    StartingDown { quorum: Quorum, service: String },
     Adding { real: String, service: String },
     Removing { real: String, service: String },
     Enabling { real: String, service: String },
     Disabling { real: String, service: String },
-    ShuttingDown { real: String, service: String },
-    AddingSorry { sorry: String, service: String },
-    RemovingSorry { sorry: String, service: String },
+    ShuttingDown { real: String, service: String, inhibited: bool },
+    AddingSorry { sorry: String, service: String, inhibited: bool },
+    RemovingSorry { sorry: String, service: String, inhibited: bool },
     AddingAlive { service: String },
     RemovingAlive { service: String },
     Weight { from: i64, to: i64, active: bool, real: String, service: String },
@@ -126,7 +136,6 @@ pub enum Message {
     PrintingData { pid: u32 },
     PrintingStats { pid: u32 },
     ReloadRefused,
-    Stopping,
     Stopped,
     Reloading,
 }
@@ -173,6 +182,14 @@ impl fmt::Display for Message {
                 let left = i64::from(q.quorum) - i64::from(q.hysteresis);
                 write!(f, "Lost quorum {}-{}={left} > {} for VS {service}", q.quorum, q.hysteresis, q.weight)
             }
+            Self::StartingDown { quorum: q, service } => {
+                let left = i64::from(q.quorum) - i64::from(q.hysteresis);
+                let (quorum, hysteresis, weight) = (q.quorum, q.hysteresis, q.weight);
+                write!(
+                    f,
+                    "Starting with quorum down {quorum}-{hysteresis}={left} > {weight} for VS {service}"
+                )
+            }
             Self::Activating { .. }
             | Self::Deactivating { .. }
             | Self::Suspending { .. }
@@ -213,7 +230,6 @@ impl fmt::Display for Message {
             Self::ReloadRefused => {
                 write!(f, "Configuration has errors, the running configuration stays in force")
             }
-            Self::Stopping => write!(f, "Stopping"),
             Self::Stopped => write!(f, "Stopped"),
             Self::Reloading => write!(f, "Reloading"),
         }
@@ -237,12 +253,17 @@ impl Message {
             Self::Removing { real, service } => write!(f, "Removing service {real} from VS {service}"),
             Self::Enabling { real, service } => write!(f, "Enabling service {real} of VS {service}"),
             Self::Disabling { real, service } => write!(f, "Disabling service {real} of VS {service}"),
-            Self::ShuttingDown { real, service } => {
-                write!(f, "Shutting down service {real} from VS {service}")
+            Self::ShuttingDown { real, service, inhibited } => {
+                let inhibited = if *inhibited { "(inhibited) " } else { "" };
+                write!(f, "Shutting down {inhibited}service {real} from VS {service}")
             }
-            Self::AddingSorry { sorry, service } => write!(f, "Adding sorry server {sorry} to VS {service}"),
-            Self::RemovingSorry { sorry, service } => {
-                write!(f, "Removing sorry server {sorry} from VS {service}")
+            Self::AddingSorry { sorry, service, inhibited } => {
+                let word = if *inhibited { "Enabling" } else { "Adding" };
+                write!(f, "{word} sorry server {sorry} to VS {service}")
+            }
+            Self::RemovingSorry { sorry, service, inhibited } => {
+                let word = if *inhibited { "Disabling" } else { "Removing" };
+                write!(f, "{word} sorry server {sorry} from VS {service}")
             }
             Self::AddingAlive { service } => write!(f, "Adding alive servers to the pool for VS {service}"),
             Self::RemovingAlive { service } => {
@@ -293,8 +314,11 @@ impl CheckerNames<'_> {
                 };
                 format!("{what} success to {} url({path})", self.real)
             }
+            CheckEvent::Short { path, what } => {
+                format!("http_check for RS {} VS {} url {path}: {what}", self.real, self.service)
+            }
             CheckEvent::Failure { retry } => self.failure(*retry, outcome)?,
-            CheckEvent::Down { retries } => self.down(*retries, outcome)?,
+            CheckEvent::Down { retries, first } => self.down(*retries, *first, outcome)?,
         };
         Some(Message::Check(text))
     }
@@ -329,6 +353,8 @@ impl CheckerNames<'_> {
             CheckerKind::Udp(_) if outcome.cause == Cause::Mismatch => {
                 format!("UDP check to {real} reply data mismatch.")
             }
+            // A packet that could not even be sent gets no line of its own.
+            CheckerKind::Udp(_) if unreachable(outcome) => return None,
             CheckerKind::Udp(_) => format!("UDP connection to {real} failed."),
             CheckerKind::Ping if timeout => format!("ICMP connection to address {real} timeout."),
             CheckerKind::Ping => format!("ICMP connection to {real} of {} failed.", self.service),
@@ -336,7 +362,7 @@ impl CheckerNames<'_> {
         })
     }
 
-    fn down(&self, retries: u32, outcome: &Outcome) -> Option<String> {
+    fn down(&self, retries: u32, first: bool, outcome: &Outcome) -> Option<String> {
         let real = self.real;
         let after = |count: u32| {
             if count == 0 { "failed.".to_owned() } else { format!("failed after {count} retries.") }
@@ -346,14 +372,14 @@ impl CheckerNames<'_> {
             CheckerKind::Udp(_) => format!("UDP_CHECK on service {real} {}", after(retries)),
             CheckerKind::Http(_) => format!("HTTP_CHECK on service {real} {}", after(self.retry)),
             CheckerKind::Smtp { .. } => self.mail(outcome),
-            CheckerKind::Dns { .. } if retries > 0 => {
+            CheckerKind::Dns { .. } if !first => {
                 format!("{} after {retries} retries", self.dns(outcome))
             }
             CheckerKind::Dns { .. } => self.dns(outcome),
-            CheckerKind::Misc { .. } if retries > 0 => {
-                self.misc_with(&format!(" after {retries} retries"), outcome)
+            CheckerKind::Misc { .. } if self.retry == 0 => self.misc_with(" with retry disabled", outcome),
+            CheckerKind::Misc { .. } => {
+                self.misc_with(&format!(" after {} {}", self.retry, retry_word(self.retry)), outcome)
             }
-            CheckerKind::Misc { .. } => self.misc_with("", outcome),
             CheckerKind::Ping if retries > 0 => {
                 format!("ICMP CHECK on service {real} of {} failed after {retries} retries.", self.service)
             }
@@ -366,7 +392,11 @@ impl CheckerNames<'_> {
         let server = format!("[{}]:{}", self.to.ip(), self.to.port());
         match &outcome.cause {
             Cause::Protocol(text) => format!("SMTP_CHECK {text} from server {server}"),
-            Cause::Connect(_) => format!("SMTP_CHECK Error connecting to server {server}"),
+            Cause::Connect(_) if unreachable(outcome) => format!(
+                "SMTP_CHECK Network unreachable for server {} - real server {server}",
+                self.to.ip()
+            ),
+            Cause::Connect(_) => format!("SMTP_CHECK Could not connect to server {server}"),
             Cause::ConnectTimeout => format!("SMTP_CHECK Connection timeout to server {server}"),
             Cause::ReplyTimeout => format!("SMTP_CHECK Read timeout from server {server}"),
             _ => format!("SMTP_CHECK Read failure from server {server}"),
@@ -375,15 +405,19 @@ impl CheckerNames<'_> {
 
     fn dns(&self, outcome: &Outcome) -> String {
         let text = match &outcome.cause {
-            Cause::Dns(text) => text.as_str(),
-            _ => "read error occurred.",
+            Cause::Dns(text) => text.clone(),
+            Cause::Connect(_) if unreachable(outcome) => {
+                format!("network unreachable for [{}]:{}", self.to.ip(), self.to.port())
+            }
+            Cause::Connect(_) => "connection error.".to_owned(),
+            _ => "read error occurred.".to_owned(),
         };
         format!("DNS_CHECK ({}) {text}", self.real)
     }
 
     fn misc(&self, retry: Option<(u32, u32)>, outcome: &Outcome) -> String {
         let suffix = match retry {
-            Some((0, all)) => format!(", will do {all} retries"),
+            Some((0, all)) => format!(", will do {all} {}", retry_word(all)),
             Some((n, all)) => format!(" on retry {n}/{all}"),
             None => String::new(),
         };
@@ -396,7 +430,7 @@ impl CheckerNames<'_> {
         let head = format!("Misc check for [{} VS {}] by [{program}]", self.real, self.service);
         match &outcome.cause {
             Cause::ProcessTimeout => format!("{head} timed out{suffix}."),
-            Cause::Signal(n) => format!("{head} failed{suffix} (killed by signal {n})."),
+            Cause::Signal(n) => format!("{head} failed{suffix} (due to signal {n})."),
             Cause::Exit(n) => format!("{head} failed{suffix} (exited with status {n})."),
             _ => format!("{head} failed{suffix}."),
         }
@@ -438,17 +472,28 @@ impl CheckerNames<'_> {
     }
 }
 
+/// Whether the network said so at once.
+fn unreachable(outcome: &Outcome) -> bool {
+    matches!(&outcome.cause, Cause::Connect(t) if t.contains("unreachable") || t.contains("No route to host"))
+}
+
+fn retry_word(count: u32) -> &'static str {
+    if count == 1 { "retry" } else { "retries" }
+}
+
 fn http_fault(outcome: &Outcome, tls: bool) -> &'static str {
     match &outcome.cause {
         Cause::HttpStatus(_) => "HTTP status code error to",
         Cause::Digest(_) => "MD5 digest error to",
-        Cause::Regex => "Regex match failed to",
-        Cause::Connect(text) if text.contains("unreachable") => "HTTP_CHECK - network unreachable",
+        Cause::Regex => "Regex match failed",
+        Cause::Connect(_) if unreachable(outcome) => "HTTP_CHECK - network unreachable",
+        Cause::Connect(text) if text.contains("refused") => "Connection failed",
         Cause::Connect(_) => "Error connecting",
         Cause::ConnectTimeout => "Timeout connecting",
         Cause::ReplyTimeout => "Timeout WEB read",
         Cause::Tls(_) => "SSL handshake/communication error connecting to",
         Cause::Io(_) if tls => "SSL read error from",
+        Cause::Io(_) => "Read error with",
         _ => "Read, no data received from ",
     }
 }
@@ -493,7 +538,7 @@ mod tests {
         let line =
             |event, outcome: &Outcome| names.line(&event, outcome).map(|m| m.to_string()).unwrap_or_default();
         assert_eq!(
-            line(CheckEvent::Down { retries: 2 }, &exit),
+            line(CheckEvent::Down { retries: 2, first: false }, &exit),
             "Misc check for [[10.1.0.3]:tcp:25 VS [10.9.9.2]:tcp:25] by [/usr/bin/python3] failed after 2 retries (exited with status 3)."
         );
         let late = Outcome::new(Status::ProcessTimeout, Cause::ProcessTimeout);
@@ -507,9 +552,9 @@ mod tests {
         let names = CheckerNames { kind: &CheckerKind::Tcp, ..names };
         let refused = Outcome::new(Status::L4Connection, Cause::Connect("Connection refused".into()));
         let line = |event| names.line(&event, &refused).map(|m| m.to_string()).unwrap_or_default();
-        assert_eq!(line(CheckEvent::Down { retries: 0 }), "TCP_CHECK on service [10.1.0.3]:tcp:25 failed.");
+        assert_eq!(line(CheckEvent::Down { retries: 0, first: true }), "TCP_CHECK on service [10.1.0.3]:tcp:25 failed.");
         assert_eq!(
-            line(CheckEvent::Down { retries: 2 }),
+            line(CheckEvent::Down { retries: 2, first: false }),
             "TCP_CHECK on service [10.1.0.3]:tcp:25 failed after 2 retries."
         );
     }

@@ -160,6 +160,8 @@ struct Daemon {
     outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     signals: Signals,
     sync: Vec<(SyncState, SyncDaemon)>,
+    /// Tells at once when an address comes or goes; there while a service has `ha_suspend`.
+    addresses: Option<netlink::Monitor>,
     bus: Bus,
 }
 
@@ -191,8 +193,10 @@ impl Daemon {
             outcomes: mpsc::channel(OUTCOMES_MAX),
             signals,
             sync: Vec::new(),
+            addresses: None,
             bus,
         };
+        daemon.watch_addresses();
         daemon.settle_sync(&globals);
         for (n, present) in daemon.presence() {
             daemon.core.services[n].suspended = !present;
@@ -222,6 +226,13 @@ impl Daemon {
                     if let bus::Event::Instance(name, master) = event {
                         self.follow(&name, master);
                     }
+                }
+                heard = address_change(self.addresses.as_mut()) => {
+                    if heard.is_err() {
+                        // The look around every second stays.
+                        self.addresses = None;
+                    }
+                    self.look_for_addresses();
                 }
                 _ = housekeeping.tick() => {
                     self.look_for_addresses();
@@ -304,6 +315,7 @@ impl Daemon {
         self.give(Input::Reload(Box::new(model), files));
         self.bus.retain_services(&self.core);
         self.settle_sync(&globals);
+        self.watch_addresses();
         self.look_for_addresses();
         self.bus.status("running", true, self.log.dropped());
     }
@@ -382,6 +394,15 @@ impl Daemon {
         .collect()
     }
 
+    fn watch_addresses(&mut self) {
+        let wanted = self.core.services.iter().any(|s| s.config.ha_suspend);
+        match (wanted, &self.addresses) {
+            (true, None) => self.addresses = netlink::Monitor::open(None).ok(),
+            (false, _) => self.addresses = None,
+            (true, Some(_)) => {}
+        }
+    }
+
     fn look_for_addresses(&mut self) {
         for (n, present) in self.presence() {
             if self.core.services[n].suspended == present {
@@ -391,7 +412,6 @@ impl Daemon {
     }
 
     fn stop(mut self) {
-        say(&self.log, &Message::Stopping);
         self.bus.status("stopping", false, self.log.dropped());
         self.give(Input::Stop);
         self.probes.values().for_each(AbortHandle::abort);
@@ -413,6 +433,13 @@ impl Daemon {
         }
         self.notifier.close();
         say(&self.log, &Message::Stopped);
+    }
+}
+
+async fn address_change(monitor: Option<&mut netlink::Monitor>) -> io::Result<()> {
+    match monitor {
+        Some(monitor) => monitor.next().await.map(drop),
+        None => std::future::pending().await,
     }
 }
 

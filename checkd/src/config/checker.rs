@@ -10,6 +10,8 @@ use super::service::{DELAY_MAX_US, TIME_MAX_US, Timers, named, time, truth};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::shared::{self, User};
 use conf_parsers::keepalived::walk::{Line, Row, Step, Stop, block, no_effect, words};
+use diag::{Diagnostic, Severity};
+use health::probe::http::BodyRegex;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -145,6 +147,9 @@ static URL_ROWS: &[Row<B>] = &[
     }),
     words("regex_options", "<OPTIONS>", |b, l| {
         let options: Vec<String> = l.words.iter().skip(1).map(|w| w.text.clone()).collect();
+        for word in options.iter().filter(|w| !health::probe::http::regex_option_is_known(w)) {
+            l.inert(format!("regex option '{word}' is not carried out"));
+        }
         if let Some(r) = url_regex(b) {
             r.options.extend(options);
         }
@@ -620,11 +625,29 @@ fn url_close(b: &mut B, line: &mut Line<'_>) {
         line.say("regex parameters specified without regex");
         u.regex = None;
     }
+    if let Some(Err((offset, why))) = u.regex.as_ref().map(|r| body_regex(r).compile()) {
+        let pattern = u.regex.as_ref().map_or("", |r| &r.pattern);
+        line.report().push(Diagnostic::global(
+            Severity::Notice,
+            format!("Invalid regex: '{pattern}' at offset {offset}: {why}"),
+        ));
+    }
     if let Some(r) = &mut u.regex
         && let Some(max) = r.max_offset.filter(|max| r.min_offset > *max)
     {
         line.say(format!("regex min offset {} > regex_max_offset {max} - ignoring", r.min_offset));
         r.max_offset = None;
+    }
+}
+
+/// A URL's pattern as the probe takes it.
+pub(crate) fn body_regex(r: &UrlRegex) -> BodyRegex {
+    BodyRegex {
+        pattern: r.pattern.clone(),
+        negate: r.no_match,
+        options: r.options.clone(),
+        min_offset: r.min_offset,
+        max_offset: r.max_offset,
     }
 }
 

@@ -13,6 +13,9 @@ use exec::security::{self, Fault};
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 
+/// What SMTP_CHECK says it is where `helo_name` is not given.
+const SMTP_CHECK_HELO: &str = "smtpchecker.keepalived.org";
+
 fn say(report: &mut Report, text: impl Into<String>) {
     report.push(Diagnostic::global(Severity::Warning, text));
 }
@@ -306,7 +309,7 @@ fn model_real(b: &Builder, d: &Draft, s: &VirtualServer, r: &RealDraft) -> RealS
         if let CheckerKind::Smtp { helo_name } = &mut checker.kind
             && helo_name.is_empty()
         {
-            helo_name.clone_from(&b.model.globals.mail.helo_name);
+            SMTP_CHECK_HELO.clone_into(helo_name);
         }
         real.checkers.push(checker);
     }
@@ -323,7 +326,7 @@ fn security_rules(b: &mut Builder, report: &mut Report) {
             Some(Fault::Insecure(_)) if script.uid == 0 && secured => return Some("due to insecure"),
             _ => {}
         }
-        violation |= script.uid == 0 && !secured;
+        violation |= !secured;
         None
     };
     for service in &mut b.model.services {

@@ -11,6 +11,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checker::body_regex;
+
 use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::shared::{self, CommandRefusal, TrackFileRows, TrackFiles};
 use conf_parsers::keepalived::walk::{Line, Row, Walker, block, elsewhere, words};

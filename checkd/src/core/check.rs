@@ -130,13 +130,7 @@ fn url_check(get: &HttpGet, url: &Url, to: SocketAddr) -> http::Get {
         request: request(get, url, to),
         status,
         digest: url.digest,
-        regex: url.regex.as_ref().map(|r| http::BodyRegex {
-            pattern: r.pattern.clone(),
-            negate: r.no_match,
-            options: r.options.clone(),
-            min_offset: r.min_offset,
-            max_offset: r.max_offset,
-        }),
+        regex: url.regex.as_ref().map(crate::config::body_regex),
         strict_close: get.tls_compliant || url.tls_compliant,
     }
 }

@@ -99,8 +99,10 @@ pub struct CheckerState {
     pub last: Option<Outcome>,
     probe: Option<ProbeId>,
     url: usize,
-    /// After a failure the first URL has to answer twice.
-    repeat_first: bool,
+    /// The URL that is asked next has failed: its success is followed by a round of all of them.
+    url_failed: bool,
+    /// That a body has another length than its head says has been told.
+    short_told: bool,
 }
 
 /// A real server's state.
@@ -158,7 +160,7 @@ impl Core {
     pub fn new(model: Model, files: &Files, seed: u64) -> Self {
         let mut core =
             Self { model, services: Vec::new(), owners: BTreeMap::new(), next_probe: 0, random: seed | 1 };
-        let fresh = reload::Fresh { model: &core.model, files };
+        let fresh = reload::Fresh { model: &core.model, files, reloads: false };
         core.services = fresh.services(&[]);
         core
     }
@@ -201,16 +203,21 @@ impl Core {
                 }
             }
             self.settle_quorum(index, true, out);
-            let service = &self.services[index];
-            if !service.quorum_up
-                && let Some(sorry) = &service.config.sorry
-            {
-                let sorry = real_name(&service.config, sorry.address);
-                out.push(Effect::Log(Message::AddingSorry { sorry, service: service.name.clone() }));
-            }
+            self.tell_sorry_start(index, out);
             out.push(Effect::Changed(index));
         }
         self.activate_all(out);
+    }
+
+    /// A service that starts on its sorry server says so.
+    fn tell_sorry_start(&self, index: usize, out: &mut Vec<Effect>) {
+        let service = &self.services[index];
+        let Some(sorry) = service.config.sorry.as_ref().filter(|_| !service.quorum_up) else { return };
+        let (inhibited, sorry) = (sorry.inhibit, real_name(&service.config, sorry.address));
+        let name = || service.name.clone();
+        out.push(Effect::Log(Message::StartingDown { quorum: service.quorum(), service: name() }));
+        out.push(Effect::Log(Message::AddingSorry { sorry, service: name(), inhibited }));
+        out.push(Effect::Log(Message::RemovingAlive { service: name() }));
     }
 
     fn activate_all(&mut self, out: &mut Vec<Effect>) {
@@ -279,10 +286,21 @@ impl Core {
         let configured = i64::from(real_config.weight);
         let state = &mut self.services[service].reals[real].checkers[index];
         state.probe = None;
-        let pace = timing(&state.config);
+        let mut pace = timing(&state.config);
+        if matches!(state.config.kind, CheckerKind::Http(_)) && state.config.retry == 0 && !outcome.is_success() {
+            // HTTP_GET without retries waits as if it had one.
+            pace.delay = pace.before_retry;
+        }
+        let from_start = matches!(state.config.kind, CheckerKind::Misc { .. });
+        let taken = if from_start { outcome.duration } else { Duration::ZERO };
         if outcome.is_success()
             && let CheckerKind::Http(get) = &state.config.kind
         {
+            if !outcome.description.is_empty() && !std::mem::replace(&mut state.short_told, true) {
+                let path = get.urls.get(state.url).map(|u| u.path.clone()).unwrap_or_default();
+                let event = CheckEvent::Short { path, what: outcome.description.clone() };
+                out.extend(names.checker(&state.config).line(&event, &outcome).map(Effect::Log));
+            }
             let (count, fast) = (get.urls.len(), get.fast_recovery);
             if let Some(wait) = url_succeeded(state, count, fast, &names, &outcome, out) {
                 return wait;
@@ -290,17 +308,26 @@ impl Core {
         }
         let was_up = state.judge.is_up();
         let step = state.judge.judge(outcome.is_success());
+        state.url_failed = !outcome.is_success();
         let addend = match (&state.config.kind, outcome.wish.absolute_weight) {
             (CheckerKind::Misc { .. }, Some(weight)) => weight - configured,
             (_, Some(addend)) => addend,
             (_, None) => 0,
         };
         let is_up = state.judge.is_up();
-        report(state, &names, step, was_up, &outcome, out);
         let weight_changes = is_up && addend != state.addend;
         if weight_changes {
             state.addend = addend;
+            self.settle_weight(service, real, out);
         }
+        let state = &mut self.services[service].reals[real];
+        if matches!(step, Step::Down { .. }) && state.checkers[index].addend != 0 {
+            // A script that failed no longer says anything about the weight; nobody is told, the server goes anyway.
+            state.checkers[index].addend = 0;
+            state.weight = effective_weight(state);
+        }
+        let state = &mut state.checkers[index];
+        report(state, &names, step, was_up, &outcome, out);
         let alpha_failure = !was_up && matches!(step, Step::Same { first: true }) && !outcome.is_success();
         let mails = match step {
             Step::Up { .. } | Step::Down { .. } => true,
@@ -314,14 +341,11 @@ impl Core {
         }
         let file = matches!(state.config.kind, CheckerKind::File { .. });
         state.last = Some(outcome);
-        if weight_changes {
-            self.settle_weight(service, real, out);
-        }
         if alpha_failure {
             self.notify_real(service, real, false, out);
         }
         self.settle_real(service, real, out);
-        if file { FILE_INTERVAL } else { pace.next(step) }
+        if file { FILE_INTERVAL } else { pace.next(step).saturating_sub(taken) }
     }
 
     fn names(&self, service: usize, real: usize) -> Names {
@@ -414,20 +438,21 @@ impl Core {
             return;
         }
         service.quorum_up = gains;
+        let inhibited = service.config.sorry.as_ref().is_some_and(|s| s.inhibit);
         let sorry = service.config.sorry.as_ref().map(|s| real_name(&service.config, s.address));
         let text = if gains {
             out.push(Effect::Log(Message::Gained { quorum, service: name.clone() }));
             if let Some(sorry) = sorry
                 && !starting
             {
-                out.push(Effect::Log(Message::RemovingSorry { sorry, service: name.clone() }));
+                out.push(Effect::Log(Message::RemovingSorry { sorry, service: name.clone(), inhibited }));
                 out.push(Effect::Log(Message::AddingAlive { service: name.clone() }));
             }
             if starting { "Starting with quorum up" } else { "Gained quorum" }
         } else {
             out.push(Effect::Log(Message::Lost { quorum, service: name.clone() }));
             if let Some(sorry) = sorry {
-                out.push(Effect::Log(Message::AddingSorry { sorry, service: name.clone() }));
+                out.push(Effect::Log(Message::AddingSorry { sorry, service: name.clone(), inhibited }));
                 out.push(Effect::Log(Message::RemovingAlive { service: name.clone() }));
             }
             "Lost quorum"
@@ -483,7 +508,9 @@ impl Core {
                 for checker in 0..self.services[index].reals[real].checkers.len() {
                     self.cancel(index, real, checker, out);
                 }
-                out.push(Effect::Log(Message::ShuttingDown { real: names.real, service: names.service }));
+                let inhibited = !alive && self.services[index].reals[real].config.inhibit_on_failure;
+                let Names { real: name, service } = names;
+                out.push(Effect::Log(Message::ShuttingDown { real: name, service, inhibited }));
                 if alive && self.services[index].config.omega {
                     self.notify_real(index, real, false, out);
                 }
@@ -603,10 +630,10 @@ fn url_succeeded(
                     .map(Effect::Log),
             );
         }
-        if state.repeat_first {
-            state.repeat_first = false;
-            return Some(delay);
-        }
+    }
+    if state.url_failed {
+        (state.url_failed, state.url) = (false, 0);
+        return Some(delay);
     }
     if state.url + 1 < count {
         state.url += 1;
@@ -655,19 +682,21 @@ fn report(
     let mut say = |event: CheckEvent| out.extend(checker.line(&event, outcome).map(Effect::Log));
     match step {
         Step::Up { .. } | Step::Same { first: true } if outcome.is_success() => say(CheckEvent::Success),
-        Step::Retry { count } if chatty => {
+        Step::Retry { count } if chatty && (was_up || !state.judge.has_run()) => {
             say(CheckEvent::Failure { retry: Some((count - 1, config.retry)) });
         }
-        Step::Down { retries } => {
+        Step::Down { retries, first } => {
             if chatty && !one_line {
                 say(CheckEvent::Failure { retry: None });
             }
-            say(CheckEvent::Down { retries });
-            state.url = 0;
-            state.repeat_first = true;
+            say(CheckEvent::Down { retries, first });
         }
-        Step::Same { first: true } if !was_up => say(CheckEvent::Down { retries: 0 }),
-        Step::Same { first: false } if !outcome.is_success() => state.url = 0,
+        Step::Same { first: true } if !was_up && matches!(config.kind, CheckerKind::Http(_)) => {
+            if chatty {
+                say(CheckEvent::Failure { retry: None });
+            }
+        }
+        Step::Same { first: true } if !was_up => say(CheckEvent::Down { retries: 0, first: true }),
         Step::Same { .. } | Step::Up { .. } | Step::Retry { .. } => {}
     }
 }

@@ -211,6 +211,21 @@ pub struct RetryJudge {
     up: bool,
     has_run: bool,
     failures: u32,
+    patience: Patience,
+}
+
+/// When keepalived's checker retries, apart from the failures of one that is up and has run before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// Never: the first result decides at once, and one that is down is asked at the usual pace.
+    #[default]
+    WhileUp,
+    /// After its very first result.
+    First,
+    /// While it is down, too: every other failure is followed by the short delay.
+    WhileDown,
+    /// While it is down, and after its very first result.
+    Always,
 }
 
 /// What keepalived's checker does after an outcome.
@@ -226,27 +241,34 @@ pub enum Step {
         /// No result came before this one.
         first: bool,
     },
-    /// Failed, but retries are left; the next check comes after `delay_before_retry`.
+    /// Failed (up or down: see [`Patience`]), but retries are left; the next check comes after `delay_before_retry`.
     Retry {
         /// Retries done so far, from 1.
         count: u32,
     },
-    /// Went down after this many retries; 0 when it never had a success since start.
+    /// Went down after this many retries; none when its very first result was a failure.
     Down {
         /// Retries made.
         retries: u32,
+        /// No result came before this one.
+        first: bool,
     },
 }
 
 impl RetryJudge {
     /// A checker that starts down with `alpha`, else up.
     pub fn new(retry: u32, alpha: bool) -> Self {
-        Self { retry, up: !alpha, has_run: false, failures: 0 }
+        Self { retry, up: !alpha, has_run: false, failures: 0, patience: Patience::WhileUp }
+    }
+
+    /// One that retries in more cases.
+    pub fn patient(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// A checker that goes on after a reload.
     pub fn resumed(retry: u32, up: bool, has_run: bool) -> Self {
-        Self { retry, up, has_run, failures: 0 }
+        Self { retry, up, has_run, failures: 0, patience: Patience::WhileUp }
     }
 
     /// Whether the checker counts as up.
@@ -271,15 +293,23 @@ impl RetryJudge {
             self.up = true;
             return Step::Up { first };
         }
-        if self.up && !first && self.failures < self.retry {
+        let retries = match self.patience {
+            Patience::WhileUp => self.up && !first,
+            Patience::First => self.up,
+            Patience::WhileDown => !first,
+            Patience::Always => true,
+        };
+        if retries && self.failures < self.retry {
             self.failures += 1;
+            // The first result of one that always retries is the one that counts.
+            self.has_run = !first || self.patience != Patience::Always;
             return Step::Retry { count: self.failures };
         }
         let retries = self.failures;
         self.failures = 0;
         if self.up {
             self.up = false;
-            return Step::Down { retries };
+            return Step::Down { retries, first };
         }
         Step::Same { first }
     }

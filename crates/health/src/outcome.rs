@@ -97,6 +97,9 @@ impl Status {
     }
 }
 
+/// The largest error number of Linux.
+const ERRNO_MAX: i32 = 133;
+
 /// Why a check ended as it did, finer than [`Status`]; keepalived words its messages by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
@@ -245,6 +248,11 @@ pub fn error_text(error: &std::io::Error) -> String {
     }
 }
 
+/// The number behind an [`error_text`], where the system has such an error.
+pub fn error_number(text: &str) -> Option<i32> {
+    (1..=ERRNO_MAX).find(|n| error_text(&std::io::Error::from_raw_os_error(*n)) == text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +275,8 @@ mod tests {
     #[test]
     fn system_errors_read_as_in_c() {
         assert_eq!(error_text(&std::io::Error::from_raw_os_error(111)), "Connection refused");
+        assert_eq!(error_number("Connection refused"), Some(111));
+        assert_eq!(error_number("no such text"), None);
     }
 
     #[test]

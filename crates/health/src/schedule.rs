@@ -87,10 +87,13 @@ impl Intervals {
     }
 }
 
+/// What keepalived waits in any case before the first check of a checker.
+pub const BOOTSTRAP: Duration = Duration::from_secs(1);
+
 /// keepalived's timers of one checker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loop {
-    /// `warmup`; zero starts at once.
+    /// `warmup`.
     pub warmup: Duration,
     /// `delay_loop`.
     pub delay: Duration,
@@ -99,9 +102,9 @@ pub struct Loop {
 }
 
 impl Loop {
-    /// The delay before the first check: a random part of the warm-up.
+    /// The delay before the first check: a second, and a random part of the warm-up.
     pub fn first(&self, random: u32) -> Duration {
-        self.warmup.mul_f64(f64::from(random % 1_000_000) / 1_000_000.0)
+        BOOTSTRAP + self.warmup.mul_f64(f64::from(random % 1_000_000) / 1_000_000.0)
     }
 
     /// The delay after an outcome, from the end of one check to the start of the next.
@@ -155,7 +158,7 @@ mod tests {
     fn retries_come_sooner() {
         let l = Loop { warmup: MS(2000), delay: MS(6000), before_retry: MS(1000) };
         assert_eq!(l.next(Step::Retry { count: 1 }), MS(1000));
-        assert_eq!(l.next(Step::Down { retries: 1 }), MS(6000));
+        assert_eq!(l.next(Step::Down { retries: 1, first: false }), MS(6000));
         assert_eq!(l.next(Step::Same { first: true }), MS(6000));
     }
 
@@ -173,7 +176,7 @@ mod tests {
         #[test]
         fn warmup_is_an_upper_bound(warmup in 0u64..100_000, random: u32) {
             let l = Loop { warmup: MS(warmup), delay: MS(1), before_retry: MS(1) };
-            prop_assert!(l.first(random) <= MS(warmup));
+            prop_assert!(l.first(random) <= BOOTSTRAP + MS(warmup));
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Absent on purpose: the kernel's table (the next [`Core::wanted`] says it all).
 
-use health::judge::RetryJudge;
+use health::judge::{Patience, RetryJudge};
 
 use super::{CheckerState, Core, Effect, Files, Names, RealState, ServiceState, effective_weight};
 use crate::config::model::{
@@ -31,7 +31,7 @@ impl Core {
             report_gone(gone, new, out);
         }
         report_groups(&old_model.groups, &self.model, out);
-        let fresh = Fresh { model: &self.model, files };
+        let fresh = Fresh { model: &self.model, files, reloads: true };
         self.services = fresh.services(&old);
         for index in 0..self.services.len() {
             let before = old
@@ -62,6 +62,8 @@ fn same_service(server: &VirtualServer, name: &str, old: &ServiceState) -> bool 
 pub(super) struct Fresh<'a> {
     pub(super) model: &'a Model,
     pub(super) files: &'a Files,
+    /// A configuration was in force before: who is new then has the retries that nobody has at start.
+    pub(super) reloads: bool,
 }
 
 impl Fresh<'_> {
@@ -112,18 +114,28 @@ impl Fresh<'_> {
                 let same = left.iter().position(|c| c.config == *checker).map(|i| left.remove(i));
                 let fresh_down = old.map_or(checker.alpha, |o| !o.alive);
                 let (file_addend, file_down) = self.file(checker);
+                let patience = match checker.kind {
+                    CheckerKind::Smtp { .. } => Patience::Always,
+                    CheckerKind::Tcp if self.reloads => Patience::Always,
+                    CheckerKind::Tcp => Patience::WhileDown,
+                    _ if self.reloads => Patience::First,
+                    _ => Patience::WhileUp,
+                };
                 let is_file = matches!(checker.kind, CheckerKind::File { .. });
                 CheckerState {
                     config: checker.clone(),
                     judge: match same {
                         Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
+                        None if old.is_some() && !is_file => RetryJudge::resumed(checker.retry, !fresh_down, true),
                         None => RetryJudge::new(checker.retry, if is_file { file_down } else { fresh_down }),
-                    },
+                    }
+                    .patient(patience),
                     addend: same.map_or(file_addend, |c| c.addend),
                     last: same.and_then(|c| c.last.clone()),
                     probe: None,
                     url: 0,
-                    repeat_first: false,
+                    url_failed: false,
+                    short_told: same.is_some_and(|c| c.short_told),
                 }
             })
             .collect();
@@ -160,8 +172,8 @@ fn report_gone(old: &ServiceState, new: Option<&VirtualServer>, out: &mut Vec<Ef
         && new.sorry.as_ref().is_none_or(|s| s.address != sorry.address)
         && !old.quorum_up
     {
-        let sorry = real_name(&old.config, sorry.address);
-        out.push(Effect::Log(Message::RemovingSorry { sorry, service }));
+        let (inhibited, sorry) = (sorry.inhibit, real_name(&old.config, sorry.address));
+        out.push(Effect::Log(Message::RemovingSorry { sorry, service, inhibited }));
     }
 }
 

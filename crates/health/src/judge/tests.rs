@@ -69,7 +69,7 @@ fn sudden_death_leaves_one_failure() {
 #[test]
 fn keepalived_forgives_nothing_before_the_first_success() {
     let mut judge = RetryJudge::new(3, false);
-    assert_eq!(judge.judge(false), Step::Down { retries: 0 });
+    assert_eq!(judge.judge(false), Step::Down { retries: 0, first: true });
     assert_eq!(judge.judge(false), Step::Same { first: false });
     assert_eq!(judge.judge(true), Step::Up { first: false });
 }
@@ -82,7 +82,7 @@ fn keepalived_retries_then_goes_down() {
     assert_eq!(judge.judge(true), Step::Same { first: false });
     assert_eq!(judge.judge(false), Step::Retry { count: 1 });
     assert_eq!(judge.judge(false), Step::Retry { count: 2 });
-    assert_eq!(judge.judge(false), Step::Down { retries: 2 });
+    assert_eq!(judge.judge(false), Step::Down { retries: 2, first: false });
     assert!(!judge.is_up());
 }
 

@@ -28,7 +28,7 @@ pub struct Udp {
     /// `require_reply`: bytes with masks; empty = any content. `None` = no reply is needed.
     #[serde(default)]
     pub reply: Option<Vec<(u8, u8)>>,
-    /// `min_reply_length`.
+    /// `min_reply_length`; it and the next count beside a pattern only.
     #[serde(default)]
     pub min_reply: usize,
     /// `max_reply_length`.
@@ -66,6 +66,10 @@ impl Core {
             return (bytes == self.payload).then(|| Outcome::passed(Status::L4Ok));
         };
         let Some(wanted) = &udp.reply else { return Some(Outcome::passed(Status::L4Ok)) };
+        if wanted.is_empty() {
+            // Any reply at all: the lengths count only beside a pattern.
+            return Some(Outcome::passed(Status::L7Ok));
+        }
         let length_fits = (udp.min_reply..=udp.max_reply).contains(&bytes.len());
         let content_fits = wanted.iter().zip(bytes).all(|((value, mask), got)| got & mask == value & mask);
         Some(if length_fits && content_fits {

@@ -6,16 +6,19 @@
 
 use std::time::Instant;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
 use serde::{Deserialize, Serialize};
 
 use super::{Clock, Effect, Fault, Input, Link, Probe};
-use crate::outcome::{Cause, Outcome, Status};
+use crate::outcome::{Cause, Outcome, Status, error_number};
 use crate::{Carrier, Row, Spec};
 
 /// The row of this check.
 pub const ROW: Row = Row { name: "dns", haproxy: &[], keepalived: &["DNS_CHECK"], carrier: Carrier::Udp };
+
+/// Bytes of a message's head (RFC 1035, 4.1.1).
+const HEAD: usize = 12;
 
 /// `DNS_CHECK`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,13 @@ pub struct Dns {
     pub kind: String,
     /// Name, `.` for the root.
     pub name: String,
+}
+
+/// The id, whether it is a response, and the rcode in the head of a message. What follows is nobody's business: a
+/// server that answers at all is alive.
+fn head(bytes: &[u8]) -> Option<(u16, bool, u8)> {
+    let head: &[u8; HEAD] = bytes.first_chunk()?;
+    Some((u16::from_be_bytes([head[0], head[1]]), head[2] & 0x80 != 0, head[3] & 0x0f))
 }
 
 /// The core.
@@ -70,28 +80,32 @@ impl Probe for Core {
                 }
                 None => out.push(failed(Status::SocketError, "the name or type can't be asked for")),
             },
-            Input::Failed(
-                Fault::Connect(text) | Fault::Io(text) | Fault::Tls(text) | Fault::Settings(text),
-            ) => {
+            Input::Failed(Fault::Io(text)) => {
+                let text = match error_number(&text) {
+                    Some(number) => format!("failed to read socket; errno {number} ({text})"),
+                    None => text,
+                };
                 out.push(failed(Status::L4Connection, &text));
             }
+            Input::Failed(Fault::Connect(text) | Fault::Tls(text) | Fault::Settings(text)) => {
+                let outcome = Outcome::new(Status::L4Connection, Cause::Connect(text.clone()));
+                out.push(Effect::Done(outcome.described(text)));
+            }
             Input::Data(bytes) => {
-                let Ok(reply) = Message::from_vec(bytes) else { return };
-                if reply.metadata.id != self.id || reply.metadata.message_type != MessageType::Response {
+                let Some((id, true, code)) = head(bytes) else { return };
+                if id != self.id {
                     return;
                 }
-                match reply.metadata.response_code {
-                    ResponseCode::NoError => out.push(Effect::Done(Outcome::passed(Status::L7Ok))),
-                    code => {
-                        let number = u16::from(code);
-                        let text = format!("read error occurred. (rcode = {number})");
-                        let outcome = Outcome::new(Status::L7Status, Cause::Dns(text));
-                        out.push(Effect::Done(outcome.coded(i64::from(number)).described(code.to_str())));
-                    }
+                if code == 0 {
+                    out.push(Effect::Done(Outcome::passed(Status::L7Ok)));
+                    return;
                 }
+                let text = format!("read error occurred. (rcode = {code})");
+                let outcome = Outcome::new(Status::L7Status, Cause::Dns(text.clone()));
+                out.push(Effect::Done(outcome.coded(i64::from(code)).described(text)));
             }
             Input::Closed => out.push(failed(Status::L7Response, "closed")),
-            Input::Timeout => out.push(failed(Status::L7Timeout, "read timeout")),
+            Input::Timeout => out.push(failed(Status::L7Timeout, "read timeout from socket")),
         }
     }
 

@@ -57,14 +57,8 @@ pub fn outcome(file: &File, value: Option<i64>) -> Outcome {
         };
     }
     let sign = if file.reverse { -1 } else { 1 };
-    let addend = (value * i64::from(file.weight) * sign).clamp(-254, 254);
-    // keepalived's limits: at the lower one the real server fails.
-    let mut outcome = if addend <= -254 {
-        Outcome::new(Status::L7Status, Cause::File(value)).coded(value)
-    } else {
-        Outcome::passed(Status::L7Ok).coded(value)
-    };
-    outcome.wish.absolute_weight = Some(addend);
+    let mut outcome = Outcome::passed(Status::L7Ok).coded(value);
+    outcome.wish.absolute_weight = Some(value * i64::from(file.weight) * sign);
     outcome
 }
 
@@ -92,7 +86,7 @@ mod tests {
     fn weights_and_failures() {
         let mut file = File { path: "/x".into(), weight: 1, reverse: false, must_exist: false };
         assert_eq!(outcome(&file, Some(3)).wish.absolute_weight, Some(3));
-        assert!(!outcome(&file, Some(-300)).is_success());
+        assert_eq!(outcome(&file, Some(-300)).wish.absolute_weight, Some(-300));
         file.weight = 0;
         assert!(outcome(&file, Some(0)).is_success());
         assert!(!outcome(&file, Some(1)).is_success());

@@ -115,6 +115,8 @@ enum Frame {
 #[derive(Debug)]
 pub struct Reader {
     head: Vec<u8>,
+    /// The head once it is whole, as it came.
+    raw_head: Vec<u8>,
     response: Option<Response>,
     body: Vec<u8>,
     frame: Frame,
@@ -122,6 +124,8 @@ pub struct Reader {
     no_body: bool,
     fault: Option<&'static str>,
     body_total: u64,
+    /// Content-Length and what came, where the server closed before.
+    short: Option<(u64, u64)>,
 }
 
 impl Reader {
@@ -129,6 +133,7 @@ impl Reader {
     pub fn new(head_request: bool) -> Self {
         Self {
             head: Vec::new(),
+            raw_head: Vec::new(),
             response: None,
             body: Vec::new(),
             frame: Frame::Head,
@@ -136,6 +141,7 @@ impl Reader {
             no_body: head_request,
             fault: None,
             body_total: 0,
+            short: None,
         }
     }
 
@@ -173,6 +179,9 @@ impl Reader {
             bytes = &bytes[used..];
         }
         if eof && self.fault.is_none() && self.frame != Frame::Done {
+            if let Frame::Length(left) = self.frame {
+                self.short = Some((self.body_total + left, self.body_total));
+            }
             if self.response.is_none() {
                 self.fault = Some("connection closed before a response");
             }
@@ -206,7 +215,7 @@ impl Reader {
             self.fault = Some("invalid head");
             return room;
         };
-        self.head.clear();
+        self.raw_head = std::mem::take(&mut self.head);
         if (100..200).contains(&response.status) && response.status != 101 {
             return used;
         }
@@ -384,24 +393,76 @@ pub struct BodyRegex {
     pub max_offset: Option<usize>,
 }
 
+/// `regex_options` that are written into the pattern, PCRE2's way.
+const PREFIXES: [(&str, &str); 6] = [
+    ("no_auto_possessify", "(*NO_AUTO_POSSESS)"),
+    ("no_dotstar_anchor", "(*NO_DOTSTAR_ANCHOR)"),
+    ("no_start_optimize", "(*NO_START_OPT)"),
+    ("ungreedy", "(?U)"),
+    ("dupnames", "(?J)"),
+    ("no_auto_capture", "(?n)"),
+];
+
+/// `regex_options` that change neither what matches nor where.
+const WITHOUT_EFFECT: [&str; 8] = [
+    "allow_empty_class",
+    "alt_verbnames",
+    "auto_callout",
+    "never_backslash_c",
+    "never_ucp",
+    "never_utf",
+    "no_utf_check",
+    "use_offset_limit",
+];
+
+/// `regex_options` that are carried out.
+const CARRIED_OUT: [&str; 7] = ["caseless", "dotall", "extended", "firstline", "multiline", "ucp", "utf"];
+
+/// Whether a word of `regex_options` is one we carry out, or one that needs no carrying out.
+pub fn regex_option_is_known(word: &str) -> bool {
+    CARRIED_OUT.contains(&word) || WITHOUT_EFFECT.contains(&word) || PREFIXES.iter().any(|(name, _)| *name == word)
+}
+
 impl BodyRegex {
-    fn holds(&self, body: &[u8]) -> bool {
+    /// Compiles the pattern.
+    ///
+    /// # Errors
+    /// Where it is wrong, and PCRE2's words for it.
+    pub fn compile(&self) -> Result<pcre2::bytes::Regex, (usize, String)> {
         let has = |word: &str| self.options.iter().any(|o| o == word);
-        let regex = pcre2::bytes::RegexBuilder::new()
+        let pattern = PREFIXES.iter().filter(|(name, _)| has(name)).fold(String::new(), |p, (_, text)| p + text);
+        pcre2::bytes::RegexBuilder::new()
             .caseless(has("caseless"))
             .dotall(has("dotall"))
             .extended(has("extended"))
             .multi_line(has("multiline"))
             .ucp(has("ucp"))
             .utf(has("utf"))
-            .build(&self.pattern);
-        let Ok(regex) = regex else { return false };
-        let Some(subject) = body.get(self.min_offset..) else { return self.negate };
-        let found = match regex.find(subject) {
-            Ok(Some(found)) => self.max_offset.is_none_or(|max| self.min_offset + found.start() <= max),
-            _ => false,
-        };
-        found ^ self.negate
+            .build(&format!("{pattern}{}", self.pattern))
+            .map_err(|e| {
+                let text = e.to_string();
+                let text = text.rsplit_once(": ").map_or(text.clone(), |(_, t)| t.to_owned());
+                (e.offset().unwrap_or(0).saturating_sub(pattern.len()), text)
+            })
+    }
+
+    /// Whether the pattern is found within the offsets.
+    fn found(&self, regex: &pcre2::bytes::Regex, subject: &[u8]) -> bool {
+        let Some(rest) = subject.get(self.min_offset..) else { return false };
+        let Ok(Some(found)) = regex.find(rest) else { return false };
+        let before = &rest[..found.start()];
+        let in_first_line = !self.options.iter().any(|o| o == "firstline") || !before.contains(&b'\n');
+        in_first_line && self.max_offset.is_none_or(|max| self.min_offset + found.start() <= max)
+    }
+
+    /// Whether a response passes. keepalived looks at the body alone when it came apart from the head, and at both
+    /// when they came in one piece; a server that passes either way is not told off for how its reply was cut.
+    fn holds(&self, head: &[u8], body: &[u8]) -> bool {
+        let Ok(regex) = self.compile() else { return false };
+        if self.negate {
+            return !self.found(&regex, body);
+        }
+        self.found(&regex, body) || self.found(&regex, &[head, body].concat())
     }
 }
 
@@ -451,8 +512,12 @@ impl GetCore {
         self.reader.feed_with(bytes, eof, &mut |piece| digest.update(piece));
         let enough = !self.body_is_watched() && self.reader.body_total > UNWATCHED_BODY_MAX;
         if let Some(fault) = self.reader.fault() {
-            let outcome = Outcome::new(Status::L7Response, Cause::Protocol(fault.to_owned()));
-            out.push(Effect::Done(outcome.described(fault)));
+            // What answers something else than HTTP has the status 0; what says nothing at all has none.
+            let cause = match (eof, self.reader.head.is_empty()) {
+                (true, true) => Cause::Protocol(fault.to_owned()),
+                _ => Cause::HttpStatus(0),
+            };
+            out.push(Effect::Done(Outcome::new(Status::L7Response, cause).described(fault)));
         } else if self.reader.frame == Frame::Done || enough {
             let outcome = self.judge();
             out.push(Effect::Done(outcome));
@@ -476,11 +541,17 @@ impl GetCore {
             }
         }
         if let Some(regex) = &self.get.regex
-            && !regex.holds(self.reader.body())
+            && !regex.holds(&self.reader.raw_head, self.reader.body())
         {
             return Outcome::new(Status::L7Response, Cause::Regex).coded(code).described("regex mismatch");
         }
-        Outcome::passed(Status::L7Ok).coded(code)
+        let outcome = Outcome::passed(Status::L7Ok).coded(code);
+        match self.reader.short {
+            // keepalived's words; its owner logs them once.
+            Some((said, came)) => outcome
+                .described(format!("content_length ({said}) does not match received bytes ({came})")),
+            None => outcome,
+        }
     }
 }
 

@@ -66,8 +66,7 @@ impl Core {
     fn complaint(&self) -> &'static str {
         match self.phase {
             Phase::Connect | Phase::Greeting => "Bad greeting banner",
-            Phase::Helo => "Bad HELO response",
-            Phase::Quit => "Bad quit response",
+            Phase::Helo | Phase::Quit => "Bad HELO response",
         }
     }
 
@@ -77,7 +76,8 @@ impl Core {
             Phase::Helo => 250,
             Phase::Quit => 221,
         };
-        if code != Some(wanted) {
+        // What a server says to QUIT is nobody's business, as long as it says something.
+        if code != Some(wanted) && self.phase != Phase::Quit {
             let outcome = Outcome::new(Status::L7Status, Cause::Protocol(self.complaint().to_owned()));
             out.push(Effect::Done(outcome.coded(code.map_or(0, i64::from)).described(text)));
             return;
@@ -142,7 +142,7 @@ impl Probe for Core {
             }
             Input::Data(bytes) => self.data(now, bytes, out),
             Input::Closed => {
-                let outcome = Outcome::new(Status::L7Response, Cause::Protocol(self.complaint().to_owned()));
+                let outcome = Outcome::new(Status::L7Response, Cause::Io("connection closed".into()));
                 out.push(Effect::Done(outcome.described("connection closed")));
             }
             Input::Timeout => {
