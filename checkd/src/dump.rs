@@ -118,9 +118,9 @@ fn globals(text: &mut String, g: &Globals) {
     let mut put = |what: &str| line(text, 1, what);
     put(&format!("Network namespace ipvs = {namespace}"));
     put(&format!("Router ID = {}", g.router_id));
-    if let Some(server) = g.mail.server {
-        put(&format!("Smtp server = {}", server.ip()));
-        put(&format!("Smtp server port = {}", server.port()));
+    if let Some((host, port)) = &g.mail.server {
+        put(&format!("Smtp server = {host}"));
+        put(&format!("Smtp server port = {port}"));
     }
     if let Some(limit) = g.mail.connect_timeout {
         put(&format!("Smtp server connection timeout = {}", limit.as_secs()));

@@ -392,10 +392,9 @@ impl CheckerNames<'_> {
         let server = format!("[{}]:{}", self.to.ip(), self.to.port());
         match &outcome.cause {
             Cause::Protocol(text) => format!("SMTP_CHECK {text} from server {server}"),
-            Cause::Connect(_) if unreachable(outcome) => format!(
-                "SMTP_CHECK Network unreachable for server {} - real server {server}",
-                self.to.ip()
-            ),
+            Cause::Connect(_) if unreachable(outcome) => {
+                format!("SMTP_CHECK Network unreachable for server {} - real server {server}", self.to.ip())
+            }
             Cause::Connect(_) => format!("SMTP_CHECK Could not connect to server {server}"),
             Cause::ConnectTimeout => format!("SMTP_CHECK Connection timeout to server {server}"),
             Cause::ReplyTimeout => format!("SMTP_CHECK Read timeout from server {server}"),
@@ -552,7 +551,10 @@ mod tests {
         let names = CheckerNames { kind: &CheckerKind::Tcp, ..names };
         let refused = Outcome::new(Status::L4Connection, Cause::Connect("Connection refused".into()));
         let line = |event| names.line(&event, &refused).map(|m| m.to_string()).unwrap_or_default();
-        assert_eq!(line(CheckEvent::Down { retries: 0, first: true }), "TCP_CHECK on service [10.1.0.3]:tcp:25 failed.");
+        assert_eq!(
+            line(CheckEvent::Down { retries: 0, first: true }),
+            "TCP_CHECK on service [10.1.0.3]:tcp:25 failed."
+        );
         assert_eq!(
             line(CheckEvent::Down { retries: 2, first: false }),
             "TCP_CHECK on service [10.1.0.3]:tcp:25 failed after 2 retries."

@@ -42,7 +42,7 @@ pub struct Notifier {
 
 #[derive(Debug)]
 struct Mail {
-    server: SocketAddr,
+    server: (String, u16),
     settings: model::Mail,
     subject: String,
     body: String,
@@ -118,7 +118,7 @@ impl Notifier {
 
     /// Queues a mail; without server or recipients there is none.
     pub fn mail(&self, subject: &str, body: &str) {
-        let Some(server) = self.settings.server else { return };
+        let Some(server) = self.settings.server.clone() else { return };
         if self.settings.to.is_empty() {
             return;
         }
@@ -144,8 +144,8 @@ async fn post(mut queue: mpsc::Receiver<Mail>, log: Rc<Contract>, detail: bool) 
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let log = log.clone();
         tokio::task::spawn_local(async move {
-            let server = format!("[{}]:{}", mail.server.ip(), mail.server.port());
-            match deliver(&mail, &server, &log, detail).await {
+            let (address, server) = resolve(&mail).await;
+            match deliver(&mail, address, &server, &log, detail).await {
                 Ok(()) if detail => log.say(Severity::Info, &Message::MailSent.to_string()),
                 Ok(()) => {}
                 Err(reason) => {
@@ -196,9 +196,26 @@ fn text(mail: &Mail) -> String {
     out
 }
 
-async fn deliver(mail: &Mail, server: &str, log: &Contract, detail: bool) -> Result<(), MailFault> {
+/// The server's address, where it has one, and its name in messages.
+async fn resolve(mail: &Mail) -> (Option<SocketAddr>, String) {
+    let (host, port) = &mail.server;
     let limit = mail.settings.connect_timeout.unwrap_or(MAIL_TIMEOUT);
-    let mut stream = timeout(limit, tokio::net::TcpStream::connect(mail.server))
+    let found = timeout(limit, tokio::net::lookup_host((host.as_str(), *port))).await;
+    let address = found.ok().and_then(Result::ok).and_then(|mut all| all.next());
+    let shown = address.map_or_else(|| host.clone(), |a| a.ip().to_string());
+    (address, format!("[{shown}]:{port}"))
+}
+
+async fn deliver(
+    mail: &Mail,
+    address: Option<SocketAddr>,
+    server: &str,
+    log: &Contract,
+    detail: bool,
+) -> Result<(), MailFault> {
+    let limit = mail.settings.connect_timeout.unwrap_or(MAIL_TIMEOUT);
+    let address = address.ok_or(MailFault::Connect)?;
+    let mut stream = timeout(limit, tokio::net::TcpStream::connect(address))
         .await
         .map_err(|_| MailFault::ConnectTimeout)?
         .map_err(|_| MailFault::Connect)?;
@@ -259,7 +276,7 @@ mod tests {
     #[test]
     fn mails_look_as_keepaliveds() {
         let mail = Mail {
-            server: "127.0.0.1:25".parse().expect("address"),
+            server: ("127.0.0.1".into(), 25),
             settings: model::Mail {
                 from: Some("k@example.com".into()),
                 to: vec!["a@example.com".into(), "b@example.com".into()],

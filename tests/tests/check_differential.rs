@@ -182,12 +182,15 @@ impl Stage {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let act_now = |line: &str, parent: Option<&str>| {
             let file = file.display().to_string();
-            self.host.try_sh(&line.replace("DIR", &dir).replace("FILE", &file).replace("PID", parent.unwrap_or("0")));
+            self.host.try_sh(
+                &line.replace("DIR", &dir).replace("FILE", &file).replace("PID", parent.unwrap_or("0")),
+            );
         };
         let (before, acts): (Vec<_>, Vec<_>) = case.acts.iter().partition(|(when, _)| *when == 0.0);
         before.iter().for_each(|(_, line)| act_now(line, None));
         let mut child = command.spawn().expect("nsenter starts");
-        let read = |p: &Path| std::fs::read_to_string(p).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+        let read =
+            |p: &Path| std::fs::read_to_string(p).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
         let checker = wait_for(START, || read(&checker_pid));
         let parent = read(&pid_file);
         let started = Instant::now();
@@ -269,7 +272,8 @@ fn lateness(theirs: &Played, ours: &Played) -> Option<String> {
 
 /// The preloaded library, or why there is none.
 fn shim(dir: &Path) -> Result<PathBuf, String> {
-    let (source, out) = (workspace().join("tests/tests/check_differential/no_ipvs.c"), dir.join("no_ipvs.so"));
+    let (source, out) =
+        (workspace().join("tests/tests/check_differential/no_ipvs.c"), dir.join("no_ipvs.so"));
     let run = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&out).arg(source).output();
     match run {
         Ok(o) if o.status.success() => Ok(out),
@@ -285,7 +289,10 @@ fn play(stages: &[Stage; 2], cases: &[Case]) -> BTreeMap<String, (Played, Played
     let worker = || {
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             let [theirs, ours] = std::thread::scope(|scope| {
-                stages.each_ref().map(|stage| scope.spawn(|| stage.play(case))).map(|j| j.join().expect("no panic"))
+                stages
+                    .each_ref()
+                    .map(|stage| scope.spawn(|| stage.play(case)))
+                    .map(|j| j.join().expect("no panic"))
             });
             all.lock().expect("no panic").insert(case.name.clone(), (theirs, ours));
         }
@@ -347,7 +354,8 @@ fn checkers_are_keepaliveds() {
             let (theirs, ours) = &played[&case.name];
             let late = if theirs.texts() == ours.texts() { lateness(theirs, ours) } else { None };
             let sent = |n: usize| case.sent(&seen[n]);
-            let (left, right) = (theirs.texts() + &sent(0), ours.texts() + &late.unwrap_or_default() + &sent(1));
+            let (left, right) =
+                (theirs.texts() + &sent(0), ours.texts() + &late.unwrap_or_default() + &sent(1));
             if wanted.is_some() || left != right && round + 1 == TRIES {
                 eprintln!("--- {}: the original\n{}--- ours\n{}", case.name, theirs.shown(), ours.shown());
             }

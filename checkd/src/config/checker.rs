@@ -204,6 +204,11 @@ pub(super) const BFD: Row<B> =
 static BFD_ROWS: &[Row<B>] = rows![timers;
     words("name", "<STRING>", |b, l| {
         let word = l.need(1)?.to_owned();
+        if !b.bfd_names.contains(&word) {
+            let Some(real) = b.real().map(|r| r.address) else { return Ok(()) };
+            let shown = shown(real, b.service.protocol);
+            l.say(format!("({shown}) BFD_CHECK - BFD {word} not configured"));
+        }
         if let Some(CheckerKind::Bfd { name }) = kind(b) { *name = word; }
         Ok(())
     }),
@@ -305,10 +310,11 @@ fn connect_ip(b: &mut B, line: &mut Line<'_>) -> Step {
 
 fn bindto(b: &mut B, line: &mut Line<'_>) -> Step {
     let word = line.need(1)?;
+    let Some(real) = b.real().map(|r| r.address.ip()) else { return Ok(()) };
     let Some(c) = current(b) else { return Ok(()) };
     match word.parse::<IpAddr>() {
         Err(_) => line.say(format!("Invalid bindto address {word} - ignoring")),
-        Ok(ip) if c.ip.is_some_and(|b| b.is_ipv4() != ip.is_ipv4()) => {
+        Ok(ip) if c.ip.unwrap_or(real).is_ipv4() != ip.is_ipv4() => {
             line.say(format!("bindto address {word} does not match address family of connect_ip - skipping"));
         }
         Ok(ip) => c.bind_ip = Some(ip),
@@ -622,7 +628,7 @@ fn url_close(b: &mut B, line: &mut Line<'_>) {
         return;
     }
     if u.regex.as_ref().is_some_and(|r| r.pattern.is_empty()) {
-        line.say("regex parameters specified without regex");
+        line.inert("regex parameters specified without regex");
         u.regex = None;
     }
     if let Some(Err((offset, why))) = u.regex.as_ref().map(|r| body_regex(r).compile()) {
@@ -635,7 +641,7 @@ fn url_close(b: &mut B, line: &mut Line<'_>) {
     if let Some(r) = &mut u.regex
         && let Some(max) = r.max_offset.filter(|max| r.min_offset > *max)
     {
-        line.say(format!("regex min offset {} > regex_max_offset {max} - ignoring", r.min_offset));
+        line.inert(format!("regex min offset {} > regex_max_offset {max} - ignoring", r.min_offset));
         r.max_offset = None;
     }
 }
@@ -661,7 +667,8 @@ fn digest(b: &mut B, line: &mut Line<'_>) -> Step {
         return Ok(());
     }
     let mut out = [0; DIGEST_LEN / 2];
-    for (i, byte) in out.iter_mut().enumerate() {
+    // The original begins at the end, and names the fault it meets first.
+    for (i, byte) in out.iter_mut().enumerate().rev() {
         let pair = word.get(2 * i..2 * i + 2).and_then(|p| u8::from_str_radix(p, 16).ok());
         let Some(value) = pair else {
             line.say(format!("Unable to interpret hex digit in '{word}' at offset {}/{}", 2 * i, 2 * i + 1));
@@ -683,7 +690,7 @@ fn status_code(b: &mut B, line: &mut Line<'_>) -> Step {
     for i in 1..line.len() {
         let Some(word) = line.get(i) else { break };
         let (low, high) = word.split_once('-').unwrap_or((word, word));
-        let code = |s: &str| s.parse::<u16>().ok().filter(|c| (100..1000).contains(c));
+        let code = |s: &str| s.parse::<u16>().ok().filter(|c| (100..600).contains(c));
         match code(low).zip(code(high)).filter(|(l, h)| l <= h) {
             Some(range) => {
                 if let Some(u) = url(b) {
@@ -700,7 +707,7 @@ fn regex(b: &mut B, line: &mut Line<'_>) -> Step {
     let words = line.command();
     match (&words[..], url_regex(b)) {
         ([pattern], Some(r)) => pattern.clone_into(&mut r.pattern),
-        _ => line.say("regex missing or too many fields"),
+        _ => line.inert("regex missing or too many fields"),
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use conf_parsers::keepalived::globals as read;
 use diag::{Diagnostic, Report, Severity};
 use exec::security::{self, Fault};
 use std::ffi::OsStr;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What SMTP_CHECK says it is where `helo_name` is not given.
 const SMTP_CHECK_HELO: &str = "smtpchecker.keepalived.org";
@@ -23,10 +23,6 @@ fn say(report: &mut Report, text: impl Into<String>) {
 /// `global_defs` as checkd needs it.
 pub(super) fn globals(g: &read::Globals) -> Globals {
     let host = || nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok()).unwrap_or_default();
-    let server = g.smtp_server.as_ref().and_then(|(host, port)| {
-        let address: IpAddr = host.parse().ok()?;
-        Some(SocketAddr::new(address, *port))
-    });
     Globals {
         router_id: g.router_id.clone().unwrap_or_else(host),
         net_namespace_ipvs: g.net_namespace_ipvs.clone(),
@@ -57,7 +53,7 @@ pub(super) fn globals(g: &read::Globals) -> Globals {
         lvs_fifo: g.lvs_notify_fifo.clone().filter(|f| !f.path.as_os_str().is_empty()).map(fifo),
         fifo: g.notify_fifo.clone().filter(|f| !f.path.as_os_str().is_empty()).map(fifo),
         mail: Mail {
-            server,
+            server: g.smtp_server.clone(),
             helo_name: g.smtp_helo_name.clone().unwrap_or_else(host),
             connect_timeout: g.smtp_connect_timeout,
             from: g.notification_email_from.clone(),
@@ -172,14 +168,11 @@ fn family(b: &Builder, d: &Draft, target: &Target, report: &mut Report) -> Optio
         );
     };
     let Some(group) = b.model.groups.iter().find(|g| g.name == *group_name) else {
-        say(
-            report,
-            format!(
-                "Virtual server group {group_name} specified but not configured - ignoring virtual server {}",
-                name(d)
-            ),
-        );
-        return None;
+        // The original says nothing of it, runs the checks and has nothing to put into the table.
+        let text = format!("Virtual server group {group_name} is not configured: {} serves nothing", name(d));
+        report.push(Diagnostic::global(Severity::Diag, text));
+        let of_reals = d.reals.first().map(|r| Family::of(r.address.ip()));
+        return Some(d.family.or(of_reals).unwrap_or(Family::Inet));
     };
     let of_entries = group.entries.iter().find_map(|e| match e {
         GroupEntry::Range { first, .. } => Some(Family::of(first.ip())),
@@ -322,7 +315,11 @@ fn security_rules(b: &mut Builder, report: &mut Report) {
     let mut violation = false;
     let mut judge = |script: &Script| -> Option<&'static str> {
         match security::inspect(OsStr::new(&script.argv[0])).fault {
-            Some(Fault::Missing | Fault::Directory(_)) => return Some("since not found/accessible"),
+            Some(Fault::Directory(_)) => {
+                violation |= !secured;
+                return Some("since not found/accessible");
+            }
+            Some(Fault::Missing) => return Some("since not found/accessible"),
             Some(Fault::Insecure(_)) if script.uid == 0 && secured => return Some("due to insecure"),
             _ => {}
         }
@@ -348,7 +345,7 @@ fn security_rules(b: &mut Builder, report: &mut Report) {
                     let text = conf_parsers::keepalived::shared::quoted(&script.argv);
                     // The original takes such a check out without a word.
                     let text = format!("Disabling misc script {text} {why}");
-                    report.push(Diagnostic::global(Severity::Notice, text));
+                    report.push(Diagnostic::global(Severity::Diag, text));
                 }
                 fault.is_none()
             });

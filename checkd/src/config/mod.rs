@@ -33,6 +33,8 @@ pub struct Builder {
     service: service::Draft,
     services: Vec<service::Draft>,
     track_files: Vec<shared::TrackFile>,
+    /// Names of the `bfd_instance` blocks.
+    bfd_names: Vec<String>,
 }
 
 /// The top-level keywords of the checker pass.
@@ -136,12 +138,22 @@ pub fn read(tree: &Tree, globals: &Globals) -> (Model, Report) {
         service: service::Draft::default(),
         services: Vec::new(),
         track_files: Vec::new(),
+        bfd_names: bfd_names(tree),
     };
     let mut report = Walker::new(tree, false).run(&mut builder, BLOCKS);
     if !report.refuses() {
         finish::finish(&mut builder, &mut report);
     }
     (builder.model, report)
+}
+
+/// The names of all `bfd_instance` blocks; what is in them is another pass's business.
+fn bfd_names(tree: &Tree) -> Vec<String> {
+    let named = |words: &[conf_parsers::Word]| match words {
+        [keyword, name, ..] if keyword.text == "bfd_instance" => Some(name.text.clone()),
+        _ => None,
+    };
+    tree.statements.iter().filter_map(|s| named(&s.words)).collect()
 }
 
 /// The whole of a file for checkd alone: core pass, then checker pass.

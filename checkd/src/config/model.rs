@@ -159,8 +159,8 @@ pub struct Fifo {
 /// Mail settings of `global_defs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mail {
-    /// `smtp_server`, resolved.
-    pub server: Option<SocketAddr>,
+    /// `smtp_server`: an address or a name, and the port. A name is asked for when a mail is due.
+    pub server: Option<(String, u16)>,
     /// `smtp_helo_name`, else the host name.
     pub helo_name: String,
     /// `smtp_connect_timeout` (30 s by default).
@@ -654,7 +654,7 @@ pub struct Url {
     pub path: String,
     /// `digest`: MD5 of the body, 16 bytes.
     pub digest: Option<[u8; 16]>,
-    /// `status_code`: inclusive ranges; empty = 200 to 299 (or any, where a digest or regex is given).
+    /// `status_code`: inclusive ranges; empty = 200 to 299.
     pub status: Vec<(u16, u16)>,
     /// `virtualhost`.
     pub virtualhost: Option<String>,

@@ -140,6 +140,7 @@ fn group_item(b: &mut B, line: &mut Line<'_>) -> Step {
         let word = line.need(1)?;
         let mark = line.unsigned(word, 0, u32::MAX);
         let Some(mark) = mark.filter(|m| *m != 0) else {
+            // A mark of 0 is none; the original takes the line without a word.
             line.say(format!("({}): fwmark '{word}' must be in [0, {}] - ignoring", b.group.name, u32::MAX));
             return Ok(());
         };
@@ -274,6 +275,7 @@ pub(super) static ROWS: &[Row<B>] = &[
     }),
     words("sh-port", "", |b, l| sched_flag(b, l, "sh", |f| f.two = true)),
     words("sh-fallback", "", |b, l| sched_flag(b, l, "sh", |f| f.one = true)),
+    // The original names the wrong scheduler here, and people search for its words.
     words("mh-port", "", |b, l| sched_flag(b, l, "mh", |f| f.two = true)),
     words("mh-fallback", "", |b, l| sched_flag(b, l, "mh", |f| f.one = true)),
     words("lb_kind", "NAT|DR|TUN [...]", |b, l| {
@@ -358,7 +360,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.service.sorry_method = method(l, "sorry")?;
         Ok(())
     }),
-    block("real_server", "<IPADDR> [<PORT>]", real_open, REAL, |_, _| {}),
+    block("real_server", "<IPADDR> [<PORT>]", real_open, REAL, real_close),
 ];
 
 /// The keywords of `real_server`.
@@ -458,6 +460,13 @@ static REAL: &[Row<B>] = &[
     checker::BFD,
 ];
 
+impl Draft {
+    /// Whether a server with this method, or the service's where it has none, is reached through a tunnel.
+    fn tunnels(&self, method: Option<Method>) -> bool {
+        matches!(method.or(self.method), Some(Method::Tun(_)))
+    }
+}
+
 impl Builder {
     /// The real server under way.
     pub(super) fn real(&mut self) -> Option<&mut RealDraft> {
@@ -498,15 +507,25 @@ pub(super) fn open(b: &mut B, line: &mut Line<'_>) -> Result<bool, Stop> {
 }
 
 /// The end of `virtual_server`.
-pub(super) fn close(b: &mut B, _: &mut Line<'_>) {
-    let draft = std::mem::take(&mut b.service);
+pub(super) fn close(b: &mut B, line: &mut Line<'_>) {
+    let mut draft = std::mem::take(&mut b.service);
+    if let (Some(family), Some(sorry)) = (draft.family, &draft.sorry)
+        && !draft.tunnels(draft.sorry_method)
+        && Family::of(sorry.address.ip()) != family
+    {
+        line.say(format!(
+            "Address family of virtual server and sorry server {} don't match - skipping sorry server.",
+            sorry.address.ip()
+        ));
+        draft.sorry = None;
+    }
     b.services.push(draft);
 }
 
 /// Address and port of a line; port 0 where none is given.
 fn socket(line: &mut Line<'_>, address: &str) -> Option<SocketAddr> {
     let port = match line.get(2) {
-        Some(word) => line.unsigned(word, 1, 65_535)?,
+        Some(word) => line.unsigned(word, 0, 65_535)?,
         None => 0,
     };
     Some(SocketAddr::new(address.parse().ok()?, port as u16))
@@ -536,6 +555,30 @@ fn real_open(b: &mut B, line: &mut Line<'_>) -> Result<bool, Stop> {
         checkers: Vec::new(),
     });
     Ok(true)
+}
+
+/// The end of `real_server`: only tunnels lead from one family to the other.
+fn real_close(b: &mut B, line: &mut Line<'_>) {
+    let Some(real) = b.service.reals.last() else { return };
+    let (address, method) = (real.address.ip(), real.method);
+    if b.service.family.is_some_and(|f| f != Family::of(address)) && !b.service.tunnels(method) {
+        line.say(format!(
+            "Address family of virtual server and real server {address} don't match - skipping real server."
+        ));
+        b.service.reals.pop();
+    }
+}
+
+/// An IPv4 address as inet_aton(3) reads it: the last of one to four numbers fills what is left.
+fn inet_aton(word: &str) -> Option<std::net::Ipv4Addr> {
+    let parts: Vec<u32> = word.split('.').map(|p| p.parse().ok()).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    let free_bits = 32 - 8 * u32::try_from(first.len()).ok()?.min(4);
+    if first.len() > 3 || first.iter().any(|p| *p > 255) || u64::from(*last) >= 1u64 << free_bits {
+        return None;
+    }
+    let head = first.iter().enumerate().fold(0, |a, (i, p)| a | p << (24 - 8 * i));
+    Some((head | last).into())
 }
 
 fn ip_family(b: &mut B, line: &mut Line<'_>) -> Step {
@@ -605,7 +648,7 @@ fn sched_flag(b: &mut B, line: &mut Line<'_>, wanted: &str, set: fn(&mut Schedul
     if b.service.scheduler.as_deref() == Some(wanted) {
         set(&mut b.service.flags);
     } else {
-        let text = format!("{} only applies to {wanted} scheduler - ignoring", line.keyword());
+        let text = format!("{} only applies to sh scheduler - ignoring", line.keyword());
         line.say(text);
     }
     Ok(())
@@ -706,9 +749,9 @@ fn persistence_timeout(b: &mut B, line: &mut Line<'_>) -> Step {
 fn persistence_granularity(b: &mut B, line: &mut Line<'_>) -> Step {
     let word = line.need(1)?;
     if !word.starts_with(|c: char| c.is_ascii_digit()) || word.contains('.') {
-        match word.parse() {
-            Ok(mask) => b.service.granularity = Some(Granularity::Mask(mask)),
-            Err(_) => {
+        match inet_aton(word) {
+            Some(mask) => b.service.granularity = Some(Granularity::Mask(mask)),
+            None => {
                 line.say(format!("Invalid IPv4 persistence_granularity specified - {word}"));
                 return Ok(());
             }

@@ -124,8 +124,8 @@ fn request(get: &HttpGet, url: &Url, to: SocketAddr) -> Vec<u8> {
 }
 
 fn url_check(get: &HttpGet, url: &Url, to: SocketAddr) -> http::Get {
-    let nothing_else = url.digest.is_none() && url.regex.is_none();
-    let status = if url.status.is_empty() && nothing_else { vec![(200, 299)] } else { url.status.clone() };
+    // A digest or a pattern does not take the place of the status.
+    let status = if url.status.is_empty() { vec![(200, 299)] } else { url.status.clone() };
     http::Get {
         request: request(get, url, to),
         status,

@@ -287,7 +287,10 @@ impl Core {
         let state = &mut self.services[service].reals[real].checkers[index];
         state.probe = None;
         let mut pace = timing(&state.config);
-        if matches!(state.config.kind, CheckerKind::Http(_)) && state.config.retry == 0 && !outcome.is_success() {
+        if matches!(state.config.kind, CheckerKind::Http(_))
+            && state.config.retry == 0
+            && !outcome.is_success()
+        {
             // HTTP_GET without retries waits as if it had one.
             pace.delay = pace.before_retry;
         }

@@ -15,8 +15,13 @@ pub fn boolean(word: &str) -> Option<bool> {
 impl Line<'_> {
     /// A number without sign within `min..=max`.
     pub fn unsigned(&mut self, word: &str, min: u32, max: u32) -> Option<u32> {
-        let value = self.digits(word, "unsigned integer")?;
-        match u32::try_from(value).ok().filter(|v| (min..=max).contains(v)) {
+        const RANGE: &str = "unsigned integer";
+        let value = self.digits(word, RANGE)?;
+        let Ok(value) = u32::try_from(value) else {
+            self.say(format!("number '{word}' outside {RANGE} range"));
+            return None;
+        };
+        match Some(value).filter(|v| (min..=max).contains(v)) {
             Some(value) => Some(value),
             None => {
                 self.say(format!("number '{word}' outside range [{min}, {max}]"));
@@ -42,11 +47,11 @@ impl Line<'_> {
             self.say(format!("invalid number '{word}'"));
             return None;
         }
-        let Ok(value) = word.parse::<i64>() else {
+        let Ok(value) = word.parse::<i32>() else {
             self.say(format!("number '{word}' outside integer range"));
             return None;
         };
-        match i32::try_from(value).ok().filter(|v| (min..=max).contains(v)) {
+        match Some(value).filter(|v| (min..=max).contains(v)) {
             Some(value) => Some(value),
             None => {
                 self.say(format!("number '{word}' outside range [{min}, {max}]"));

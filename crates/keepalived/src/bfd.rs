@@ -15,6 +15,8 @@ struct Bfd {
     name: String,
     names: Vec<String>,
     neighbour: Option<IpAddr>,
+    /// The neighbour's address was wrong: that has been said.
+    malformed: bool,
 }
 
 static BLOCKS: &[Row<Bfd>] = &[
@@ -70,7 +72,7 @@ static ROWS: &[Row<Bfd>] = &[
 
 fn open(b: &mut Bfd, line: &mut Line<'_>) -> Result<bool, Stop> {
     line.need(1)?.clone_into(&mut b.name);
-    b.neighbour = None;
+    (b.neighbour, b.malformed) = (None, false);
     if b.names.contains(&b.name) {
         line.say(format!(
             "Configuration error: BFD instance {} already configured, skipping instance",
@@ -83,7 +85,7 @@ fn open(b: &mut Bfd, line: &mut Line<'_>) -> Result<bool, Stop> {
 }
 
 fn close(b: &mut Bfd, line: &mut Line<'_>) {
-    if b.neighbour.is_none() {
+    if b.neighbour.is_none() && !b.malformed {
         line.say(format!(
             "Configuration error: BFD instance {} has no neighbor address set, disabling instance",
             b.name
@@ -110,9 +112,10 @@ fn neighbour(b: &mut Bfd, line: &mut Line<'_>) -> Step {
     let word = line.need(1)?;
     b.neighbour = word.parse().ok();
     if b.neighbour.is_none() {
+        b.malformed = true;
         let name = &b.name;
         line.say(format!(
-            "Configuration error: BFD instance {name} has malformed neighbor address {word}, disabling instance"
+            "Configuration error: BFD instance {name} has malformed neighbor address {word}, ignoring instance"
         ));
     }
     Ok(())

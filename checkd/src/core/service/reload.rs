@@ -126,7 +126,9 @@ impl Fresh<'_> {
                     config: checker.clone(),
                     judge: match same {
                         Some(c) => RetryJudge::resumed(checker.retry, c.judge.is_up(), c.judge.has_run()),
-                        None if old.is_some() && !is_file => RetryJudge::resumed(checker.retry, !fresh_down, true),
+                        None if old.is_some() && !is_file => {
+                            RetryJudge::resumed(checker.retry, !fresh_down, true)
+                        }
                         None => RetryJudge::new(checker.retry, if is_file { file_down } else { fresh_down }),
                     }
                     .patient(patience),

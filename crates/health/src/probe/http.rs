@@ -420,7 +420,9 @@ const CARRIED_OUT: [&str; 7] = ["caseless", "dotall", "extended", "firstline", "
 
 /// Whether a word of `regex_options` is one we carry out, or one that needs no carrying out.
 pub fn regex_option_is_known(word: &str) -> bool {
-    CARRIED_OUT.contains(&word) || WITHOUT_EFFECT.contains(&word) || PREFIXES.iter().any(|(name, _)| *name == word)
+    CARRIED_OUT.contains(&word)
+        || WITHOUT_EFFECT.contains(&word)
+        || PREFIXES.iter().any(|(name, _)| *name == word)
 }
 
 impl BodyRegex {
@@ -430,7 +432,8 @@ impl BodyRegex {
     /// Where it is wrong, and PCRE2's words for it.
     pub fn compile(&self) -> Result<pcre2::bytes::Regex, (usize, String)> {
         let has = |word: &str| self.options.iter().any(|o| o == word);
-        let pattern = PREFIXES.iter().filter(|(name, _)| has(name)).fold(String::new(), |p, (_, text)| p + text);
+        let pattern =
+            PREFIXES.iter().filter(|(name, _)| has(name)).fold(String::new(), |p, (_, text)| p + text);
         pcre2::bytes::RegexBuilder::new()
             .caseless(has("caseless"))
             .dotall(has("dotall"))
@@ -548,8 +551,9 @@ impl GetCore {
         let outcome = Outcome::passed(Status::L7Ok).coded(code);
         match self.reader.short {
             // keepalived's words; its owner logs them once.
-            Some((said, came)) => outcome
-                .described(format!("content_length ({said}) does not match received bytes ({came})")),
+            Some((said, came)) => {
+                outcome.described(format!("content_length ({said}) does not match received bytes ({came})"))
+            }
             None => outcome,
         }
     }
