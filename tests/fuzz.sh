@@ -17,7 +17,7 @@ for target in "${targets[@]}"; do
 	log="$(mktemp)"
 	# The first folder grows; the seeds are only read.
 	if ! "$CARGO" fuzz run --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \
-		-max_total_time="$seconds" -timeout=20 -print_final_stats=1 >"$log" 2>&1; then
+		-max_total_time="$seconds" -timeout=120 -print_final_stats=1 >"$log" 2>&1; then
 		tail -n 40 "$log"
 		echo "fuzz: $target: a finding, kept in tests/fuzz/artifacts/$target"
 		exit 1
