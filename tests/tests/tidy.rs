@@ -11,6 +11,8 @@ use std::process::Command;
 
 use holdfast_tests::{skip, workspace};
 
+#[path = "tidy/proofs.rs"]
+mod proofs;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -69,8 +71,11 @@ fn judge(faults: Vec<String>) {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// `(package, [(dependency, is it ours)])` of all members, development ones left out.
-fn dependencies(of_kind: Option<&str>) -> BTreeMap<String, BTreeSet<(String, bool)>> {
+/// What each package uses: `(dependency, is it ours)`.
+type Uses = BTreeMap<String, BTreeSet<(String, bool)>>;
+
+/// The dependencies of all members of one kind; `None` are the normal ones.
+fn dependencies(of_kind: Option<&str>) -> Uses {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(workspace())
@@ -92,10 +97,14 @@ fn dependencies(of_kind: Option<&str>) -> BTreeMap<String, BTreeSet<(String, boo
 
 #[test]
 fn crates_depend_on_lower_layers_only() {
+    judge(upward(&dependencies(None)));
+}
+
+fn upward(all: &Uses) -> Vec<String> {
     let layer = |name: &str| LAYERS.iter().position(|l| l.contains(&name));
     let mut faults = Vec::new();
-    for (package, uses) in dependencies(None) {
-        let Some(own) = layer(&package) else {
+    for (package, uses) in all {
+        let Some(own) = layer(package) else {
             faults.push(format!("{package} is in no layer of tidy.rs"));
             continue;
         };
@@ -105,32 +114,38 @@ fn crates_depend_on_lower_layers_only() {
             }
         }
     }
-    judge(faults);
+    faults
 }
 
 #[test]
 fn daemons_do_not_know_each_other() {
+    judge([None, Some("dev")].into_iter().flat_map(|kind| acquainted(&dependencies(kind))).collect());
+}
+
+fn acquainted(all: &Uses) -> Vec<String> {
     let daemons = ["vrrpd", "checkd", "proxyd"];
     let mut faults = Vec::new();
-    for kind in [None, Some("dev")] {
-        for (package, uses) in dependencies(kind) {
-            let known: Vec<&str> =
-                daemons.into_iter().filter(|d| uses.contains(&((*d).to_owned(), true))).collect();
-            let allowed = match package.as_str() {
-                "keepalived" => known.iter().all(|d| *d != "proxyd"),
-                "holdfast-tests" => true,
-                _ => known.is_empty(),
-            };
-            if !allowed {
-                faults.push(format!("{package} depends on {}", known.join(", ")));
-            }
+    for (package, uses) in all {
+        let known: Vec<&str> =
+            daemons.into_iter().filter(|d| uses.contains(&((*d).to_owned(), true))).collect();
+        let allowed = match package.as_str() {
+            "keepalived" => known.iter().all(|d| *d != "proxyd"),
+            "holdfast-tests" => true,
+            _ => known.is_empty(),
+        };
+        if !allowed {
+            faults.push(format!("{package} depends on {}", known.join(", ")));
         }
     }
-    judge(faults);
+    faults
 }
 
 #[test]
 fn some_libraries_stay_in_one_crate() {
+    judge(strayed(&dependencies(None)));
+}
+
+fn strayed(all: &Uses) -> Vec<String> {
     // library, crates that may use it
     let confined: [(&str, &[&str]); 5] = [
         ("pest", &["conf-parsers"]),
@@ -140,7 +155,7 @@ fn some_libraries_stay_in_one_crate() {
         ("rustls", &["tls", "proxyd", "health", "checkd"]),
     ];
     let mut faults = Vec::new();
-    for (package, uses) in dependencies(None) {
+    for (package, uses) in all {
         for (library, homes) in confined {
             if uses.iter().any(|(u, _)| u == library) && !homes.contains(&package.as_str()) {
                 faults.push(format!("{package} uses {library}, which belongs to {}", homes.join(", ")));
@@ -151,7 +166,7 @@ fn some_libraries_stay_in_one_crate() {
             faults.push("conf-parsers knows no runtime and no bus".to_owned());
         }
     }
-    judge(faults);
+    faults
 }
 
 /// Whether a file is a core: it decides and does nothing.
@@ -172,19 +187,27 @@ fn is_core(path: &Path) -> bool {
 
 #[test]
 fn cores_name_no_clock_socket_file_or_task() {
+    judge(impure(&sources()));
+}
+
+fn impure(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    for source in sources().iter().filter(|s| is_core(&s.path) && !s.is_test()) {
+    for source in sources.iter().filter(|s| is_core(&s.path) && !s.is_test()) {
         for (name, line) in source.impurities() {
             faults.push(format!("{}:{line}: a core names {name}", source.path.display()));
         }
     }
-    judge(faults);
+    faults
 }
 
 #[test]
 fn files_and_functions_are_short() {
+    judge(long(&sources()));
+}
+
+fn long(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    for source in sources() {
+    for source in sources {
         let lines = source.text.lines().count();
         if lines > FILE_LINES_MAX {
             faults.push(format!("{}: {lines} lines, {FILE_LINES_MAX} are allowed", source.path.display()));
@@ -198,23 +221,22 @@ fn files_and_functions_are_short() {
             }
         }
     }
-    judge(faults);
+    faults
 }
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let sources = sources();
+    judge(silent(&sources()));
+}
+
+fn silent(sources: &[Source]) -> Vec<String> {
     let silent = sources.iter().filter(|s| !s.is_test_module() && s.purpose().is_none());
-    judge(silent.map(|s| format!("{} has no module doc (`//! …`)", s.path.display())).collect());
+    silent.map(|s| format!("{} has no module doc (`//! …`)", s.path.display())).collect()
 }
 
 #[test]
 fn unsafe_is_said_in_sys_only() {
-    let mut faults = Vec::new();
-    for source in sources().iter().filter(|s| !s.path.starts_with("crates/sys")) {
-        faults
-            .extend(source.lines_naming("unsafe").map(|l| format!("{}:{l}: unsafe", source.path.display())));
-    }
+    let mut faults = daring(&sources());
     for path in tracked().iter().filter(|p| p.ends_with("Cargo.toml")) {
         let text = std::fs::read_to_string(workspace().join(path)).expect("a manifest can be read");
         let member = !text.contains("[workspace]");
@@ -225,15 +247,25 @@ fn unsafe_is_said_in_sys_only() {
     judge(faults);
 }
 
+fn daring(sources: &[Source]) -> Vec<String> {
+    let others = sources.iter().filter(|s| !s.path.starts_with("crates/sys"));
+    let lines = |s: &Source| {
+        s.lines_naming("unsafe").map(|l| format!("{}:{l}: unsafe", s.path.display())).collect::<Vec<_>>()
+    };
+    others.flat_map(lines).collect()
+}
+
 #[test]
 fn nothing_is_left_undone_or_silenced() {
-    let mut faults = Vec::new();
-    for source in sources() {
-        for (name, line) in source.leftovers() {
-            faults.push(format!("{}:{line}: {name}", source.path.display()));
-        }
-    }
-    judge(faults);
+    judge(undone(&sources()));
+}
+
+fn undone(sources: &[Source]) -> Vec<String> {
+    let lines = |s: &Source| {
+        let found = s.leftovers().into_iter();
+        found.map(|(name, line)| format!("{}:{line}: {name}", s.path.display())).collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(lines).collect()
 }
 
 #[test]
@@ -255,36 +287,49 @@ fn text_speaks_of_the_software_alone() {
 #[test]
 fn every_dependency_has_its_reason() {
     let text = std::fs::read_to_string(workspace().join("Cargo.toml")).expect("Cargo.toml can be read");
-    let table = text.split("[workspace.dependencies]").nth(1).expect("a dependency table");
+    judge(unreasoned(&text));
+}
+
+fn unreasoned(manifest: &str) -> Vec<String> {
+    let table = manifest.split("[workspace.dependencies]").nth(1).expect("a dependency table");
     let table = table.split("\n[").next().unwrap_or(table);
     let entry = |l: &&str| l.contains('=') && !l.starts_with('#') && !l.contains("path = ");
     let bare = table.lines().filter(entry).filter(|l| l.rsplit_once("# ").is_none_or(|(_, r)| r.len() < 6));
-    judge(bare.map(|l| format!("Cargo.toml: no reason: {l}")).collect());
+    bare.map(|l| format!("Cargo.toml: no reason: {l}")).collect()
 }
 
 #[test]
 fn all_files_are_formatted() {
     let files: Vec<PathBuf> = sources().into_iter().map(|s| s.path).collect();
-    let output =
-        Command::new("rustfmt").arg("--check").arg("-l").args(&files).current_dir(workspace()).output();
-    match output {
-        Ok(o) if o.status.success() => {}
-        Ok(o) if o.stdout.is_empty() && String::from_utf8_lossy(&o.stderr).contains("not installed") => {
-            skip("tidy", "needs rustfmt (`rustup component add rustfmt`)");
-        }
-        Ok(o) => {
-            let listed: BTreeSet<_> = String::from_utf8_lossy(&o.stdout).lines().map(str::to_owned).collect();
-            let listed: Vec<_> = listed.into_iter().collect();
-            panic!("not formatted:\n{}\n{}", listed.join("\n"), String::from_utf8_lossy(&o.stderr));
-        }
-        Err(_) => skip("tidy", "needs rustfmt (`rustup component add rustfmt`)"),
+    match unformatted(&files) {
+        Some(faults) => judge(faults),
+        None => skip("tidy", "needs rustfmt (`rustup component add rustfmt`)"),
     }
 }
 
+/// The files that rustfmt would write otherwise, and what it complains of; `None` where there is no rustfmt.
+fn unformatted(files: &[PathBuf]) -> Option<Vec<String>> {
+    let output = Command::new("rustfmt")
+        .args(["--edition", "2024", "--check", "-l"])
+        .args(files)
+        .current_dir(workspace())
+        .output()
+        .ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Some(Vec::new());
+    }
+    if output.stdout.is_empty() && said.contains("not installed") {
+        return None;
+    }
+    let listed: BTreeSet<_> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    Some(listed.into_iter().chain([said.into_owned()]).collect())
+}
+
 /// The code map as the sources' own first sentences make it.
-fn code_map() -> String {
+fn code_map(sources: &[Source]) -> String {
     let mut by_crate: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for source in sources().iter().filter(|s| !s.is_test_module()) {
+    for source in sources.iter().filter(|s| !s.is_test_module()) {
         let path = source.path.display().to_string();
         let folder = path.split_once("/src/").or_else(|| path.split_once("/benches/"));
         let folder =
@@ -308,7 +353,7 @@ fn the_code_map_is_complete() {
     let [begin, end] = MAP_MARKS;
     let (before, rest) = text.split_once(begin).expect("docs/ARCHITECTURE.md marks the code map's begin");
     let (map, after) = rest.split_once(end).expect("docs/ARCHITECTURE.md marks the code map's end");
-    let wanted = format!("\n{}\n", code_map());
+    let wanted = format!("\n{}\n", code_map(&sources()));
     if map == wanted {
         return;
     }
@@ -317,8 +362,12 @@ fn the_code_map_is_complete() {
             .expect("the code map is written");
         return;
     }
+    let faults = map_faults(map, &wanted);
+    panic!("the code map is not what the sources say; UPDATE=1 writes it anew:\n{}", faults.join("\n"));
+}
+
+fn map_faults(map: &str, wanted: &str) -> Vec<String> {
     let (have, want): (BTreeSet<_>, BTreeSet<_>) = (map.lines().collect(), wanted.lines().collect());
     let faults = want.difference(&have).map(|l| format!("missing: {l}"));
-    let faults: Vec<_> = faults.chain(have.difference(&want).map(|l| format!("stale: {l}"))).collect();
-    panic!("the code map is not what the sources say; UPDATE=1 writes it anew:\n{}", faults.join("\n"));
+    faults.chain(have.difference(&want).map(|l| format!("stale: {l}"))).collect()
 }

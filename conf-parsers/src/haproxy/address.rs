@@ -87,6 +87,9 @@ pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
 /// Reads one address. The fault is haproxy's text about it, such as
 /// `invalid character 'x' in port number 'x' in 'a:x'`.
 pub fn parse(text: &str) -> Result<Address, String> {
+    if text.is_empty() {
+        return Err("'' resolves to an empty address (environment variable missing?)".to_owned());
+    }
     let mut prefix = Prefix::default();
     let mut rest = text;
     if let Some(r) = rest.strip_prefix("stream+") {
@@ -94,11 +97,14 @@ pub fn parse(text: &str) -> Result<Address, String> {
     } else if let Some(r) = rest.strip_prefix("dgram+") {
         prefix.datagram = true;
         rest = r;
+    } else if let Some(r) = rest.strip_prefix("quic+") {
+        (prefix.datagram, prefix.quic) = (true, true);
+        rest = r;
     }
-    let plain = |host| Ok(Address { prefix, host, ports: Ports::None });
     for (word, take) in SPECIAL {
         if let Some(r) = rest.strip_prefix(word) {
-            return take(r, text).and_then(plain);
+            prefix.datagram |= *word == "uxdg@";
+            return take(r, text).map(|host| Address { prefix, host, ports: Ports::None });
         }
     }
     for (word, family, datagram, quic, mptcp) in FAMILIES {
@@ -119,7 +125,8 @@ pub fn parse(text: &str) -> Result<Address, String> {
         None => Ports::None,
         Some(port) => ports(port, text)?,
     };
-    Ok(Address { prefix, host: inet(host), ports })
+    let host = inet(host, prefix.family).ok_or_else(|| format!("invalid address: '{host}' in '{text}'"))?;
+    Ok(Address { prefix, host, ports })
 }
 
 type Special = fn(&str, &str) -> Result<Host, String>;
@@ -171,45 +178,50 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn inet(text: &str) -> Host {
+/// The host; `None` for what is neither an address of the family nor can be a name.
+fn inet(text: &str, family: Option<u8>) -> Option<Host> {
     if text.is_empty() || text == "*" {
-        return Host::Any;
+        return Some(Host::Any);
     }
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let bare = bare.split_once('%').map_or(bare, |(a, _)| a);
     if let Ok(v4) = bare.parse::<Ipv4Addr>() {
-        return Host::Ip(IpAddr::V4(v4));
+        return (family != Some(6)).then_some(Host::Ip(IpAddr::V4(v4)));
     }
-    match bare.parse::<Ipv6Addr>() {
-        Ok(v6) => Host::Ip(IpAddr::V6(v6)),
-        Err(_) => Host::Name(bare.to_owned()),
+    if let Ok(v6) = bare.parse::<Ipv6Addr>() {
+        return (family != Some(4)).then_some(Host::Ip(IpAddr::V6(v6)));
     }
+    let never_a_name = |c: char| matches!(c, ':' | '[' | ']' | '@' | '/') || c.is_ascii_whitespace();
+    (!bare.contains(never_a_name)).then(|| Host::Name(bare.to_owned()))
 }
 
 fn ports(port: &str, text: &str) -> Result<Ports, String> {
-    let number = |digits: &str| -> Result<i64, String> {
-        if let Some(bad) = digits.chars().find(|c| !c.is_ascii_digit()) {
-            return Err(format!("invalid character '{bad}' in port number '{port}' in '{text}'"));
-        }
-        Ok(digits.parse().unwrap_or(i64::MAX))
+    let strange = |bad: char| format!("invalid character '{bad}' in port number '{port}' in '{text}'");
+    // What stands behind the digits of a port is not looked at.
+    let one = |digits: &str| -> Result<u16, String> {
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits[..end].parse().map_err(|_| format!("invalid port '{digits}'"))
     };
-    if port.is_empty() {
-        return Ok(Ports::None);
+    let offset = |digits: &str, sign: i64| -> Result<Ports, String> {
+        if let Some(bad) = digits.chars().find(|c| !c.is_ascii_digit()) {
+            return Err(strange(bad));
+        }
+        offset_in_range(sign * digits.parse::<i64>().unwrap_or(i64::MAX), text).map(Ports::Offset)
+    };
+    match port.chars().next() {
+        None => Ok(Ports::None),
+        Some('+') => offset(&port[1..], 1),
+        Some('-') => offset(&port[1..], -1),
+        Some(c) if c.is_ascii_digit() => {
+            let (low, high) = port.split_once('-').unwrap_or((port, port));
+            let (first, last) = (one(low)?, one(high)?);
+            if first > last {
+                return Err(format!("invalid port range '{port}'"));
+            }
+            Ok(Ports::Fixed(first, last))
+        }
+        Some(bad) => Err(strange(bad)),
     }
-    if let Some(offset) = port.strip_prefix('+') {
-        return number(offset).and_then(|n| offset_in_range(n, text)).map(Ports::Offset);
-    }
-    if let Some(offset) = port.strip_prefix('-') {
-        return number(offset).and_then(|n| offset_in_range(-n, text)).map(Ports::Offset);
-    }
-    let (low, high) = port.split_once('-').unwrap_or((port, port));
-    let (low, high) = (number(low)?, number(high)?);
-    let Ok(first) = u16::try_from(low) else { return Err(format!("invalid port '{low}' in '{text}'")) };
-    let Ok(last) = u16::try_from(high) else { return Err(format!("invalid port '{high}' in '{text}'")) };
-    if first > last {
-        return Err(format!("invalid port range '{port}' in '{text}'"));
-    }
-    Ok(Ports::Fixed(first, last))
 }
 
 fn offset_in_range(offset: i64, text: &str) -> Result<i32, String> {

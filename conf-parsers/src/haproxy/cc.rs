@@ -227,13 +227,13 @@ impl Evaluator<'_> {
         let Some((_, arity)) = PREDICATES.iter().find(|(n, _)| *n == name) else {
             return Err(self.unparsable(at));
         };
-        let (list, ends) = arguments(args);
+        let (list, ends) = if *arity == 0 && args.is_empty() { Default::default() } else { arguments(args) };
         let tail = |n: usize| format!("in argument {n} of predicate '{name}' used in conditional expression");
         if !closed {
             return Err(CondFault { text: format!("expected ')' {}", tail(1)), at: args_at + args.len() });
         }
         if list.len() > *arity {
-            let extra = ends[*arity - 1];
+            let extra = arity.checked_sub(1).map_or(0, |last| ends[last]);
             let shown = &self.text[args_at + extra..];
             return Err(CondFault {
                 text: format!("expected ')' before '{shown}' {}", tail(1)),
@@ -257,9 +257,12 @@ impl Evaluator<'_> {
         let second = args.get(1).map_or("", String::as_str);
         Some(match name {
             "defined" => (self.variable)(first).is_some(),
-            "feature" => facts.features.iter().any(|f| f == first),
+            // The empty name is found before any feature.
+            "feature" => first.is_empty() || facts.features.iter().any(|f| f == first),
             "streq" => first == second,
             "strneq" => first != second,
+            // haproxy takes the search for nothing as one that can't be read.
+            "strstr" if second.is_empty() => return None,
             "strstr" => first.contains(second),
             "version_atleast" => compare_versions(&facts.version, first) != Ordering::Less,
             "version_before" => compare_versions(&facts.version, first) == Ordering::Less,
@@ -306,7 +309,14 @@ fn arguments(text: &str) -> (Vec<String>, Vec<usize>) {
     while let Some((at, c)) = chars.next() {
         match (quote, c) {
             (Some(q), c) if c == q => quote = None,
-            (None | Some('"'), '\\') => current.extend(chars.next().map(|(_, c)| c)),
+            // A comma ends the argument all the same; letters keep their backslash.
+            (None | Some('"'), '\\') => match text[at + 1..].chars().next() {
+                Some(c @ ('\\' | '"' | '\'' | ' ')) => {
+                    current.push(c);
+                    chars.next();
+                }
+                _ => current.push('\\'),
+            },
             (None, '"' | '\'') => quote = Some(c),
             (None, ',') => {
                 list.push(std::mem::take(&mut current));

@@ -108,7 +108,10 @@ pub enum FormatItem {
 pub fn expression(text: &str) -> Result<SampleExpr, String> {
     let (tree, used) = prefix(text)?;
     if used < text.len() {
-        return Err(format!("extra characters '{}' after the expression '{text}'", &text[used..]));
+        return Err(match tree.converters.last() {
+            None => format!("missing comma after fetch keyword '{}'", tree.fetch.name),
+            Some(last) => format!("missing comma after converter '{}'", last.name),
+        });
     }
     Ok(tree)
 }
@@ -157,8 +160,10 @@ fn call(pair: Pair<'_, Rule>, fetch: bool, origin: Span) -> Result<Call, String>
             }
         }
         if !closed {
-            let who = if fetch { "fetch method" } else { "converter" };
-            return Err(format!("expected ')' after arguments of {who} '{name}'"));
+            return Err(match fetch {
+                true => format!("fetch method '{name}' : expected ')'"),
+                false => format!("invalid arg {} in converter '{name}' : expected ')'", list.len() + 1),
+            });
         }
         args = Some(list);
     }
@@ -170,7 +175,7 @@ fn arg(pair: Pair<'_, Rule>, origin: Span) -> Arg {
     let mut text = String::new();
     for part in pair.into_inner() {
         match part.as_rule() {
-            Rule::escape => unescape(part.as_str(), "\\\"' ,)(", &mut text),
+            Rule::escape => unescape(part.as_str(), "\\\"' ", &mut text),
             Rule::weak => {
                 for piece in part.into_inner() {
                     match piece.as_rule() {

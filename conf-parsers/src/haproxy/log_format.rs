@@ -25,6 +25,7 @@ pub fn parse_at(text: &str, origin: Span) -> Result<Vec<FormatItem>, String> {
                 literal.push_str(pair.as_str());
                 at += pair.as_str().len();
             }
+            Rule::cut => return Err("truncated line after '%'".to_owned()),
             Rule::percent => {
                 literal.push('%');
                 at += pair.as_str().len();
@@ -61,7 +62,7 @@ fn item(rest: &str, pair: Pair<'_, Rule>, origin: Span) -> Result<(FormatItem, u
             Rule::item_flags => {
                 let mut inner = part.into_inner();
                 inner.next().map(|p| p.as_str()).unwrap_or_default().clone_into(&mut flags);
-                inner.next().ok_or("expected '}' after log format flags")?;
+                inner.next().ok_or_else(|| format!("truncated line after '{flags}'"))?;
             }
             Rule::tag => tag = Some(part.as_str().to_owned()),
             _ => {}
@@ -79,8 +80,10 @@ fn item(rest: &str, pair: Pair<'_, Rule>, origin: Span) -> Result<(FormatItem, u
     let tail = inner[used..].trim_start_matches(' ');
     let gap = inner.len() - used - tail.len();
     if !tail.starts_with(']') {
-        let found = tail.chars().next().map_or(String::new(), |c| format!(", but found '{c}'"));
-        return Err(format!("expected ']' after '{}'{found}", &inner[..used]));
+        return Err(match tail.chars().next() {
+            Some(found) => format!("expected ']' after '{}', but found '{found}'", &inner[..used]),
+            None => format!("missing ']' after '{}'", &inner[..used]),
+        });
     }
     Ok((FormatItem::Expr { expr, flags, name }, end + used + gap + 1))
 }

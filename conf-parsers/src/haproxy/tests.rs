@@ -222,10 +222,7 @@ fn expressions_have_fetch_arguments_and_converters() {
     assert_eq!(args(&e.converters[1]), ["a,b", "c)", "g"]);
     assert!(expr::expression("src(").is_err());
     assert!(expr::expression("").is_err());
-    assert_eq!(
-        expr::expression("src] x"),
-        Err("extra characters '] x' after the expression 'src] x'".into())
-    );
+    assert_eq!(expr::expression("src] x"), Err("missing comma after fetch keyword 'src'".into()));
 }
 
 #[test]
@@ -273,6 +270,178 @@ fn addresses_have_every_form() {
     assert!(parse("quic4@:443").expect("reads").prefix.quic);
     assert_eq!(short("b:c"), Err("invalid character 'c' in port number 'c' in 'b:c'".into()));
     assert_eq!(address::expand("${HOME}/x$HOME", &|_| Some("r".into())), "r/xr");
+}
+
+/// What `haproxy -cc` of 2.6.12 says; the predicates that came later have the manual's word.
+#[test]
+fn conditions_are_decided_as_by_haproxy() {
+    let host = host();
+    let ask = |text: &str| cc::evaluate(text.as_bytes(), host.facts(), &|n| host.variable(n)).ok();
+    let cases: &[(&str, Option<bool>)] = &[
+        ("version_atleast(2.6)", Some(true)),
+        ("version_atleast(2)", Some(true)),
+        ("version_atleast()", Some(true)),
+        ("version_atleast(x)", Some(true)),
+        ("version_atleast(2.6-dev3)", Some(true)),
+        ("version_atleast(2.6.12-1)", Some(false)),
+        ("version_before(2.6.13)", Some(true)),
+        ("streq(a, a)", Some(false)),
+        ("streq( a,a)", Some(false)),
+        ("streq(,)", Some(true)),
+        ("streq(a\\(b,a(b)", Some(false)),
+        ("streq(a\\,b,a\\,b)", None),
+        ("strstr(abc,)", None),
+        ("feature()", Some(true)),
+        ("defined()", Some(false)),
+        ("defined( HOME )", Some(false)),
+        (" 1", Some(true)),
+        ("1 ", Some(true)),
+        ("1&&", None),
+        ("&&1", None),
+        ("1 2", None),
+        ("!!1", Some(true)),
+        ("! 1", Some(false)),
+        ("()", None),
+        ("(1)(1)", None),
+        ("((1)", None),
+        ("1)", None),
+        ("1 & 1", None),
+        ("1|1", None),
+        ("+1", Some(true)),
+        ("-0", Some(false)),
+        ("00", Some(false)),
+        ("1.5", None),
+        ("true", None),
+        ("1 &&!0||0", Some(true)),
+        ("streq(a,a", None),
+        ("streq a", None),
+        ("enabled(POLL)", Some(false)),
+        ("enabled(server-ssl-verify-none)", Some(false)),
+        ("fips_mode()", Some(false)),
+        ("fips_mode(x)", None),
+        ("fips_mode(x,y", None),
+        ("awslc_api_atleast(35)", Some(false)),
+        ("awslc_api_before(26)", Some(true)),
+        ("ssllib_name_startswith(OpenSSL)", Some(false)),
+        ("openssl_version_before(3.5.0)", Some(true)),
+        ("openssl_version_atleast(3.5.0)", Some(false)),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(ask(text), *expected, "{text}");
+    }
+    // Every predicate of the newest manual is known.
+    for (name, arity) in cc::PREDICATES {
+        let args = vec!["POLL"; *arity].join(",");
+        assert!(ask(&format!("{name}({args})")).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn faults_of_addresses_are_haproxys() {
+    let cases = [
+        (":70000", "invalid port '70000'"),
+        (":99999999999", "invalid port '99999999999'"),
+        (":90-80", "invalid port range '90-80'"),
+        (":5-", "invalid port ''"),
+        (":5-99999", "invalid port '99999'"),
+        (":a", "invalid character 'a' in port number 'a' in ':a'"),
+        ("ipv4@::1:80", "invalid address: '::1' in 'ipv4@::1:80'"),
+        ("ipv6@1.2.3.4:80", "invalid address: '1.2.3.4' in 'ipv6@1.2.3.4:80'"),
+        ("ipv4@[::1]:80", "invalid address: '[::1]' in 'ipv4@[::1]:80'"),
+        ("[::1:80", "invalid address: '[::1' in '[::1:80'"),
+        ("127.0.0.1:80:90", "invalid address: '127.0.0.1:80' in '127.0.0.1:80:90'"),
+        ("xx@127.0.0.1:80", "invalid address: 'xx@127.0.0.1' in 'xx@127.0.0.1:80'"),
+        ("ipv4+stream@:80", "invalid address: 'ipv4+stream@' in 'ipv4+stream@:80'"),
+        ("::1", "invalid address: ':' in '::1'"),
+        ("fd@", "file descriptor '' is not a valid integer in 'fd@'"),
+        ("fd@5x", "file descriptor '5x' is not a valid integer in 'fd@5x'"),
+        ("sockpair@x", "file descriptor 'x' is not a valid integer in 'sockpair@x'"),
+        ("", "'' resolves to an empty address (environment variable missing?)"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(address::parse(text), Err(expected.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn addresses_have_every_prefix() {
+    use address::{Host, Ports, parse};
+    let prefix = |text: &str| parse(text).map(|a| (a.prefix, a.host, a.ports)).expect(text);
+    let of = |family, datagram, quic, mptcp| address::Prefix { family, datagram, quic, mptcp };
+    let port = Ports::Fixed(80, 80);
+    let any = |p: address::Prefix| (p, Host::Any, port);
+    assert_eq!(prefix("ip@:80"), any(of(None, false, false, false)));
+    assert_eq!(prefix("ipv4@*:80"), any(of(Some(4), false, false, false)));
+    assert_eq!(prefix("ipv6@*:80"), any(of(Some(6), false, false, false)));
+    assert_eq!(prefix("stream+ipv4@:80"), any(of(Some(4), false, false, false)));
+    assert_eq!(prefix("dgram+ipv6@:80"), any(of(Some(6), true, false, false)));
+    assert_eq!(prefix("quic+ipv4@:80"), any(of(Some(4), true, true, false)));
+    assert_eq!(prefix("quic4@:80"), any(of(Some(4), true, true, false)));
+    assert_eq!(prefix("quic6@:80"), any(of(Some(6), true, true, false)));
+    assert_eq!(prefix("tcp@:80"), any(of(None, false, false, false)));
+    assert_eq!(prefix("tcp4@:80"), any(of(Some(4), false, false, false)));
+    assert_eq!(prefix("tcp6@:80"), any(of(Some(6), false, false, false)));
+    assert_eq!(prefix("mptcp@:80"), any(of(None, false, false, true)));
+    assert_eq!(prefix("mptcp4@:80"), any(of(Some(4), false, false, true)));
+    assert_eq!(prefix("mptcp6@:80"), any(of(Some(6), false, false, true)));
+    assert_eq!(prefix("udp@:80"), any(of(None, true, false, false)));
+    assert_eq!(prefix("udp4@:80"), any(of(Some(4), true, false, false)));
+    assert_eq!(prefix("udp6@:80"), any(of(Some(6), true, false, false)));
+    let alone = |datagram, host| (of(None, datagram, false, false), host, Ports::None);
+    assert_eq!(prefix("stream+unix@/x"), alone(false, Host::Unix("/x".into())));
+    assert_eq!(prefix("uxst@/x"), alone(false, Host::Unix("/x".into())));
+    assert_eq!(prefix("uxdg@/x"), alone(true, Host::Unix("/x".into())));
+    assert_eq!(prefix("dgram+fd@3"), alone(true, Host::Fd(3)));
+    assert_eq!(prefix("sockpair@3"), alone(false, Host::Sockpair(3)));
+    assert_eq!(prefix("abns@a:b"), alone(false, Host::Abstract(b"a:b".to_vec(), true)));
+    assert_eq!(prefix("abnsz@a"), alone(false, Host::Abstract(b"a".to_vec(), false)));
+    assert_eq!(prefix("rhttp@b/s"), alone(false, Host::ReverseHttp("b/s".into())));
+    // haproxy looks at the digits of a port only.
+    assert_eq!(prefix("*:8a"), (address::Prefix::default(), Host::Any, Ports::Fixed(8, 8)));
+    assert_eq!(prefix(":5x-9y"), (address::Prefix::default(), Host::Any, Ports::Fixed(5, 9)));
+    assert_eq!(prefix("[::1]:").2, Ports::None);
+    assert_eq!(prefix("10.0.0.1:-5").2, Ports::Offset(-5));
+}
+
+#[test]
+fn faults_of_expressions_and_formats_are_haproxys() {
+    let expressions = [
+        (r#"str(a"b,c)"#, "fetch method 'str' : expected ')'"),
+        ("str('a)b)", "fetch method 'str' : expected ')'"),
+        ("src,map(/x", "invalid arg 2 in converter 'map' : expected ')'"),
+        ("src lower", "missing comma after fetch keyword 'src'"),
+        ("src,lower -m", "missing comma after converter 'lower'"),
+        ("", "missing fetch method"),
+    ];
+    for (text, expected) in expressions {
+        assert_eq!(expr::expression(text), Err(expected.to_owned()), "{text}");
+    }
+    let formats = [
+        ("%[src", "missing ']' after 'src'"),
+        ("%[src lower]", "expected ']' after 'src', but found 'l'"),
+        ("%[str(a\\)b)]", "expected ']' after 'str(a\\)', but found 'b'"),
+        ("%{+Q[src]", "truncated line after '+Q[src]'"),
+        ("%{+Q", "truncated line after '+Q'"),
+        ("%", "truncated line after '%'"),
+        ("a%", "truncated line after '%'"),
+        ("%[", "failed to parse sample expression <> : missing fetch method"),
+        (
+            "%[src,map_str(a]",
+            "failed to parse sample expression <src,map_str(a]> : invalid arg 2 in converter 'map_str' : expected ')'",
+        ),
+    ];
+    for (text, expected) in formats {
+        assert_eq!(log_format::parse(text), Err(expected.to_owned()), "{text}");
+    }
+    // A backslash takes the meaning from quotes, blanks and itself, not from commas and parentheses.
+    let args = |text: &str| -> Vec<String> {
+        let call = expr::prefix(text).expect(text).0.fetch;
+        call.args.into_iter().flatten().map(|a| a.text).collect()
+    };
+    assert_eq!(args("str(a\\,b)"), ["a\\", "b"]);
+    assert_eq!(args("str(a\\)b)"), ["a\\"]);
+    assert_eq!(args("str(a\\'b,c)"), ["a'b", "c"]);
+    assert_eq!(args("str(\"a,b\",'c)d')"), ["a,b", "c)d"]);
 }
 
 proptest! {

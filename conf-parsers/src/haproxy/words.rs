@@ -43,7 +43,7 @@ pub fn split(
     offset: usize,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Word>, WordFault> {
-    let splitter = |map| Splitter { file, offset, variable, map, words: Vec::with_capacity(8) };
+    let splitter = |map| Splitter { file, offset, variable, map, base: 0, words: Vec::with_capacity(8) };
     match std::str::from_utf8(line) {
         Ok(text) => splitter(Map::Same).run(text),
         Err(_) => {
@@ -75,6 +75,8 @@ struct Splitter<'a> {
     offset: usize,
     variable: &'a dyn Fn(&str) -> Option<String>,
     map: Map<'a>,
+    /// Where in the text the word starts that the grammar reads.
+    base: usize,
     words: Vec<Word>,
 }
 
@@ -89,21 +91,68 @@ struct Building {
     vanished: bool,
 }
 
+/// Bytes that plain words are made of: `plain` of the grammar. All bytes above ASCII are among them.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let others = b" \t\n\r\x0b\x0c\"'\\#";
+    let mut i = 0;
+    while i < others.len() {
+        plain[others[i] as usize] = false;
+        i += 1;
+    }
+    plain
+};
+
 impl Splitter<'_> {
+    /// Words without quotes and escapes, nearly all of a file, are found by their bytes; the grammar reads the others.
+    /// A test holds this to the grammar's rule for whole lines.
     fn run(mut self, text: &str) -> Result<Vec<Word>, WordFault> {
-        let pairs = Grammar::parse(Rule::line, text).map_err(|_| WordFault::new(0, "unreadable line"))?;
-        for pair in pairs {
-            match pair.as_rule() {
-                Rule::bare => {
-                    let bytes = self.encode(pair.as_str());
-                    let (from, to) = (pair.as_span().start(), pair.as_span().end());
-                    self.push(bytes, from, to, false);
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b' ' | b'\t' | 0x0b | 0x0c => at += 1,
+                b'#' | b'\r' | b'\n' => break,
+                _ => {
+                    let rest = &bytes[at..];
+                    let end = at + rest.iter().position(|b| !PLAIN[usize::from(*b)]).unwrap_or(rest.len());
+                    at = match bytes.get(end) {
+                        Some(b'"' | b'\'' | b'\\') => self.dressed(text, at)?,
+                        _ => {
+                            self.bare(&text[at..end], at, end);
+                            end
+                        }
+                    };
                 }
-                Rule::word => self.word(pair)?,
-                _ => {}
             }
         }
         Ok(self.words)
+    }
+
+    /// A word with quotes or escapes that starts at `at`; gives its end.
+    fn dressed(&mut self, text: &str, at: usize) -> Result<usize, WordFault> {
+        let unreadable = || WordFault::new(at, "unreadable line");
+        let pair = Grammar::parse(Rule::word, &text[at..]).ok().and_then(|mut p| p.next());
+        let pair = pair.ok_or_else(unreadable)?;
+        let end = at + pair.as_span().end();
+        self.base = at;
+        self.word(pair)?;
+        Ok(end)
+    }
+
+    fn bare(&mut self, word: &str, from: usize, to: usize) {
+        match self.map {
+            Map::Same => {
+                let span = Span::new(self.file, self.offset + from, self.offset + to);
+                self.words.push(Word::new(word, span));
+            }
+            Map::Latin1(_) => self.push(self.encode(word), from, to, false),
+        }
+    }
+
+    /// The byte of the line where a part of the word at `base` starts.
+    fn start(&self, part: &Pair<'_, Rule>) -> usize {
+        self.map.byte(self.base + part.as_span().start())
     }
 
     fn encode(&self, text: &str) -> Vec<u8> {
@@ -126,7 +175,7 @@ impl Splitter<'_> {
     }
 
     fn word(&mut self, pair: Pair<'_, Rule>) -> Result<(), WordFault> {
-        let (from, to) = (pair.as_span().start(), pair.as_span().end());
+        let (from, to) = (self.base, self.base + pair.as_span().end());
         let mut building = Building::default();
         for part in pair.into_inner() {
             match part.as_rule() {
@@ -147,7 +196,7 @@ impl Splitter<'_> {
     }
 
     fn single(&self, pair: Pair<'_, Rule>, out: &mut Building) -> Result<(), WordFault> {
-        let at = self.map.byte(pair.as_span().start());
+        let at = self.start(&pair);
         let mut closed = false;
         out.quoted = true;
         for part in pair.into_inner() {
@@ -161,7 +210,7 @@ impl Splitter<'_> {
     }
 
     fn double(&self, pair: Pair<'_, Rule>, out: &mut Building) -> Result<(), WordFault> {
-        let at = self.map.byte(pair.as_span().start());
+        let at = self.start(&pair);
         let mut closed = false;
         out.quoted = true;
         for part in pair.into_inner() {
@@ -178,7 +227,7 @@ impl Splitter<'_> {
 
     /// Escapes that haproxy knows lose their backslash; all others keep it.
     fn escape(&self, pair: &Pair<'_, Rule>, in_double: bool, out: &mut Building) -> Result<(), WordFault> {
-        let at = self.map.byte(pair.as_span().start());
+        let at = self.start(pair);
         let text = pair.as_str();
         let mut chars = text[1..].chars();
         let Some(first) = chars.next() else {
@@ -202,15 +251,15 @@ impl Splitter<'_> {
     }
 
     fn variable(&self, pair: Pair<'_, Rule>, out: &mut Building) -> Result<(), WordFault> {
-        let start = pair.as_span().start();
+        let start = self.start(&pair);
         let Some(inner) = pair.into_inner().next() else {
-            return Err(WordFault::new(self.map.byte(start) + 1, FIRST));
+            return Err(WordFault::new(start + 1, FIRST));
         };
         if inner.as_rule() == Rule::name {
             out.bytes.extend((self.variable)(inner.as_str()).unwrap_or_default().into_bytes());
             return Ok(());
         }
-        let brace = self.map.byte(start) + 1;
+        let brace = start + 1;
         let (mut name, mut split, mut fallback, mut closed) = (None, false, None, false);
         for part in inner.into_inner() {
             match part.as_rule() {
@@ -218,7 +267,7 @@ impl Splitter<'_> {
                 Rule::bracket if part.as_str() == "[*]" => split = true,
                 Rule::bracket => {
                     return Err(match name {
-                        Some(_) => WordFault::new(self.map.byte(part.as_span().start()), EXPANSION),
+                        Some(_) => WordFault::new(self.start(&part), EXPANSION),
                         None => WordFault::new(brace + 1, FIRST),
                     });
                 }
@@ -277,4 +326,40 @@ pub(super) fn split_one(
     let stop = rest.iter().position(|b| matches!(b, b'#' | b'\r')).unwrap_or(rest.len());
     out.extend(&rest[..stop]);
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Where the grammar's rule for a whole line sees words.
+    fn by_the_grammar(line: &str) -> Vec<(u32, u32)> {
+        let pairs = Grammar::parse(Rule::line, line).expect("every string is a line");
+        let words = pairs.filter(|p| matches!(p.as_rule(), Rule::bare | Rule::word));
+        words.map(|p| (p.as_span().start() as u32, p.as_span().end() as u32)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_scan_sees_the_words_of_the_grammar(
+            line in "([a-z$!%&(\\[~\u{7f}é€]{1,4}|[ \t\u{b}\u{c}]{1,2}|\\\\.|\"[^\"\\\\$]{0,4}\"|'[^']{0,4}'|[\r\n#\u{1}\u{e}]){0,12}",
+        ) {
+            let words = split(line.as_bytes(), FileId(0), 0, &|_| None);
+            let spans = words.map(|l| l.iter().map(|w| (w.span.start, w.span.end)).collect::<Vec<_>>());
+            match spans {
+                Ok(spans) => prop_assert_eq!(spans, by_the_grammar(&line)),
+                Err(fault) => prop_assert!(fault.text == HEX, "{fault:?}"),
+            }
+        }
+
+        #[test]
+        fn faults_lie_in_the_line(line in "[a-z \"'\\\\${}\\[*\\]é-]{0,24}") {
+            for bytes in [line.as_bytes().to_vec(), line.chars().map(|c| c as u8).collect()] {
+                if let Err(fault) = split(&bytes, FileId(0), 0, &|_| None) {
+                    prop_assert!(fault.at <= bytes.len(), "{fault:?} in {line:?}");
+                }
+            }
+        }
+    }
 }

@@ -17,6 +17,9 @@ const SUBSTITUTIONS_MAX: usize = 256;
 /// Bytes looked through for references for one physical line, over all lines that it becomes: 100 blocks of 100
 /// lines with ten references each take a tenth of it.
 const WORK_MAX: usize = 256 << 20;
+/// What one round of a sequence or list counts for in [`WORK_MAX`], beside its text: the manual's largest example has
+/// 65,024 rounds, an eighth of what fits.
+const ROUND_WORK: usize = 512;
 /// Bytes of one line after substitution; the original's buffer holds a good thousand.
 const TEXT_MAX: usize = 4096;
 /// Lines that one physical line may become, over all sequences and multi-line parameters in it.
@@ -114,8 +117,8 @@ impl Expander {
                 _ => {}
             }
         }
-        // An id with nothing behind it leaves nothing to read.
-        if id.is_empty() || (id == self.config_id) == negated {
+        // An id may be missing; it is no configuration's then. (`@!id` is a comment behind `@`.)
+        if (id == self.config_id) == negated {
             return None;
         }
         Some(super::lex::trimmed(&text.part(rest, text.s.len())))
@@ -153,31 +156,37 @@ impl Expander {
 
     /// `~SEQ` and `~LST`; false when the line is neither.
     fn repetition(&mut self, text: &Text, depth: usize, run: &mut Run<'_>) -> bool {
-        let kind = if text.s.starts_with("~SEQ") {
-            "~SEQ"
-        } else if text.s.starts_with("~LST") {
-            "~LST"
-        } else {
-            return false;
+        let kind = match &text.s {
+            s if s.starts_with("~SEQ") => "~SEQ",
+            s if s.starts_with("~LST") => "~LST",
+            _ => return false,
         };
         let text = &self.with_bounds(text, depth, run);
         let span = text.span(0, text.s.len());
         let rounds = match pairs(Rule::directive, &text.s).next() {
             Some(p) if p.as_rule() == Rule::sequence => sequence(p),
-            Some(p) if p.as_rule() == Rule::list => Some(list(p)),
-            _ => None,
+            Some(p) if p.as_rule() == Rule::list => list(p),
+            _ if !text.s.contains(')') && kind == "~SEQ" => Err("~SEQ parameter strings too long"),
+            _ if text.s.starts_with("~SEQ(") || text.s.starts_with("~SEQx(") => Err(SEQ_DEFINITION),
+            _ => Err(""),
         };
-        let Some(rounds) = rounds else {
-            if kind == "~SEQ" {
-                run.faults.push((span, format!("Invalid ~SEQ definition '{}'", text.s)));
+        let rounds = match rounds {
+            Ok(rounds) => rounds,
+            Err(fault) => {
+                let shown = super::text::restore(&text.s).0;
+                let faults = [fault.to_owned(), format!("Invalid {kind} specification")];
+                let told = faults.into_iter().filter(|f| !f.is_empty());
+                run.faults.extend(told.map(|f| (span, format!("{f} '{shown}'"))));
+                return true;
             }
-            run.faults.push((span, format!("Invalid {kind} specification '{}'", text.s)));
-            return true;
         };
+        run.work += rounds.values.len();
         let body = text.part(rounds.rest, text.s.len());
         let saved: Vec<_> = rounds.names.iter().map(|n| self.parameters.get(n).cloned()).collect();
         for values in rounds.values {
-            if run.texts.len() >= LINES_MAX {
+            // Rounds inside of rounds multiply, also those that leave no line.
+            run.work += body.s.len() + ROUND_WORK;
+            if run.texts.len() >= LINES_MAX || run.work > WORK_MAX {
                 break;
             }
             for (i, name) in rounds.names.iter().enumerate() {
@@ -328,8 +337,11 @@ struct Rounds {
     rest: usize,
 }
 
-/// `~SEQ(V, end)`, `(V, start, end)` or `(V, start, step, end)`.
-fn sequence(pair: Pair<'_, Rule>) -> Option<Rounds> {
+/// What is said of a sequence that can't be read at all.
+const SEQ_DEFINITION: &str = "Invalid ~SEQ definition";
+
+/// `~SEQ(V, end)`, `(V, start, end)` or `(V, start, step, end)`; the error is the original's text about it.
+fn sequence(pair: Pair<'_, Rule>) -> Result<Rounds, &'static str> {
     let mut rounds = Rounds { names: Vec::new(), values: Vec::new(), rest: 0 };
     let mut hexadecimal = false;
     let mut numbers = Vec::new();
@@ -337,19 +349,24 @@ fn sequence(pair: Pair<'_, Rule>) -> Option<Rounds> {
         match p.as_rule() {
             Rule::hexadecimal => hexadecimal = true,
             Rule::variable => rounds.names.push(p.as_str().to_owned()),
-            Rule::number => numbers.push(number(p.as_str())?),
+            Rule::number => numbers.push(number(p.as_str()).ok_or(SEQ_DEFINITION)?),
             Rule::rest => rounds.rest = p.as_span().start(),
             _ => {}
         }
     }
+    let towards = |start: i64, end: i64| if end < start { -1 } else { 1 };
     let (start, step, end) = match numbers[..] {
-        [end] => (1, 1, end),
-        [start, end] => (start, if end < start { -1 } else { 1 }, end),
-        [start, step, end] if step != 0 => (start, step, end),
-        _ => return None,
+        [end] if end < 0 => (-1, -1, end),
+        [end] => (1, towards(1, end), end),
+        [start, end] => (start, towards(start, end), end),
+        [start, step, end] => (start, step, end),
+        _ => return Err(SEQ_DEFINITION),
     };
+    if step == 0 || (step > 0) != (start <= end) && start != end {
+        return Err("Invalid ~SEQ values");
+    }
     if hexadecimal && (start < 0 || end < 0) {
-        return None;
+        return Err("~SEQx is only valid for positive numbers");
     }
     let mut at = start;
     while (step > 0 && at <= end || step < 0 && at >= end) && rounds.values.len() < LINES_MAX {
@@ -357,9 +374,10 @@ fn sequence(pair: Pair<'_, Rule>) -> Option<Rounds> {
         let Some(next) = at.checked_add(step) else { break };
         at = next;
     }
-    Some(rounds)
+    Ok(rounds)
 }
 
+/// A number as C writes it: decimal, `0x…`, or octal behind a zero; nothing is zero.
 fn number(s: &str) -> Option<i64> {
     let (sign, digits) = match s.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -368,27 +386,32 @@ fn number(s: &str) -> Option<i64> {
     let hex = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
     let value = match hex {
         Some(hex) => i64::from_str_radix(hex, 16).ok()?,
+        None if digits.is_empty() => 0,
+        None if digits.starts_with('0') => i64::from_str_radix(digits, 8).ok()?,
         None => digits.parse().ok()?,
     };
     Some(sign * value)
 }
 
 /// `~LST(V, a, b)` or `~LST({A,B}, {1,2}, {3})`: a value that is missing is empty.
-fn list(pair: Pair<'_, Rule>) -> Rounds {
+fn list(pair: Pair<'_, Rule>) -> Result<Rounds, &'static str> {
     let mut rounds = Rounds { names: Vec::new(), values: Vec::new(), rest: 0 };
     let words =
-        |p: Pair<'_, Rule>| -> Vec<String> { p.into_inner().map(|p| p.as_str().trim().to_owned()).collect() };
+        |p: Pair<'_, Rule>| -> Vec<String> { p.into_inner().map(|p| p.as_str().to_owned()).collect() };
     for p in pair.into_inner() {
         match p.as_rule() {
-            Rule::variable => rounds.names.push(p.as_str().to_owned()),
+            Rule::variable | Rule::unnamed => rounds.names.push(p.as_str().to_owned()),
             Rule::variables => rounds.names = words(p),
-            Rule::value => rounds.values.push(vec![p.as_str().trim().to_owned()]),
+            Rule::value => rounds.values.push(vec![p.as_str().to_owned()]),
             Rule::values => rounds.values.push(words(p)),
             Rule::rest => rounds.rest = p.as_span().start(),
             _ => {}
         }
     }
-    rounds
+    if rounds.values.iter().any(|v| v.len() > rounds.names.len()) {
+        return Err("~LST specification has too many values");
+    }
+    Ok(rounds)
 }
 
 /// The strictness letter and the pattern of an include line.
