@@ -6,7 +6,6 @@ use bus::endpoint::News;
 use bus::{Role, payload};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// `{"daemon":"vrrpd","up":true,"facts":{…}}` and a line ending.
 pub(crate) fn json(role: Role, facts: Option<&BTreeMap<String, Value>>) -> String {
