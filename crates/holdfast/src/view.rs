@@ -217,13 +217,15 @@ mod tests {
             ("vrrp.instancex/y".to_owned(), json!({})),
         ]);
         let text = text(Role::Vrrpd, Some(&facts));
-        let wanted = "\
-  INSTANCE  STATE   VRID  INTERFACE  PRIORITY  ADDRESSES  REASON
-  VI_1      MASTER  51    eth0       150       10.0.0.9   master down timer
-                                               10.0.0.10
-  SERVICE  QUORUM  SERVER       STATE  WEIGHT
-  a        yes     10.0.0.1:80  UP     3
-";
+        let wanted = [
+            "  INSTANCE  STATE   VRID  INTERFACE  PRIORITY  ADDRESSES  REASON",
+            "  VI_1      MASTER  51    eth0       150       10.0.0.9   master down timer",
+            "                                               10.0.0.10",
+            "  SERVICE  QUORUM  SERVER       STATE  WEIGHT",
+            "  a        yes     10.0.0.1:80  UP     3",
+            "",
+        ];
+        let wanted = wanted.join("\n");
         assert_eq!(text.split_once('\n').unwrap().1, wanted);
         assert!(super::text(Role::Checkd, None).contains("does not answer"));
         let change = line(Role::Vrrpd, &News::Changed("vrrp.instance/VI_1".into(), instance), false).unwrap();
