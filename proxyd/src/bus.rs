@@ -1,15 +1,16 @@
-//! proxyd on the bus: publishes its servers, listeners and itself; learns which addresses vrrpd holds or will hold.
+//! proxyd on the bus: publishes its servers, listeners and itself; learns which addresses vrrpd holds or will hold,
+//! and when an instance becomes master.
 //!
-//! Invariant: reads the board only. Without the bus everything works; only an address that is not on the host yet
-//! can't be bound ahead of vrrpd then.
+//! Invariant: reads the board only, and asks for checks at once. Without the bus everything works (the kernel tells of
+//! addresses too); only an address that is not on the host yet can't be bound ahead of vrrpd then.
 //!
 //! Absent on purpose: delegated probes ([`crate::delegate`]).
 
 use crate::runtime::Generation;
 use crate::stats::status::ServerStatus;
-use bus::endpoint::{News, Request, Server, dial};
+use bus::endpoint::{Client, News, Request, Server, dial};
 use bus::{Role, payload};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,13 +23,31 @@ use tokio::sync::mpsc;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long the start waits for vrrpd's list of addresses; asked only when an address can't be bound.
 const ADDRESSES_WITHIN: Duration = Duration::from_secs(1);
+/// What vrrpd is asked for.
+const INSTANCES: [&str; 1] = ["vrrp.instance/*"];
 
 /// proxyd's side of the bus.
 #[derive(Debug)]
 pub struct Bus {
     server: Server,
     requests: Option<mpsc::Receiver<Request>>,
+    vrrpd: Client,
+    masters: Masters,
     status: payload::DaemonStatus,
+}
+
+/// Which instances were master when last heard of.
+#[derive(Debug, Default)]
+struct Masters(HashMap<String, bool>);
+
+impl Masters {
+    /// Takes the state of an instance; whether it became master just now. What is heard of an instance for the first
+    /// time is no news.
+    fn became(&mut self, topic: String, instance: &payload::VrrpInstance) -> bool {
+        let master = instance.state == "MASTER";
+        let before = self.0.insert(topic, master);
+        master && before == Some(false)
+    }
 }
 
 impl Bus {
@@ -48,7 +67,8 @@ impl Bus {
             started_ms: started.as_millis() as u64,
             ..payload::DaemonStatus::default()
         };
-        (Self { server, requests, status }, fault)
+        let vrrpd = dial(directory.join(format!("{}.sock", Role::Vrrpd.name())), Role::Proxyd, &INSTANCES);
+        (Self { server, requests, vrrpd, masters: Masters::default(), status }, fault)
     }
 
     /// Publishes for as long as it is polled. `free` are the listeners bound ahead of their address, as
@@ -64,7 +84,24 @@ impl Bus {
                     Some(Request::Lease(..) | Request::Closed(_) | Request::Refused { .. }) => {}
                     None => self.requests = None,
                 },
+                Some(news) = self.vrrpd.news.recv() => if self.moved(news) {
+                    current().suspect_all();
+                },
             }
+        }
+    }
+
+    /// Whether addresses came to this host.
+    fn moved(&mut self, news: News) -> bool {
+        match news {
+            News::Changed(topic, data) => {
+                serde_json::from_value(data).is_ok_and(|instance| self.masters.became(topic, &instance))
+            }
+            News::Gone(topic) => {
+                self.masters.0.remove(&topic);
+                false
+            }
+            News::Up { .. } | News::Down | News::Synced | News::Event(_) | News::Lease(_) => false,
         }
     }
 
@@ -150,7 +187,7 @@ pub fn virtual_addresses(directory: PathBuf) -> HashSet<IpAddr> {
         if !path.exists() {
             return HashSet::new();
         }
-        let mut client = dial(path, Role::Proxyd, &["vrrp.instance/*"]);
+        let mut client = dial(path, Role::Proxyd, &INSTANCES);
         let mut found = HashSet::new();
         let listen = async {
             while let Some(news) = client.news.recv().await {
@@ -175,6 +212,18 @@ pub fn virtual_addresses(directory: PathBuf) -> HashSet<IpAddr> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn becoming_master_is_news_and_being_master_is_not() {
+        let instance = |state: &str| payload::VrrpInstance { state: state.into(), ..Default::default() };
+        let mut masters = Masters::default();
+        let mut became = |name: &str, state| masters.became(name.into(), &instance(state));
+        assert!(!became("a", "MASTER"), "as the first snapshot says");
+        assert!(!became("b", "BACKUP"));
+        assert!(became("b", "MASTER"));
+        assert!(!became("b", "MASTER"), "said again");
+        assert!(!became("b", "FAULT") && became("b", "MASTER"));
+    }
 
     #[test]
     fn vrrpds_addresses_are_learnt_at_the_start() {

@@ -6,14 +6,13 @@ use bus::endpoint::News;
 use bus::{Role, payload};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// `{"daemon":"vrrpd","up":true,"facts":{…}}` and a line ending.
 pub(crate) fn json(role: Role, facts: Option<&BTreeMap<String, Value>>) -> String {
     format!("{}\n", json!({"daemon": role.name(), "up": facts.is_some(), "facts": facts}))
 }
 
-/// The daemon, and below it a line for each fact.
+/// The daemon, and below it a table for each kind of fact.
 pub(crate) fn text(role: Role, facts: Option<&BTreeMap<String, Value>>) -> String {
     let Some(facts) = facts else { return format!("{:<8} does not answer\n", role.name()) };
     let status: payload::DaemonStatus = read(facts.get("daemon.status"));
@@ -25,10 +24,116 @@ pub(crate) fn text(role: Role, facts: Option<&BTreeMap<String, Value>>) -> Strin
         status.version,
         status.generation
     );
-    for (topic, data) in facts.iter().filter(|(t, _)| *t != "daemon.status") {
-        let _ = writeln!(out, "  {topic}: {}", summary(topic, data));
+    for table in &TABLES {
+        let of = |topic: &str| Some(topic.strip_prefix(table.family)?.strip_prefix('/')?.to_owned());
+        let rows: Vec<Vec<String>> = facts
+            .iter()
+            .filter_map(|(topic, data)| Some((of(topic)?, data)))
+            .flat_map(|(key, data)| (table.rows)(key, data))
+            .collect();
+        if !rows.is_empty() {
+            columns(&table.head, &rows, &mut out);
+        }
     }
     out
+}
+
+/// How facts of one family look as a table.
+struct Table {
+    family: &'static str,
+    head: &'static [&'static str],
+    /// The rows of one fact, from the part of its topic behind the family and its data.
+    rows: fn(String, &Value) -> Vec<Vec<String>>,
+}
+
+/// In the order they are shown.
+const TABLES: [Table; 5] = [
+    Table {
+        family: "vrrp.instance",
+        head: &["INSTANCE", "STATE", "VRID", "INTERFACE", "PRIORITY", "GROUP", "ADDRESSES", "REASON"],
+        rows: |name, data| {
+            let i: payload::VrrpInstance = read(Some(data));
+            let (vrid, priority) = (i.vrid.to_string(), i.effective_priority.to_string());
+            let mut addresses = i.addresses.into_iter();
+            let first = addresses.next().unwrap_or_default();
+            let mut rows = vec![vec![name, i.state, vrid, i.interface, priority, i.group, first, i.reason]];
+            // The other addresses stand below the first.
+            rows.extend(addresses.map(|a| {
+                let mut row = vec![String::new(); 8];
+                row[6] = a;
+                row
+            }));
+            rows
+        },
+    },
+    Table {
+        family: "vrrp.group",
+        head: &["GROUP", "STATE", "INSTANCES"],
+        rows: |name, data| {
+            let g: payload::VrrpGroup = read(Some(data));
+            vec![vec![name, g.state, g.instances.join(" ")]]
+        },
+    },
+    Table {
+        family: "ipvs.service",
+        head: &["SERVICE", "QUORUM", "SERVER", "STATE", "WEIGHT"],
+        rows: |name, data| {
+            let s: payload::IpvsService = read(Some(data));
+            let quorum = if s.quorum_up { "yes" } else { "no" };
+            let server = |r: payload::RealServer| {
+                [r.address, (if r.up { "UP" } else { "DOWN" }).to_owned(), r.weight.to_string()]
+            };
+            let mut rows: Vec<Vec<String>> = Vec::new();
+            for (n, real) in s.servers.into_iter().enumerate() {
+                let lead = if n == 0 { [name.clone(), quorum.into()] } else { Default::default() };
+                rows.push(lead.into_iter().chain(server(real)).collect());
+            }
+            if rows.is_empty() {
+                rows.push(vec![name, quorum.into()]);
+            }
+            rows
+        },
+    },
+    Table {
+        family: "proxy.server",
+        head: &["SERVER", "STATUS", "ADDRESS", "WEIGHT", "CHECK", "BY"],
+        rows: |name, data| {
+            let s: payload::ProxyServer = read(Some(data));
+            let by = match (s.delegated, s.check.is_empty()) {
+                (true, _) => "checkd",
+                (false, false) => "proxyd",
+                (false, true) => "",
+            };
+            vec![vec![name, s.status, s.address, s.weight.to_string(), s.check, by.into()]]
+        },
+    },
+    Table {
+        family: "proxy.listener",
+        head: &["LISTENER", "STATUS", "ADDRESS"],
+        rows: |name, data| {
+            let l: payload::ProxyListener = read(Some(data));
+            vec![vec![name, l.status, (if l.free_bound { "bound ahead of vrrpd" } else { "" }).into()]]
+        },
+    },
+];
+
+/// A table with columns as wide as they need; a column without anything in it is left out.
+fn columns(head: &[&str], rows: &[Vec<String>], out: &mut String) {
+    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let shown: Vec<(usize, usize)> = (0..head.len())
+        .map(|i| (i, width(i)))
+        .filter(|(_, w)| *w > 0)
+        .map(|(i, w)| (i, w.max(head[i].len())))
+        .collect();
+    let mut line = |cells: &dyn Fn(usize) -> String| {
+        let text: String = shown.iter().map(|(i, w)| format!("  {:<w$}", cells(*i))).collect();
+        out.push_str(text.trim_end());
+        out.push('\n');
+    };
+    line(&|i| head[i].to_owned());
+    for row in rows {
+        line(&|i| row.get(i).cloned().unwrap_or_default());
+    }
 }
 
 /// One change; `None` for what nobody wants to read.
@@ -101,16 +206,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_in_one_line() {
-        let data = json!({"state": "MASTER", "vrid": 51, "interface": "eth0", "effective_priority": 150,
-            "addresses": ["10.0.0.9"], "unknown": 1});
-        let facts = BTreeMap::from([("vrrp.instance/VI_1".to_owned(), data)]);
+    fn facts_stand_in_tables() {
+        let instance = json!({"state": "MASTER", "vrid": 51, "interface": "eth0", "effective_priority": 150,
+            "addresses": ["10.0.0.9", "10.0.0.10"], "reason": "master down timer", "unknown": 1});
+        let service =
+            json!({"quorum_up": true, "servers": [{"address": "10.0.0.1:80", "up": true, "weight": 3}]});
+        let facts = BTreeMap::from([
+            ("vrrp.instance/VI_1".to_owned(), instance.clone()),
+            ("ipvs.service/a".to_owned(), service),
+            ("vrrp.instancex/y".to_owned(), json!({})),
+        ]);
         let text = text(Role::Vrrpd, Some(&facts));
-        assert!(
-            text.contains("vrrp.instance/VI_1: MASTER vrid 51 on eth0, priority 150, 10.0.0.9\n"),
-            "{text}"
-        );
+        let wanted = [
+            "  INSTANCE  STATE   VRID  INTERFACE  PRIORITY  ADDRESSES  REASON",
+            "  VI_1      MASTER  51    eth0       150       10.0.0.9   master down timer",
+            "                                               10.0.0.10",
+            "  SERVICE  QUORUM  SERVER       STATE  WEIGHT",
+            "  a        yes     10.0.0.1:80  UP     3",
+            "",
+        ];
+        let wanted = wanted.join("\n");
+        assert_eq!(text.split_once('\n').unwrap().1, wanted);
         assert!(super::text(Role::Checkd, None).contains("does not answer"));
+        let change = line(Role::Vrrpd, &News::Changed("vrrp.instance/VI_1".into(), instance), false).unwrap();
+        let wanted = "vrrpd vrrp.instance/VI_1: MASTER vrid 51 on eth0, priority 150, 10.0.0.9 10.0.0.10 \
+                      (master down timer)\n";
+        assert_eq!(change, wanted);
     }
 
     #[test]

@@ -62,11 +62,20 @@ fn exit_code(child: u32) -> i32 {
     }
 }
 
+/// /dev/null, for [`leave_terminal_for`]: to be opened before a chroot that has none.
+pub fn nowhere() -> io::Result<OwnedFd> {
+    Ok(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?.into())
+}
+
 /// Own session and /dev/null for the standard descriptors.
 pub fn leave_terminal(keep_output: bool) -> io::Result<()> {
+    leave_terminal_for(&nowhere()?, keep_output)
+}
+
+/// As [`leave_terminal`], with /dev/null open already.
+pub fn leave_terminal_for(null: &OwnedFd, keep_output: bool) -> io::Result<()> {
     // Fails only when we lead a session already, which is as good.
     let _ = nix::unistd::setsid();
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(null.as_fd())?;
     if !keep_output {
         nix::unistd::dup2_stdout(null.as_fd())?;

@@ -1,5 +1,6 @@
 //! Sockets: listening, connecting, and the PROXY protocol.
 
+pub mod arrivals;
 pub mod connect;
 pub mod listener;
 pub mod proxy_protocol;

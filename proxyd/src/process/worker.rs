@@ -80,10 +80,12 @@ fn prepare(start: Start) -> Result<Ready, i32> {
         bus
     });
     crate::delegate::configure(directory.filter(|_| !options.no_delegate));
+    let terminal = |e| refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}"));
+    // A chroot mostly has no /dev/null.
+    let null = if daemon { Some(service::background::nowhere().map_err(terminal)?) } else { None };
     drop_rights(&config).map_err(|text| refuse(&text))?;
-    if daemon {
-        let left = service::background::leave_terminal(false);
-        left.map_err(|e| refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}")))?;
+    if let Some(null) = null {
+        service::background::leave_terminal_for(&null, false).map_err(terminal)?;
     }
     if options.debug {
         messages::print(messages::DEBUG_START);

@@ -202,6 +202,8 @@ pub struct ServerState {
     pub ramp: AtomicU32,
     /// Slow start: how much of its limit of sessions holds now, percent; 0 is no slow start.
     pub ramp_percent: AtomicU32,
+    /// Reasons to check it now, and the news that it went down.
+    pub suspicion: super::suspicion::Suspicion,
     /// Connections in use.
     pub used: AtomicU64,
     /// Estimated need of connections.

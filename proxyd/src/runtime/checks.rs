@@ -10,15 +10,18 @@
 use super::board::{CheckState, ServerState, oper};
 use super::check_spec;
 use super::engine::Engine;
-use super::timers::Why;
+use super::suspicion::{self, Round, Why};
+use super::timers;
 use super::transitions::{self, Cause, Wanted};
-use crate::config::model::{ProxyId, ServerId};
+use crate::config::model::{BindAddress, ProxyId, ServerId};
 use crate::delegate::{Desk, Seat};
+use crate::net::arrivals::Arrivals;
 use crate::runtime::Generation;
 use health::judge::Judge;
 use health::outcome::{AdminWish, OperationWish, Verdict};
 use health::schedule::Intervals;
 use health::{Outcome, Spec};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -27,13 +30,19 @@ use tokio::task::JoinSet;
 
 /// How often a new generation, or the end, is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Addresses that come within this belong to one move.
+const MOVE_TAKES: Duration = Duration::from_millis(250);
 
 /// Starts the thread that runs the checks, for as long as the engine lives.
 pub fn start(engine: &Arc<Engine>) -> std::io::Result<JoinHandle<()>> {
     let engine = Arc::clone(engine);
     std::thread::Builder::new().name("proxyd/checks".into()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(supervise(engine));
+        runtime.block_on(async {
+            let watching = tokio::spawn(watch_addresses(Arc::clone(&engine)));
+            supervise(engine).await;
+            watching.abort();
+        });
     })
 }
 
@@ -71,7 +80,7 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
         let inter = settings(*at).check.inter;
         let timeout = timeouts.check.unwrap_or(inter) + timeouts.connect.unwrap_or_default().min(inter);
         let seat = desk.as_ref().and_then(|d| d.seat(name, inter, timeout));
-        tasks.spawn(health_loop(Arc::clone(generation), *at, first, seat));
+        tasks.spawn(Watch::new(generation, *at, seat).run(first));
     }
     for at in all().filter(|at| settings(*at).agent.enabled) {
         tasks.spawn(agent_loop(Arc::clone(generation), at));
@@ -79,56 +88,193 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
     tasks
 }
 
-/// Probes a server for ever: here, or at `seat`'s word in checkd; judged here either way.
-async fn health_loop(
+/// The health check of one server: probes for ever, here or at the seat's word in checkd; judged here either way.
+/// A suspicion makes it probe at once, and a server that was up at a quick pace until it is clear what became of it.
+struct Watch {
     generation: Arc<Generation>,
     at: (ProxyId, ServerId),
-    first: Duration,
-    mut seat: Option<Seat>,
-) {
-    let proxy = generation.proxy(at.0);
-    let server = &proxy.servers[at.1.0];
-    let state = generation.server(at.0, at.1);
-    let spread = generation.config.global.spread_checks.unsigned_abs();
-    let intervals = check_spec::intervals(proxy, server, spread);
-    let wanted = || with(state, |d| d.check.enabled && !d.check.paused) && !state.in_maintenance();
-    let judge = || with(state, |d| Judge::with_health(d.check.rise, d.check.fall, d.check.health));
-    let mut slot = Instant::now() + first;
-    loop {
-        while let Some(outcome) = before(slot, seat.as_mut()).await {
-            if wanted() {
-                let changed = record(state, &outcome, |d| &mut d.check);
-                judge_health(&generation, at, &outcome, changed);
+    intervals: Intervals,
+    seat: Option<Seat>,
+    round: Option<Round>,
+}
+
+impl Watch {
+    fn new(generation: &Arc<Generation>, at: (ProxyId, ServerId), seat: Option<Seat>) -> Self {
+        let proxy = generation.proxy(at.0);
+        let spread = generation.config.global.spread_checks.unsigned_abs();
+        let intervals = check_spec::intervals(proxy, &proxy.servers[at.1.0], spread);
+        Self { generation: Arc::clone(generation), at, intervals, seat, round: None }
+    }
+
+    async fn run(mut self, first: Duration) {
+        let mut slot = Instant::now() + first;
+        loop {
+            self.wait(slot).await;
+            let started = Instant::now();
+            let proxy = self.generation.proxy(self.at.0);
+            let server = &proxy.servers[self.at.1.0];
+            let mut interrupted = false;
+            if let Some(spec) = check_spec::health(&self.generation.config, proxy, server, self.state()) {
+                let (spec, every) = match self.quick(started) {
+                    Some(round) => {
+                        (round.probe(&spec, self.state().suspicion.usual()), Round::pace(&self.intervals))
+                    }
+                    None => (spec, self.intervals.of(self.judge().pace())),
+                };
+                if let Some(seat) = &mut self.seat {
+                    seat.spec(&spec, every);
+                }
+                if self.is_wanted() && !self.is_remote() {
+                    interrupted = self.probe(&spec).await;
+                }
+            }
+            slot = match self.quick(started) {
+                _ if interrupted => started,
+                Some(_) => started + Round::pace(&self.intervals),
+                None => started + self.intervals.next(&self.judge(), random(started)),
+            };
+        }
+    }
+
+    /// Until the slot, or a suspicion that asks for a probe before it; meanwhile judges what checkd says.
+    async fn wait(&mut self, slot: Instant) {
+        loop {
+            let generation = Arc::clone(&self.generation);
+            let suspicion = &generation.server(self.at.0, self.at.1).suspicion;
+            tokio::select! {
+                biased;
+                () = sansio::driver::sleep_until(Some(slot)) => return,
+                why = suspicion.next() => if self.suspect(why) {
+                    return;
+                },
+                outcome = heard(self.seat.as_mut()) => {
+                    let Some(outcome) = outcome else { continue };
+                    let quick = self.quick(Instant::now()).is_some();
+                    if self.is_wanted() {
+                        let changed = record(self.state(), &outcome, |d| &mut d.check);
+                        self.take(&outcome, changed);
+                    }
+                    if quick && self.quick(Instant::now()).is_none() {
+                        return;
+                    }
+                }
             }
         }
-        let started = Instant::now();
-        if let Some(spec) = check_spec::health(&generation.config, proxy, server, state) {
-            if let Some(seat) = &mut seat {
-                seat.spec(&spec, intervals.of(judge().pace()));
-            }
-            if wanted() && !seat.as_ref().is_some_and(Seat::is_remote) {
-                let (outcome, changed) = probe(state, &spec, |d| &mut d.check).await;
-                judge_health(&generation, at, &outcome, changed);
+    }
+
+    /// Probes here; whether a suspicion came between that wants to probe otherwise.
+    async fn probe(&mut self, spec: &Spec) -> bool {
+        let generation = Arc::clone(&self.generation);
+        let state = generation.server(self.at.0, self.at.1);
+        let mut probing = std::pin::pin!(probe(state, spec, |d| &mut d.check));
+        loop {
+            tokio::select! {
+                biased;
+                (outcome, changed) = &mut probing => {
+                    self.take(&outcome, changed);
+                    return false;
+                }
+                why = state.suspicion.next() => if self.judge().is_up() && self.suspect(why) {
+                    return true;
+                },
             }
         }
-        slot = started + intervals.next(&judge(), random(started));
+    }
+
+    /// A suspicion came: whether to probe now.
+    fn suspect(&mut self, why: Why) -> bool {
+        let judge = self.judge();
+        if !judge.is_up() {
+            // A hanging connection tells nothing new of a server that is down.
+            return why == Why::Moved && !self.seat.as_ref().is_some_and(Seat::nudge);
+        }
+        if !self.others_serve() {
+            return false;
+        }
+        let next = Round::after(self.round, Instant::now(), why, &self.intervals, judge.fall());
+        self.round = next.or(self.round);
+        next.is_some()
+    }
+
+    /// The round that is on. The last server of a backend has none.
+    fn quick(&self, now: Instant) -> Option<Round> {
+        self.round.filter(|r| r.is_on(now) && (!self.judge().is_up() || self.others_serve()))
+    }
+
+    /// Judges an outcome.
+    fn take(&mut self, outcome: &Outcome, changed: bool) {
+        let now = Instant::now();
+        let judge = self.judge();
+        let on = self.round.as_mut().filter(|r| r.is_on(now));
+        let failed = outcome.status.verdict() == Verdict::Failed;
+        if on.is_some() && failed && judge.is_up() && !self.others_serve() {
+            // Too quick to take away the last one: the regular checks decide.
+            return;
+        }
+        if suspicion::is_good(outcome) {
+            self.state().suspicion.note_usual(outcome.duration);
+        }
+        judge_health(&self.generation, self.at, outcome, changed);
+        let judge = self.judge();
+        if judge.health() == judge.full()
+            && let Some(round) = &mut self.round
+        {
+            round.end(now);
+        }
+    }
+
+    fn state(&self) -> &ServerState {
+        self.generation.server(self.at.0, self.at.1)
+    }
+
+    fn is_wanted(&self) -> bool {
+        let state = self.state();
+        with(state, |d| d.check.enabled && !d.check.paused) && !state.in_maintenance()
+    }
+
+    fn judge(&self) -> Judge {
+        with(self.state(), |d| Judge::with_health(d.check.rise, d.check.fall, d.check.health))
+    }
+
+    fn is_remote(&self) -> bool {
+        self.seat.as_ref().is_some_and(Seat::is_remote)
+    }
+
+    fn others_serve(&self) -> bool {
+        transitions::serve_beside(&self.generation, self.at)
     }
 }
 
-/// The next outcome from checkd; `None` once the slot has come.
-async fn before(slot: Instant, seat: Option<&mut Seat>) -> Option<Outcome> {
-    let Some(seat) = seat else {
-        sansio::driver::sleep_until(Some(slot)).await;
-        return None;
-    };
-    loop {
-        tokio::select! {
-            () = sansio::driver::sleep_until(Some(slot)) => return None,
-            outcome = seat.next() => if outcome.is_some() {
-                return outcome;
-            },
+/// The next outcome from checkd; `None` when the turn has changed.
+async fn heard(seat: Option<&mut Seat>) -> Option<Outcome> {
+    match seat {
+        Some(seat) => seat.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells every check of addresses that come to this host and that a bind line takes connections at.
+async fn watch_addresses(engine: Arc<Engine>) {
+    // Without reports of the kernel (a sandbox) the regular checks do as they would.
+    let Ok(mut arrivals) = Arrivals::open() else { return };
+    while let Ok(came) = arrivals.next().await {
+        let generation = engine.generation.load_full();
+        if came.iter().any(|address| serves_at(&generation, *address)) {
+            generation.suspect_all();
+            // A thousand addresses that come one after the other are one move.
+            tokio::time::sleep(MOVE_TAKES).await;
         }
     }
+}
+
+fn serves_at(generation: &Generation, address: IpAddr) -> bool {
+    let mut binds = generation.config.proxies.iter().filter(|p| !p.disabled).flat_map(|p| &p.binds);
+    binds.any(|bind| match &bind.address {
+        BindAddress::Inet(at) => {
+            at.ip() == address || at.ip().is_unspecified() && (at.is_ipv6() || address.is_ipv4())
+        }
+        _ => false,
+    })
 }
 
 /// Enough randomness to spread checks: the nanoseconds of the clock.
@@ -253,14 +399,17 @@ fn apply(generation: &Arc<Generation>, at: (ProxyId, ServerId), wanted: u32, cau
     }
     tell(generation, &notices);
     let settings = &generation.proxy(at.0).servers[at.1.0];
-    if wanted == oper::STOPPED && settings.on_marked_down_shutdown {
-        generation.board.streams.kill_server(at, Why::Down);
+    if wanted == oper::STOPPED {
+        state.suspicion.tell_down();
+        if settings.on_marked_down_shutdown {
+            generation.board.streams.kill_server(at, timers::Why::Down);
+        }
     }
     if wanted == oper::RUNNING && settings.on_marked_up_shutdown_backup {
         let proxy = generation.proxy(at.0);
         for (i, backup) in proxy.servers.iter().enumerate() {
             if backup.backup {
-                generation.board.streams.kill_server((at.0, ServerId(i)), Why::Up);
+                generation.board.streams.kill_server((at.0, ServerId(i)), timers::Why::Up);
             }
         }
     }

@@ -232,6 +232,23 @@ impl Listener {
         Ok(Self::Tcp(tokio::net::TcpListener::from_std(socket.into())?))
     }
 
+    /// A connection that waits already, without waiting for one. The socket is asked itself: the runtime may not
+    /// have heard of it yet.
+    fn waiting(&self) -> io::Result<Taken> {
+        let socket = match self {
+            Self::Tcp(l) => socket2::SockRef::from(l),
+            Self::Unix(l) => socket2::SockRef::from(l),
+        };
+        let (accepted, peer) = socket.accept()?;
+        accepted.set_nonblocking(true)?;
+        if matches!(self, Self::Unix(_)) {
+            let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(accepted));
+            return Ok(Taken::Unix(tokio::net::UnixStream::from_std(stream)?));
+        }
+        let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Taken::Tcp(tokio::net::TcpStream::from_std(accepted.into())?, peer))
+    }
+
     /// Frees the address, whoever else holds a copy of the socket.
     fn stop(&self) {
         let socket = match self {
@@ -242,6 +259,8 @@ impl Listener {
     }
 }
 
+/// Connections taken at most from a socket that is about to be closed: no queue of the kernel is longer.
+const QUEUE_MAX: usize = 65_535;
 /// Pause after the kernel refused a connection for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -254,39 +273,67 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     loop {
         let one = tokio::select! {
             biased;
-            _ = quit.wait_for(|p| *p >= Phase::Draining) => return,
+            phase = quit.wait_for(|p| *p >= Phase::Draining) => {
+                let soft = phase.is_ok_and(|p| *p == Phase::Draining);
+                if soft {
+                    empty(&worker, &listener, frontend, bind);
+                }
+                return;
+            }
             one = next(&worker, &board, &listener, frontend) => one,
         };
-        let Ok(target) = one else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        if matches!(target, Fresh::Shut) {
-            return listener.stop();
-        }
-        let at = clock::tick();
-        let index = engine.least_loaded(worker.index);
-        engine.threads[index].load.fetch_add(1, Relaxed);
-        engine.connections.fetch_add(1, Relaxed);
-        if index == worker.index {
-            match target {
-                Fresh::Tcp(stream, peer) => {
-                    crate::stream::accept::tcp(&worker, stream, peer, frontend, bind, at);
-                }
-                Fresh::Unix(stream) => crate::stream::accept::unix(&worker, stream, frontend, bind, at),
-                Fresh::Shut => {}
-            }
-            continue;
-        }
-        let accepted = match target {
-            Fresh::Tcp(stream, peer) => stream.into_std().map(|s| Accepted::Tcp(s, peer)),
-            Fresh::Unix(stream) => stream.into_std().map(Accepted::Unix),
-            Fresh::Shut => continue,
-        };
-        if let Ok(accepted) = accepted {
-            let _ = engine.threads[index].jobs.send(Job::Client { accepted, frontend, bind, at });
+        match one {
+            Ok(Fresh::Shut) => return listener.stop(),
+            Ok(Fresh::Tcp(stream, peer)) => hand_out(&worker, Taken::Tcp(stream, peer), frontend, bind),
+            Ok(Fresh::Unix(stream)) => hand_out(&worker, Taken::Unix(stream), frontend, bind),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
+}
+
+/// Takes what waits in a socket's queue, before the socket is closed: the kernel would reset it.
+fn empty(worker: &Rc<Worker>, listener: &Listener, frontend: ProxyId, bind: usize) {
+    let engine = &worker.engine;
+    for _ in 0..QUEUE_MAX {
+        if engine.connections.load(Relaxed) >= engine.connections_max {
+            return;
+        }
+        match listener.waiting() {
+            Ok(taken) => hand_out(worker, taken, frontend, bind),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Gives a connection to the thread that has the fewest.
+fn hand_out(worker: &Rc<Worker>, taken: Taken, frontend: ProxyId, bind: usize) {
+    let engine = &worker.engine;
+    let at = clock::tick();
+    let index = engine.least_loaded(worker.index);
+    engine.threads[index].load.fetch_add(1, Relaxed);
+    engine.connections.fetch_add(1, Relaxed);
+    if index == worker.index {
+        match taken {
+            Taken::Tcp(stream, peer) => {
+                crate::stream::accept::tcp(worker, stream, peer, frontend, bind, at);
+            }
+            Taken::Unix(stream) => crate::stream::accept::unix(worker, stream, frontend, bind, at),
+        }
+        return;
+    }
+    let accepted = match taken {
+        Taken::Tcp(stream, peer) => stream.into_std().map(|s| Accepted::Tcp(s, peer)),
+        Taken::Unix(stream) => stream.into_std().map(Accepted::Unix),
+    };
+    if let Ok(accepted) = accepted {
+        let _ = engine.threads[index].jobs.send(Job::Client { accepted, frontend, bind, at });
+    }
+}
+
+/// A connection that was accepted on this thread.
+enum Taken {
+    Tcp(tokio::net::TcpStream, std::net::SocketAddr),
+    Unix(tokio::net::UnixStream),
 }
 
 enum Fresh {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod engine;
 pub mod evaluate;
 pub mod streams;
+pub mod suspicion;
 pub mod timers;
 pub mod transitions;
 pub mod worker;
@@ -67,6 +68,13 @@ impl Generation {
     /// The live state of a server.
     pub fn server(&self, proxy: ProxyId, server: ServerId) -> &Arc<ServerState> {
         &self.servers[proxy.0][server.0]
+    }
+
+    /// Has every server checked at once: an address came to this host, so another host may be gone.
+    pub fn suspect_all(&self) {
+        for state in self.servers.iter().flatten() {
+            state.suspicion.raise(suspicion::Why::Moved);
+        }
     }
 
     /// The settings of a proxy.

@@ -86,6 +86,11 @@ pub fn usable(generation: &Generation, proxy: ProxyId) -> (usize, usize) {
     counts
 }
 
+/// Whether a backend has a server besides this one that can serve.
+pub fn serve_beside(generation: &Generation, (proxy, server): (ProxyId, ServerId)) -> bool {
+    generation.servers[proxy.0].iter().enumerate().any(|(i, state)| i != server.0 && serves(state))
+}
+
 fn serves(state: &ServerState) -> bool {
     state.is_up()
         && !state.in_drain()

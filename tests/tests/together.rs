@@ -1,0 +1,219 @@
+//! The daemons on one host together: what one learns from the others over the bus, and that each of them does
+//! without it.
+//!
+//! Everything happens in namespaces of the test's own; `/run/holdfast` is a host's own directory.
+
+use holdfast_tests::netns::{Host, Net, wait_for};
+use holdfast_tests::node::{Node, Program};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes; the machine may be busy. Far less than `inter` of the tests about haste.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const VIP: &str = "10.9.0.100";
+
+fn vrrpd(host: &Host, advert_int: u32) -> Node {
+    let text = format!(
+        "global_defs {{\n router_id t\n}}\nvrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
+         priority 100\n advert_int {advert_int}\n virtual_ipaddress {{\n  {VIP}/24\n }}\n}}\n"
+    );
+    let file = host.file("vrrp.conf", &text).to_string_lossy().into_owned();
+    Node::start(host, &Program::ours("vrrpd", "vrrpd"), &["-n", "-l", "-f", &file])
+}
+
+fn checkd(host: &Host) -> Node {
+    let file = host.file("checkd.conf", "global_defs {\n router_id t\n}\n").to_string_lossy().into_owned();
+    Node::start(host, &Program::ours("checkd", "checkd"), &["-n", "-l", "-f", &file])
+}
+
+fn proxyd(host: &Host, proxies: &str) -> Node {
+    let text = format!(
+        "global\n stats socket /run/proxyd.sock level admin\ndefaults\n mode http\n timeout connect 2s\n timeout client \
+         5s\n timeout server 5s\n{proxies}"
+    );
+    let file = host.file("haproxy.cfg", &text).to_string_lossy().into_owned();
+    Node::start(host, &Program::ours("proxyd", "proxyd"), &["-db", "-f", &file])
+}
+
+/// `holdfast status --json`: the daemon's facts by topic.
+fn facts(host: &Host, daemon: &str) -> Option<Value> {
+    let holdfast = Program::ours("holdfast", "holdfast");
+    let output = host.command(&holdfast.path).args(["status", "--json"]).output().expect("holdfast runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    lines.into_iter().find(|v| v["daemon"] == daemon && v["up"] == true).map(|mut v| v["facts"].take())
+}
+
+fn wait_fact(host: &Host, daemon: &str, topic: &str, field: &str, wanted: &Value) {
+    let seen = || {
+        let facts = facts(host, daemon)?;
+        (facts[topic][field] == *wanted).then_some(())
+    };
+    if wait_for(PATIENCE, seen).is_none() {
+        panic!("{daemon}: {topic} {field} is not {wanted}: {:#?}", facts(host, daemon));
+    }
+}
+
+/// A server that counts its connections and says nothing.
+fn counting(host: &Host, port: u16) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let listener = host
+        .inside(|| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).expect("a listener"));
+    let seen = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for _ in listener.incoming().flatten() {
+            seen.fetch_add(1, Relaxed);
+        }
+    });
+    count
+}
+
+#[test]
+fn servers_are_checked_when_an_address_comes() {
+    let Some(net) = Net::new("together") else { return };
+    let lan = net.bridge("lan");
+    let hosts = ["lb", "one", "two"].map(|name| net.host(name));
+    let cables = [1, 2, 3].map(|n| net.plug(&hosts[n - 1], "eth0", &lan, &[&format!("10.9.0.{n}/24")]));
+    let [lb, one, two] = &hosts;
+    let _servers = [counting(one, 80), counting(two, 80)];
+    let node = proxyd(
+        lb,
+        "frontend f\n bind 0.0.0.0:8080\n default_backend two\nbackend two\n server one 10.9.0.2:80 check inter 120s\n \
+         server two 10.9.0.3:80\nbackend alone\n server one 10.9.0.2:80 check inter 120s\n",
+    );
+    wait_fact(lb, "proxyd", "proxy.server/two/one", "check", &"L4OK".into());
+    // Nothing tells proxyd that the server is gone; its next check is two minutes away.
+    cables[1].block();
+    std::thread::sleep(Duration::from_secs(1));
+    wait_fact(lb, "proxyd", "proxy.server/two/one", "status", &"UP".into());
+    lb.sh(&format!("ip address add {VIP}/24 dev eth0"));
+    let begin = Instant::now();
+    node.wait_output("Server two/one is DOWN, reason: Layer4 timeout", PATIENCE);
+    assert!(begin.elapsed() < Duration::from_secs(60), "that was a regular check");
+    // The last server of a backend is left to its regular checks.
+    wait_fact(lb, "proxyd", "proxy.server/alone/one", "status", &"UP".into());
+}
+
+#[test]
+fn an_address_that_vrrpd_will_hold_is_bound_ahead() {
+    let Some(net) = Net::new("together") else { return };
+    let lan = net.bridge("lan");
+    let host = net.host("lb");
+    net.plug(&host, "eth0", &lan, &["10.9.0.1/24"]);
+    let proxies = format!("listen f\n bind {VIP}:8080\n server s 10.9.0.2:80\n");
+    let mut refused = proxyd(&host, &proxies);
+    let ended = refused.wait(PATIENCE).expect("proxyd gives up");
+    assert_eq!(ended.code(), Some(1));
+    refused.wait_output(
+        r"cannot bind socket \(Cannot assign requested address\) for \[10.9.0.100:8080\]",
+        PATIENCE,
+    );
+
+    // A backup with so slow a master does not take the address during this test.
+    let vrrpd = vrrpd(&host, 100);
+    wait_fact(&host, "vrrpd", "vrrp.instance/VI_1", "state", &"BACKUP".into());
+    assert!(!host.holds(VIP), "{}", vrrpd.output());
+    let mut ahead = proxyd(&host, &proxies);
+    wait_fact(&host, "proxyd", &format!("proxy.listener/f/{VIP}:8080"), "free_bound", &true.into());
+    assert!(ahead.runs(), "{}", ahead.output());
+    // Others are refused as before.
+    let other = "listen g\n bind 10.9.0.101:8080\n server s 10.9.0.2:80\n";
+    assert_eq!(proxyd(&host, other).wait(PATIENCE).and_then(|s| s.code()), Some(1));
+}
+
+#[test]
+fn a_server_is_probed_once_an_interval_by_whoever_does_it() {
+    let Some(net) = Net::new("together") else { return };
+    let lan = net.bridge("lan");
+    let (lb, server) = (net.host("lb"), net.host("server"));
+    net.plug(&lb, "eth0", &lan, &["10.9.0.1/24"]);
+    net.plug(&server, "eth0", &lan, &["10.9.0.2/24"]);
+    let probes = counting(&server, 80);
+    let mut checkd = checkd(&lb);
+    let _proxyd = proxyd(
+        &lb,
+        "listen f\n bind 127.0.0.1:8080\n server s 10.9.0.2:80 check inter 1s\n server t 10.9.0.2:80\n",
+    );
+    wait_fact(&lb, "proxyd", "proxy.server/f/s", "delegated", &true.into());
+    let in_window = |seconds: u64| {
+        let before = probes.load(Relaxed);
+        let begin = Instant::now();
+        std::thread::sleep(Duration::from_secs(seconds));
+        (probes.load(Relaxed) - before, begin.elapsed())
+    };
+    let (count, time) = in_window(6);
+    assert!(count as u64 <= time.as_secs() + 1, "{count} probes in {time:?}: both daemons probe");
+    assert!(count >= 1, "nobody probes");
+    // The lease ends with checkd, and proxyd goes on.
+    assert!(checkd.signal(Signal::SIGKILL));
+    assert!(checkd.wait(PATIENCE).is_some());
+    wait_fact(&lb, "proxyd", "proxy.server/f/s", "delegated", &false.into());
+    let (count, time) = in_window(6);
+    assert!(count >= 1 && count as u64 <= time.as_secs() + 1, "{count} probes in {time:?} without checkd");
+}
+
+#[test]
+fn status_shows_what_each_daemon_knows() {
+    let Some(net) = Net::new("together") else { return };
+    let lan = net.bridge("lan");
+    let host = net.host("lb");
+    net.plug(&host, "eth0", &lan, &["10.9.0.1/24"]);
+    let _server = counting(&host, 80);
+    let _vrrpd = vrrpd(&host, 1);
+    let service = "global_defs {\n router_id t\n}\nvirtual_server 10.9.0.100 80 {\n protocol TCP\n delay_loop 1\n \
+                   real_server 10.9.0.1 80 {\n  TCP_CHECK {\n  }\n }\n}\n";
+    let file = host.file("checkd.conf", service).to_string_lossy().into_owned();
+    let _checkd = Node::start(&host, &Program::ours("checkd", "checkd"), &["-n", "-l", "-f", &file]);
+    let _proxyd = proxyd(&host, "listen f\n bind 0.0.0.0:8080\n server s 10.9.0.1:80 check\n");
+    wait_fact(&host, "vrrpd", "vrrp.instance/VI_1", "state", &"MASTER".into());
+    wait_fact(&host, "vrrpd", "vrrp.instance/VI_1", "held", &vec![VIP].into());
+    wait_fact(&host, "proxyd", "proxy.server/f/s", "check", &"L4OK".into());
+    let instance = facts(&host, "vrrpd").expect("vrrpd answers")["vrrp.instance/VI_1"].take();
+    assert!(instance["reason"].as_str().is_some_and(|r| !r.is_empty()), "{instance}");
+    let services = facts(&host, "checkd").expect("checkd answers");
+    let topics: Vec<&String> = services.as_object().expect("facts by topic").keys().collect();
+    assert!(topics.iter().any(|t| t.starts_with("ipvs.service/")), "{topics:?}");
+
+    let holdfast = Program::ours("holdfast", "holdfast");
+    let output = host.command(&holdfast.path).arg("status").output().expect("holdfast runs");
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let has =
+        |words: &[&str]| text.lines().any(|l| words.iter().all(|w| l.split_whitespace().any(|x| x == *w)));
+    assert!(has(&["VI_1", "MASTER", "51", "eth0", VIP]), "{text}");
+    assert!(has(&["f/s", "UP", "10.9.0.1:80", "L4OK"]), "{text}");
+    assert!(has(&["f/0.0.0.0:8080", "OPEN"]), "{text}");
+
+    // What changes is told as it happens.
+    let watch = Node::start(&host, &holdfast, &["watch"]);
+    watch.wait_output("vrrp.instance/VI_1: MASTER", PATIENCE);
+    host.sh("ip link set eth0 down");
+    watch.wait_output("vrrp.instance/VI_1: FAULT", PATIENCE);
+}
+
+/// The way of Debian's haproxy.cfg: `daemon`, `chroot` to a directory with nothing in it, another user.
+#[test]
+fn proxyd_goes_to_the_background_and_into_an_empty_chroot() {
+    let Some(net) = Net::new("together") else { return };
+    let host = net.host("lb");
+    let text = "global\n chroot /run/empty\n daemon\n stats socket /run/proxyd.sock\ndefaults\n mode http\n timeout \
+                connect 1s\n timeout client 1s\n timeout server 1s\nlisten f\n bind 127.0.0.1:8080\n stats enable\n \
+                stats uri /\n";
+    let file = host.file("haproxy.cfg", text);
+    host.sh("ip link set lo up; mkdir /run/empty");
+    let proxyd = Program::ours("proxyd", "proxyd");
+    host.sh(&format!("{} -D -p /run/p.pid -f {}", proxyd.path.display(), file.display()));
+    let answer = || {
+        let output = host.try_sh("echo show info | socat -t 2 - /run/proxyd.sock");
+        String::from_utf8_lossy(&output.stdout).contains("Uptime").then_some(())
+    };
+    if host.try_sh("command -v socat").status.success() {
+        assert!(wait_for(PATIENCE, answer).is_some(), "the statistics socket does not answer");
+    }
+    assert!(host.try_sh("kill -0 $(cat /run/p.pid)").status.success(), "it is gone");
+}
