@@ -113,6 +113,7 @@ pub enum Message {
     Mangled(Mangled),
     Sockpool { index: u32, v6: bool, proto: u8, fds: (i32, i32), unicast: bool, address: String },
     StaticRestored(IpAddr),
+    Claimed { interface: String, address: IpAddr },
     Text(String),
     Detail(String),
 }
@@ -131,6 +132,7 @@ impl Message {
                     | Note::Garp { .. }
             ),
             Self::Assigned { .. } | Self::Deassigned { .. } | Self::Sockpool { .. } | Self::Detail(_) => true,
+            Self::Claimed { .. } => true,
             Self::InterfaceAdded(_) | Self::InterfaceDeleted(_) => true,
             _ => false,
         }
@@ -213,7 +215,9 @@ impl Note {
     fn packet(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bad { fault, expected } => bad(f, fault, expected),
-            Self::Count { expected, got } => write!(f, "expected {expected} VIPs but received {got}"),
+            Self::Count { expected, got } => {
+                write!(f, "received an unexpected ip number count {got}, expected {expected}!")
+            }
             Self::MissingAddress { vrid, address } => {
                 write!(f, "ip address associated with VRID {vrid} not present in MASTER advert: {address}")
             }
@@ -330,6 +334,10 @@ impl fmt::Display for Message {
                 fds.1,
                 if *unicast { ", unicast" } else { "multicast" },
             ),
+            Self::Claimed { interface, address } => {
+                let what = if address.is_ipv4() { "gratuitous ARP" } else { "unsolicited Neighbour Advert" };
+                write!(f, "Sending {what} on {interface} for {address}")
+            }
             Self::StaticRestored(address) => write!(f, "Restoring deleted static address {address}"),
             Self::Text(text) | Self::Detail(text) => f.write_str(text),
         }

@@ -7,21 +7,22 @@
 //! Absent on purpose: decisions (core/).
 
 mod change;
+mod claim;
+mod process;
+mod tracker;
 
 use crate::bus::Bus;
-use crate::config::model::{
-    Address, Config, DynamicInterfaces, Instance, ProcessTuning, Script, TrackFile, TrackProcess,
-};
+use crate::config::model::{Config, DynamicInterfaces, Instance, Script, TrackFile, TrackProcess};
 use crate::core::router::{Effect, Input, Link, Outgoing, Router};
 use crate::dump;
 use crate::held::{Held, Line, Teller, held};
 use crate::io::address;
 use crate::io::alarm::Alarm;
-use crate::io::neighbour::{Frame, Neighbour, Pace};
+use crate::io::neighbour::Neighbour;
 use crate::io::socket::Sockets;
 use crate::messages::{Message, Note};
 use crate::notify::Notifier;
-use crate::track::{Report, file, process, script};
+use crate::track::Report;
 use logging::{Contract, Severity};
 use netlink::{Change, Commands, Event, Monitor};
 use service::{Signal, Signals};
@@ -131,8 +132,11 @@ struct Daemon {
     monitor: Monitor,
     notifier: Notifier,
     macs: HashMap<u32, [u8; 6]>,
+    forwarding: HashMap<u32, (Instant, bool)>,
     /// What the kernel is asked for: addresses, routes, rules, claims.
     work: VecDeque<Effect>,
+    /// Second and later claims of addresses, which come when every address has been claimed once.
+    repeats: VecDeque<Effect>,
     /// Lines and notices, which come after it.
     talk: VecDeque<Effect>,
     trackers: HashMap<String, (Spec, JoinHandle<()>)>,
@@ -168,7 +172,7 @@ impl Daemon {
         let (notifier, lines) = Notifier::open(&config, None);
         // Before this thread gets what only VRRP should have (a realtime priority).
         let bus = Bus::open(options.bus, &log);
-        tune(&config.globals.process, &log);
+        process::tune(&config.globals.process, &log);
         let teller = options.supervisor.and_then(|fd| Teller::new(fd).ok());
         let pid_file = match &options.pid_file {
             Some(path) => service::PidFile::write(path, &[std::process::id()]).ok(),
@@ -186,7 +190,9 @@ impl Daemon {
             monitor,
             notifier,
             macs: HashMap::new(),
+            forwarding: HashMap::new(),
             work: VecDeque::new(),
+            repeats: VecDeque::new(),
             talk: lines.into_iter().map(Effect::Say).collect(),
             trackers: HashMap::new(),
             reports: mpsc::channel(REPORTS_MAX),
@@ -205,6 +211,7 @@ impl Daemon {
         }
         daemon.add_static(true);
         daemon.start_trackers();
+        daemon.say_unused();
         // Before the first transition, so that the supervisor's "Startup complete" comes before its line.
         daemon.tell(&Line::Ready { reload: false });
         daemon.bus.status("running", true, log.dropped());
@@ -268,7 +275,10 @@ impl Daemon {
                 },
                 Some(report) = self.reports.1.recv() => self.report(report),
                 Some((loader, loaded)) = self.reloaded.1.recv() => self.reload(loader, loaded),
-                _ = pace.wait(spaced) => self.neighbour.due(Instant::now()),
+                _ = pace.wait(spaced) => {
+                    let sent = self.neighbour.due(Instant::now());
+                    self.say_claimed(&sent);
+                }
                 () = tokio::task::yield_now(), if busy => self.slice(),
             }
         }
@@ -348,11 +358,15 @@ impl Daemon {
     }
 
     fn busy(&self) -> bool {
-        !self.work.is_empty() || !self.talk.is_empty()
+        !self.work.is_empty() || !self.repeats.is_empty() || !self.talk.is_empty()
     }
 
     /// Does a little of the queues: what the kernel is asked for first, talk when that is done.
     fn slice(&mut self) {
+        if self.work.is_empty() && !self.repeats.is_empty() {
+            self.repeat();
+            return;
+        }
         if self.work.is_empty() {
             let n = self.talk.len().min(SLICE_OTHERS);
             let part: Vec<Effect> = self.talk.drain(..n).collect();
@@ -440,7 +454,7 @@ impl Daemon {
 
     fn other(&mut self, effect: Effect) {
         match effect {
-            Effect::Announce { instance, list, count } => self.announce(&instance, &list, count),
+            Effect::Announce { instance, list, count } => self.announce(&instance, list, count),
             Effect::Notify { subject, state, priority } => {
                 let lines = self.notifier.tell(&subject, state, priority);
                 for line in &lines {
@@ -456,34 +470,6 @@ impl Daemon {
             | Effect::Routes { .. }
             | Effect::Rules { .. } => {}
         }
-    }
-
-    fn announce(&mut self, instance: &Instance, list: &[Address], count: u32) {
-        let mut one = Vec::with_capacity(list.len());
-        for vip in list {
-            let device = vip.device.as_ref().unwrap_or(&instance.interface);
-            let Some(link) = self.router.link(device) else { continue };
-            // Links without Ethernet addresses have no neighbours to tell.
-            let Some(mac) = self.macs.get(&link.index) else { continue };
-            let router = vip.address.is_ipv6() && forwarding(device);
-            let pace = self.pace(device, link.index);
-            one.push((Frame::claim(link.index, *mac, vip.address, router), pace));
-            let note = Note::Garp { interface: device.clone(), address: vip.address };
-            self.say(&Message::Instance { name: instance.name.clone(), note });
-        }
-        let frames = (0..count).flat_map(|_| one.iter().cloned()).collect();
-        self.neighbour.send(Instant::now(), frames);
-    }
-
-    fn pace(&self, device: &str, ifindex: u32) -> Pace {
-        let config = &self.router.config;
-        let groups = config.garp_groups.iter().enumerate();
-        let group = groups.into_iter().find(|(_, g)| g.interfaces.iter().any(|i| i == device));
-        let arp =
-            group.and_then(|(_, g)| g.garp_interval).or(config.globals.garp_interval).unwrap_or_default();
-        let na = group.and_then(|(_, g)| g.gna_interval).or(config.globals.gna_interval).unwrap_or_default();
-        // Groups are numbered from above, so that they are nobody's interface.
-        Pace { group: group.map_or(ifindex, |(n, _)| u32::MAX - n as u32), arp, na }
     }
 
     fn say(&self, message: &Message) {
@@ -560,74 +546,6 @@ impl Daemon {
         Ok(())
     }
 
-    fn report(&mut self, report: Report) {
-        match report {
-            Report::Script(name, up) => self.input(Input::Script(name, up)),
-            Report::File(name, value) => self.input(Input::File(name, value)),
-            Report::Process(name, up) => self.input(Input::Process(name, up)),
-            Report::Say(message) => self.talk.push_back(Effect::Say(message)),
-        }
-    }
-
-    /// Starts the sources of what is tracked, keeps those that have not changed, ends the others.
-    fn start_trackers(&mut self) {
-        let config = Arc::clone(&self.router.config);
-        let used: HashSet<&str> = config
-            .instances
-            .iter()
-            .flat_map(|i| i.track_scripts.iter().chain(&i.track_files).chain(&i.track_processes))
-            .chain(
-                config
-                    .groups
-                    .iter()
-                    .flat_map(|g| g.track_scripts.iter().chain(&g.track_files).chain(&g.track_processes)),
-            )
-            .map(|t| t.name.as_str())
-            .collect();
-        let mut wanted: Vec<(String, Spec)> = Vec::new();
-        for s in config.scripts.iter().filter(|s| used.contains(s.name.as_str()) && !s.command.insecure) {
-            wanted.push((format!("script {}", s.name), Spec::Script(s.clone())));
-        }
-        for f in config.files.iter().filter(|f| used.contains(f.name.as_str())) {
-            wanted.push((format!("file {}", f.name), Spec::File(f.clone())));
-        }
-        for p in config.processes.iter().filter(|p| used.contains(p.name.as_str())) {
-            wanted.push((format!("process {}", p.name), Spec::Process(p.clone())));
-        }
-        let mut old = std::mem::take(&mut self.trackers);
-        for (key, spec) in wanted {
-            let kept = old.remove(&key).filter(|(before, task)| {
-                *before == spec || {
-                    task.abort();
-                    false
-                }
-            });
-            let entry = kept.unwrap_or_else(|| self.start_tracker(spec));
-            self.trackers.insert(key, entry);
-        }
-        for (_, task) in old.into_values() {
-            task.abort();
-        }
-    }
-
-    fn start_tracker(&self, spec: Spec) -> (Spec, JoinHandle<()>) {
-        let out = self.reports.0.clone();
-        let task = match &spec {
-            Spec::Script(s) => tokio::spawn(script::run(s.clone(), self.router.script(&s.name), out)),
-            Spec::File(f) => {
-                if let Err(error) = file::initialise(f) {
-                    self.say(&Message::Text(format!(
-                        "Unable to initialise track file {}: {error}",
-                        f.path.display()
-                    )));
-                }
-                tokio::spawn(file::run(f.clone(), out))
-            }
-            Spec::Process(p) => tokio::spawn(process::run(p.clone(), out)),
-        };
-        (spec, task)
-    }
-
     /// Does what a signal asks for; true: the end.
     fn signal(&mut self, signal: Signal) -> bool {
         let pid = std::process::id();
@@ -645,7 +563,11 @@ impl Daemon {
         };
         self.say(&Message::Text(text));
         let written = match signal {
-            Signal::Usr1 => dump::data(&self.router),
+            Signal::Usr1 => {
+                let links = self.commands.links().unwrap_or_default();
+                let (router, forwarding) = (&self.router, &self.forwarding);
+                dump::data(&dump::View { router, links, sockets: self.sockets.list(), forwarding })
+            }
             Signal::Usr2 => dump::stats(&self.router),
             Signal::Real(2) => dump::json(&self.router),
             _ => {
@@ -685,7 +607,7 @@ impl Daemon {
             file.remove(std::process::id());
         }
         self.bus.close();
-        self.log.say(Severity::Info, "Stopped");
+        self.log.say(Severity::Info, &process::stopped());
         EXIT_OK
     }
 }
@@ -693,38 +615,4 @@ impl Daemon {
 fn usable(address: &netlink::AddressEvent) -> bool {
     const DADFAILED: u32 = 0x08;
     address.flags & (netlink::addr::TENTATIVE | DADFAILED) == 0
-}
-
-fn forwarding(device: &str) -> bool {
-    let path = format!("/proc/sys/net/ipv6/conf/{device}/forwarding");
-    std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
-}
-
-/// Priority, memory and CPUs as configured; what the kernel refuses is said and lived without.
-fn tune(wanted: &ProcessTuning, log: &Contract) {
-    let say = |what: &str, result: io::Result<()>| {
-        if let Err(error) = result {
-            log.say(Severity::Info, &format!("Unable to set {what}: {error}"));
-        }
-    };
-    if let Some(nice) = wanted.nice {
-        say("process priority", sys::process::set_nice(nice));
-    }
-    if let Some(priority) = wanted.realtime {
-        say("realtime priority", sys::process::set_realtime(priority));
-    }
-    if wanted.no_swap {
-        use nix::sys::mman::{MlockAllFlags, mlockall};
-        let all = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE;
-        say("memory locking", mlockall(all).map_err(io::Error::from));
-    }
-    if !wanted.cpus.is_empty() {
-        let mut set = nix::sched::CpuSet::new();
-        // A number beyond what the kernel knows cannot be set; the others can.
-        for cpu in &wanted.cpus {
-            let _unknown = set.set(*cpu as usize);
-        }
-        let own = nix::unistd::Pid::from_raw(0);
-        say("CPU affinity", nix::sched::sched_setaffinity(own, &set).map_err(io::Error::from));
-    }
 }

@@ -106,7 +106,7 @@ fn valued(
                 line.say(format!("Cannot specify ipaddress device more than once for {shown}"));
                 return true;
             }
-            if !(b.exists)(name) {
+            if !b.may_exist(name) {
                 line.say(format!("WARNING - interface {name} for ip address {shown} doesn't exist"));
                 b.missing_interface = true;
             }

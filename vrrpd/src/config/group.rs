@@ -236,7 +236,7 @@ pub(super) fn garp_close(b: &mut B, line: &mut Line<'_>) {
 }
 
 fn garp_interface(b: &mut B, line: &mut Line<'_>, name: &str) {
-    if !(b.exists)(name) {
+    if !b.may_exist(name) {
         line.say(format!("WARNING - interface {name} specified for garp_group doesn't exist"));
         b.missing_interface = true;
         return;

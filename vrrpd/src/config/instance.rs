@@ -376,7 +376,7 @@ fn interface(b: &mut B, line: &mut Line<'_>) -> Step {
         line.say(format!("Interface name '{name}' too long - ignoring"));
         return Ok(());
     }
-    if !(b.exists)(name) {
+    if !b.may_exist(name) {
         line.say(format!("WARNING - interface {name} for vrrp_instance {} doesn't exist", b.draft.i.name));
         b.missing_interface = true;
         b.draft.interface_missing = true;

@@ -147,6 +147,11 @@ impl Builder {
         draft
     }
 
+    /// Whether an interface may be named: it is there, or may come later.
+    fn may_exist(&self, name: &str) -> bool {
+        self.globals.dynamic_interfaces || (self.exists)(name)
+    }
+
     /// Whether an existing interface of this name is one that an earlier run of ours made.
     fn ours(&self, name: &str) -> bool {
         name.starts_with("vrrp.")
@@ -161,6 +166,8 @@ pub fn read(tree: &Tree, globals: &Globals, exists: fn(&str) -> bool) -> (Config
     if !report.refuses() {
         finish::finish(&mut builder, &mut report);
     }
+    builder.config.written = globals.clone();
+    builder.config.defaults = builder.new_draft(String::new()).i;
     (builder.config, report)
 }
 

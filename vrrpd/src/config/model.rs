@@ -16,6 +16,10 @@ use std::time::Duration;
 pub struct Config {
     /// `global_defs` and the top-level settings.
     pub globals: Globals,
+    /// `global_defs` as written, those of other parts of the program included, for the dumps.
+    pub written: conf_parsers::keepalived::globals::Globals,
+    /// What instances that say nothing have.
+    pub defaults: Instance,
     /// `vrrp_instance` blocks in file order.
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group` blocks in file order; members exist and belong to one group only.

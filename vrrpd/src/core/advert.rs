@@ -374,7 +374,13 @@ pub fn decode(parts: &Parts<'_>, expected: &Expected) -> Result<Decoded, Fault> 
     let tail = if pdu[0] >> 4 == 2 { AUTH_LEN } else { 0 };
     let want = HEADER_LEN + count * size + tail;
     if pdu.len() < want || (pdu.len() > want && !padding(parts, want)) {
-        return Err(Fault::Length(pdu.len() > want, pdu.len(), want));
+        // The original counts what its raw socket gives it: with the IPv4 header, without the IPv6 one.
+        let before = match (expected.family, parts.ah.is_some()) {
+            (Family::Inet6, _) => 0,
+            (Family::Inet, false) => IPV4_LEN,
+            (Family::Inet, true) => IPV4_LEN + AH_LEN,
+        };
+        return Err(Fault::Length(pdu.len() > want, pdu.len() + before, want + before));
     }
     let pdu = &pdu[..want];
     if expected.check_ttl && parts.ttl != TTL {

@@ -304,12 +304,11 @@ impl Backup {
     }
 
     fn promote(self, cx: &mut Context<'_>, why: Why) -> State {
-        let state = cx.enter_master(why);
         let own = cx.rules.advert_int;
         if cx.rules.version == Version::V3 && self.master_int != own {
             cx.say(Note::IntervalOwn { from: self.master_int, to: own });
         }
-        state
+        cx.enter_master(why)
     }
 }
 

@@ -8,7 +8,6 @@ use super::machine::Heard;
 use super::router::{Effect, Router};
 use crate::config::model::{Authentication, Instance, OldUnicastChecksum, Version};
 use crate::messages::{BadExpected, Message, Note};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One line per instance and cause in this time.
@@ -119,6 +118,11 @@ impl Router {
         {
             return Err(Refusal::Bad(Fault::Replay(sequence)));
         }
+        // Our own advert that came back, or somebody's with our address: never a reason to give way to ourselves.
+        if member.machine.source == Some(decoded.source) && decoded.advert.priority != member.machine.priority
+        {
+            return Err(Refusal::Quiet(Note::SameAddress, 23));
+        }
         if unicast {
             let peer = config.unicast_peers.iter().find(|p| p.address == decoded.source);
             match peer {
@@ -169,19 +173,26 @@ impl Router {
     }
 
     fn accept(&mut self, now: Instant, i: usize, decoded: &Decoded, out: &mut Vec<Effect>) {
-        self.check_addresses(now, i, decoded, out);
+        // What was said with the right key was said, whatever else is wrong with it.
         let member = &mut self.members[i];
         if let Some(sequence) = decoded.sequence
             && (member.ah_seen.len() < SENDERS_MAX || member.ah_seen.contains_key(&decoded.source))
         {
             member.ah_seen.insert(decoded.source, sequence);
         }
+        if !self.right_count(now, i, decoded, out) {
+            return;
+        }
+        let member = &mut self.members[i];
         if decoded.old_checksum && !member.old_checksum {
             member.old_checksum = true;
             out.push(self.say(i, Note::OldChecksum));
         }
+        self.members[i].stats.advert_rcvd += 1;
+        if !self.right_addresses(now, i, decoded, out) {
+            return;
+        }
         let member = &mut self.members[i];
-        member.stats.advert_rcvd += 1;
         if decoded.advert.priority == 0 {
             member.stats.pri_zero_rcvd += 1;
         }
@@ -195,24 +206,35 @@ impl Router {
         self.perform(now, i, acts, out);
     }
 
-    /// Other addresses than ours are a mistake that people want to hear of, but no reason to ignore the master.
-    fn check_addresses(&mut self, now: Instant, i: usize, decoded: &Decoded, out: &mut Vec<Effect>) {
-        let config = Arc::clone(&self.members[i].config);
-        if config.skip_check_adv_addr {
-            return;
+    /// A sender with another number of addresses is not of our router, as for the original.
+    fn right_count(&mut self, now: Instant, i: usize, decoded: &Decoded, out: &mut Vec<Effect>) -> bool {
+        let config = &self.members[i].config;
+        let (expected, got) = (config.vips.len(), decoded.advert.addresses.len());
+        if config.skip_check_adv_addr || expected == got {
+            return true;
         }
-        let got = &decoded.advert.addresses;
-        let note = if got.len() == config.vips.len() {
-            let missing = config.vips.iter().find(|v| !got.contains(&v.address));
-            missing.map(|v| Note::MissingAddress { vrid: config.vrid, address: v.address })
-        } else {
-            Some(Note::Count { expected: config.vips.len(), got: got.len() })
-        };
-        if let Some(note) = note {
-            self.members[i].stats.addr_list_err += 1;
-            if self.may_repeat(now, i, 30, BAD_GAP) {
-                out.push(self.say(i, note));
-            }
+        self.wrong_addresses(now, i, Note::Count { expected, got }, out);
+        false
+    }
+
+    /// Neither is one with other addresses; the original counts its adverts as received all the same.
+    fn right_addresses(&mut self, now: Instant, i: usize, decoded: &Decoded, out: &mut Vec<Effect>) -> bool {
+        let config = &self.members[i].config;
+        if config.skip_check_adv_addr {
+            return true;
+        }
+        let missing = config.vips.iter().find(|v| !decoded.advert.addresses.contains(&v.address));
+        let Some(vip) = missing else { return true };
+        let note = Note::MissingAddress { vrid: config.vrid, address: vip.address };
+        self.wrong_addresses(now, i, note, out);
+        false
+    }
+
+    fn wrong_addresses(&mut self, now: Instant, i: usize, note: Note, out: &mut Vec<Effect>) {
+        self.members[i].stats.addr_list_err += 1;
+        let kind = if matches!(note, Note::Count { .. }) { 30 } else { 31 };
+        if self.may_repeat(now, i, kind, BAD_GAP) {
+            out.push(self.say(i, note));
         }
     }
 }

@@ -168,6 +168,11 @@ impl Member {
         self.config.vips.iter().chain(&self.config.excluded_vips).cloned().collect()
     }
 
+    /// Whether the peers were found to use the old checksum of unicast version 3.
+    pub fn old_checksum(&self) -> bool {
+        self.old_checksum
+    }
+
     fn is_unicast(&self) -> bool {
         !self.config.unicast_peers.is_empty()
     }
@@ -310,11 +315,12 @@ impl Router {
                 out.push(Effect::Say(Message::LateInterface(config.interface.clone())));
             }
         }
-        out.extend([Effect::Sockets, Effect::PublishAll]);
         match self.config.globals.startup_delay {
             Some(delay) if !delay.is_zero() => self.timers.set(Timer::Start, now + delay),
             _ => self.begin(now, out),
         }
+        // Last, as the original's lines are.
+        out.extend([Effect::Sockets, Effect::PublishAll]);
     }
 
     /// Addresses left by a predecessor that was killed.
@@ -680,6 +686,16 @@ impl Router {
     /// All addresses with their links' numbers.
     pub fn known_addresses(&self) -> Vec<(u32, IpAddr)> {
         self.addresses.iter().flat_map(|(index, list)| list.iter().map(|a| (*index, *a))).collect()
+    }
+
+    /// Whether an address is one that instances hold.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        self.holders.contains_key(&address)
+    }
+
+    /// Whether a change of a link is being waited out.
+    pub fn link_waits(&self, name: &str) -> bool {
+        self.timers.due(&Timer::Link(name.into())).is_some()
     }
 
     /// A script's state.

@@ -105,8 +105,8 @@ impl Neighbour {
         Ok(Self { socket: sys::packet::sender()?, queue: VecDeque::new(), free_at: HashMap::new() })
     }
 
-    /// Sends what may go now, keeps the rest for [`Self::due`].
-    pub fn send(&mut self, now: Instant, frames: Vec<(Frame, Pace)>) {
+    /// Sends what may go now, keeps the rest for [`Self::due`]; returns what went.
+    pub fn send(&mut self, now: Instant, frames: Vec<(Frame, Pace)>) -> Vec<Frame> {
         let mut ready = Vec::new();
         for (frame, pace) in frames {
             let gap = if frame.address.is_ipv4() { pace.arp } else { pace.na };
@@ -117,11 +117,15 @@ impl Neighbour {
             }
         }
         self.transmit(&ready);
-        self.due(now);
+        ready.extend(self.due(now));
+        ready
     }
 
-    /// Sends the waiting frames whose turn has come.
-    pub fn due(&mut self, now: Instant) {
+    /// Sends the waiting frames whose turn has come, and returns them.
+    pub fn due(&mut self, now: Instant) -> Vec<Frame> {
+        if self.queue.is_empty() {
+            return Vec::new();
+        }
         let mut waiting = VecDeque::new();
         let mut ready = Vec::new();
         while let Some((frame, pace)) = self.queue.pop_front() {
@@ -136,6 +140,7 @@ impl Neighbour {
         }
         self.queue = waiting;
         self.transmit(&ready);
+        ready
     }
 
     /// When [`Self::due`] has something to do.

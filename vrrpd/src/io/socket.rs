@@ -97,6 +97,13 @@ impl Sockets {
         (opened, failed)
     }
 
+    /// What is open: descriptors to receive by and to send by.
+    pub fn list(&self) -> Vec<(SocketKey, RawFd, Option<RawFd>)> {
+        let send =
+            |key: &SocketKey| self.send.iter().find(|((k, _), _)| k == key).map(|(_, s)| s.as_raw_fd());
+        self.receive.iter().map(|(key, socket)| (key.clone(), socket.as_raw_fd(), send(key))).collect()
+    }
+
     fn open(&mut self, key: &SocketKey, device: Option<&str>) -> io::Result<RawFd> {
         let socket = Socket::new(domain(key), Type::RAW, Some(Protocol::from(protocol(key))))?;
         socket.set_nonblocking(true)?;

@@ -83,6 +83,7 @@ impl Daemon {
                 self.router.reload(Instant::now(), config, &mut out);
                 self.effects(out);
                 self.start_trackers();
+                self.say_unused();
                 self.forget_held();
                 self.bus.status("running", true, self.log.dropped());
                 self.tell(&Line::Ready { reload: true });

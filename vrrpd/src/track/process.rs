@@ -36,7 +36,8 @@ pub fn matches(track: &TrackProcess, comm: &str, cmdline: &[String]) -> bool {
     }
 }
 
-fn count(track: &TrackProcess) -> u32 {
+/// How many processes of this kind there are now.
+pub fn count(track: &TrackProcess) -> u32 {
     let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
     let own = std::process::id().to_string();
     let mut n = 0;

@@ -143,8 +143,8 @@ fn each_lie_has_its_own_name() {
     assert_eq!(fault(20, 0x31, &pass), Fault::Version(3));
     assert_eq!(fault(20, 0x22, &pass), Fault::Kind(2));
     assert_eq!(fault(20, 0x11, &pass), Fault::Version(1));
-    assert_eq!(fault(23, 2, &pass), Fault::Length(false, 20, 24));
-    assert_eq!(fault(23, 255, &pass), Fault::Length(false, 20, 1036));
+    assert_eq!(fault(23, 2, &pass), Fault::Length(false, 40, 44));
+    assert_eq!(fault(23, 255, &pass), Fault::Length(false, 40, 1056));
     assert_eq!(fault(24, 0, &pass), Fault::AuthType(0));
     assert_eq!(fault(24, 2, &pass), Fault::AuthType(2));
     assert_eq!(fault(25, 2, &pass), Fault::Interval(2));
@@ -193,7 +193,7 @@ fn padding_is_no_lie_and_more_is() {
     assert!(decode(&raw(padded.clone()).parts().unwrap(), &want).is_ok(), "padding inside the total length");
     padded.resize(60, 0);
     padded[3] = 60;
-    assert_eq!(decode(&raw(padded).parts().unwrap(), &want), Err(Fault::Length(true, 40, 12)));
+    assert_eq!(decode(&raw(padded).parts().unwrap(), &want), Err(Fault::Length(true, 60, 32)));
     let mut longer = golden()[3].3.clone();
     longer[3] = 200;
     assert_eq!(raw(longer).parts(), Err(Mangled::Length(200, 32)));
