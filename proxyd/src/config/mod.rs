@@ -10,6 +10,7 @@ mod certificate;
 mod compile;
 mod global;
 pub mod inert;
+mod kept;
 mod keyword;
 pub mod model;
 mod option;
