@@ -204,10 +204,10 @@ fn ports(port: &str, text: &str) -> Result<Ports, String> {
     }
     let (low, high) = port.split_once('-').unwrap_or((port, port));
     let (low, high) = (number(low)?, number(high)?);
-    let Ok(first) = u16::try_from(low) else { return Err(format!("invalid port '{low}' in '{text}'")) };
-    let Ok(last) = u16::try_from(high) else { return Err(format!("invalid port '{high}' in '{text}'")) };
+    let Ok(first) = u16::try_from(low) else { return Err(format!("invalid port '{low}'")) };
+    let Ok(last) = u16::try_from(high) else { return Err(format!("invalid port '{high}'")) };
     if first > last {
-        return Err(format!("invalid port range '{port}' in '{text}'"));
+        return Err(format!("invalid port range '{port}'"));
     }
     Ok(Ports::Fixed(first, last))
 }

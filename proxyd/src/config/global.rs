@@ -145,7 +145,10 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
             g.global().logs.clear();
             return Ok(());
         }
-        let target = log_target(g.loader, a)?;
+        if a.peek().is_some_and(|w| w.text == "global") {
+            return Err(a.fault("log : 'global' is not supported for a global syslog server"));
+        }
+        let target = log_target(g.loader, a, "")?;
         g.global().logs.push(target);
         Ok(())
     }),
@@ -206,9 +209,11 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
     ("unix-bind", unix_bind),
     ("maxconnrate", number!(maxconnrate as usize)),
     ("maxsessrate", number!(maxsessrate as usize)),
-    ("setenv", |_, _| Ok(())),
-    ("presetenv", |_, _| Ok(())),
-    ("unsetenv", |_, _| Ok(())),
+    ("setenv", pair),
+    ("presetenv", pair),
+    ("unsetenv", |_, a| {
+        a.expect(|| "'unsetenv' expects at least one variable name.".into()).map(|_| ()).map_err(Fault::tight)
+    }),
     ("resetenv", |_, _| Ok(())),
     ("set-var", set_var),
     ("set-var-fmt", set_var),
@@ -322,6 +327,10 @@ const NEGATABLE: &[&str] = &[
     "numa-cpu-mapping",
 ];
 
+/// Said of other keywords.
+pub(super) const NOT_NEGATABLE: &str = "negation/default currently supported only for options, log, busy-polling, \
+    set-dumpable, strict-limits, insecure-fork-wanted and numa-cpu-mapping.";
+
 /// Keywords whose words behind the value are not looked at.
 const LENIENT: &[&str] = &[
     "description",
@@ -329,7 +338,7 @@ const LENIENT: &[&str] = &[
     "expose-experimental-directives",
     "grace",
     "hard-stop-after",
-    "node",
+    "log-send-hostname",
     "presetenv",
     "resetenv",
     "server-state-base",
@@ -368,8 +377,7 @@ fn one(loader: &mut Loader<'_>, line: &Line) -> Result<(), Fault> {
     let word = &line.words[usize::from(negative)];
     let name = word.text.as_str();
     if negative && !NEGATABLE.contains(&name) {
-        let text = "negation/default currently supported only for options, log, busy-polling, set-dumpable, strict-limits, insecure-fork-wanted and numa-cpu-mapping.";
-        return Err(Fault::new(word.span, text).tight());
+        loader.report.push(Fault::new(word.span, NOT_NEGATABLE).tight().into_alert());
     }
     let mut args = Args::new(word, &line.words[1 + usize::from(negative)..]);
     if let Some((_, run)) = KEYWORDS.find(name) {
@@ -382,9 +390,20 @@ fn one(loader: &mut Loader<'_>, line: &Line) -> Result<(), Fault> {
     if REFUSED.contains(&name) {
         return Err(Fault::new(word.span, format!("'{name}' : Lua is not supported.")));
     }
+    if name == "tune.chksize" {
+        let text = "option 'tune.chksize' is not supported any more (tune.bufsize is used instead).";
+        return Err(Fault::new(word.span, text).tight());
+    }
     let names = KEYWORDS.names().chain(kept::SETTINGS.names());
     let text = format!("unknown keyword '{name}' in 'global' section{}", did_you_mean(name, names));
     Err(Fault::new(word.span, text))
+}
+
+/// `setenv` and `presetenv`, which the file's reader has carried out already.
+fn pair(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let text = format!("'{}' expects a name and a value.", g.name());
+    let whole = args.next().is_some() && args.next().is_some();
+    if whole { Ok(()) } else { Err(Fault::new(args.keyword().span, text).tight()) }
 }
 
 fn flag(g: &mut G<'_, '_>, field: fn(&mut Global) -> &mut bool) -> Result<(), Fault> {
@@ -499,6 +518,7 @@ fn stats(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
                     NumberFault::Underflow => {
                         "'stats timeout' : timer underflow, minimum non-null value is 1 ms.".to_owned()
                     }
+                    NumberFault::Unexpected(0) => "'stats timeout' : unexpected character '".into(),
                     NumberFault::Unexpected(byte) => {
                         format!("'stats timeout' : unexpected character '{}'", char::from(byte))
                     }
@@ -608,8 +628,9 @@ const FORMATS: &[&str] = &["local", "rfc3164", "rfc5424", "priority", "short", "
 const LOG_LEN: usize = 1024;
 
 /// `log ADDR [len N] [format F] [sample RANGES:SIZE] FACILITY [LEVEL [MINLEVEL]]`.
-pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result<Target, Fault> {
-    let usage = "log : expects <address> and <facility>  as arguments";
+/// `or` names what else may stand there.
+pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str) -> Result<Target, Fault> {
+    let usage = format!("log : expects <address> and <facility> {or} as arguments");
     let word = args.next().filter(|_| args.peek().is_some());
     let word = word.ok_or_else(|| Fault::new(args.keyword().span, usage))?;
     let address = conf_parsers::haproxy::address::expand(&word.text, &|n| loader.variable(n));

@@ -154,7 +154,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
         OneOf(&["none", "required"], "'ssl-server-verify' expects 'none' or 'required' as argument."),
         Tls,
     ),
-    row("ssl-skip-self-issued-ca", Flag, Tls),
+    row("ssl-skip-self-issued-ca", Any, Tls),
     row("tune.applet.zero-copy-forwarding", Any, Tune),
     row("tune.buffers.limit", Int, Tune),
     row("tune.buffers.reserve", Int, Tune),
@@ -275,7 +275,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("tune.ssl.keylog", OneOf(&["on", "off"], "'tune.ssl.keylog' expects either 'on' or 'off'"), Tune),
     row(
         "tune.ssl.lifetime",
-        Words("'tune.ssl.lifetime' expects ssl sessions <lifetime> in seconds as argument."),
+        OneWord("'tune.ssl.lifetime' expects ssl sessions <lifetime> in seconds as argument."),
         Tune,
     ),
     row(
@@ -324,7 +324,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
         Range(0, 100, "'maxcompcpuusage' expects an integer argument between 0 and 100."),
         Inert,
     ),
-    row("maxcomprate", Words("'maxcomprate' expects an integer argument in kb/s."), Inert),
+    row("maxcomprate", OneWord("'maxcomprate' expects an integer argument in kb/s."), Inert),
     row("maxpipes", Int, Inert),
     row("maxsslconn", Range(0, LARGEST, "'maxsslconn' expects a positive numeric value."), Inert),
     row("maxsslrate", Int, Inert),
@@ -416,7 +416,7 @@ impl Setting {
                 return Ok(());
             }
             OneWord(missing) => drop(args.expect(|| missing.into())?),
-            Check(check) => check(args)?,
+            Check(check) => return check(args),
         }
         args.none_left()
     }
@@ -464,7 +464,8 @@ fn range(text: &str, low: i64, high: i64) -> bool {
 fn thread_groups(args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.next().map_or("", |w| w.text.as_str());
     let text = format!("'thread-groups' passed a missing or unparsable integer value in '{word}'");
-    strict_int(word).map(|_| ()).ok_or_else(|| args.fault(text))
+    strict_int(word).map(|_| ()).ok_or_else(|| args.fault(text))?;
+    args.none_left()
 }
 
 fn max_spread(args: &mut Args<'_>) -> Result<(), Fault> {
@@ -477,5 +478,6 @@ fn max_spread(args: &mut Args<'_>) -> Result<(), Fault> {
         };
         let text = format!("unsupported character '{byte}' in 'max-spread-checks' (wants an integer delay).");
         args.fault(text).tight()
-    })
+    })?;
+    args.none_left()
 }
