@@ -207,6 +207,22 @@ impl Option_<'_, '_> {
     }
 }
 
+/// `thread` and `process`: sets of threads, which are checked and then not needed.
+fn threads(o: &mut Option_<'_, '_>, args: &mut Args<'_>, what: &str) -> Result<(), Fault> {
+    let text = o.value(args, what)?;
+    let number = |n: &str| n.parse::<u32>().is_ok() || n.is_empty();
+    let range = |part: &str| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        matches!(part, "all" | "odd" | "even") || (!part.is_empty() && number(low) && number(high))
+    };
+    if !text.split(['/', ',']).all(range) {
+        let shown = if o.option.text == "thread" { &text } else { &o.option.text };
+        let text = format!("'{shown}' : '{text}' is not a valid number/range.");
+        return Err(Fault::new(o.option.span, text));
+    }
+    o.none("threads are not bound one by one")
+}
+
 /// Names of protocols that `proto` takes.
 pub(super) const PROTOCOLS: &[&str] = &["none", "h1", "h2", "fcgi"];
 
@@ -258,9 +274,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.bind.nice = nice as i32;
         Ok(())
     }),
-    ("process", |o, a| {
-        o.value(a, "thread number or processes").and_then(|_| o.none("threads are not bound one by one"))
-    }),
+    ("process", |o, a| threads(o, a, "thread number or processes")),
     ("proto", |o, a| {
         let name = o.value(a, "value")?;
         if !PROTOCOLS.contains(&name.as_str()) {
@@ -271,7 +285,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("shards", |o, a| o.value(a, "value").and_then(|_| o.none("every thread has its own socket here"))),
-    ("thread", |o, a| o.value(a, "thread set").and_then(|_| o.none("threads are not bound one by one"))),
+    ("thread", |o, a| threads(o, a, "thread set")),
     ("guid-prefix", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("idle-ping", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("expose-fd", |o, a| {

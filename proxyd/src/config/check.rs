@@ -155,7 +155,10 @@ fn comment(p: &Place, args: &mut Args<'_>) -> Result<(), Fault> {
     if args.take("comment") {
         p.value(args, "'comment' expects a string as argument.")?;
     }
-    Ok(())
+    match args.next() {
+        None => Ok(()),
+        Some(word) => Err(p.fault(args, &format!("expects 'comment' but got '{}' as argument.", word.text))),
+    }
 }
 
 /// Patterns of `expect`, and whether each is for HTTP, for TCP or both.

@@ -105,6 +105,12 @@ pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
             loader.report.push(fault.into_alert());
         }
     }
+    for (user, group) in list.users.iter().flat_map(|(n, u)| u.groups.iter().map(move |g| (n, g))) {
+        if !groups.iter().any(|(name, _)| name == group) {
+            let text = format!("userlist '{name}': no such group '{group}' specified in user '{user}'");
+            loader.report.push(diag::Diagnostic::global(diag::Severity::Alert, text));
+        }
+    }
     for (group, users) in groups {
         for user in users {
             match list.users.get_mut(&user) {

@@ -333,7 +333,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("error-limit", |o, a| {
         let limit = o.number(a)?;
         if limit <= 0 {
-            return Err(o.fault("'error-limit' has to be > 0."));
+            return Err(o.fault("error-limit has to be > 0."));
         }
         o.server.error_limit = limit as u32;
         Ok(())

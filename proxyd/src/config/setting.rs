@@ -402,7 +402,7 @@ pub(super) fn dispatch(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
         _ => return Err(bad("an IP address is expected".into())),
     };
     cx.draft.proxy.dispatch = Some((ip, port).into());
-    Ok(())
+    no_more(args, "dispatch")
 }
 
 /// `transparent`, today's `option transparent`.
@@ -425,7 +425,7 @@ pub(super) fn hash_balance_factor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> R
 pub(super) fn max_keep_alive_queue(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = one_word(args, "'max-keep-alive-queue' expects expects an integer value (or -1 to disable)")?;
     cx.draft.proxy.max_keep_alive_queue = integer_value(word, "max-keep-alive-queue")? as i32;
-    no_more(args, "max-keep-alive-queue")
+    Ok(())
 }
 
 /// A whole number, or the original's complaint about the first character that is no part of one.
@@ -655,6 +655,10 @@ pub(super) fn capture(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
         return Err(args.fault(usage));
     }
     let len = number(args, "capture")? as usize;
+    let shown = if family == "cookie" { "capture cookie".to_owned() } else { format!("capture {family}") };
+    if family != "cookie" {
+        no_more(args, &shown)?;
+    }
     let proxy = &mut cx.draft.proxy;
     let capture = Capture { name, len };
     match family {

@@ -32,7 +32,9 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         "uri" => stats.uri = need(args, "'uri' needs an URI prefix.")?,
         "realm" => stats.realm = Some(need(args, "'realm' needs an realm name.")?),
         "refresh" => {
-            let Some(text) = args.next().map(|w| w.text.clone()) else { return Ok(()) };
+            let Some(text) = args.next().map(|w| w.text.clone()) else {
+                return Err(args.fault("unexpected character '").tight());
+            };
             let value = duration(&text, TimeUnit::Sec).map_err(|e| {
                 let text = match e {
                     NumberFault::Unexpected(c) => {
