@@ -21,12 +21,14 @@ pub struct Fault {
     pub text: String,
     /// A remedy of ours.
     pub help: Option<String>,
+    /// How the original leads into the text.
+    pub lead: diag::Lead,
 }
 
 impl Fault {
     /// A fault at a place.
     pub fn new(span: Span, text: impl Into<String>) -> Self {
-        Self { span, text: text.into(), help: None }
+        Self { span, text: text.into(), help: None, lead: diag::Lead::Parsing }
     }
 
     /// Adds the remedy.
@@ -36,10 +38,18 @@ impl Fault {
         self
     }
 
+    /// Makes the place stand before the text without a blank, as some of the original's keywords do.
+    #[must_use]
+    pub fn tight(mut self) -> Self {
+        self.lead = diag::Lead::Tight;
+        self
+    }
+
     /// The fault as an alert of the configuration.
     pub fn into_alert(self) -> diag::Diagnostic {
         let mut alert = diag::Diagnostic::at(diag::Severity::Alert, self.span, self.text);
         alert.help = self.help;
+        alert.lead = self.lead;
         alert
     }
 }
@@ -157,6 +167,11 @@ impl<'a> Args<'a> {
     /// A fault at the first word that was not taken, where there is one.
     pub fn unexpected(&self, complain: impl FnOnce(&str) -> String) -> Result<(), Fault> {
         self.peek().map_or(Ok(()), |w| Err(Fault::new(w.span, complain(&w.text))))
+    }
+
+    /// haproxy's complaint about the first word that was not taken, where there is one.
+    pub fn none_left(&self) -> Result<(), Fault> {
+        self.unexpected(|w| format!("'{}' cannot handle unexpected argument '{w}'.", self.keyword.text))
     }
 
     /// How many words were taken.

@@ -3,7 +3,7 @@
 use super::keyword::Cx;
 use super::model::{Bind, BindAddress, BindTls, Level, SeverityOutput, UnixPermissions, Verify};
 use super::{Loader, resolve};
-use conf_parsers::args::{Args, Fault, time_fault_text};
+use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Table, did_you_mean};
 use conf_parsers::value::{TimeUnit, duration, lenient_int};
@@ -137,18 +137,26 @@ fn addresses(text: &str) -> Result<Vec<BindAddress>, String> {
         Host::Any if parsed.prefix.family == Some(6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         Host::Any => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Host::Ip(ip) => ip,
-        Host::Name(name) => resolve::host_of_family(&name, parsed.prefix.family)
-            .ok_or_else(|| format!("could not resolve address '{name}'"))?,
+        Host::Name(name) => {
+            resolve::host_of_family(&name, parsed.prefix.family).ok_or_else(|| match parsed.ports {
+                Ports::None => missing_port(text),
+                _ => format!("invalid address: '{name}' in '{text}'"),
+            })?
+        }
     };
     let (low, high) = match parsed.ports {
         Ports::Fixed(low, high) => (low, high),
-        Ports::None => return Err(format!("missing port number: '{text}'")),
+        Ports::None => return Err(missing_port(text)),
         Ports::Offset(_) => return Err(format!("port offsets not allowed in '{text}'")),
     };
     if low == 0 {
         return Err("invalid port '0'".into());
     }
     Ok((low..=high).take(RANGE_MAX).map(|port| BindAddress::Inet((ip, port).into())).collect())
+}
+
+fn missing_port(text: &str) -> String {
+    format!("missing port specification in '{text}'")
 }
 
 /// Bytes of an abstract name as the kernel sees them, without the leading zero byte.
@@ -175,16 +183,13 @@ impl Option_<'_, '_> {
     }
 
     fn value(&self, args: &mut Args<'_>, what: &str) -> Result<String, Fault> {
-        let text = format!("'{}' : missing {what}", self.option.text);
+        let text = super::messages::bind_value(&self.option.text, what);
         args.next().map(|w| w.text.clone()).ok_or_else(|| Fault::new(self.option.span, text))
     }
 
     fn number(&self, args: &mut Args<'_>) -> Result<i64, Fault> {
-        let text = self.value(args, "value")?;
-        if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-            return Ok(lenient_int(&text));
-        }
-        Err(Fault::new(self.option.span, format!("'{}' : expects a number, got '{text}'", self.option.text)))
+        // What is no number counts as 0, as in the original.
+        self.value(args, "value").map(|text| lenient_int(&text))
     }
 
     /// Words that TLS reads by name.
@@ -201,6 +206,25 @@ impl Option_<'_, '_> {
         Ok(())
     }
 }
+
+/// `thread` and `process`: sets of threads, which are checked and then not needed.
+fn threads(o: &mut Option_<'_, '_>, args: &mut Args<'_>, what: &str) -> Result<(), Fault> {
+    let text = o.value(args, what)?;
+    let number = |n: &str| n.parse::<u32>().is_ok() || n.is_empty();
+    let range = |part: &str| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        matches!(part, "all" | "odd" | "even") || (!part.is_empty() && number(low) && number(high))
+    };
+    if !text.split(['/', ',']).all(range) {
+        let shown = if o.option.text == "thread" { &text } else { &o.option.text };
+        let text = format!("'{shown}' : '{text}' is not a valid number/range.");
+        return Err(Fault::new(o.option.span, text));
+    }
+    o.none("threads are not bound one by one")
+}
+
+/// Names of protocols that `proto` takes.
+pub(super) const PROTOCOLS: &[&str] = &["none", "h1", "h2", "fcgi"];
 
 type Run = for<'w> fn(&mut Option_<'_, '_>, &mut Args<'w>) -> Result<(), Fault>;
 
@@ -221,7 +245,15 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("id", |o, a| {
-        o.bind.id = Some(o.number(a)?.max(0) as u32);
+        let text = o.value(a, "value")?;
+        let Some(id) = conf_parsers::value::strict_int(&text) else {
+            let text = format!("'id' : expects an integer argument, found '{text}'");
+            return Err(Fault::new(o.option.span, text));
+        };
+        if id <= 0 {
+            return Err(Fault::new(o.option.span, "'id' : custom id has to be > 0"));
+        }
+        o.bind.id = Some(id as u32);
         Ok(())
     }),
     ("maxconn", |o, a| {
@@ -234,24 +266,33 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("nbconn", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("nice", |o, a| {
-        o.bind.nice = o.number(a)?.clamp(-1024, 1024) as i32;
+        let nice = o.number(a)?;
+        if !(-1024..=1024).contains(&nice) {
+            let text = format!("'nice' : invalid value {nice}, allowed range is -1024..1024");
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.nice = nice as i32;
         Ok(())
     }),
-    ("process", |o, a| {
-        o.value(a, "thread number or processes").and_then(|_| o.none("threads are not bound one by one"))
-    }),
+    ("process", |o, a| threads(o, a, "thread number or processes")),
     ("proto", |o, a| {
-        o.bind.proto = Some(o.value(a, "value")?);
+        let name = o.value(a, "value")?;
+        if !PROTOCOLS.contains(&name.as_str()) {
+            let text = format!("'proto' :  unknown MUX protocol '{name}'");
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.proto = Some(name);
         Ok(())
     }),
     ("shards", |o, a| o.value(a, "value").and_then(|_| o.none("every thread has its own socket here"))),
-    ("thread", |o, a| o.value(a, "thread set").and_then(|_| o.none("threads are not bound one by one"))),
+    ("thread", |o, a| threads(o, a, "thread set")),
     ("guid-prefix", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("idle-ping", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("expose-fd", |o, a| {
         let what = o.value(a, "fd type")?;
         if what != "listeners" {
-            return Err(Fault::new(o.option.span, "'expose-fd' : unknown argument. Please use 'listeners'."));
+            let text = format!("'expose-fd' only supports 'listeners' (got '{what}')");
+            return Err(Fault::new(o.option.span, text));
         }
         o.bind.expose_fd_listeners = true;
         Ok(())
@@ -261,8 +302,8 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
             "user" => Level::User,
             "operator" => Level::Operator,
             "admin" => Level::Admin,
-            _ => {
-                let text = "'level' only supports 'user', 'operator', and 'admin'";
+            got => {
+                let text = format!("'level' only supports 'user', 'operator', and 'admin' (got '{got}')");
                 return Err(Fault::new(o.option.span, text));
             }
         };
@@ -273,8 +314,9 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
             "none" => SeverityOutput::None,
             "number" => SeverityOutput::Number,
             "string" => SeverityOutput::String,
-            _ => {
-                let text = "'severity-output' only supports 'none', 'number', and 'string'";
+            got => {
+                let text =
+                    format!("'severity-output' only supports 'none', 'number', and 'string' (got '{got}')");
                 return Err(Fault::new(o.option.span, text));
             }
         };
@@ -304,7 +346,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("tcp-ut", |o, a| {
         let text = o.value(a, "TCP User Timeout value")?;
         let value = duration(&text, TimeUnit::Ms)
-            .map_err(|e| Fault::new(o.option.span, time_fault_text(&text, "tcp-ut", e)))?;
+            .map_err(|_| Fault::new(o.option.span, "'tcp-ut' : expects a positive delay in milliseconds"))?;
         o.bind.tcp_ut = Some(value);
         Ok(())
     }),
@@ -339,9 +381,9 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("mode", |o, a| {
         let text = o.value(a, "mode (octal integer expected)")?;
-        let mode = u32::from_str_radix(&text, 8);
-        o.bind.unix.mode =
-            Some(mode.map_err(|_| Fault::new(o.option.span, "'mode' : octal integer expected"))?);
+        let bad = format!("'mode' : missing or invalid mode '{text}' (octal integer expected)");
+        let mode = u32::from_str_radix(&text, 8).map_err(|_| Fault::new(o.option.span, bad))?;
+        o.bind.unix.mode = Some(mode);
         Ok(())
     }),
     ("uid", |o, a| {
@@ -453,7 +495,11 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("ssl-min-ver", |o, a| {
-        o.tls().min_version = Some(o.value(a, "TLS version")?);
+        let version = o.value(a, "TLS version")?;
+        if !super::server::TLS_VERSIONS.contains(&version.as_str()) {
+            return Err(Fault::new(o.option.span, format!("'{version}' : unknown ssl/tls version")));
+        }
+        o.tls().min_version = Some(version);
         Ok(())
     }),
     ("strict-sni", |o, _| {

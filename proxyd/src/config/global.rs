@@ -1,7 +1,7 @@
 //! The `global` section and `log` lines.
 
 use super::model::{Global, UnixPermissions};
-use super::{Loader, bind};
+use super::{Loader, bind, kept};
 use crate::log::Target;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::Section;
@@ -50,9 +50,9 @@ macro_rules! number {
 }
 
 macro_rules! path {
-    ($field:ident) => {
+    ($field:ident, $missing:literal) => {
         |g, a| {
-            let text = text(g, a, "a path")?;
+            let text = a.expect(|| $missing.into())?.text.clone();
             g.global().$field = Some(text.into());
             Ok(())
         }
@@ -63,7 +63,10 @@ macro_rules! path {
 static KEYWORDS: Table<(&str, Run)> = Table::new(&[
     ("daemon", |g, _| flag(g, |o| &mut o.daemon)),
     ("master-worker", |g, a| {
-        a.take_rest();
+        if let Some(word) = a.next().filter(|w| w.text != "no-exit-on-failure") {
+            let text = "'master-worker' only supports 'no-exit-on-failure' option.";
+            return Err(Fault::new(word.span, text));
+        }
         flag(g, |o| &mut o.master_worker)
     }),
     ("nbthread", nbthread),
@@ -77,14 +80,22 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
     }),
     ("maxconn", |g, a| {
         g.global().maxconn = Some(integer(g, a)?.max(0) as usize);
-        a.unexpected(|w| format!("'maxconn' cannot handle unexpected argument '{w}'."))
+        Ok(())
     }),
     ("ulimit-n", number!(some ulimit_n as u64)),
     ("fd-hard-limit", |g, a| integer(g, a).and_then(|_| none(g, "the limit of the process decides"))),
-    ("uid", number!(some uid as u32)),
-    ("gid", number!(some gid as u32)),
+    ("uid", |g, a| {
+        let id = id(g, a)?;
+        g.global().uid = id;
+        Ok(())
+    }),
+    ("gid", |g, a| {
+        let id = id(g, a)?;
+        g.global().gid = id;
+        Ok(())
+    }),
     ("user", |g, a| {
-        let name = text(g, a, "a user name")?;
+        let name = a.next().map_or(String::new(), |w| w.text.clone());
         match bind::user_id(&name) {
             Some(uid) => g.global().uid = Some(uid),
             None => {
@@ -94,7 +105,7 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("group", |g, a| {
-        let name = text(g, a, "a group name")?;
+        let name = a.next().map_or(String::new(), |w| w.text.clone());
         match bind::group_id(&name) {
             Some(gid) => g.global().gid = Some(gid),
             None => {
@@ -103,21 +114,28 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         }
         Ok(())
     }),
-    ("chroot", path!(chroot)),
-    ("pidfile", path!(pidfile)),
-    ("crt-base", path!(crt_base)),
-    ("ca-base", path!(ca_base)),
-    ("server-state-base", path!(server_state_base)),
-    ("server-state-file", path!(server_state_file)),
+    ("chroot", path!(chroot, "'chroot' expects a directory as an argument.")),
+    ("pidfile", path!(pidfile, "'pidfile' expects a file name as an argument.")),
+    ("crt-base", path!(crt_base, "global statement 'crt-base' expects a directory path as an argument.")),
+    ("ca-base", path!(ca_base, "global statement 'ca-base' expects a directory path as an argument.")),
+    (
+        "server-state-base",
+        path!(server_state_base, "'server-state-base' expects one argument: a directory path."),
+    ),
+    ("server-state-file", path!(server_state_file, "'server-state-file' expect one argument: a file path.")),
     ("node", |g, a| {
-        let node = text(g, a, "a string")?;
-        g.global().node = Some(node);
+        let name = |w: &Word| w.text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+        let Some(word) = a.next().filter(|w| !w.text.is_empty() && name(w)) else {
+            let text = "'node' requires valid node name - non-empty string with digits(0-9), letters(A-Z, a-z), dot(.), hyphen(-) or underscode(_).";
+            return Err(a.fault(text).tight());
+        };
+        g.global().node = Some(word.text.clone());
         Ok(())
     }),
     ("description", |g, a| {
         let words: Vec<&str> = a.take_rest().iter().map(|w| w.text.as_str()).collect();
         if words.is_empty() {
-            return Err(Fault::new(a.keyword().span, "'description' expects a string argument."));
+            return Err(Fault::new(a.keyword().span, "'description' expects a string argument.").tight());
         }
         g.global().description = Some(words.join(" "));
         Ok(())
@@ -127,7 +145,10 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
             g.global().logs.clear();
             return Ok(());
         }
-        let target = log_target(g.loader, a)?;
+        if a.peek().is_some_and(|w| w.text == "global") {
+            return Err(a.fault("log : 'global' is not supported for a global syslog server"));
+        }
+        let target = log_target(g.loader, a, "")?;
         g.global().logs.push(target);
         Ok(())
     }),
@@ -152,21 +173,28 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("spread-checks", |g, a| {
-        let n = integer(g, a)?;
-        if !(-50..=50).contains(&n) {
-            return Err(a.fault("'spread-checks' expects a positive value in range 0..50."));
+        let word = a.next().ok_or_else(|| {
+            Fault::new(a.keyword().span, "'spread-checks' expects an integer argument (0..50).").tight()
+        })?;
+        let n = lenient_int(&word.text);
+        if !(0..=50).contains(&n) {
+            return Err(a.fault("'spread-checks' needs a positive value in range 0..50.").tight());
         }
         g.global().spread_checks = n as i32;
         Ok(())
     }),
     ("external-check", |g, a| {
-        a.take_rest();
+        if a.peek().is_some_and(|w| w.text == "preserve-env") {
+            a.next();
+        }
         flag(g, |o| &mut o.external_check)
     }),
     ("insecure-fork-wanted", |g, _| flag(g, |o| &mut o.insecure_fork_wanted)),
     ("insecure-setuid-wanted", |g, _| none(g, "set-uid programs are never hindered here")),
     ("set-dumpable", |g, a| {
-        a.take_rest();
+        if a.peek().is_some_and(|w| matches!(w.text.as_str(), "on" | "off" | "libs")) {
+            a.next();
+        }
         none(g, "the host's settings decide about core dumps")
     }),
     ("strict-limits", |g, _| {
@@ -174,16 +202,18 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("localpeer", |g, a| {
-        let name = text(g, a, "a name")?;
+        let name = text(g, a, "a name as an argument")?;
         g.global().localpeer = Some(name);
         Ok(())
     }),
     ("unix-bind", unix_bind),
     ("maxconnrate", number!(maxconnrate as usize)),
     ("maxsessrate", number!(maxsessrate as usize)),
-    ("setenv", |_, _| Ok(())),
-    ("presetenv", |_, _| Ok(())),
-    ("unsetenv", |_, _| Ok(())),
+    ("setenv", pair),
+    ("presetenv", pair),
+    ("unsetenv", |_, a| {
+        a.expect(|| "'unsetenv' expects at least one variable name.".into()).map(|_| ()).map_err(Fault::tight)
+    }),
     ("resetenv", |_, _| Ok(())),
     ("set-var", set_var),
     ("set-var-fmt", set_var),
@@ -195,10 +225,7 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
             g.global().h1_case_adjust.insert(from.text.to_ascii_lowercase(), to.text.clone());
             return Ok(());
         }
-        Err(a.fault(format!(
-            "h1-case-adjust: <from> and <to> must be the same word in different cases ('{}', '{}').",
-            from.text, to.text
-        )))
+        Err(a.fault("<from> and <to> must not differ execpt the case"))
     }),
     ("h1-case-adjust-file", case_file),
     ("debug", |g, _| old(g, "it has no effect in a file; start with -d")),
@@ -230,7 +257,15 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
     ("tune.http.logurilen", number!(tune.logurilen as usize)),
     ("tune.http.cookielen", number!(tune.cookielen as usize)),
     ("tune.idletimer", |g, a| {
-        let value = time(g, a, "tune.idletimer")?;
+        const LONGEST: Duration = Duration::from_millis(65_535);
+        let range = "'tune.idletimer' expects a timer value between 0 and 65535 ms.";
+        if a.peek().is_none() {
+            return Err(Fault::new(a.keyword().span, range));
+        }
+        let value = time(g, a, "tune.idletimer").map_err(Fault::tight)?;
+        if value > LONGEST {
+            return Err(a.fault(range));
+        }
         g.global().tune.idletimer = value;
         Ok(())
     }),
@@ -239,8 +274,14 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("tune.pattern.cache-size", number!(tune.pattern_cache_size as usize)),
-    ("tune.pool-low-fd-ratio", number!(tune.pool_low_fd_ratio as u32)),
-    ("tune.pool-high-fd-ratio", number!(tune.pool_high_fd_ratio as u32)),
+    ("tune.pool-low-fd-ratio", |g, a| {
+        g.global().tune.pool_low_fd_ratio = ratio(g, a)?;
+        Ok(())
+    }),
+    ("tune.pool-high-fd-ratio", |g, a| {
+        g.global().tune.pool_high_fd_ratio = ratio(g, a)?;
+        Ok(())
+    }),
     ("tune.rcvbuf.client", number!(tune.rcvbuf_client as usize)),
     ("tune.rcvbuf.server", number!(tune.rcvbuf_server as usize)),
     ("tune.sndbuf.client", number!(tune.sndbuf_client as usize)),
@@ -272,103 +313,50 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
     }),
 ]);
 
-/// Words kept by name: TLS defaults for the tls crate, and what reads them later.
-const KEPT: &[&str] = &[
-    "ssl-default-bind-ciphers",
-    "ssl-default-bind-ciphersuites",
-    "ssl-default-bind-client-sigalgs",
-    "ssl-default-bind-curves",
-    "ssl-default-bind-options",
-    "ssl-default-bind-sigalgs",
-    "ssl-default-server-ciphers",
-    "ssl-default-server-ciphersuites",
-    "ssl-default-server-client-sigalgs",
-    "ssl-default-server-curves",
-    "ssl-default-server-options",
-    "ssl-default-server-sigalgs",
-    "ssl-dh-param-file",
-    "ssl-server-verify",
-    "ssl-skip-self-issued-ca",
-    "ssl-load-extra-del-ext",
-    "ssl-load-extra-files",
-    "ssl-security-level",
-    "ssl-passphrase-cmd",
-    "issuers-chain-path",
-];
-
-/// Words that say how much of something haproxy's own machinery may use; ours has no such machinery.
-const INERT: &[&str] = &[
-    "busy-polling",
-    "close-spread-time",
-    "cluster-secret",
-    "cpu-map",
-    "cpu-policy",
-    "cpu-set",
-    "default-path",
-    "dns-accept-family",
-    "force-cfg-parser-pause",
-    "h1-accept-payload-with-any-method",
-    "h1-do-not-close-on-insecure-transfer-encoding",
-    "h2-workaround-bogus-websocket-clients",
-    "harden.reject-privileged-ports.tcp",
-    "harden.reject-privileged-ports.quic",
-    "http-err-codes",
-    "http-fail-codes",
-    "httpclient.resolvers.disabled",
-    "httpclient.resolvers.id",
-    "httpclient.resolvers.prefer",
-    "httpclient.retries",
-    "httpclient.ssl.ca-file",
-    "httpclient.ssl.verify",
-    "httpclient.timeout.connect",
-    "limited-quic",
-    "no-quic",
-    "max-spread-checks",
-    "maxcompcpuusage",
-    "maxcomprate",
-    "maxpipes",
-    "maxsslconn",
-    "maxsslrate",
-    "maxzlibmem",
-    "mworker-max-reloads",
-    "no-memory-trimming",
-    "noepoll",
-    "noevports",
-    "nogetaddrinfo",
-    "nokqueue",
-    "nopoll",
-    "noreuseport",
-    "nosplice",
-    "nosplice-in",
-    "numa-cpu-mapping",
-    "ocsp-update.disable",
-    "ocsp-update.httpproxy",
-    "ocsp-update.maxdelay",
-    "ocsp-update.mindelay",
-    "ocsp-update.mode",
-    "pp2-never-send-local",
-    "prealloc-fd",
-    "profiling.memory",
-    "profiling.tasks",
-    "shm-stats-file",
-    "ssl-engine",
-    "ssl-mode-async",
-    "ssl-propquery",
-    "ssl-provider",
-    "ssl-provider-path",
-    "stats-file",
-    "thread-group",
-    "thread-groups",
-    "thread-hard-limit",
-    "warn-blocked-traffic-after-ms",
-    "warn-blocked-traffic",
-];
-
 /// Words that traffic depends on and that are not there yet.
 const REFUSED: &[&str] = &["lua-load", "lua-load-per-thread", "lua-prepend-path"];
 
-/// Prefix of settings that are kept by name.
-const TUNE: &str = "tune.";
+/// Keywords that `no` and `default` may stand before.
+const NEGATABLE: &[&str] = &[
+    "option",
+    "log",
+    "busy-polling",
+    "set-dumpable",
+    "strict-limits",
+    "insecure-fork-wanted",
+    "numa-cpu-mapping",
+];
+
+/// Said of other keywords.
+pub(super) const NOT_NEGATABLE: &str = "negation/default currently supported only for options, log, busy-polling, \
+    set-dumpable, strict-limits, insecure-fork-wanted and numa-cpu-mapping.";
+
+/// Keywords whose words behind the value are not looked at.
+const LENIENT: &[&str] = &[
+    "description",
+    "expose-deprecated-directives",
+    "expose-experimental-directives",
+    "grace",
+    "hard-stop-after",
+    "log-send-hostname",
+    "presetenv",
+    "resetenv",
+    "server-state-base",
+    "server-state-file",
+    "set-var",
+    "set-var-fmt",
+    "setenv",
+    "stats",
+    "tune.pattern.cache-size",
+    "tune.vars.check-max-size",
+    "tune.vars.global-max-size",
+    "tune.vars.proc-max-size",
+    "tune.vars.reqres-max-size",
+    "tune.vars.sess-max-size",
+    "tune.vars.txn-max-size",
+    "unix-bind",
+    "unsetenv",
+];
 
 /// Reads the section.
 pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
@@ -388,143 +376,34 @@ fn one(loader: &mut Loader<'_>, line: &Line) -> Result<(), Fault> {
     let negative = matches!(line.keyword(), "no" | "default") && line.words.len() > 1;
     let word = &line.words[usize::from(negative)];
     let name = word.text.as_str();
+    if negative && !NEGATABLE.contains(&name) {
+        loader.report.push(Fault::new(word.span, NOT_NEGATABLE).tight().into_alert());
+    }
     let mut args = Args::new(word, &line.words[1 + usize::from(negative)..]);
     if let Some((_, run)) = KEYWORDS.find(name) {
-        return run(&mut G { loader, line, negative }, &mut args);
+        run(&mut G { loader, line, negative }, &mut args)?;
+        return if LENIENT.contains(&name) { Ok(()) } else { args.none_left() };
     }
-    let words = || line.words[1 + usize::from(negative)..].iter().map(|w| w.text.clone()).collect::<Vec<_>>();
-    if KEPT.contains(&name) {
-        if words().is_empty() && name != "ssl-skip-self-issued-ca" {
-            return Err(Fault::new(word.span, format!("global statement '{name}' expects an argument.")));
-        }
-        loader.config.global.ssl_defaults.insert(name.to_owned(), words());
-        return Ok(());
-    }
-    if name.starts_with(TUNE) && TUNED.contains(&name) {
-        return tuned(loader, word, &words());
-    }
-    if INERT.contains(&name) {
-        loader.no_effect(line.span, name, "it tunes machinery that is not there");
-        return Ok(());
+    if let Some(setting) = kept::SETTINGS.find(name) {
+        return setting.read(loader, line, &mut args);
     }
     if REFUSED.contains(&name) {
         return Err(Fault::new(word.span, format!("'{name}' : Lua is not supported.")));
     }
-    let names = KEYWORDS
-        .names()
-        .chain(KEPT.iter().copied())
-        .chain(INERT.iter().copied())
-        .chain(TUNED.iter().copied());
+    if name == "tune.chksize" {
+        let text = "option 'tune.chksize' is not supported any more (tune.bufsize is used instead).";
+        return Err(Fault::new(word.span, text).tight());
+    }
+    let names = KEYWORDS.names().chain(kept::SETTINGS.names());
     let text = format!("unknown keyword '{name}' in 'global' section{}", did_you_mean(name, names));
     Err(Fault::new(word.span, text))
 }
 
-/// `tune.*` without a field of its own.
-const TUNED: &[&str] = &[
-    "tune.applet.zero-copy-forwarding",
-    "tune.buffers.limit",
-    "tune.buffers.reserve",
-    "tune.bufsize.large",
-    "tune.bufsize.small",
-    "tune.cli.max-payload-size",
-    "tune.disable-fast-forward",
-    "tune.disable-zero-copy-forwarding",
-    "tune.epoll.mask-events",
-    "tune.events.max-events-at-once",
-    "tune.fail-alloc",
-    "tune.fd.edge-triggered",
-    "tune.glitches.kill.cpu-usage",
-    "tune.h1.be.glitches-threshold",
-    "tune.h1.fe.glitches-threshold",
-    "tune.h1.zero-copy-fwd-recv",
-    "tune.h1.zero-copy-fwd-send",
-    "tune.h2.be.glitches-threshold",
-    "tune.h2.be.initial-window-size",
-    "tune.h2.be.max-concurrent-streams",
-    "tune.h2.be.max-frames-at-once",
-    "tune.h2.be.rxbuf",
-    "tune.h2.fe.glitches-threshold",
-    "tune.h2.fe.initial-window-size",
-    "tune.h2.fe.max-concurrent-streams",
-    "tune.h2.fe.max-frames-at-once",
-    "tune.h2.fe.max-rst-at-once",
-    "tune.h2.fe.max-total-streams",
-    "tune.h2.fe.rxbuf",
-    "tune.h2.header-table-size",
-    "tune.h2.initial-window-size",
-    "tune.h2.log-errors",
-    "tune.h2.max-concurrent-streams",
-    "tune.h2.zero-copy-fwd-send",
-    "tune.idle-pool.shared",
-    "tune.listener.default-shards",
-    "tune.listener.multi-queue",
-    "tune.lua.bool-sample-conversion",
-    "tune.lua.burst-timeout",
-    "tune.lua.forced-yield",
-    "tune.lua.log.loggers",
-    "tune.lua.log.stderr",
-    "tune.lua.maxmem",
-    "tune.lua.service-timeout",
-    "tune.lua.session-timeout",
-    "tune.lua.task-timeout",
-    "tune.max-checks-per-thread",
-    "tune.max-rules-at-once",
-    "tune.maxpollevents",
-    "tune.memory.hot-size",
-    "tune.notsent-lowat.client",
-    "tune.notsent-lowat.server",
-    "tune.peers.max-updates-at-once",
-    "tune.pipesize",
-    "tune.pt.zero-copy-forwarding",
-    "tune.quic.frontend.conn-tx-buffers.limit",
-    "tune.quic.frontend.max-idle-timeout",
-    "tune.quic.frontend.max-streams-bidi",
-    "tune.quic.retry-threshold",
-    "tune.quic.cc-hystart",
-    "tune.quic.frontend.max-tx-mem",
-    "tune.quic.listen",
-    "tune.quic.socket-owner",
-    "tune.rcvbuf.backend",
-    "tune.rcvbuf.frontend",
-    "tune.recv_enough",
-    "tune.renice.runtime",
-    "tune.renice.startup",
-    "tune.ring.queues",
-    "tune.runqueue-depth",
-    "tune.sched.low-latency",
-    "tune.sndbuf.backend",
-    "tune.sndbuf.frontend",
-    "tune.streams.max-glitches",
-    "tune.ssl.cachesize",
-    "tune.ssl.capture-buffer-size",
-    "tune.ssl.capture-cipherlist-size",
-    "tune.ssl.default-dh-param",
-    "tune.ssl.force-private-cache",
-    "tune.ssl.hard-maxrecord",
-    "tune.ssl.keylog",
-    "tune.ssl.lifetime",
-    "tune.ssl.maxrecord",
-    "tune.ssl.ocsp-update.maxdelay",
-    "tune.ssl.ocsp-update.mindelay",
-    "tune.ssl.ssl-ctx-cache-size",
-    "tune.takeover-other-tg-connections",
-    "tune.defaults.purge",
-    "tune.zlib.memlevel",
-    "tune.zlib.windowsize",
-    "tune.ssl.certificate-compression",
-];
-
-/// Words whose value must be a number above zero or zero; haproxy checks those.
-fn tuned(loader: &mut Loader<'_>, word: &Word, values: &[String]) -> Result<(), Fault> {
-    let name = word.text.as_str();
-    if values.is_empty() {
-        return Err(Fault::new(word.span, format!("'{name}' expects an argument.")));
-    }
-    if name == "tune.ssl.maxrecord" && strict_int(&values[0]).is_none_or(|n| n < 0) {
-        return Err(Fault::new(word.span, "'tune.ssl.maxrecord' expects a positive numeric value."));
-    }
-    loader.config.global.tune.other.insert(name.to_owned(), values.to_vec());
-    Ok(())
+/// `setenv` and `presetenv`, which the file's reader has carried out already.
+fn pair(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let text = format!("'{}' expects a name and a value.", g.name());
+    let whole = args.next().is_some() && args.next().is_some();
+    if whole { Ok(()) } else { Err(Fault::new(args.keyword().span, text).tight()) }
 }
 
 fn flag(g: &mut G<'_, '_>, field: fn(&mut Global) -> &mut bool) -> Result<(), Fault> {
@@ -547,16 +426,39 @@ fn old(g: &mut G<'_, '_>, today: &str) -> Result<(), Fault> {
 
 fn text(g: &G<'_, '_>, args: &mut Args<'_>, what: &str) -> Result<String, Fault> {
     let name = g.name().to_owned();
-    let word = args.expect(|| format!("'{name}' expects {what} as argument."))?;
-    let word = word.text.clone();
-    args.unexpected(|w| format!("'{name}' cannot handle unexpected argument '{w}'."))?;
-    Ok(word)
+    let word = args.expect(|| format!("'{name}' expects {what}."))?;
+    Ok(word.text.clone())
 }
 
 fn integer(g: &G<'_, '_>, args: &mut Args<'_>) -> Result<i64, Fault> {
     let name = g.name().to_owned();
     let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
     Ok(lenient_int(&word.text))
+}
+
+/// `uid` and `gid`: a word that is no number is warned about, with a hint.
+fn id(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<Option<u32>, Fault> {
+    let name = g.name().to_owned();
+    let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
+    let number = strict_int(&word.text);
+    if number.is_none() {
+        let other = if name == "uid" { "user" } else { "group" };
+        g.warn(format!(
+            " {name}: string '{}' is not a number.\n   | You might want to use the '{other}' parameter to use a system {other} name.\n",
+            word.text
+        ));
+    }
+    Ok(number.map(|n| n as u32))
+}
+
+/// A share of the descriptors, percent.
+fn ratio(g: &G<'_, '_>, args: &mut Args<'_>) -> Result<u32, Fault> {
+    let name = g.name().to_owned();
+    let n = integer(g, args)?;
+    if !(0..=100).contains(&n) {
+        return Err(args.fault(format!("'{name}' expects an integer argument between 0 and 100.")));
+    }
+    Ok(n as u32)
 }
 
 fn positive(g: &G<'_, '_>, args: &mut Args<'_>) -> Result<usize, Fault> {
@@ -590,8 +492,11 @@ fn nbthread(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn vars_size(g: &mut G<'_, '_>, args: &mut Args<'_>, index: usize) -> Result<(), Fault> {
-    let n = integer(g, args)?.max(0) as usize;
-    g.global().tune.vars_max_size[index] = n;
+    let name = g.name().to_owned();
+    let word = args.next().map_or("", |w| w.text.as_str());
+    let n = if word.is_empty() { Ok(0) } else { size(word) };
+    let n = n.map_err(|_| args.fault(format!("{name}: '{word}' is an invalid size")))?;
+    g.global().tune.vars_max_size[index] = n as usize;
     Ok(())
 }
 
@@ -605,10 +510,23 @@ fn stats(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
         }
         "timeout" => {
             let text = args.next().map_or("", |w| w.text.as_str());
-            let value = duration(text, TimeUnit::Ms).map_err(|e| match e {
-                NumberFault::Unexpected(0) => args.fault("'stats timeout' expects a positive value"),
-                e => args.fault(time_fault_text(text, "stats timeout", e)),
+            let value = duration(text, TimeUnit::Ms).map_err(|e| {
+                args.fault(match e {
+                    NumberFault::Overflow => {
+                        "'stats timeout' : timer overflow, maximum value is 2147483647 ms (~24.8 days)".into()
+                    }
+                    NumberFault::Underflow => {
+                        "'stats timeout' : timer underflow, minimum non-null value is 1 ms.".to_owned()
+                    }
+                    NumberFault::Unexpected(0) => "'stats timeout' : unexpected character '".into(),
+                    NumberFault::Unexpected(byte) => {
+                        format!("'stats timeout' : unexpected character '{}'", char::from(byte))
+                    }
+                })
             })?;
+            if value.is_zero() {
+                return Err(args.fault("'stats timeout' expects a positive value"));
+            }
             g.global().stats_timeout = Some(value);
             Ok(())
         }
@@ -619,9 +537,8 @@ fn stats(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
             Ok(())
         }
         "bind-process" => {
-            g.warn("'stats bind-process' has no effect any more and can be removed.");
             args.take_rest();
-            Ok(())
+            none(g, "there is one process")
         }
         other => {
             let text = format!(
@@ -635,22 +552,24 @@ fn stats(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 fn unix_bind(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let mut unix = UnixPermissions::default();
     while let Some(word) = args.next() {
+        let known = ["prefix", "mode", "uid", "gid", "user", "group"].contains(&word.text.as_str());
+        if !known {
+            let text =
+                "'unix-bind' only supports the 'prefix', 'mode', 'uid', 'gid', 'user' and 'group' options.";
+            return Err(Fault::new(word.span, text));
+        }
         let value = args.expect(|| format!("'unix-bind {}' expects a value.", word.text))?.text.clone();
         match word.text.as_str() {
             "prefix" => unix.prefix = Some(value),
             "mode" => unix.mode = u32::from_str_radix(&value, 8).ok(),
             "uid" => unix.uid = Some(lenient_int(&value) as u32),
-            "gid" => unix.gid = Some(lenient_int(&value) as u32),
             "user" | "group" => {
                 let id = if word.text == "user" { bind::user_id(&value) } else { bind::group_id(&value) };
                 let text = format!("'unix-bind' : '{value}' unknown {}.", word.text);
                 let id = id.ok_or_else(|| Fault::new(word.span, text))?;
                 if word.text == "user" { unix.uid = Some(id) } else { unix.gid = Some(id) }
             }
-            _ => {
-                let text = "'unix-bind' only supports the 'prefix', 'mode', 'uid', 'gid', 'user' and 'group' options.";
-                return Err(Fault::new(word.span, text));
-            }
+            _ => unix.gid = Some(lenient_int(&value) as u32),
         }
     }
     g.global().unix_bind = unix;
@@ -662,13 +581,18 @@ fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let (Some(variable), Some(_)) = (args.next(), args.peek()) else {
         return Err(Fault::new(
             args.keyword().span,
-            format!("'{name}' expects a variable name and an expression."),
+            format!(
+                "'{name}' requires a process-wide variable name ('proc.<name>') and a sample expression."
+            ),
         ));
     };
     if !variable.text.starts_with("proc.") {
         return Err(Fault::new(
             variable.span,
-            format!("'{name}': only variables in the 'proc' scope may be set here."),
+            format!(
+                "'{name}': cannot set variable '{}', only scope 'proc' is permitted in the global section.",
+                variable.text
+            ),
         ));
     }
     g.loader.proc_vars.push(g.line.clone());
@@ -676,7 +600,7 @@ fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn case_file(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let path = text(g, args, "<file>")?;
+    let path = text(g, args, "<file> as argument")?;
     let content = std::fs::read_to_string(&path)
         .map_err(|_| args.fault(format!("h1-case-adjust-file: failed to open file '{path}'.")))?;
     for line in content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
@@ -704,16 +628,19 @@ const FORMATS: &[&str] = &["local", "rfc3164", "rfc5424", "priority", "short", "
 const LOG_LEN: usize = 1024;
 
 /// `log ADDR [len N] [format F] [sample RANGES:SIZE] FACILITY [LEVEL [MINLEVEL]]`.
-pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result<Target, Fault> {
-    let usage = "'log' expects either <address[:port]> and <facility> or 'global' as arguments.";
-    let word = args.next().ok_or_else(|| Fault::new(args.keyword().span, usage))?;
+/// `or` names what else may stand there.
+pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str) -> Result<Target, Fault> {
+    let usage = format!("log : expects <address> and <facility> {or} as arguments");
+    let word = args.next().filter(|_| args.peek().is_some());
+    let word = word.ok_or_else(|| Fault::new(args.keyword().span, usage))?;
     let address = conf_parsers::haproxy::address::expand(&word.text, &|n| loader.variable(n));
     check_log_address(&address, word.span)?;
     let mut target = Target { address, len: LOG_LEN, ..Target::default() };
     loop {
         if args.take("len") {
-            let n =
-                args.int(80..=65_535, |got| format!("log : invalid log length '{got}', it must be >= 80"))?;
+            let n = args.int(80..=65_535, |got| {
+                format!("log : invalid log length '{got}', must be between 80 and 65535")
+            })?;
             target.len = n as usize;
         } else if args.take("format") {
             let name = args.next().map_or("", |w| w.text.as_str());
@@ -722,7 +649,10 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result
             }
             name.clone_into(&mut target.format);
         } else if args.take("sample") {
-            let ranges = args.expect(|| "log : sample expects ranges.".into())?;
+            let ranges = args.expect(|| "log : Missing sample size".into())?;
+            if !ranges.text.contains(':') {
+                return Err(args.fault("log : Missing sample size"));
+            }
             target.sample = Some(ranges.text.clone());
         } else if args.take("profile") {
             args.next();
@@ -744,7 +674,7 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result
     };
     target.level = level(7, "log level")?;
     target.minlevel = level(0, "minimum log level")?;
-    args.unexpected(|w| format!("log : cannot handle unexpected argument '{w}'."))?;
+    args.unexpected(|w| format!("log : cannot handle unexpected argument '{w}'"))?;
     Ok(target)
 }
 

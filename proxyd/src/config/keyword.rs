@@ -4,7 +4,7 @@
 //! family; nothing is accepted that has no row.
 
 use super::proxy::{Draft, Scope};
-use super::{Loader, bind, option, other, proxy, rule, server, setting, stats};
+use super::{Loader, bind, check, option, other, proxy, rule, server, setting, stats};
 use conf_parsers::Line;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::Section;
@@ -113,8 +113,8 @@ pub(super) static PROXY_KEYWORDS: Table<Row> = Table::new(&[
     row("load-server-state-from-file", Place::Back, setting::load_server_state),
     row("server-state-file-name", Place::Back, setting::server_state_file_name),
     row("persist", Place::Back, setting::persist),
-    row("http-check", Place::Back, setting::check_step),
-    row("tcp-check", Place::Back, setting::check_step),
+    row("http-check", Place::Back, check::step),
+    row("tcp-check", Place::Back, check::step),
     row("external-check", Place::Any, setting::external_check),
     row("log", Place::Any, setting::log),
     row("log-format", Place::Any, setting::log_format),
@@ -232,8 +232,8 @@ pub(super) fn line(loader: &mut Loader<'_>, draft: &mut Draft, line: &Line) {
         return unknown(loader, word.span, text, &word.text);
     };
     if negative && !matches!(row.name, "option" | "log") {
-        let text = "negation/default currently supported only for options and log.";
-        loader.report.alert(word.span, text);
+        let text = super::global::NOT_NEGATABLE;
+        loader.report.push(Fault::new(word.span, text).tight().into_alert());
         return;
     }
     if !placed(loader, draft, row, word.span) {
@@ -263,7 +263,13 @@ fn placed(loader: &mut Loader<'_>, draft: &Draft, row: &Row, span: Span) -> bool
     let name = row.name;
     if draft.scope == Scope::Defaults {
         if row.not_in_defaults {
-            loader.report.alert(span, format!("'{name}' not allowed in 'defaults' section."));
+            let lead = match name {
+                "description" | "id" => diag::Lead::Tight,
+                "server" => diag::Lead::Bracket,
+                _ => diag::Lead::Parsing,
+            };
+            let text = format!("'{name}' not allowed in 'defaults' section.");
+            loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(lead));
         }
         return !row.not_in_defaults;
     }

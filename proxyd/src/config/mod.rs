@@ -7,10 +7,13 @@
 
 mod bind;
 mod certificate;
+mod check;
 mod compile;
 mod global;
 pub mod inert;
+mod kept;
 mod keyword;
+mod messages;
 pub mod model;
 mod option;
 mod other;

@@ -90,12 +90,12 @@ static OPTIONS: Table<(&str, (Side, Run))> = Table::new(&[
     ("ssl-hello-chk", (Side::Back, |cx, _| kind(cx, CheckKind::SslHello))),
     ("smtpchk", (Side::Back, smtpchk)),
     ("pgsql-check", (Side::Back, pgsql)),
-    ("redis-check", (Side::Back, |cx, _| kind(cx, CheckKind::Redis))),
+    ("redis-check", (Side::Back, |cx, a| alone(cx, a).and_then(|()| kind(cx, CheckKind::Redis)))),
     ("mysql-check", (Side::Back, mysql)),
-    ("ldap-check", (Side::Back, |cx, _| kind(cx, CheckKind::Ldap))),
-    ("spop-check", (Side::Back, |cx, _| kind(cx, CheckKind::Spop))),
-    ("tcp-check", (Side::Back, |cx, _| kind(cx, CheckKind::TcpCheck))),
-    ("external-check", (Side::Back, |cx, _| kind(cx, CheckKind::External))),
+    ("ldap-check", (Side::Back, |cx, a| alone(cx, a).and_then(|()| kind(cx, CheckKind::Ldap)))),
+    ("spop-check", (Side::Back, |cx, a| alone(cx, a).and_then(|()| kind(cx, CheckKind::Spop)))),
+    ("tcp-check", (Side::Back, |cx, a| alone(cx, a).and_then(|()| kind(cx, CheckKind::TcpCheck)))),
+    ("external-check", (Side::Back, |cx, a| alone(cx, a).and_then(|()| kind(cx, CheckKind::External)))),
     ("forwardfor", (Side::Any, forwardfor)),
     ("originalto", (Side::Any, originalto)),
     ("redispatch", (Side::Back, redispatch)),
@@ -112,7 +112,7 @@ static OPTIONS: Table<(&str, (Side, Run))> = Table::new(&[
 /// `option`, `no option`, `default option`.
 pub(super) fn option(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let Some(word) = args.next() else {
-        return Err(Fault::new(args.keyword().span, "'option' expects an option name."));
+        return Err(Fault::new(args.keyword().span, "'option' expects an option name.").tight());
     };
     let name = word.text.as_str();
     if let Some(row) = SWITCHES.find(name) {
@@ -120,6 +120,9 @@ pub(super) fn option(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
         sided(cx, name, row.side);
         *(row.field)(&mut cx.draft.proxy.options) = cx.draft.negation.is_none();
         return Ok(());
+    }
+    if cx.draft.negation.is_some() && OPTIONS.find(name).is_none() {
+        return negated(cx, name, word.span);
     }
     let Some((_, (side, run))) = OPTIONS.find(name) else {
         let names = || SWITCHES.names().chain(OPTIONS.names());
@@ -163,18 +166,22 @@ fn negated(cx: &mut Cx<'_, '_>, name: &str, span: diag::Span) -> Result<(), Faul
         }
         "http-use-htx" | "tcpsplice" | "http-restrict-req-hdr-names" | "forwarded" => {}
         _ => {
-            return Err(Fault::new(span, format!("negation/default is not supported for option '{name}'.")));
+            let text = format!("negation/default is not supported for option '{name}'.");
+            return Err(Fault::new(span, text).tight());
         }
     }
     Ok(())
 }
 
 fn mode(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, mode: ConnectionMode) -> Result<(), Fault> {
-    let name = args.span();
     cx.draft.proxy.options.connection_mode = mode;
-    args.unexpected(|w| format!("'option' cannot handle unexpected argument '{w}'."))?;
-    let _ = name;
-    Ok(())
+    alone(cx, args)
+}
+
+/// The complaint about words behind an option that takes none.
+fn alone(cx: &Cx<'_, '_>, args: &Args<'_>) -> Result<(), Fault> {
+    let name = cx.line.words.iter().skip_while(|w| w.text != "option").nth(1).map_or("", |w| w.text.as_str());
+    args.unexpected(|w| format!("'option {name}' cannot handle unexpected argument '{w}'."))
 }
 
 fn forceclose(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -216,8 +223,11 @@ fn log_preset(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
         cx.warn(text);
         return Ok(());
     }
-    let clf = args.take("clf");
-    args.unexpected(|w| format!("'option {name}' cannot handle unexpected argument '{w}'."))?;
+    let clf = name == "httplog" && args.take("clf");
+    args.unexpected(|w| match name.as_str() {
+        "httplog" if !clf => "keyword 'httplog' only supports option 'clf'.".to_owned(),
+        _ => format!("'option {name}' cannot handle unexpected argument '{w}'."),
+    })?;
     let preset = if clf { format!("{name} clf") } else { name };
     cx.draft.log_preset = Some(Named { name: preset, span });
     cx.draft.formats.remove("log-format");
@@ -237,7 +247,11 @@ fn kind(cx: &mut Cx<'_, '_>, kind: CheckKind) -> Result<(), Fault> {
 }
 
 fn httpchk(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    const WORDS: usize = 3;
     let words: Vec<String> = args.take_rest().iter().map(|w| w.text.clone()).collect();
+    if let Some(extra) = words.get(WORDS) {
+        return Err(args.fault(format!("'option httpchk' cannot handle unexpected argument '{extra}'.")));
+    }
     let (method, uri) = match words.as_slice() {
         [] => ("OPTIONS", "/"),
         [uri] => ("OPTIONS", uri.as_str()),
@@ -269,16 +283,18 @@ fn smtpchk(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
         (Some(_), Some(domain)) => format!("HELO {}", domain.text),
         _ => "HELO localhost".to_owned(),
     };
+    alone(cx, args)?;
     kind(cx, CheckKind::Smtp(hello))
 }
 
 fn pgsql(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     if !args.take("user") {
-        return Err(args.fault("'option pgsql-check' expects 'user' <username> as argument."));
+        return Err(args.fault("'option pgsql-check' expects 'user <username>' as argument."));
     }
     let Some(user) = args.next() else {
-        return Err(args.fault("'option pgsql-check user' expects <username> as argument."));
+        return Err(args.fault("'option pgsql-check' expects 'user <username>' as argument."));
     };
+    alone(cx, args)?;
     kind(cx, CheckKind::Pgsql(user.text.clone()))
 }
 
@@ -287,7 +303,9 @@ fn mysql(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
         return kind(cx, CheckKind::Mysql(None));
     }
     if !args.take("user") {
-        return Err(args.fault("'option mysql-check' only supports optional values 'user'."));
+        let got = args.next().map_or("", |w| w.text.as_str());
+        let text = format!("'option mysql-check' only supports optional values: 'user' (got '{got}').");
+        return Err(args.fault(text));
     }
     let Some(user) = args.next() else {
         return Err(args.fault("'option mysql-check user' expects <username> as argument."));
@@ -295,7 +313,10 @@ fn mysql(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let post41 = match args.next().map_or("", |w| w.text.as_str()) {
         "" | "post-41" => true,
         "pre-41" => false,
-        _ => return Err(args.fault("keyword only supports 'post-41' and 'pre-41'.")),
+        got => {
+            let text = format!("keyword 'user' only supports 'post-41' and 'pre-41' (got '{got}').");
+            return Err(args.fault(text));
+        }
     };
     kind(cx, CheckKind::Mysql(Some((user.text.clone(), post41))))
 }
@@ -323,7 +344,7 @@ fn forward(args: &mut Args<'_>, option: &str, header: &str) -> Result<ForwardHea
                 };
                 return Err(Fault::new(
                     word.span,
-                    format!("'option {option}' only supports optional values {list}."),
+                    format!("'option {option}' only supports optional values: {list}."),
                 ));
             }
         }
@@ -348,9 +369,8 @@ fn originalto(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 fn redispatch(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     cx.draft.proxy.redispatch = Some(match args.next() {
         None => -1,
-        Some(word) => conf_parsers::value::strict_int(&word.text).map(|n| n as i32).ok_or_else(|| {
-            Fault::new(word.span, format!("invalid argument '{}' to 'option redispatch'.", word.text))
-        })?,
+        // What is no number counts as 0, as in the original.
+        Some(word) => conf_parsers::value::lenient_int(&word.text) as i32,
     });
     Ok(())
 }

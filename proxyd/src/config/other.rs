@@ -21,8 +21,17 @@ fn name_of(loader: &mut Loader<'_>, section: &Section) -> Option<String> {
     match section.header.words.get(1) {
         Some(word) => Some(word.text.clone()),
         None => {
-            let text = format!("missing name for '{}' section.", section.header.keyword());
-            loader.report.alert(section.header.span, text);
+            let keyword = section.header.keyword();
+            let text = match keyword {
+                "userlist" => "'userlist' expects <name> as arguments.".to_owned(),
+                "cache" => "'cache' expects a <name> argument".to_owned(),
+                "program" => "'program' expects an <id> argument".to_owned(),
+                "ring" => "missing ring name.".to_owned(),
+                _ => format!("missing name for {keyword} section."),
+            };
+            let lead = if keyword == "userlist" { diag::Lead::Tight } else { diag::Lead::Parsing };
+            let alert = diag::Diagnostic::at(diag::Severity::Alert, section.header.span, text);
+            loader.report.push(alert.lead(lead));
             None
         }
     }
@@ -72,9 +81,14 @@ pub(super) fn refused(loader: &mut Loader<'_>, section: &Section) {
 /// `userlist NAME`.
 pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
     let Some(name) = name_of(loader, section) else { return };
+    if let Some(extra) = section.header.words.get(2) {
+        let text = format!("'userlist' cannot handle unexpected argument '{}'.", extra.text);
+        return loader.report.alert(extra.span, text);
+    }
     if loader.config.userlists.contains_key(&name) {
-        loader.report.warning(section.header.span, format!("ignoring duplicated userlist '{name}'."));
-        return;
+        let text = format!("ignoring duplicated userlist '{name}'.");
+        let warning = diag::Diagnostic::at(diag::Severity::Warning, section.header.span, text);
+        return loader.report.push(warning.lead(diag::Lead::Tight));
     }
     let mut list = Userlist::default();
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
@@ -89,6 +103,12 @@ pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
         };
         if let Err(fault) = done {
             loader.report.push(fault.into_alert());
+        }
+    }
+    for (user, group) in list.users.iter().flat_map(|(n, u)| u.groups.iter().map(move |g| (n, g))) {
+        if !groups.iter().any(|(name, _)| name == group) {
+            let text = format!("userlist '{name}': no such group '{group}' specified in user '{user}'");
+            loader.report.push(diag::Diagnostic::global(diag::Severity::Alert, text));
         }
     }
     for (group, users) in groups {
@@ -279,11 +299,7 @@ pub(super) fn http_errors(loader: &mut Loader<'_>, section: &Section) {
 fn status_of(word: Option<&Word>, args: &Args<'_>, keyword: &str) -> Result<u16, Fault> {
     let text = word.map_or("", |w| w.text.as_str());
     let status = text.parse::<u16>().ok().filter(|s| STATUSES.contains(s));
-    status.ok_or_else(|| {
-        args.fault(format!(
-            "{keyword} : status code '{text}' not handled, error customization will be ignored."
-        ))
-    })
+    status.ok_or_else(|| args.fault(format!("{keyword} : status code '{text}' not handled.")))
 }
 
 fn page(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<(u16, ErrorReply), Fault> {
@@ -291,12 +307,8 @@ fn page(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<(u16, ErrorReply), F
     let word = args.next();
     let Some(file) = args.next() else { return Err(Fault::new(args.keyword().span, usage)) };
     let status = status_of(word, args, "errorfile")?;
-    let bytes = std::fs::read(&file.text).map_err(|_| {
-        Fault::new(
-            file.span,
-            format!("errorfile : unable to open file '{}' : No such file or directory.", file.text),
-        )
-    })?;
+    let bytes = std::fs::read(&file.text)
+        .map_err(|_| Fault::new(file.span, format!("errorfile : error opening file '{}'.", file.text)))?;
     let tune = &loader.config.global.tune;
     let max = tune.bufsize.saturating_sub(tune.maxrewrite);
     if bytes.len() > max {
@@ -315,7 +327,7 @@ pub(super) fn errorfile(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), 
 
 /// `errorfiles SECTION [STATUS…]`.
 pub(super) fn errorfiles(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let name = args.expect(|| "'errorfiles' : expect <name> as argument.".into())?;
+    let name = args.expect(|| "errorfiles : expects <name> as argument.".into())?;
     let wanted: Vec<u16> = args.take_rest().iter().filter_map(|w| w.text.parse().ok()).collect();
     cx.draft.errorfiles.push(ErrorPage::Section(name.text.clone(), wanted, name.span));
     Ok(())
@@ -325,7 +337,7 @@ pub(super) fn errorfiles(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
 pub(super) fn errorloc(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let keyword = args.keyword().text.clone();
     let word = args.next();
-    let usage = format!("'{keyword}' : expects <status_code> and <url> as arguments.");
+    let usage = format!("{keyword} : expects <status_code> and <url> as arguments.");
     let Some(url) = args.next() else { return Err(Fault::new(args.keyword().span, usage)) };
     let status = status_of(word, args, &keyword)?;
     let (code, reason) = if keyword == "errorloc303" { (303, "See Other") } else { (302, "Found") };
@@ -360,7 +372,7 @@ pub(super) fn http_error(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
             }
             "file" | "lf-file" | "errorfile" => {
                 let file = value()?;
-                let text = format!("'http-error' : unable to open file '{}'", file.text);
+                let text = format!("http-error : error opening file '{}'.", file.text);
                 let bytes = std::fs::read(&file.text).map_err(|_| Fault::new(file.span, text))?;
                 if word.text == "errorfile" { reply.raw = Some(bytes.into()) } else { reply.body = bytes }
             }

@@ -67,7 +67,7 @@ pub(super) fn all(loader: &mut Loader<'_>) {
         if draft.proxy.uuid == 0 {
             draft.proxy.uuid = next_id(&mut uuids);
         }
-        number_servers(draft);
+        number_servers(loader, draft);
         dynamic_cookies(&mut draft.proxy);
         backends(loader, draft, &names, &kinds);
         server_switches(loader, draft);
@@ -118,8 +118,27 @@ fn next_id(used: &mut HashSet<u32>) -> u32 {
     id
 }
 
-fn number_servers(draft: &mut Draft) {
-    let mut used: HashSet<u32> = draft.proxy.servers.iter().map(|s| s.uuid).filter(|u| *u != 0).collect();
+fn number_servers(loader: &mut Loader<'_>, draft: &mut Draft) {
+    let mut used: HashSet<u32> = HashSet::new();
+    for (index, server) in draft.proxy.servers.iter().enumerate().filter(|(_, s)| s.uuid != 0) {
+        if used.insert(server.uuid) {
+            continue;
+        }
+        let first = draft.proxy.servers.iter().position(|s| s.uuid == server.uuid).unwrap_or(index);
+        let (Some(here), Some(there)) = (draft.server_lines.get(index), draft.server_lines.get(first)) else {
+            continue;
+        };
+        let text = format!(
+            "'server {}/{}' : 'id' : custom id {} already used at {}:{} ('server {}').",
+            draft.proxy.name,
+            server.name,
+            server.uuid,
+            loader.sources.name(there.line),
+            loader.sources.line(there.line),
+            draft.proxy.servers[first].name
+        );
+        loader.report.push(Diagnostic::at(Severity::Alert, here.line, text).lead(Lead::Bracket));
+    }
     // Servers with an id of their own use up a number too.
     let mut next = 1;
     for server in &mut draft.proxy.servers {
@@ -269,12 +288,25 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
     let unverified = global.is_some_and(|w| w.first().is_some_and(|w| w == "none"));
     for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
         let place = format!("'server {}/{}'", draft.proxy.name, server.name);
-        if let Some(tls) = server.tls.as_mut().filter(|t| t.enabled && t.verify == Verify::Unset) {
-            tls.verify = if unverified { Verify::None } else { Verify::Required };
-            if !unverified && tls.ca_file.is_none() {
+        if let Some(tls) = server.tls.as_mut().filter(|t| t.enabled && t.verify != Verify::None) {
+            if tls.verify == Verify::Unset {
+                tls.verify = if unverified { Verify::None } else { Verify::Required };
+            }
+            if tls.verify == Verify::Required && tls.ca_file.is_none() {
                 let text = format!("{place} : {VERIFY_NEEDS_CA}");
                 loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
             }
+        }
+        if let Some(text) = tls_fault(server) {
+            let text = format!("{place} : {text}");
+            loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
+        }
+        if server.agent.enabled && server.agent.port.is_none_or(|p| p == 0) {
+            let text = format!(
+                "{place} : server {} does not have agent port. Agent check has been disabled.",
+                server.name
+            );
+            loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
         }
         if let Some(first) = seen.insert(server.name.clone(), origin.line) {
             let text = format!(
@@ -303,6 +335,19 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
         let found =
             names.back.get(backend).and_then(|b| tracks[*b].get(server).map(|s| (ProxyId(*b), ServerId(*s))));
         match found {
+            Some(found)
+                if draft
+                    .proxy
+                    .servers
+                    .get(index)
+                    .is_some_and(|s| s.name == server && backend == draft.proxy.name) =>
+            {
+                let _ = found;
+                let text = format!(
+                    "'server {backend}/{server}' : unable to track {backend}/{server} as it belongs to a tracking chain looping back to {backend}/{server}."
+                );
+                loader.report.push(Diagnostic::at(Severity::Alert, target.span, text).lead(Lead::Bracket));
+            }
             Some(found) => {
                 if let Some(server) = draft.proxy.servers.get_mut(index) {
                     server.track = Some(found);
@@ -311,16 +356,31 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
             None => {
                 let what = if names.back.contains_key(backend) { "server" } else { "proxy" };
                 let text = format!(
-                    "{} '{}', server '{}': unable to find required {what} '{}' for tracking.",
-                    noun_of_backend(draft.proxy.kind),
+                    "'server {}/{}' : unable to find required {what} '{}' for tracking.",
                     draft.proxy.name,
                     draft.proxy.servers.get(index).map_or("", |s| &s.name),
                     if what == "server" { server } else { backend }
                 );
-                loader.report.push(bare(Severity::Alert, target.span, text));
+                loader.report.push(Diagnostic::at(Severity::Alert, target.span, text).lead(Lead::Bracket));
             }
         }
     }
+}
+
+/// What is wrong with the files that a server's TLS settings name.
+fn tls_fault(server: &super::model::Server) -> Option<String> {
+    let path = server.tls.as_ref()?.ca_file.as_ref()?;
+    let text = path.as_str();
+    if text.starts_with('@') {
+        return None;
+    }
+    let error = std::fs::metadata(path).err()?;
+    let reason = if error.kind() == std::io::ErrorKind::NotFound {
+        "No such file or directory".to_owned()
+    } else {
+        error.to_string()
+    };
+    Some(format!("Couldn't open the ca-file '{text}' ({reason})."))
 }
 
 fn noun_of_backend(kind: Kind) -> &'static str {

@@ -12,7 +12,7 @@ use conf_parsers::Word;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Table, did_you_mean};
-use conf_parsers::value::{TimeUnit, duration, lenient_int, strict_int};
+use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, strict_int};
 use diag::{Diagnostic, Lead, Severity, Span};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -185,7 +185,7 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
     let range =
         strict_int(low).zip(strict_int(high)).filter(|(a, b)| *a >= 0 && a <= b && b - a < TEMPLATE_MAX);
     let Some((low, high)) = range else {
-        bracket(cx, count.span, &format!("Wrong number of servers or range '{}'.", count.text));
+        bracket(cx, count.span, &format!("Wrong server-template number or range arg '{}'.", count.text));
         return Ok(());
     };
     let place = format!("'server-template {}/{}'", cx.draft.proxy.name, prefix.text);
@@ -221,7 +221,8 @@ fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place:
         }
         cx.draft.tracks.extend(track.map(|t| (usize::MAX, t)));
         if let Some(fault) = fault {
-            bracket(cx, fault.span, &format!("{place} : {}", fault.text));
+            // The original ends each of these texts with a stop, whether it has one or not.
+            bracket(cx, fault.span, &format!("{place} : {}.", fault.text));
             return;
         }
     }
@@ -243,24 +244,48 @@ impl Srv<'_, '_, '_> {
     }
 
     fn value(&self, args: &mut Args<'_>) -> Result<String, Fault> {
-        let text = format!("'{}' expects an argument.", self.option.text);
+        let text = super::messages::server_value(&self.option.text);
         args.next().map(|w| w.text.clone()).ok_or_else(|| self.fault(text))
     }
 
     fn number(&self, args: &mut Args<'_>) -> Result<i64, Fault> {
-        let text = self.value(args)?;
-        if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-            return Ok(lenient_int(&text));
+        // What is no number counts as 0, and so does a value that is missing where 0 is harmless.
+        if args.peek().is_none()
+            && matches!(self.option.text.as_str(), "weight" | "maxconn" | "minconn" | "maxqueue")
+        {
+            return Ok(0);
         }
-        Err(self.fault(format!("'{}' : expects an integer argument (got '{text}').", self.option.text)))
+        self.value(args).map(|text| lenient_int(&text))
     }
 
     fn time(&self, args: &mut Args<'_>) -> Result<Duration, Fault> {
         let text = self.value(args)?;
         let name = &self.option.text;
-        duration(&text, TimeUnit::Ms).map_err(|e| {
-            let to = time_fault_text(&text, name, e);
-            self.fault(to.replace(&format!("<{name}>"), &format!("<{name}> of server {}", self.server.name)))
+        let value = duration(&text, TimeUnit::Ms).map_err(|e| self.bad_time(&text, e))?;
+        if value.is_zero() && matches!(name.as_str(), "inter" | "downinter" | "fastinter") {
+            let server = &self.server.name;
+            return Err(self.fault(format!("invalid value 0 for argument '{name}' of server {server}.")));
+        }
+        Ok(value)
+    }
+
+    fn bad_time(&self, text: &str, fault: NumberFault) -> Fault {
+        let name = &self.option.text;
+        let server = &self.server.name;
+        if name == "tcp-ut" {
+            return self.fault("'tcp-ut' : expects a positive delay in milliseconds");
+        }
+        self.fault(match fault {
+            NumberFault::Unexpected(c) if name == "pool-purge-delay" => {
+                format!("unexpected character '{}' in argument to <pool-purge-delay>.", char::from(c))
+            }
+            NumberFault::Unexpected(c) => {
+                // The original names 'agent-inter' for all intervals.
+                let shown = if name.ends_with("inter") { "agent-inter" } else { name };
+                format!("unexpected character '{}' in '{shown}' argument of server {server}.", char::from(c))
+            }
+            fault => time_fault_text(text, name, fault)
+                .replace(&format!("<{name}>"), &format!("<{name}> of server {server}")),
         })
     }
 
@@ -308,7 +333,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("error-limit", |o, a| {
         let limit = o.number(a)?;
         if limit <= 0 {
-            return Err(o.fault("'error-limit' has to be > 0."));
+            return Err(o.fault("error-limit has to be > 0."));
         }
         o.server.error_limit = limit as u32;
         Ok(())
@@ -317,7 +342,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("id", |o, a| {
         let id = o.number(a)?;
         if id <= 0 {
-            return Err(o.fault(format!("custom id '{id}' has to be > 0.")));
+            return Err(o.fault("'id' : custom id has to be > 0"));
         }
         o.server.uuid = id as u32;
         Ok(())
@@ -325,7 +350,10 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("init-addr", init_addr),
     ("init-state", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     ("log-bufsize", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("log-proto", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    ("log-proto", |o, a| match o.value(a)?.as_str() {
+        "legacy" | "octet-count" => o.inert(NOT_YET),
+        got => Err(o.fault(format!("'log-proto' expects one of 'legacy' or 'octet-count' but got '{got}'"))),
+    }),
     ("maxconn", |o, a| {
         o.server.maxconn = o.number(a)?.max(0) as u32;
         Ok(())
@@ -394,7 +422,11 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("pool-max-conn", |o, a| {
-        o.server.pool_max_conn = o.number(a)? as i32;
+        let most = o.number(a)?;
+        if most < -1 {
+            return Err(o.fault("'pool-max-conn' must be >= -1"));
+        }
+        o.server.pool_max_conn = most as i32;
         Ok(())
     }),
     ("pool-purge-delay", |o, a| {
@@ -404,11 +436,15 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     ("strict-maxconn", |o, _| o.inert(NOT_YET)),
     ("proto", |o, a| {
-        o.server.proto = Some(o.value(a)?);
+        o.server.proto = Some(protocol(o, a)?);
         Ok(())
     }),
     ("proxy-v2-options", |o, a| {
-        o.server.proxy_v2_options = o.value(a)?.split(',').map(str::to_owned).collect();
+        let names: Vec<String> = o.value(a)?.split(',').map(str::to_owned).collect();
+        if let Some(bad) = names.iter().find(|n| !PROXY_V2_OPTIONS.contains(&n.as_str())) {
+            return Err(o.fault(format!("'{bad}' : proxy v2 option not implemented")));
+        }
+        o.server.proxy_v2_options = names;
         Ok(())
     }),
     ("set-proxy-v2-tlv-fmt", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
@@ -417,10 +453,24 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("resolve-net", |o, a| {
-        o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+        let text = o.value(a)?;
+        let network = |n: &str| n.parse::<ipnet::IpNet>().is_ok() || n.parse::<std::net::IpAddr>().is_ok();
+        if let Some(bad) = text.split(',').find(|n| !network(n)) {
+            return Err(o.fault(format!("'resolve-net' invalid network '{bad}'.")));
+        }
+        Ok(()).and_then(|_| o.inert("names are looked up by the host's resolver here"))
     }),
     ("resolve-opts", |o, a| {
-        o.value(a).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+        let text = o.value(a)?;
+        if let Some(bad) =
+            text.split(',').find(|n| !["allow-dup-ip", "ignore-weight", "prevent-dup-ip"].contains(n))
+        {
+            let text = format!(
+                "'resolve-opts' : unknown resolve-opts option '{bad}', supported methods are 'allow-dup-ip', 'ignore-weight', and 'prevent-dup-ip'."
+            );
+            return Err(o.fault(text));
+        }
+        Ok(()).and_then(|_| o.inert("names are looked up by the host's resolver here"))
     }),
     ("resolve-prefer", |o, a| {
         o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {
@@ -445,8 +495,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("shard", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     ("slowstart", |o, a| {
         let text = o.value(a)?;
-        let value =
-            duration(&text, TimeUnit::Ms).map_err(|e| o.fault(time_fault_text(&text, "slowstart", e)))?;
+        let value = duration(&text, TimeUnit::Ms).map_err(|e| o.bad_time(&text, e))?;
         o.server.slowstart = Some(value);
         Ok(())
     }),
@@ -483,7 +532,12 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("ws", |o, a| {
         o.server.ws = Some(match o.value(a)?.as_str() {
             mode @ ("auto" | "h1" | "h2") => mode.to_owned(),
-            got => return Err(o.fault(format!("'ws' has to be 'auto', 'h1' or 'h2' (got '{got}')."))),
+            got => {
+                return Err(o.fault({
+                    let _ = got;
+                    "'ws' has to be 'auto', 'h1' or 'h2'"
+                }));
+            }
         });
         Ok(())
     }),
@@ -495,7 +549,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             Host::Ip(ip) => Some(ip),
             Host::Name(name) => Some(
                 resolve::host(&name)
-                    .ok_or_else(|| o.fault(format!("'addr' : could not resolve address '{name}'")))?,
+                    .ok_or_else(|| o.fault(format!("'addr' : invalid address: '{name}' in '{text}'")))?,
             ),
             _ => None,
         };
@@ -533,7 +587,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("check-pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     ("check-proto", |o, a| {
-        o.server.check.proto = Some(o.value(a)?);
+        o.server.check.proto = Some(protocol(o, a)?);
         Ok(())
     }),
     ("check-reuse-pool", |o, _| o.inert(NOT_YET)),
@@ -656,6 +710,9 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("ssl-min-ver", |o, a| {
         let version = o.value(a)?;
+        if !TLS_VERSIONS.contains(&version.as_str()) {
+            return Err(o.fault(format!("'{version}' : unknown ssl/tls version")));
+        }
         o.tls().min_version = Some(version);
         Ok(())
     }),
@@ -684,8 +741,22 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("quic-cc-algo", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
 ]);
 
+/// What `proxy-v2-options` may list.
+const PROXY_V2_OPTIONS: &[&str] =
+    &["ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key", "authority", "crc32c", "unique-id"];
+
+fn protocol(o: &Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<String, Fault> {
+    let name = o.value(args)?;
+    let known = super::bind::PROTOCOLS.contains(&name.as_str());
+    let text = format!("'{}' :  unknown MUX protocol '{name}'", o.option.text);
+    if known { Ok(name) } else { Err(o.fault(text)) }
+}
+
+/// Names of TLS versions that options take.
+pub(super) const TLS_VERSIONS: &[&str] = &["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+
 fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let text = o.value(args)?;
+    let text = args.next().map_or(String::new(), |w| w.text.clone());
     let mut methods = Vec::new();
     for method in text.split(',').filter(|m| !m.is_empty()) {
         methods.push(match method {
@@ -696,7 +767,7 @@ fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> 
                 Ok(ip) => InitAddr::Ip(ip),
                 Err(_) => {
                     let text =
-                        format!("'{ip}' : 'init-addr' expects 'last', 'libc', 'none' or an IP address.");
+                        format!("'init-addr' : unknown init-addr method '{ip}', supported methods are 'libc', 'last', 'none'.");
                     return Err(o.fault(text));
                 }
             },

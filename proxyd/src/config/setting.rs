@@ -2,8 +2,8 @@
 
 use super::keyword::Cx;
 use super::model::{
-    Algorithm, Capture, CheckStep, Compression, Cookie, ExternalCheck, HashFunction, HttpReuse, Kind, Mode,
-    RetryOn, Source,
+    Algorithm, Capture, Compression, Cookie, ExternalCheck, HashFunction, HttpReuse, Kind, Mode, RetryOn,
+    Source,
 };
 use super::proxy::{Named, Scope};
 use conf_parsers::Word;
@@ -55,6 +55,9 @@ pub(super) fn balance(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
         return Ok(());
     };
     let unknown = || Fault::new(word.span, BALANCE_TEXT);
+    if word.text == "rdp-cookie(" || word.text == "rdp-cookie()" {
+        return Err(Fault::new(word.span, "balance rdp-cookie : missing cookie name."));
+    }
     let (name, inner) = match word.text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or_else(unknown)?)),
         None => (word.text.as_str(), None),
@@ -72,19 +75,31 @@ pub(super) fn balance(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
             if check_post {
                 args.next();
             }
+            args.unexpected(|w| {
+                format!("balance url_param only accepts 'check_post' modifier (got '{w}').")
+            })?;
             Algorithm::UrlParam { name, check_post }
         }
-        ("hdr", Some(name)) if !name.is_empty() => {
+        ("hdr", Some(inner)) if !inner.is_empty() => {
             let use_domain_only = args.take("use_domain_only");
+            let text = |w: &str| {
+                format!("balance {} only accepts 'use_domain_only' modifier (got '{w}').", word.text)
+            };
+            args.unexpected(text)?;
+            let name = inner;
             Algorithm::Hdr { name: name.to_ascii_lowercase(), use_domain_only }
         }
-        ("hdr", _) => {
-            return Err(Fault::new(word.span, "'balance hdr(name)' requires an http header field name."));
+        ("hdr", Some(_)) => {
+            return Err(Fault::new(word.span, "balance hdr requires an http header field name."));
         }
         ("random", None) => Algorithm::Random(2),
         ("random", Some(n)) => {
+            if let Some(c) = n.chars().find(|c| !c.is_ascii_digit()) {
+                let text = format!("balance random : unexpected character '{c}' after argument.");
+                return Err(Fault::new(word.span, text));
+            }
             let draws = n.parse::<u32>().ok().filter(|n| *n > 0);
-            let text = "'balance random()' : number of draws must be at least 1.";
+            let text = "balance random : number of draws must be at least 1.";
             Algorithm::Random(draws.ok_or_else(|| Fault::new(word.span, text))?)
         }
         ("rdp-cookie", name) => Algorithm::RdpCookie(name.unwrap_or("mstshash").to_owned()),
@@ -96,8 +111,9 @@ pub(super) fn balance(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
         ("log-hash" | "log-sticky" | "sticky", _) => Algorithm::RoundRobin,
         _ => return Err(unknown()),
     };
+    // Whatever else stands there is not looked at, as in the original.
     cx.draft.proxy.balance.algorithm = algorithm;
-    args.unexpected(|w| format!("balance {name} only accepts no more arguments (got '{w}')."))
+    Ok(())
 }
 
 fn uri(args: &mut Args<'_>) -> Result<Algorithm, Fault> {
@@ -105,7 +121,7 @@ fn uri(args: &mut Args<'_>) -> Result<Algorithm, Fault> {
     while let Some(word) = args.next() {
         let mut value = |what: &str| {
             args.int(1..=i64::from(i32::MAX), |got| {
-                format!("'balance uri {what}' expects a positive integer (got '{got}').")
+                format!("balance uri : '{what}' expects a positive integer (got '{got}').")
             })
         };
         match word.text.as_str() {
@@ -115,7 +131,7 @@ fn uri(args: &mut Args<'_>) -> Result<Algorithm, Fault> {
             "path-only" => path_only = true,
             other => {
                 let text = format!(
-                    "'balance uri' only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}')."
+                    "balance uri only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}')."
                 );
                 return Err(Fault::new(word.span, text));
             }
@@ -153,9 +169,8 @@ pub(super) fn hash_type(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), 
         };
         if let Some(modifier) = args.next() {
             if modifier.text != "avalanche" {
-                return Err(
-                    args.fault(format!("'{}' is not a valid argument for 'hash-type'.", modifier.text))
-                );
+                let text = "'hash-type' only supports 'avalanche' as a modifier for hash functions.";
+                return Err(args.fault(text));
             }
             balance.avalanche = true;
         }
@@ -190,6 +205,9 @@ pub(super) fn backlog(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
 
 /// `retries`.
 pub(super) fn retries(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    if args.is_empty() {
+        return Err(args.fault("'retries' expects an integer argument (dispatch counts for one)."));
+    }
     cx.draft.proxy.retries = number(args, "retries")?;
     no_more(args, "retries")
 }
@@ -235,10 +253,13 @@ pub(super) fn cookie(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
     let mut cookie = Cookie { name: name.text.clone(), ..Cookie::default() };
     while let Some(word) = args.next() {
         let seconds = |w: Option<&Word>, what: &str| -> Result<std::time::Duration, Fault> {
-            let text = w.map_or("", |w| w.text.as_str());
-            duration(text, TimeUnit::Sec).map_err(|e| {
-                let text = conf_parsers::args::time_fault_text(text, what, e);
-                Fault::new(w.map_or(word.span, |w| w.span), text)
+            let missing = match what {
+                "maxidle" => "'maxidle' expects <idletime> in seconds as argument.",
+                _ => "'maxlife' expects <lifetime> in seconds as argument.",
+            };
+            let value = w.ok_or_else(|| Fault::new(word.span, missing).tight())?;
+            duration(&value.text, TimeUnit::Sec).map_err(|e| {
+                Fault::new(value.span, conf_parsers::args::time_fault_text(&value.text, what, e)).tight()
             })
         };
         match word.text.as_str() {
@@ -254,11 +275,24 @@ pub(super) fn cookie(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
             "dynamic" => cookie.dynamic = true,
             "domain" => {
                 let text = "'domain' expects <domain> as argument.";
-                cookie.domains.push(one_word(args, text)?.text.clone());
+                let domain = args.next().ok_or_else(|| Fault::new(word.span, text).tight())?;
+                if !domain.text.trim_start_matches('.').contains('.') {
+                    let text = format!(
+                        "domain '{}' contains no embedded dot, this configuration may not work properly (see RFC6265#5.2.3).",
+                        domain.text
+                    );
+                    let warning = diag::Diagnostic::at(diag::Severity::Warning, domain.span, text);
+                    cx.loader.report.push(warning.lead(diag::Lead::Tight));
+                }
+                cookie.domains.push(domain.text.clone());
             }
             "maxidle" => cookie.maxidle = Some(seconds(args.next(), "maxidle")?),
             "maxlife" => cookie.maxlife = Some(seconds(args.next(), "maxlife")?),
-            "attr" => cookie.attrs.push(one_word(args, "'cookie' : 'attr' expects a value.")?.text.clone()),
+            "attr" => {
+                let text = "'attr' expects <value> as argument.";
+                let value = args.next().ok_or_else(|| Fault::new(word.span, text).tight())?;
+                cookie.attrs.push(value.text.clone());
+            }
             _ => {
                 let text = "'cookie' supports 'rewrite', 'insert', 'prefix', 'indirect', 'nocache', 'postonly', \
                             'domain', 'maxidle', 'dynamic', 'maxlife' and 'attr' options.";
@@ -292,7 +326,9 @@ pub(super) fn http_reuse(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
         return Err(args.fault("'http-reuse' only supports 'never', 'safe', 'aggressive', 'always'."));
     };
     cx.draft.proxy.http_reuse = reuse;
-    no_more(args, "http-reuse")
+    let chosen =
+        cx.line.words.last().map_or("", |_| choices.iter().find(|c| c.1 == reuse).map_or("", |c| c.0));
+    no_more(args, &format!("http-reuse {chosen}"))
 }
 
 /// `http-send-name-header`.
@@ -306,7 +342,7 @@ pub(super) fn send_name_header(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Resu
 pub(super) fn source(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let source = read_source(args)?;
     cx.draft.proxy.source = Some(source);
-    args.unexpected(|_| "'source' only supports optional keywords 'interface' and 'usesrc'".into())
+    args.unexpected(|_| "'source' only supports optional keywords 'interface' and 'usesrc'.".into())
 }
 
 /// `ADDR [usesrc …] [interface …]`, for backends and servers.
@@ -323,8 +359,9 @@ pub(super) fn read_source(args: &mut Args<'_>) -> Result<Source, Fault> {
     let ip = match parsed.host {
         address::Host::Ip(ip) => ip,
         address::Host::Any => std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-        address::Host::Name(name) => super::resolve::host(&name)
-            .ok_or_else(|| Fault::new(word.span, format!("'source' : could not resolve address '{name}'")))?,
+        address::Host::Name(name) => super::resolve::host(&name).ok_or_else(|| {
+            Fault::new(word.span, format!("'source {0}' : invalid address: '{name}' in '{0}'", word.text))
+        })?,
         _ => return Err(Fault::new(word.span, "'source' : address family not supported")),
     };
     let mut source = Source {
@@ -335,10 +372,13 @@ pub(super) fn read_source(args: &mut Args<'_>) -> Result<Source, Fault> {
     };
     loop {
         if args.take("usesrc") {
-            source.usesrc =
-                Some(one_word(args, "'usesrc' expects <addr>[:<port>], 'client', 'clientip', or 'hdr_ip(name,#)' as argument.")?.text.clone());
+            source.usesrc = Some(
+                one_word(args, "'usesrc' expects <addr>[:<port>], 'client', or 'clientip' as argument.")?
+                    .text
+                    .clone(),
+            );
         } else if args.take("interface") {
-            source.interface = Some(one_word(args, "'interface' : missing interface name.")?.text.clone());
+            source.interface = Some(one_word(args, "'source' : missing interface name.")?.text.clone());
         } else {
             return Ok(source);
         }
@@ -347,11 +387,12 @@ pub(super) fn read_source(args: &mut Args<'_>) -> Result<Source, Fault> {
 
 /// `dispatch ADDR:PORT`.
 pub(super) fn dispatch(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word = one_word(args, "'dispatch' : no address given")?;
+    let word =
+        one_word(args, "'dispatch' : '' resolves to an empty address (environment variable missing?)")?;
     let bad = |e: String| Fault::new(word.span, format!("'dispatch' : {e}"));
     let parsed = address::parse(&word.text).map_err(bad)?;
     let address::Ports::Fixed(port, _) = parsed.ports else {
-        return Err(bad(format!("missing port number in '{}', a port is mandatory", word.text)));
+        return Err(bad(format!("missing port specification in '{}'", word.text)));
     };
     let ip = match parsed.host {
         address::Host::Ip(ip) => ip,
@@ -361,13 +402,13 @@ pub(super) fn dispatch(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
         _ => return Err(bad("an IP address is expected".into())),
     };
     cx.draft.proxy.dispatch = Some((ip, port).into());
-    Ok(())
+    no_more(args, "dispatch")
 }
 
 /// `transparent`, today's `option transparent`.
-pub(super) fn transparent(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
+pub(super) fn transparent(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     cx.draft.proxy.options.transparent = true;
-    Ok(())
+    no_more(args, "transparent")
 }
 
 /// `hash-balance-factor`.
@@ -382,9 +423,24 @@ pub(super) fn hash_balance_factor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> R
 
 /// `max-keep-alive-queue`.
 pub(super) fn max_keep_alive_queue(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word = one_word(args, "'max-keep-alive-queue' expects an integer argument.")?;
-    cx.draft.proxy.max_keep_alive_queue = conf_parsers::value::lenient_int(&word.text) as i32;
+    let word = one_word(args, "'max-keep-alive-queue' expects expects an integer value (or -1 to disable)")?;
+    cx.draft.proxy.max_keep_alive_queue = integer_value(word, "max-keep-alive-queue")? as i32;
     Ok(())
+}
+
+/// A whole number, or the original's complaint about the first character that is no part of one.
+fn integer_value(word: &Word, keyword: &str) -> Result<i64, Fault> {
+    let bad = word
+        .text
+        .char_indices()
+        .find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && matches!(c, '-' | '+'))));
+    match bad {
+        None => Ok(conf_parsers::value::lenient_int(&word.text)),
+        Some((_, c)) => Err(Fault::new(
+            word.span,
+            format!("'{keyword}' : unexpected character '{c}' in integer value '{}'", word.text),
+        )),
+    }
 }
 
 /// `load-server-state-from-file`.
@@ -404,74 +460,28 @@ pub(super) fn load_server_state(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Res
 
 /// `server-state-file-name`.
 pub(super) fn server_state_file_name(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word =
-        one_word(args, "'server-state-file-name' expects 'use-backend-name' or a string. Got no argument")?;
-    let name = if word.text == "use-backend-name" { &cx.draft.proxy.name } else { &word.text };
+    // Without a word, and with this one, the backend's name is the file's.
+    let name = match args.next() {
+        Some(word) if word.text != "use-backend-name" => &word.text,
+        _ => &cx.draft.proxy.name,
+    };
     cx.draft.proxy.server_state = Some(Some(name.into()));
-    Ok(())
+    no_more(args, "server-state-file-name")
 }
 
 /// `persist rdp-cookie[(name)]`.
 pub(super) fn persist(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     match args.next().map_or("", |w| w.text.as_str()) {
+        "" => Err(args.fault("missing persist method.")),
+        "rdp-cookie(" | "rdp-cookie()" => {
+            Err(args.fault("persist rdp-cookie(name)' requires an rdp cookie name."))
+        }
         word if word.starts_with("rdp-cookie") => {
             cx.no_effect("persist rdp-cookie", "connections are balanced without looking at the cookie");
             Ok(())
         }
-        word => Err(args.fault(format!("unknown persist method '{word}'"))),
+        _ => Err(args.fault("unknown persist method.")),
     }
-}
-
-/// Words that `http-check` and `tcp-check` take.
-const CHECK_STEPS: &[&str] = &[
-    "connect",
-    "send",
-    "send-binary",
-    "send-lf",
-    "send-binary-lf",
-    "expect",
-    "comment",
-    "set-var",
-    "set-var-fmt",
-    "unset-var",
-    "disable-on-404",
-    "send-state",
-];
-
-/// `http-check …`, `tcp-check …`.
-pub(super) fn check_step(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let family = args.keyword().text.clone();
-    let word = args.next().map_or("", |w| w.text.as_str());
-    let check = &mut cx.draft.proxy.check;
-    let name = word.split('(').next().unwrap_or_default();
-    let http = family == "http-check";
-    match name {
-        "disable-on-404" if http => check.disable_on_404 = true,
-        "send-state" if http => check.send_state = true,
-        _ if !CHECK_STEPS.contains(&name) || (http && name.starts_with("send-")) => {
-            let text = if http {
-                "'http-check' only supports 'disable-on-404', 'comment', 'connect', 'send', 'expect', 'send-state', \
-                 'set-var' and 'unset-var'."
-                    .to_owned()
-            } else {
-                format!(
-                    "'tcp-check' only supports 'comment', 'connect', 'send', 'send-binary', 'expect', 'set-var' and \
-                     'unset-var' (got '{word}')."
-                )
-            };
-            return Err(args.fault(text));
-        }
-        _ => {
-            let keyword = word.to_owned();
-            let words = args.take_rest().iter().map(|w| w.text.clone()).collect::<Vec<_>>();
-            if name == "expect" && words.is_empty() {
-                let text = format!("'{family} expect' : missing pattern.");
-                return Err(args.fault(text));
-            }
-            check.steps.push(CheckStep { keyword, words });
-        }
-    }
-    Ok(())
 }
 
 /// `external-check command|path`.
@@ -482,11 +492,11 @@ pub(super) fn external_check(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result
         "path" => check.path = Some(one_word(args, "missing argument after 'path'.")?.text.clone()),
         "" => return Err(args.fault("missing argument after 'external-check'.")),
         other => {
-            return Err(args
-                .fault(format!("external-check: unknown keyword '{other}'; expected 'command' or 'path'.")));
+            let text = format!("'external-check' only supports 'command' and 'path'. but got '{other}'.");
+            return Err(args.fault(text));
         }
     }
-    Ok(())
+    no_more(args, "external-check")
 }
 
 /// `log` and `no log`.
@@ -498,9 +508,10 @@ pub(super) fn log(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault>
     }
     if args.peek().is_some_and(|w| w.text == "global") {
         cx.draft.log_global = true;
-        return Ok(());
+        args.next();
+        return args.unexpected(|w| format!("log : unknown log facility '{w}'"));
     }
-    let target = super::global::log_target(cx.loader, args)?;
+    let target = super::global::log_target(cx.loader, args, "or global")?;
     cx.draft.proxy.logs.push(target);
     Ok(())
 }
@@ -515,19 +526,19 @@ pub(super) fn log_format(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
         cx.warn(text);
         return Ok(());
     }
-    let word = one_word(args, &format!("'{name}' expects an argument."))?;
+    let word = one_word(args, &format!("{name} expects an argument."))?;
     conf_parsers::haproxy::log_format::parse_at(&word.text, word.span)
         .map_err(|e| Fault::new(word.span, format!("'{name}' : {e}")))?;
     cx.draft.formats.insert(name, Named { name: word.text.clone(), span: word.span });
     if name == "log-format" {
         cx.draft.log_preset = None;
     }
-    args.unexpected(|_| format!("'{name}' expects only one argument, don't forget to escape spaces!"))
+    args.unexpected(|_| format!("{name} expects only one argument, don't forget to escape spaces!"))
 }
 
 /// `unique-id-header`.
 pub(super) fn unique_id_header(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word = one_word(args, "'unique-id-header' expects an argument.")?;
+    let word = one_word(args, "unique-id-header expects an argument.")?;
     cx.draft.proxy.unique_id_header = Some(word.text.clone());
     Ok(())
 }
@@ -582,12 +593,12 @@ pub(super) fn monitor_uri(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
 /// `rate-limit sessions N`.
 pub(super) fn rate_limit(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     if !args.take("sessions") {
-        return Err(args.fault("'rate-limit' only supports 'sessions'."));
+        let got = args.next().map_or("", |w| w.text.as_str());
+        return Err(args.fault(format!("'rate-limit' only supports 'sessions' (got '{got}')")));
     }
-    let word = one_word(args, "'rate-limit sessions' expects an integer argument.")?;
-    let rate = conf_parsers::value::strict_int(&word.text).and_then(|n| u32::try_from(n).ok());
-    let text = format!("'rate-limit sessions' expects an integer argument (got '{}').", word.text);
-    cx.draft.proxy.rate_limit_sessions = rate.ok_or_else(|| Fault::new(word.span, text))?;
+    let word = one_word(args, "'rate-limit sessions' expects expects an integer value (in sessions/second)")?;
+    let rate = integer_value(word, "rate-limit sessions")?;
+    cx.draft.proxy.rate_limit_sessions = u32::try_from(rate.max(0)).unwrap_or(u32::MAX);
     Ok(())
 }
 
@@ -607,7 +618,13 @@ pub(super) fn compression(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
             }
             names
         }
-        "type" | "type-req" | "type-res" => rest(args),
+        "type" | "type-req" | "type-res" => {
+            let types = rest(args);
+            if types.is_empty() {
+                return Err(args.fault("'compression' expects <type>."));
+            }
+            types
+        }
         "offload" | "direction" | "minsize-req" | "minsize-res" => rest(args),
         _ => return Err(args.fault("'compression' expects 'algo', 'type' or 'offload'")),
     };
@@ -638,6 +655,10 @@ pub(super) fn capture(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
         return Err(args.fault(usage));
     }
     let len = number(args, "capture")? as usize;
+    let shown = if family == "cookie" { "capture cookie".to_owned() } else { format!("capture {family}") };
+    if family != "cookie" {
+        no_more(args, &shown)?;
+    }
     let proxy = &mut cx.draft.proxy;
     let capture = Capture { name, len };
     match family {
@@ -657,7 +678,11 @@ pub(super) fn declare(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
     if !args.take("len") {
         return Err(args.fault("'declare capture' : expects 'len' <len>."));
     }
-    let slot = Capture { name: String::new(), len: number(args, "declare capture")? as usize };
+    let word = one_word(args, "'declare capture' : missing length value")?;
+    let Some(len) = conf_parsers::value::strict_int(&word.text).filter(|n| *n >= 0) else {
+        return Err(args.fault("'declare capture': cannot parse the length 'len'."));
+    };
+    let slot = Capture { name: String::new(), len: len as usize };
     match side {
         "request" => cx.draft.proxy.capture_request.push(slot),
         "response" => cx.draft.proxy.capture_response.push(slot),
@@ -684,7 +709,9 @@ pub(super) fn refused(_: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
 
 /// `bind-process`: nothing since threads took over.
 pub(super) fn bind_process(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
-    cx.warn("'bind-process' has no effect, is deprecated, and will be removed in version 2.7.");
+    let text = "'bind-process' has no effect, is deprecated, and will be removed in version 2.7.";
+    let warning = diag::Diagnostic::at(diag::Severity::Warning, cx.line.span, text);
+    cx.loader.report.push(warning.lead(diag::Lead::Tight));
     Ok(())
 }
 

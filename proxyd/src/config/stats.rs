@@ -2,6 +2,7 @@
 
 use super::keyword::Cx;
 use super::model::Stats;
+use super::proxy::Scope;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::condition;
 use conf_parsers::value::{NumberFault, TimeUnit, duration};
@@ -13,28 +14,39 @@ fn defaults() -> Stats {
 /// `stats WORD …`.
 pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let Some(word) = args.next() else {
-        return Err(Fault::new(args.keyword().span, SUPPORTED));
+        let text = format!("missing keyword in 'stats', expects {SUPPORTED}");
+        return Err(Fault::new(args.keyword().span, text).tight());
     };
     let name = word.text.as_str();
+    if cx.draft.scope == Scope::Defaults && matches!(name, "admin" | "http-request") {
+        let what = if name == "admin" { "stats admin" } else { "stats" };
+        let text = format!("'{what}' not allowed in 'defaults' section.");
+        return Err(Fault::new(word.span, text).tight());
+    }
     let stats = cx.draft.proxy.stats.get_or_insert_with(defaults);
-    let need =
-        |args: &mut Args<'_>, text: &str| args.next().map(|w| w.text.clone()).ok_or_else(|| args.fault(text));
+    let need = |args: &mut Args<'_>, text: &str| {
+        args.next().map(|w| w.text.clone()).ok_or_else(|| args.fault(text).tight())
+    };
     match name {
         "enable" => {}
         "uri" => stats.uri = need(args, "'uri' needs an URI prefix.")?,
         "realm" => stats.realm = Some(need(args, "'realm' needs an realm name.")?),
         "refresh" => {
-            let text = need(args, "'refresh' needs a refresh interval.")?;
-            stats.refresh = Some(duration(&text, TimeUnit::Sec).map_err(|e| {
-                args.fault(match e {
+            let Some(text) = args.next().map(|w| w.text.clone()) else {
+                return Err(args.fault("unexpected character '").tight());
+            };
+            let value = duration(&text, TimeUnit::Sec).map_err(|e| {
+                let text = match e {
                     NumberFault::Unexpected(c) => {
-                        format!("unexpected character '{}' in argument to stats refresh interval", char::from(c))
+                        format!("unexpected character '{}' in argument to stats refresh interval.", char::from(c))
                     }
                     _ => format!(
                         "timer overflow in argument <{text}> to stats refresh interval, maximum value is 2147483647 s (~68 years)."
                     ),
-                })
-            })?);
+                };
+                args.fault(text).tight()
+            })?;
+            stats.refresh = Some(value);
         }
         "auth" => {
             let text = need(args, "'auth' needs a user:password account.")?;
@@ -55,21 +67,20 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         }
         "admin" | "http-request" => return rule(cx, args, name),
         "socket" | "timeout" | "maxconn" | "bind-process" => {
-            return Err(Fault::new(word.span, SUPPORTED));
+            let text = format!("unknown stats parameter '{name}', expects {SUPPORTED}");
+            return Err(Fault::new(word.span, text).tight());
         }
         _ => {
-            let text = format!(
-                "unknown stats parameter '{name}' (expects 'admin', 'auth', 'enable', 'hide-version', \
-                'http-request', 'realm', 'refresh', 'scope', 'show-desc', 'show-legends', 'show-modules', 'show-node' or 'uri')."
-            );
-            return Err(Fault::new(word.span, text));
+            let text = format!("unknown stats parameter '{name}', expects {SUPPORTED}");
+            return Err(Fault::new(word.span, text).tight());
         }
     }
     Ok(())
 }
 
-const SUPPORTED: &str = "'stats' expects 'admin', 'auth', 'enable', 'hide-version', 'http-request', 'realm', \
-    'refresh', 'scope', 'show-desc', 'show-legends', 'show-modules', 'show-node' or 'uri'.";
+/// What may follow, in the original's order.
+const SUPPORTED: &str = "'admin', 'uri', 'realm', 'auth', 'scope', 'enable', 'hide-version', 'show-node', \
+    'show-desc' or 'show-legends'.";
 
 fn rule(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, name: &str) -> Result<(), Fault> {
     let words = args.rest();

@@ -1,0 +1,483 @@
+//! Settings of `global` that are kept by name or have no effect here: what their value may be is checked as the
+//! original does, so that a slip of the finger is found.
+//!
+//! Invariant: every name that is accepted has a row, which says what becomes of it.
+
+use super::Loader;
+use conf_parsers::Line;
+use conf_parsers::args::{Args, Fault, time_fault_text};
+use conf_parsers::table::{Named, Table};
+use conf_parsers::value::{TimeUnit, lenient_int, strict_int, time};
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value {
+    /// No value.
+    Flag,
+    /// A number; what is no number counts as 0.
+    Int,
+    /// A number in a range, with the original's words where it is not.
+    Range(i64, i64, &'static str),
+    /// One of these words, with the original's words where it is not.
+    OneOf(&'static [&'static str], &'static str),
+    /// A time in milliseconds.
+    Time,
+    /// At least one word, with the original's words where there is none.
+    Words(&'static str),
+    /// Exactly one word, with the original's words where there is none.
+    OneWord(&'static str),
+    /// Read by a function.
+    Check(fn(&mut Args<'_>) -> Result<(), Fault>),
+    /// Whatever stands there.
+    Any,
+}
+
+/// What becomes of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Read by the TLS part under its name.
+    Tls,
+    /// Read under its name by whoever understands it.
+    Tune,
+    /// Nothing: it tunes machinery of the original that is not there.
+    Inert,
+}
+
+/// A row of [`SETTINGS`].
+#[derive(Debug)]
+pub(super) struct Setting {
+    name: &'static str,
+    value: Value,
+    usage: Use,
+}
+
+impl Named for Setting {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+const fn row(name: &'static str, value: Value, usage: Use) -> Setting {
+    Setting { name, value, usage }
+}
+
+use Use::{Inert, Tls, Tune};
+use Value::{Any, Check, Flag, Int, OneOf, OneWord, Range, Time, Words};
+
+/// Largest number of the original's integers.
+const LARGEST: i64 = i32::MAX as i64;
+
+/// All of them.
+pub(super) static SETTINGS: Table<Setting> = Table::new(&[
+    row(
+        "issuers-chain-path",
+        OneWord("global statement 'issuers-chain-path' expects a directory path as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-bind-ciphers",
+        OneWord("global statement 'ssl-default-bind-ciphers' expects a cipher suite as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-bind-ciphersuites",
+        OneWord("global statement 'ssl-default-bind-ciphersuites' expects a cipher suite as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-bind-client-sigalgs",
+        OneWord(
+            "global statement 'ssl-default-bind-client-sigalgs' expects a list of algorithms as an argument.",
+        ),
+        Tls,
+    ),
+    row(
+        "ssl-default-bind-curves",
+        OneWord("global statement 'ssl-default-bind-curves' expects a curves suite as an arguments."),
+        Tls,
+    ),
+    row(
+        "ssl-default-bind-options",
+        Words("global statement 'ssl-default-bind-options' expects an option as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-bind-sigalgs",
+        OneWord("global statement 'ssl-default-bind-sigalgs' expects a list of algorithms as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-server-ciphers",
+        OneWord("global statement 'ssl-default-server-ciphers' expects a cipher suite as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-server-ciphersuites",
+        OneWord("global statement 'ssl-default-server-ciphersuites' expects a cipher suite as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-server-client-sigalgs",
+        OneWord(
+            "global statement 'ssl-default-server-client-sigalgs' expects a list of algorithms as an argument.",
+        ),
+        Tls,
+    ),
+    row(
+        "ssl-default-server-curves",
+        OneWord("global statement 'ssl-default-server-curves' expects a curves suite as an arguments."),
+        Tls,
+    ),
+    row(
+        "ssl-default-server-options",
+        Words("global statement 'ssl-default-server-options' expects an option as an argument."),
+        Tls,
+    ),
+    row(
+        "ssl-default-server-sigalgs",
+        OneWord("global statement 'ssl-default-server-sigalgs' expects a list of algorithms as an argument."),
+        Tls,
+    ),
+    row("ssl-dh-param-file", OneWord("'ssl-dh-param-file' expects a file path as an argument."), Tls),
+    row("ssl-load-extra-del-ext", Flag, Tls),
+    row(
+        "ssl-load-extra-files",
+        Words(
+            "'ssl-load-extra-files' expects one or multiple arguments (none, all, bundle, sctl, ocsp, issuer).",
+        ),
+        Tls,
+    ),
+    row("ssl-passphrase-cmd", Any, Tls),
+    row("ssl-security-level", Any, Tls),
+    row(
+        "ssl-server-verify",
+        OneOf(&["none", "required"], "'ssl-server-verify' expects 'none' or 'required' as argument."),
+        Tls,
+    ),
+    row("ssl-skip-self-issued-ca", Any, Tls),
+    row("tune.applet.zero-copy-forwarding", Any, Tune),
+    row("tune.buffers.limit", Int, Tune),
+    row("tune.buffers.reserve", Int, Tune),
+    row("tune.bufsize.large", Int, Tune),
+    row("tune.bufsize.small", Int, Tune),
+    row("tune.cli.max-payload-size", Int, Tune),
+    row("tune.defaults.purge", Any, Tune),
+    row("tune.disable-fast-forward", Any, Tune),
+    row("tune.disable-zero-copy-forwarding", Any, Tune),
+    row("tune.epoll.mask-events", Any, Tune),
+    row("tune.events.max-events-at-once", Int, Tune),
+    row("tune.fail-alloc", Any, Tune),
+    row("tune.fd.edge-triggered", Int, Tune),
+    row("tune.glitches.kill.cpu-usage", Int, Tune),
+    row("tune.h1.be.glitches-threshold", Int, Tune),
+    row("tune.h1.fe.glitches-threshold", Int, Tune),
+    row("tune.h1.zero-copy-fwd-recv", Any, Tune),
+    row("tune.h1.zero-copy-fwd-send", Any, Tune),
+    row("tune.h2.be.glitches-threshold", Int, Tune),
+    row("tune.h2.be.initial-window-size", Int, Tune),
+    row("tune.h2.be.max-concurrent-streams", Int, Tune),
+    row("tune.h2.be.max-frames-at-once", Int, Tune),
+    row("tune.h2.be.rxbuf", Int, Tune),
+    row("tune.h2.fe.glitches-threshold", Int, Tune),
+    row("tune.h2.fe.initial-window-size", Int, Tune),
+    row("tune.h2.fe.max-concurrent-streams", Int, Tune),
+    row("tune.h2.fe.max-frames-at-once", Int, Tune),
+    row("tune.h2.fe.max-rst-at-once", Int, Tune),
+    row("tune.h2.fe.max-total-streams", Int, Tune),
+    row("tune.h2.fe.rxbuf", Int, Tune),
+    row(
+        "tune.h2.header-table-size",
+        Range(4096, 65_536, "'tune.h2.header-table-size' expects a numeric value between 4096 and 65536."),
+        Tune,
+    ),
+    row(
+        "tune.h2.initial-window-size",
+        Range(0, LARGEST, "'tune.h2.initial-window-size' expects a positive numeric value."),
+        Tune,
+    ),
+    row("tune.h2.log-errors", Int, Tune),
+    row(
+        "tune.h2.max-concurrent-streams",
+        Range(0, LARGEST, "'tune.h2.max-concurrent-streams' expects a positive numeric value."),
+        Tune,
+    ),
+    row("tune.h2.zero-copy-fwd-send", Any, Tune),
+    row(
+        "tune.idle-pool.shared",
+        OneOf(&["on", "off"], "'tune.idle-pool.shared' expects either 'on' or 'off'"),
+        Tune,
+    ),
+    row("tune.listener.default-shards", Any, Tune),
+    row(
+        "tune.listener.multi-queue",
+        OneOf(&["on", "off", "fair"], "'tune.listener.multi-queue' expects either 'on' or 'off'"),
+        Tune,
+    ),
+    row("tune.lua.bool-sample-conversion", Any, Tune),
+    row("tune.lua.burst-timeout", Any, Tune),
+    row("tune.lua.forced-yield", Any, Tune),
+    row("tune.lua.log.loggers", Any, Tune),
+    row("tune.lua.log.stderr", Any, Tune),
+    row("tune.lua.maxmem", Any, Tune),
+    row("tune.lua.service-timeout", Any, Tune),
+    row("tune.lua.session-timeout", Any, Tune),
+    row("tune.lua.task-timeout", Any, Tune),
+    row("tune.max-checks-per-thread", Int, Tune),
+    row("tune.max-rules-at-once", Int, Tune),
+    row("tune.maxpollevents", Int, Tune),
+    row("tune.memory.hot-size", Int, Tune),
+    row("tune.notsent-lowat.client", Int, Tune),
+    row("tune.notsent-lowat.server", Int, Tune),
+    row(
+        "tune.peers.max-updates-at-once",
+        Range(1, LARGEST, "'tune.peers.max-updates-at-once' expects an integer argument greater than 0."),
+        Tune,
+    ),
+    row("tune.pipesize", Int, Tune),
+    row("tune.pt.zero-copy-forwarding", Any, Tune),
+    row("tune.quic.cc-hystart", Any, Tune),
+    row("tune.quic.frontend.conn-tx-buffers.limit", Any, Tune),
+    row("tune.quic.frontend.max-idle-timeout", Any, Tune),
+    row("tune.quic.frontend.max-streams-bidi", Any, Tune),
+    row("tune.quic.frontend.max-tx-mem", Any, Tune),
+    row("tune.quic.listen", Any, Tune),
+    row("tune.quic.retry-threshold", Any, Tune),
+    row("tune.quic.socket-owner", Any, Tune),
+    row("tune.rcvbuf.backend", Int, Tune),
+    row("tune.rcvbuf.frontend", Int, Tune),
+    row("tune.recv_enough", Int, Tune),
+    row("tune.renice.runtime", Int, Tune),
+    row("tune.renice.startup", Int, Tune),
+    row("tune.ring.queues", Int, Tune),
+    row("tune.runqueue-depth", Int, Tune),
+    row(
+        "tune.sched.low-latency",
+        OneOf(&["on", "off"], "'tune.sched.low-latency' expects either 'on' or 'off'"),
+        Tune,
+    ),
+    row("tune.sndbuf.backend", Int, Tune),
+    row("tune.sndbuf.frontend", Int, Tune),
+    row(
+        "tune.ssl.cachesize",
+        Range(0, LARGEST, "'tune.ssl.cachesize' expects a positive numeric value."),
+        Tune,
+    ),
+    row("tune.ssl.capture-buffer-size", Int, Tune),
+    row("tune.ssl.capture-cipherlist-size", Int, Tune),
+    row("tune.ssl.certificate-compression", Any, Tune),
+    row(
+        "tune.ssl.default-dh-param",
+        Range(1024, LARGEST, "'tune.ssl.default-dh-param' expects a value >= 1024."),
+        Tune,
+    ),
+    row("tune.ssl.force-private-cache", Any, Tune),
+    row("tune.ssl.hard-maxrecord", Int, Tune),
+    row("tune.ssl.keylog", OneOf(&["on", "off"], "'tune.ssl.keylog' expects either 'on' or 'off'"), Tune),
+    row(
+        "tune.ssl.lifetime",
+        OneWord("'tune.ssl.lifetime' expects ssl sessions <lifetime> in seconds as argument."),
+        Tune,
+    ),
+    row(
+        "tune.ssl.maxrecord",
+        Range(0, LARGEST, "'tune.ssl.maxrecord' expects a positive numeric value."),
+        Tune,
+    ),
+    row("tune.ssl.ocsp-update.maxdelay", Int, Tune),
+    row("tune.ssl.ocsp-update.mindelay", Int, Tune),
+    row("tune.ssl.ssl-ctx-cache-size", Int, Tune),
+    row("tune.streams.max-glitches", Int, Tune),
+    row("tune.takeover-other-tg-connections", Any, Tune),
+    row("tune.zlib.memlevel", Int, Tune),
+    row("tune.zlib.windowsize", Int, Tune),
+    row("busy-polling", Flag, Inert),
+    row("close-spread-time", Time, Inert),
+    row("cluster-secret", Words("expects an ASCII string argument."), Inert),
+    row("cpu-map", Check(cpu_map), Inert),
+    row("cpu-policy", Any, Inert),
+    row("cpu-set", Any, Inert),
+    row("default-path", Check(default_path), Inert),
+    row("dns-accept-family", Any, Inert),
+    row("force-cfg-parser-pause", Any, Inert),
+    row("h1-accept-payload-with-any-method", Any, Inert),
+    row("h1-do-not-close-on-insecure-transfer-encoding", Any, Inert),
+    row("h2-workaround-bogus-websocket-clients", Flag, Inert),
+    row("harden.reject-privileged-ports.quic", Any, Inert),
+    row("harden.reject-privileged-ports.tcp", Any, Inert),
+    row("http-err-codes", Any, Inert),
+    row("http-fail-codes", Any, Inert),
+    row("httpclient.resolvers.disabled", Any, Inert),
+    row("httpclient.resolvers.id", Any, Inert),
+    row("httpclient.resolvers.prefer", Any, Inert),
+    row("httpclient.retries", Any, Inert),
+    row("httpclient.ssl.ca-file", Any, Inert),
+    row(
+        "httpclient.ssl.verify",
+        OneOf(&["none", "required"], "'httpclient.ssl.verify' expects 'none' or 'required' as argument."),
+        Inert,
+    ),
+    row("httpclient.timeout.connect", Any, Inert),
+    row("limited-quic", Flag, Inert),
+    row("max-spread-checks", Check(max_spread), Inert),
+    row(
+        "maxcompcpuusage",
+        Range(0, 100, "'maxcompcpuusage' expects an integer argument between 0 and 100."),
+        Inert,
+    ),
+    row("maxcomprate", OneWord("'maxcomprate' expects an integer argument in kb/s."), Inert),
+    row("maxpipes", Int, Inert),
+    row("maxsslconn", Range(0, LARGEST, "'maxsslconn' expects a positive numeric value."), Inert),
+    row("maxsslrate", Int, Inert),
+    row("maxzlibmem", Int, Inert),
+    row("mworker-max-reloads", Int, Inert),
+    row("no-memory-trimming", Flag, Inert),
+    row("no-quic", Flag, Inert),
+    row("noepoll", Flag, Inert),
+    row("noevports", Flag, Inert),
+    row("nogetaddrinfo", Flag, Inert),
+    row("nokqueue", Flag, Inert),
+    row("nopoll", Flag, Inert),
+    row("noreuseport", Flag, Inert),
+    row("nosplice", Flag, Inert),
+    row("nosplice-in", Flag, Inert),
+    row("numa-cpu-mapping", Any, Inert),
+    row("ocsp-update.disable", Any, Inert),
+    row("ocsp-update.httpproxy", Any, Inert),
+    row("ocsp-update.maxdelay", Any, Inert),
+    row("ocsp-update.mindelay", Any, Inert),
+    row("ocsp-update.mode", Any, Inert),
+    row("pp2-never-send-local", Flag, Inert),
+    row("prealloc-fd", Int, Inert),
+    row("profiling.memory", Any, Inert),
+    row(
+        "profiling.tasks",
+        OneOf(&["on", "auto", "off"], "'profiling.tasks' expects either 'on', 'auto', or 'off'"),
+        Inert,
+    ),
+    row("shm-stats-file", Any, Inert),
+    row("ssl-engine", Any, Inert),
+    row("ssl-mode-async", Flag, Inert),
+    row("ssl-propquery", Any, Inert),
+    row("ssl-provider", Any, Inert),
+    row("ssl-provider-path", Any, Inert),
+    row("stats-file", Any, Inert),
+    row("thread-group", Any, Inert),
+    row("thread-groups", Check(thread_groups), Inert),
+    row("thread-hard-limit", Any, Inert),
+    row("warn-blocked-traffic", Any, Inert),
+    row("warn-blocked-traffic-after-ms", Any, Inert),
+]);
+
+impl Setting {
+    /// Checks the value, then keeps it, or tells that it does nothing.
+    pub(super) fn read(
+        &self,
+        loader: &mut Loader<'_>,
+        line: &Line,
+        args: &mut Args<'_>,
+    ) -> Result<(), Fault> {
+        let words: Vec<String> = args.rest().iter().map(|w| w.text.clone()).collect();
+        self.check(args)?;
+        match self.usage {
+            Tls => drop(loader.config.global.ssl_defaults.insert(self.name.to_owned(), words)),
+            Tune => drop(loader.config.global.tune.other.insert(self.name.to_owned(), words)),
+            Inert => loader.no_effect(line.span, self.name, "it tunes machinery that is not there"),
+        }
+        Ok(())
+    }
+
+    fn check(&self, args: &mut Args<'_>) -> Result<(), Fault> {
+        let name = self.name;
+        match self.value {
+            Any => return Ok(()),
+            Flag => {}
+            Int => drop(args.expect(|| format!("'{name}' expects an integer argument."))?),
+            Range(low, high, complaint) => {
+                let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
+                if !(low..=high).contains(&lenient_int(&word.text)) {
+                    return Err(args.fault(complaint));
+                }
+            }
+            OneOf(words, complaint) => {
+                let word = args.next().map_or("", |w| w.text.as_str());
+                if !words.contains(&word) {
+                    let ends = complaint.ends_with('.');
+                    let text = if ends { complaint.into() } else { format!("{complaint} but got '{word}'.") };
+                    return Err(args.fault(text));
+                }
+            }
+            Time => {
+                let word = args.expect(|| format!("'{name}' expects <time> as argument."))?;
+                time(&word.text, TimeUnit::Ms)
+                    .map_err(|e| args.fault(time_fault_text(&word.text, name, e)))?;
+            }
+            Words(missing) => {
+                args.expect(|| missing.into())?;
+                return Ok(());
+            }
+            OneWord(missing) => drop(args.expect(|| missing.into())?),
+            Check(check) => return check(args),
+        }
+        args.none_left()
+    }
+}
+
+fn default_path(args: &mut Args<'_>) -> Result<(), Fault> {
+    let mode = args.next().map_or("", |w| w.text.as_str());
+    if matches!(mode, "current" | "config" | "parent") {
+        return Ok(());
+    }
+    if mode == "origin" {
+        return args.expect(|| "'default-path' expects a directory as an argument.".into()).map(|_| ());
+    }
+    let what = if mode.is_empty() { "missing" } else { "unsupported" };
+    Err(args.fault(format!(
+        "{what} default-path mode '{mode}' for 'default-path', supported modes include 'current', 'config', 'parent', and 'origin'."
+    )))
+}
+
+/// Highest number of a processor or thread in the original's maps.
+const PROCESSORS: i64 = 64;
+
+fn cpu_map(args: &mut Args<'_>) -> Result<(), Fault> {
+    let usage = "cpu-map expects a process number  ('all', 'odd', 'even', a number from 1 to 64 or a range),  followed by a list of CPU ranges with numbers from 0 to 63.";
+    let set = |text: &str| {
+        let text = text.strip_prefix("auto:").unwrap_or(text);
+        text.split('/').all(|part| matches!(part, "all" | "odd" | "even") || range(part, 1, PROCESSORS))
+    };
+    args.next().filter(|w| set(&w.text)).ok_or_else(|| Fault::new(args.keyword().span, usage))?;
+    args.peek().ok_or_else(|| Fault::new(args.keyword().span, usage))?;
+    while let Some(word) = args.next() {
+        if !word.text.split(',').all(|part| range(part, 0, PROCESSORS - 1)) {
+            return Err(args.fault(format!("cpu-map : '{}' is not a CPU range.", word.text)));
+        }
+    }
+    Ok(())
+}
+
+fn range(text: &str, low: i64, high: i64) -> bool {
+    let (a, b) = text.split_once('-').unwrap_or((text, text));
+    let within = |t: &str| strict_int(t).is_some_and(|n| (low..=high).contains(&n));
+    within(a) && within(b)
+}
+
+fn thread_groups(args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.next().map_or("", |w| w.text.as_str());
+    let text = format!("'thread-groups' passed a missing or unparsable integer value in '{word}'");
+    strict_int(word).map(|_| ()).ok_or_else(|| args.fault(text))?;
+    args.none_left()
+}
+
+fn max_spread(args: &mut Args<'_>) -> Result<(), Fault> {
+    let missing = "'max-spread-checks' expects an integer argument.";
+    let word = args.next().ok_or_else(|| Fault::new(args.keyword().span, missing).tight())?;
+    time(&word.text, TimeUnit::Ms).map(|_| ()).map_err(|e| {
+        let byte = match e {
+            conf_parsers::value::NumberFault::Unexpected(byte) => char::from(byte),
+            _ => return args.fault(time_fault_text(&word.text, "max-spread-checks", e)).tight(),
+        };
+        let text = format!("unsupported character '{byte}' in 'max-spread-checks' (wants an integer delay).");
+        args.fault(text).tight()
+    })?;
+    args.none_left()
+}
