@@ -49,18 +49,21 @@ fn normalise(side: &Side, text: &str) -> String {
     text
 }
 
-/// `show stat` lines hold ages.
+/// `show stat` lines hold ages and rates, and modules' columns that count bytes of refusals in other ways.
 fn without_ages(command: &str, text: &str) -> String {
     if !command.contains("show stat") {
         return text.to_owned();
     }
-    const LASTCHG: usize = 23;
+    const VOLATILE: [&str; 7] =
+        ["lastchg", "rate", "rate_max", "conn_rate", "conn_rate_max", "req_rate", "req_rate_max"];
+    let head = text.lines().find_map(|l| l.strip_prefix("# ")).unwrap_or_default();
+    let names: Vec<&str> = head.split(',').collect();
     let line = |l: &str| {
-        let mut cells: Vec<&str> = l.split(',').collect();
-        if let Some(cell) = cells.get_mut(LASTCHG) {
-            *cell = "N";
-        }
-        cells.join(",")
+        let cells = l.split(',').zip(names.iter().chain(std::iter::repeat(&"")));
+        let kept = cells.take_while(|(_, name)| **name != "-");
+        kept.map(|(cell, name)| if VOLATILE.contains(name) { "N" } else { cell })
+            .collect::<Vec<_>>()
+            .join(",")
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
