@@ -19,7 +19,7 @@ const COMMANDS: &str = include_str!("proxy_cli/commands.txt");
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn ask(side: &Side, level: &str, command: &str) -> String {
-    let mut stream = UnixStream::connect(side.dir().join(level)).expect("the socket is there");
+    let mut stream = UnixStream::connect(side.directory().join(level)).expect("the socket is there");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     let _ = stream.write_all(format!("{command}\n").as_bytes());
     let _ = stream.shutdown(Shutdown::Write);
@@ -30,7 +30,7 @@ fn ask(side: &Side, level: &str, command: &str) -> String {
 
 /// What differs between two processes that do the same.
 fn normalise(side: &Side, text: &str) -> String {
-    let mut text = text.replace(&side.dir().display().to_string(), "DIR");
+    let mut text = text.replace(&side.directory().display().to_string(), "DIR");
     for frontend in 0..2 {
         text = text.replace(&side.port(frontend).to_string(), &format!("PORT{frontend}"));
     }
