@@ -3,8 +3,8 @@
 //! Lines have the shape of haproxy's. What speaks of its inner parts alone (buffer flags, analysers, tasks) is 0 in
 //! the list and left out of the long form: there is nothing here that it could mean.
 
-use super::{Answer, Call, CommandRow, help, row};
-use crate::config::model::Level::{Admin, Operator, User};
+use super::{Answer, Call, CommandRow, row};
+use crate::config::model::Level::{Admin, Operator};
 use crate::config::model::{Config, ProxyId, ServerId};
 use crate::conv::time::{MONTHS, zoned};
 use crate::runtime::captured::{Captured, Direction};
@@ -27,7 +27,7 @@ pub const COMMANDS: &[CommandRow] = &[
         &["show", "sess"],
         "show sess [id]",
         "report the list of current sessions or dump this exact session",
-        User,
+        Operator,
         show,
     ),
     row(&["shutdown", "session"], "shutdown session [id]", "kill a specific session", Admin, shutdown),
@@ -48,10 +48,6 @@ fn parse_id(text: &str) -> Option<u64> {
 
 /// `show sess [all|ID]`.
 fn show(call: &mut Call<'_>) -> Answer {
-    if call.session.level < Operator {
-        // haproxy hides this one from users as if it were unknown.
-        return Answer::Dump(help::unknown(call.session, call.words));
-    }
     let streams = call.generation.board.streams.list();
     let config = &call.generation.config;
     let mut out = String::new();

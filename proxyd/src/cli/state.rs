@@ -4,7 +4,7 @@ use super::server::address_of;
 use super::{Answer, Call};
 use crate::config::model::{Proxy, ProxyId, Server};
 use crate::runtime::Generation;
-use crate::runtime::board::{CheckState, ServerDetail, ServerState};
+use crate::runtime::board::{CheckState, ServerDetail, ServerState, admin};
 use std::fmt::Write;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -80,6 +80,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         "L4OK" | "L6OK" | "L7OK" | "PROCOK" => 3,
         _ => 2,
     };
+    let configured_off = state.admin.load(Relaxed) & admin::CONFIGURED_MAINT != 0;
     let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let (agent_address, agent_port) = agent_target(server, &detail);
     let _ = writeln!(
@@ -96,8 +97,8 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         state.initial_weight.load(Relaxed),
         now.saturating_sub(detail.last_change),
         check.health,
-        check_bits(check, state.in_maintenance(), false),
-        check_bits(&detail.agent, state.in_maintenance(), true),
+        check_bits(check, state.in_maintenance(), configured_off, false),
+        check_bits(&detail.agent, state.in_maintenance(), configured_off, true),
         0,
         0,
         dash(detail.fqdn.clone()),
@@ -117,9 +118,10 @@ fn agent_target(server: &Server, detail: &ServerDetail) -> (Option<String>, u16)
 }
 
 /// In progress 1, configured 2, enabled 4, paused 8, agent 16.
-fn check_bits(check: &CheckState, paused: bool, agent: bool) -> u32 {
+fn check_bits(check: &CheckState, paused: bool, configured_off: bool, agent: bool) -> u32 {
     if !check.configured {
-        return if paused && !agent { 8 } else { 0 };
+        // Only `disabled` of the configuration pauses what is not there.
+        return if configured_off && !agent { 8 } else { 0 };
     }
     u32::from(check.running)
         | 2

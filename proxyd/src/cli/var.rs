@@ -34,7 +34,7 @@ fn get(call: &mut Call<'_>) -> Answer {
         Value::Str(b) | Value::Method(b) => String::from_utf8_lossy(b).into_owned(),
         Value::Bin(b) => String::from_utf8_lossy(&hex(b)).into_owned(),
     };
-    Answer::Dump(format!("{text}: type={} value=<{shown}>\n", value.kind().name()))
+    Answer::info(format!("{text}: type={} value=<{shown}>", value.kind().name()))
 }
 
 /// `set var proc.NAME [expr|fmt] VALUE`.
@@ -47,7 +47,7 @@ fn set(call: &mut Call<'_>) -> Answer {
         Ok(name) if name.scope == Scope::Proc => name,
         Ok(_) => {
             return Answer::error(format!(
-                "'set var': cannot set variable '{text}', only scope 'proc' is permitted here.\n"
+                "'set var': cannot set variable '{text}', only scope 'proc' is permitted here."
             ));
         }
         Err(fault) => return Answer::error(fault),
@@ -55,6 +55,11 @@ fn set(call: &mut Call<'_>) -> Answer {
     let (notation, at) = match call.word(3) {
         "expr" => (Notation::Expression, 4),
         "fmt" => (Notation::Format, 4),
+        other if call.words.len() > 4 => {
+            return Answer::error(format!(
+                "'set var': arg type must be either 'expr' or 'fmt' but got '{other}'."
+            ));
+        }
         _ => (Notation::Expression, 3),
     };
     let words = call.words.get(at..).unwrap_or_default().join(" ");

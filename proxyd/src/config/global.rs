@@ -3,6 +3,8 @@
 use super::model::{Global, UnixPermissions};
 use super::{Loader, bind, kept};
 use crate::log::Target;
+use crate::runtime::evaluate::{self, Notation};
+use crate::sample::vars::VarName;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Table, did_you_mean};
@@ -578,7 +580,7 @@ fn unix_bind(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 
 fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = g.name().to_owned();
-    let (Some(variable), Some(_)) = (args.next(), args.peek()) else {
+    let (Some(variable), Some(value)) = (args.next(), args.peek()) else {
         return Err(Fault::new(
             args.keyword().span,
             format!(
@@ -595,7 +597,13 @@ fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
             ),
         ));
     }
-    g.loader.proc_vars.push(g.line.clone());
+    let variable_name = VarName::parse(&variable.text).map_err(|e| Fault::new(variable.span, e))?;
+    let notation = if name == "set-var-fmt" { Notation::Format } else { Notation::Expression };
+    let text = value.text.clone();
+    args.next();
+    evaluate::check(&g.loader.config, &text, notation)
+        .map_err(|e| Fault::new(args.keyword().span, format!("'{name}': {e}")))?;
+    g.global().proc_vars.push((variable_name, text, notation));
     Ok(())
 }
 

@@ -110,7 +110,6 @@ const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
 const TCP_RULES: &str = "rules on response bytes are not run";
-const STATE: &str = "servers start in the state that their lines say";
 const OBSERVED: &str = "only health checks judge servers";
 const LOOKUP: &str = "names are looked up by the system's resolver";
 const SSL_DEFAULTS: &str =
@@ -208,8 +207,6 @@ pub static INERT: &[Inert] = &[
     whole("error-log-format", "error-log-format x", "errors are logged in the format of all requests"),
     whole("log-format-sd", "log-format-sd x", "messages carry no structured data"),
     whole("max-keep-alive-queue", "max-keep-alive-queue 5", "idle connections are taken where there is one"),
-    whole("load-server-state-from-file", "load-server-state-from-file global", STATE),
-    whole("server-state-file-name", "server-state-file-name x", STATE),
     second("stats", "show-legends", "stats show-legends", "the page has no legends"),
     second("stats", "show-modules", "stats show-modules", "the page has no statistics of modules"),
     // rules
@@ -235,8 +232,6 @@ pub static INERT: &[Inert] = &[
     whole("max-spread-checks", "max-spread-checks 1s", "checks are spread over their whole interval"),
     whole("localpeer", "localpeer x", "stick tables are not shared with peers"),
     whole("h1-case-adjust", "h1-case-adjust content-type Content-Type", CASE),
-    whole("server-state-base", "server-state-base /x", STATE),
-    whole("server-state-file", "server-state-file /x", STATE),
     whole("unix-bind", "unix-bind mode 600", "sockets have the permissions that their own lines say"),
     whole("ssl-default-bind-options", "ssl-default-bind-options no-tls-tickets", SSL_DEFAULTS),
     whole("ssl-default-bind-ciphers", "ssl-default-bind-ciphers x", SSL_DEFAULTS),
@@ -287,9 +282,8 @@ mod tests {
     }
 
     fn file(row: &Inert) -> String {
-        let globals = ["max-spread-checks", "localpeer", "h1-case-adjust", "unix-bind", "server-state-base"];
+        let globals = ["max-spread-checks", "localpeer", "h1-case-adjust", "unix-bind"];
         let global = globals.contains(&row.line)
-            || row.line == "server-state-file"
             || row.line.starts_with("tune.")
             || row.line.starts_with("ssl-default");
         let table = "backend t\n stick-table type ip size 100\n";

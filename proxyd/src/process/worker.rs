@@ -17,6 +17,7 @@ use crate::runtime::Generation;
 use crate::runtime::board::{Board, ProcessInfo};
 use crate::runtime::engine::{self, Running};
 use crate::runtime::transitions::{self, Notice};
+use crate::runtime::{evaluate, state_file};
 use service::{Identity, Signal, Signals};
 use std::collections::HashSet;
 use std::io::Write;
@@ -83,6 +84,11 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     let terminal = |e| refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}"));
     // A chroot mostly has no /dev/null.
     let null = if daemon { Some(service::background::nowhere().map_err(terminal)?) } else { None };
+    let (states, faults) = state_file::gather(&config);
+    if !faults.is_empty() && !options.quiet {
+        introduce();
+    }
+    faults.iter().filter(|_| !options.quiet).for_each(|f| messages::say(Label::Warning, f));
     drop_rights(&config).map_err(|text| refuse(&text))?;
     if let Some(null) = null {
         service::background::leave_terminal_for(&null, false).map_err(terminal)?;
@@ -90,7 +96,7 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     if options.debug {
         messages::print(messages::DEBUG_START);
     }
-    Ok(Ready { options, config, bound, limits, control: Control { runtime, bus, channel } })
+    Ok(Ready { options, config, bound, limits, states, control: Control { runtime, bus, channel } })
 }
 
 /// Binds every address, with the sockets of the process before us where there is one.
@@ -151,6 +157,7 @@ struct Ready {
     config: Config,
     bound: Bound,
     limits: Limits,
+    states: state_file::Files,
     control: Control,
 }
 
@@ -163,12 +170,14 @@ struct Control {
 
 /// Starts the engine and stays until it ends.
 fn engage(ready: Ready) -> i32 {
-    let Ready { options, config, bound, limits, control } = ready;
+    let Ready { options, config, bound, limits, states, control } = ready;
     let Bound { listening, stats, exposed, free } = bound;
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
     let board = board(&config, &limits, listening.len() + stats.len());
     let generation = Arc::new(Generation::build(1, config, board));
+    state_file::apply(&generation, &states);
+    evaluate::global_vars(&generation).iter().for_each(|f| messages::say(Label::Warning, f));
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),

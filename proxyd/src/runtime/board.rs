@@ -226,8 +226,8 @@ pub mod admin {
     pub const RESOLUTION_MAINT: u32 = 0x20;
     /// Maintenance since the name's records ended (host removed).
     pub const HOSTNAME_MAINT: u32 = 0x40;
-    /// Any maintenance.
-    pub const MAINT: u32 = 0x67;
+    /// Any maintenance; that of the configuration comes with a forced one, which operators may lift.
+    pub const MAINT: u32 = 0x63;
     /// Any drain.
     pub const DRAIN: u32 = 0x18;
 }

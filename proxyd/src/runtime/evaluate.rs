@@ -75,6 +75,21 @@ pub fn value(
     })
 }
 
+/// Sets the variables that the `global` section names; gives what could not be set.
+pub fn global_vars(generation: &Generation) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, text, notation) in &generation.config.global.proc_vars {
+        let Ok(Some(value)) = value(generation, text, *notation) else {
+            faults.push(format!("config: 'set-var': '{}' has no value at the start: {text}", name.text));
+            continue;
+        };
+        if let Ok(vars) = generation.board.vars.lock() {
+            vars.set(name.id, value);
+        }
+    }
+    faults
+}
+
 fn with_view<T>(generation: &Generation, proxy: &Proxy, run: impl FnOnce(&View<'_>) -> T) -> T {
     let now = Instant::now();
     let mut session = Session {

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod clock;
 pub mod engine;
 pub mod evaluate;
+pub mod state_file;
 pub mod streams;
 pub mod suspicion;
 pub mod timers;
@@ -115,8 +116,10 @@ impl Board {
         let health = if server.disabled { 0 } else { server.check.rise };
         state.health.store(health, Relaxed);
         if let Ok(mut detail) = state.detail.lock() {
-            if let crate::config::model::ServerAddress::Inet(address) = &server.address {
-                detail.address = Some(*address);
+            match &server.address {
+                crate::config::model::ServerAddress::Inet(address) => detail.address = Some(*address),
+                crate::config::model::ServerAddress::Name(name, _) => detail.fqdn = Some(name.clone()),
+                _ => {}
             }
             detail.last_change = now_s();
             detail.check.configured = server.check.enabled;

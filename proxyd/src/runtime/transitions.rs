@@ -271,7 +271,7 @@ pub fn set_admin(
     wanted: Wanted,
     out: &mut Vec<Notice>,
 ) {
-    let clear = admin::FORCED_MAINT | admin::CONFIGURED_MAINT | admin::FORCED_DRAIN;
+    let clear = admin::FORCED_MAINT | admin::FORCED_DRAIN;
     let set = match wanted {
         Wanted::Ready => 0,
         Wanted::Drain => admin::FORCED_DRAIN,
@@ -312,6 +312,8 @@ fn change_admin(
     match (kind(old), kind(new)) {
         (0 | 1, 2) => {
             state.oper.store(oper::STOPPED, Relaxed);
+            state.detail.lock().unwrap_or_else(PoisonError::into_inner).check.health = 0;
+            state.health.store(0, Relaxed);
             let via = if set & admin::INHERITED_MAINT != 0 {
                 format!(" via {}", detail.tracked.unwrap_or_default())
             } else {
@@ -361,10 +363,8 @@ fn change_admin(
 /// Leaves maintenance: a checked server gets one check's worth of trust, as haproxy gives it.
 fn come_back(state: &ServerState) -> bool {
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-    if detail.check.enabled {
-        detail.check.health = detail.check.rise;
-        state.health.store(detail.check.rise, Relaxed);
-    }
+    detail.check.health = detail.check.rise;
+    state.health.store(detail.check.rise, Relaxed);
     if detail.agent.enabled && detail.agent.health < detail.agent.rise {
         state.oper.store(oper::STOPPED, Relaxed);
         return false;

@@ -1,6 +1,6 @@
 //! `show stat` as CSV, typed lines and JSON, and the JSON of `show info`. Pure: rows in, text out.
 
-use super::fields::{COMMON, FIELDS, FieldRow, tag_word};
+use super::fields::{COMMON, FIELDS, FieldRow, column, tag_word};
 use super::rows::{Cell, Row, RowKind};
 use std::fmt::Write;
 
@@ -49,7 +49,7 @@ pub fn typed(rows: &[Row]) -> String {
     for row in rows {
         for (i, cell) in row.cells.iter().enumerate() {
             let Some(cell) = cell else { continue };
-            let FieldRow { name, tags, value_type } = FIELDS[i];
+            let FieldRow { name, tags, value_type } = field_of(row.kind, i);
             let (iid, sid) = row.ids;
             let kind = letter(row.kind);
             let value_type = value_type.name();
@@ -58,6 +58,26 @@ pub fn typed(rows: &[Row]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A column as rows of this kind tag it: some that are settings of a server are measured of a backend.
+fn field_of(kind: RowKind, index: usize) -> FieldRow {
+    let field = FIELDS[index];
+    match field.name {
+        "act" | "bck" | "rate" | "rate_max" if kind == RowKind::Backend => FieldRow { tags: "MGP", ..field },
+        _ => field,
+    }
+}
+
+/// Takes out of rows what only those see who may see addresses: everybody on a stats socket, on a page those of
+/// `stats show-legends`.
+pub fn without_legends(rows: &mut [Row]) {
+    const HIDDEN: [usize; 3] = [column("addr"), column("cookie"), column("algo")];
+    for row in rows {
+        for index in HIDDEN {
+            row.cells[index] = None;
+        }
+    }
 }
 
 fn letter(kind: RowKind) -> char {
@@ -96,7 +116,7 @@ pub fn json(rows: &[Row]) -> String {
             }
             let (iid, sid) = row.ids;
             let _ = write!(out, "{{\"objType\":\"{object}\",\"proxyId\":{iid},\"id\":{sid},");
-            json_cell(&mut out, i, &FIELDS[i], cell);
+            json_cell(&mut out, i, &field_of(row.kind, i), cell);
             out.push('}');
         }
         out.push(']');

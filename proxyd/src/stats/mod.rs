@@ -25,6 +25,19 @@ macro_rules! counters {
         }
 
         impl $name {
+            /// Counts a response status.
+            pub fn count_status(&self, status: u16) {
+                let counter = match status / 100 {
+                    1 => &self.http_1xx,
+                    2 => &self.http_2xx,
+                    3 => &self.http_3xx,
+                    4 => &self.http_4xx,
+                    5 => &self.http_5xx,
+                    _ => &self.http_other,
+                };
+                counter.fetch_add(1, Relaxed);
+            }
+
             /// Sets every counter to zero (`clear counters all`), gauges aside.
             pub fn clear_all(&self) {
                 let gauges = self.gauges();
@@ -225,36 +238,10 @@ impl FrontCounters {
             &raw const self.h1_open_streams,
         ]
     }
-
-    /// Counts a response status.
-    pub fn count_status(&self, status: u16) {
-        let counter = match status / 100 {
-            1 => &self.http_1xx,
-            2 => &self.http_2xx,
-            3 => &self.http_3xx,
-            4 => &self.http_4xx,
-            5 => &self.http_5xx,
-            _ => &self.http_other,
-        };
-        counter.fetch_add(1, Relaxed);
-    }
 }
 
 impl BackCounters {
     fn gauges(&self) -> [*const AtomicU64; 2] {
         [&raw const self.cur_sess, &raw const self.queue_cur]
-    }
-
-    /// Counts a response status.
-    pub fn count_status(&self, status: u16) {
-        let counter = match status / 100 {
-            1 => &self.http_1xx,
-            2 => &self.http_2xx,
-            3 => &self.http_3xx,
-            4 => &self.http_4xx,
-            5 => &self.http_5xx,
-            _ => &self.http_other,
-        };
-        counter.fetch_add(1, Relaxed);
     }
 }

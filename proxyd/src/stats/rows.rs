@@ -178,7 +178,9 @@ pub fn frontend(generation: &Generation, id: ProxyId, clock: Clock, default_maxc
     let changed = state.maxconn.load(Relaxed);
     let limit = if changed > 0 { changed } else { proxy.maxconn.map_or(default_maxconn, |m| m as u64) };
     let full = c.cur_conn.load(Relaxed) >= limit && limit > 0;
-    let status = if stopped {
+    let status = if stopped && !state.shut.load(Relaxed) && !proxy.disabled {
+        "PAUSED"
+    } else if stopped {
         "STOP"
     } else if full {
         "FULL"
@@ -515,6 +517,11 @@ fn fullconn(generation: &Generation, id: ProxyId, default_maxconn: u64) -> u64 {
             && (*index == id.0 || front.default_backend == Some(id) || front.use_backend.iter().any(rule))
     };
     let fronts = generation.config.proxies.iter().enumerate().filter(leads_here);
+    // What the command line changed since then does not count.
+    let default_maxconn = match generation.board.info.hard_maxconn {
+        0 => default_maxconn,
+        hard => hard,
+    };
     let sum: u64 = fronts.map(|(_, f)| f.maxconn.map_or(default_maxconn, |m| m as u64)).sum();
     sum.div_ceil(10).max(1)
 }

@@ -119,11 +119,13 @@ pub fn get(generation: &Generation, proxy: ProxyId, uri: &str, admin: bool) -> S
         admin: admin && !stats.admin.is_empty(),
     };
     let scope = rest.split(['?', '&', ';']).find_map(|w| w.strip_prefix("scope=")).map(page::url_decode);
-    let rows = visible(generation, own, stats, options, scope.as_deref());
+    let mut rows = visible(generation, own, stats, options, scope.as_deref());
     if has("csv") {
+        csv::without_legends(&mut rows);
         return StatsReply::Body("text/plain", csv::csv(&rows));
     }
     if has("json") {
+        csv::without_legends(&mut rows);
         return StatsReply::Body("application/json", csv::json(&rows));
     }
     let notice = rest.split([';', '?', '&']).find_map(|w| w.strip_prefix("st="));

@@ -558,6 +558,7 @@ impl<'c> Exchange<'c> {
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.failed_req.fetch_add(1, Relaxed);
         front.http_req.fetch_add(1, Relaxed);
+        front.rates.req.add(self.client.worker.engine.ms(self.parts.txn.start), 1);
         self.parts.txn.server_note = Some("<NOSRV>");
         self.set_end(ending::request(cause));
         self.parts.txn.status = status;

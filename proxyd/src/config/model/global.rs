@@ -78,8 +78,8 @@ pub struct Global {
     pub maxsessrate: usize,
     /// `tune.*`.
     pub tune: Tune,
-    /// Initial `proc.` variables from `set-var` and `set-var-fmt`.
-    pub proc_vars: Vec<(String, sample::Value<'static>)>,
+    /// Initial `proc.` variables from `set-var` and `set-var-fmt`: name, expression or format, which of both.
+    pub proc_vars: Vec<(sample::vars::VarName, String, crate::runtime::evaluate::Notation)>,
     /// `ssl-default-bind-*` and `ssl-default-server-*` and everything else of TLS, by keyword.
     pub ssl_defaults: BTreeMap<String, Vec<String>>,
 }
