@@ -287,6 +287,21 @@ impl Side {
         self.log.take(client)
     }
 
+    /// A connection to a frontend, for clients that behave in their own way.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn connect(&self, frontend: usize) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.ports[frontend])).expect("the proxy listens");
+        self.log.forget(stream.local_addr().map_or(0, |a| a.port()));
+        stream
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends bytes to a frontend and gathers what came of it. `half_close` ends the sending side at once.
     ///
     /// # Panics

@@ -183,6 +183,17 @@ impl Body {
             _ => return Err(Fault::Chunk),
         };
         let Some(take) = line_end(buf, end)? else { return Ok(Part::Need) };
+        if size == 0 && plain {
+            // The last chunk goes on only with what follows it: a message cut here must not look complete.
+            match buf.get(take..take + 2) {
+                Some(b"\r\n") => {
+                    self.state = State::End;
+                    return Ok(Part::Plain { take: take + 2 });
+                }
+                None if matches!(buf.get(take), None | Some(b'\r')) => return Ok(Part::Need),
+                _ => {}
+            }
+        }
         self.state = if size == 0 { State::Trailers } else { State::Chunk(size) };
         Ok(if plain { Part::Plain { take } } else { Part::Size { take, size } })
     }

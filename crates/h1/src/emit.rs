@@ -38,29 +38,6 @@ const fn lower_word(word: u64) -> u64 {
     word | capital >> 2
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lower_case_is_that_of_the_standard_library_for_every_byte_in_every_place() {
-        for at in 0..8 {
-            for b in 0..=255u8 {
-                let mut bytes = *b"aZ-@[0zA";
-                bytes[at] = b;
-                assert_eq!(
-                    lower_word(u64::from_ne_bytes(bytes)).to_ne_bytes(),
-                    bytes.to_ascii_lowercase()[..],
-                    "{bytes:?}"
-                );
-            }
-        }
-        let mut long = *b"Content-LENGTH-of-Things";
-        lower(&mut long[..23]);
-        assert_eq!(&long, b"content-length-of-things");
-    }
-}
-
 /// Appends `name: value` and CRLF; the name is written as given.
 #[inline]
 pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -130,4 +107,27 @@ pub fn chunk_size(out: &mut Vec<u8>, size: u64) {
         out.push(b"0123456789abcdef"[(size >> (4 * i) & 15) as usize]);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_case_is_that_of_the_standard_library_for_every_byte_in_every_place() {
+        for at in 0..8 {
+            for b in 0..=255u8 {
+                let mut bytes = *b"aZ-@[0zA";
+                bytes[at] = b;
+                assert_eq!(
+                    lower_word(u64::from_ne_bytes(bytes)).to_ne_bytes(),
+                    bytes.to_ascii_lowercase()[..],
+                    "{bytes:?}"
+                );
+            }
+        }
+        let mut long = *b"Content-LENGTH-of-Things";
+        lower(&mut long[..23]);
+        assert_eq!(&long, b"content-length-of-things");
+    }
 }

@@ -37,6 +37,8 @@ pub enum Blocked {
 const SPLICE_AFTER: u32 = 2;
 /// Announced content from which a pipe pays: measured, a copy is cheaper up to 32 KiB and dearer from 64 KiB on.
 const SPLICE_MIN: u64 = 48 * 1024;
+/// Chunks seen ahead from which a pipe pays.
+const PEEKED_MIN: usize = 24 * 1024;
 /// What comes through the pipe in pieces smaller than this, so many times in a row, is read and written again.
 const SPLICE_SMALL: (usize, u32) = (4 * 1024, 4);
 
@@ -82,6 +84,10 @@ pub struct Flow {
     full_reads: u32,
     small_pieces: u32,
     chunked: bool,
+    /// Bytes that were looked at and are still in the reader's socket: they go through the pipe next.
+    peeked: usize,
+    /// Chunks come so densely that looking ahead pays.
+    may_peek: bool,
     /// Held only while bytes are in it, so that slow peers don't keep pipes.
     pipe: Option<Splice>,
     /// Bytes that went through a pipe.
@@ -107,6 +113,8 @@ impl Default for Flow {
             full_reads: 0,
             small_pieces: 0,
             chunked: false,
+            peeked: 0,
+            may_peek: false,
             pipe: None,
             spliced: 0,
         }
@@ -127,16 +135,17 @@ impl Flow {
         self.open = true;
         self.may_splice = true;
         self.chunked = framing == Framing::Chunked;
+        self.may_peek = self.chunked;
     }
 
     /// Whether nothing is left to read, scan or write.
     pub fn is_done(&self) -> bool {
-        self.open && self.body.is_end() && !self.is_pending() && self.pipe.is_none() && self.flushed
+        self.open && self.is_read() && !self.is_pending() && self.pipe.is_none() && self.flushed
     }
 
     /// Whether the whole body was read (it may not be written yet).
     pub fn is_read(&self) -> bool {
-        self.body.is_end()
+        self.body.is_end() && self.peeked == 0
     }
 
     /// Whether bytes were made or read that are not written yet.
@@ -150,7 +159,7 @@ impl Flow {
         self.ready = 0;
         self.out.clear();
         self.out_at = 0;
-        self.pipe = None;
+        (self.pipe, self.peeked) = (None, 0);
         self.open = true;
         self.flushed = true;
     }
@@ -191,7 +200,7 @@ impl Flow {
                 }
                 continue;
             }
-            if self.body.is_end() {
+            if self.is_read() {
                 from.habit = self.habit();
                 return self.finish(cx, to);
             }
@@ -201,6 +210,9 @@ impl Flow {
                     Poll::Pending => return Ok(Blocked::Read),
                 }
                 *progress = true;
+                continue;
+            }
+            if self.may_peek && self.plain_ends(from, to) && self.peek(cx, from)?.is_ready() {
                 continue;
             }
             let large = self.full || self.body.known_rest().is_some_and(|n| n > LARGE_REST);
@@ -224,18 +236,66 @@ impl Flow {
             return None;
         }
         let limit = match self.body.known_rest() {
+            _ if self.peeked > 0 => self.peeked as u64,
             Some(rest) if rest >= SPLICE_MIN || (rest > 0 && self.spliced > 0 && self.body.is_last()) => rest,
             None if self.full_reads >= SPLICE_AFTER && self.body.is_endless() => u64::MAX,
             _ => return None,
         };
+        self.plain_ends(from, to).then_some(limit)
+    }
+
+    /// Whether nothing lies between what was read and what is to come, and both ends are plain sockets.
+    fn plain_ends(&self, from: &Conn, to: &Conn) -> bool {
         let all_seen = from.buf.len() == self.ready && !from.eof;
-        (all_seen && from.wire.tcp().is_some() && to.wire.tcp().is_some()).then_some(limit)
+        all_seen && !self.discard && from.wire.tcp().is_some() && to.wire.tcp().is_some()
+    }
+
+    /// Looks at chunks without taking them from the socket. Where they may go on as they are and are many, they
+    /// go through the pipe; else they are read the usual way.
+    fn peek(&mut self, cx: &mut Context<'_>, from: &mut Conn) -> Result<Poll<()>, Broken> {
+        // Framing that changes, as it does for old clients, needs the bytes.
+        self.may_peek = !self.dechunk;
+        if self.dechunk || from.habit != Habit::Chunks {
+            return Ok(Poll::Pending);
+        }
+        let (body, counted) = (&mut self.body, &mut self.counted);
+        let mut scanned = 0;
+        let looked = from.poll_peek(cx, |bytes| {
+            while let Some(rest) = bytes.get(scanned..).filter(|r| !r.is_empty()) {
+                let before = *body;
+                match body.next(rest, false)? {
+                    Part::Data { take } => {
+                        scanned += take;
+                        *counted += take as u64;
+                    }
+                    Part::Plain { take } => scanned += take,
+                    _ => {
+                        *body = before;
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        });
+        match looked {
+            Poll::Ready(Ok(Ok(()))) => {}
+            Poll::Ready(Ok(Err(fault))) => return Err(Broken::Bad(fault)),
+            Poll::Ready(Err(e)) => return Err(Broken::Read(e)),
+            Poll::Pending => return Ok(Poll::Pending),
+        }
+        if scanned < PEEKED_MIN {
+            self.may_peek = false;
+        }
+        self.peeked = scanned;
+        self.moved += scanned as u64;
+        Ok(if scanned > 0 { Poll::Ready(()) } else { Poll::Pending })
     }
 
     /// Moves content from the reader into a pipe; the pipe stays where it brought something.
     fn fill(&mut self, cx: &mut Context<'_>, from: &mut Conn, limit: u64) -> Poll<Result<(), Broken>> {
         let Ok(mut pipe) = Splice::new() else {
-            self.may_splice = false; // no descriptors left: the bytes can still be copied
+            // No descriptors left: the bytes can still be copied.
+            (self.may_splice, self.may_peek) = (false, false);
             return Poll::Ready(Ok(()));
         };
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -245,13 +305,17 @@ impl Flow {
         };
         if n == 0 {
             from.eof = true;
+            return Poll::Ready(if self.peeked > 0 { Err(Broken::Cut) } else { Ok(()) });
+        }
+        self.spliced += n as u64;
+        self.pipe = Some(pipe);
+        if self.peeked > 0 {
+            self.peeked -= n; // counted when they were looked at
             return Poll::Ready(Ok(()));
         }
         self.moved += n as u64;
         self.counted += n as u64;
-        self.spliced += n as u64;
         self.body.passed(n as u64);
-        self.pipe = Some(pipe);
         self.small_pieces = if n < SPLICE_SMALL.0 { self.small_pieces + 1 } else { 0 };
         if self.small_pieces >= SPLICE_SMALL.1 {
             (self.full_reads, self.small_pieces) = (0, 0);
@@ -277,7 +341,8 @@ impl Flow {
     fn habit(&self) -> Habit {
         match self.moved {
             n if n <= SHORT_MAX => Habit::Short,
-            n if n < SPLICE_MIN || self.chunked => Habit::Middle,
+            _ if self.chunked => Habit::Chunks,
+            n if n < SPLICE_MIN => Habit::Middle,
             _ => Habit::Long,
         }
     }
@@ -326,6 +391,15 @@ impl Flow {
 
     /// Looks at what was read, as far as it can be passed on in order.
     fn scan(&mut self, from: &mut Conn) -> Result<(), Broken> {
+        if self.peeked > 0 {
+            // Looked at already, and read after all since there was no pipe to be had.
+            let n = self.peeked.min(from.buf.len() - self.ready);
+            self.ready += n;
+            self.peeked -= n;
+            if self.peeked > 0 {
+                return if from.eof { Err(Broken::Cut) } else { Ok(()) };
+            }
+        }
         while !self.body.is_end() {
             let rest = &from.buf.bytes()[self.ready..];
             let eof = from.eof;

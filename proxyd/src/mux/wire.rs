@@ -95,8 +95,10 @@ pub enum Habit {
     /// They fit a buffer.
     #[default]
     Short,
-    /// They fit a large buffer, or come in chunks.
+    /// They fit a large buffer.
     Middle,
+    /// They come in chunks, many bytes together.
+    Chunks,
     /// Announced content so long that it goes through a pipe.
     Long,
 }
@@ -148,8 +150,27 @@ impl Conn {
     pub fn poll_fill_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self.habit {
             Habit::Short => self.poll_fill_some(cx, false, usize::MAX),
-            Habit::Long => self.poll_fill_some(cx, false, FIRST_READ),
+            Habit::Long | Habit::Chunks => self.poll_fill_some(cx, false, FIRST_READ),
             Habit::Middle => self.poll_fill_some(cx, true, usize::MAX),
+        }
+    }
+
+    /// Shows what is to be read next without taking it; the buffer must be empty. Pending too at the end.
+    pub fn poll_peek<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        let Wire::Tcp(io) = &self.wire else { return Poll::Pending };
+        ready!(io.poll_read_ready(cx))?;
+        let (fd, room) = (io.as_raw_fd(), self.buf.room(true));
+        let got = io.try_io(Interest::READABLE, || Ok(recv(fd, room, MsgFlags::MSG_PEEK)?));
+        let seen = got.map(|n| (n > 0).then(|| look(&room[..n])));
+        self.buf.filled(0);
+        match seen {
+            Ok(Some(seen)) => Poll::Ready(Ok(seen)),
+            Err(e) if e.kind() != io::ErrorKind::WouldBlock => Poll::Ready(Err(e)),
+            _ => Poll::Pending, // the usual read finds the end, or waits
         }
     }
 

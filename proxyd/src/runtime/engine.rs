@@ -312,6 +312,7 @@ fn hand_out(worker: &Rc<Worker>, taken: Taken, frontend: ProxyId, bind: usize) {
     let index = engine.least_loaded(worker.index);
     engine.threads[index].load.fetch_add(1, Relaxed);
     engine.connections.fetch_add(1, Relaxed);
+    crate::stream::accept::enter(&engine.generation.load(), frontend);
     if index == worker.index {
         match taken {
             Taken::Tcp(stream, peer) => {
@@ -405,13 +406,19 @@ fn begin(worker: &Rc<Worker>, accepted: Accepted, frontend: ProxyId, bind: usize
     match accepted {
         Accepted::Tcp(stream, peer) => match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => crate::stream::accept::tcp(worker, stream, peer, frontend, bind, at),
-            Err(_) => ended(worker),
+            Err(_) => lost(worker, frontend),
         },
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
             Ok(stream) => crate::stream::accept::unix(worker, stream, frontend, bind, at),
-            Err(_) => ended(worker),
+            Err(_) => lost(worker, frontend),
         },
     }
+}
+
+/// A connection that could not be watched by its thread.
+fn lost(worker: &Worker, frontend: ProxyId) {
+    crate::stream::accept::leave(&worker.engine.generation.load(), frontend);
+    ended(worker);
 }
 
 /// Says that a connection of this thread ended.

@@ -44,12 +44,27 @@ pub struct Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let front = &self.generation.proxies[self.session.frontend.0].front;
-        front.cur_conn.fetch_sub(1, Relaxed);
-        self.generation.board.process.cur_conns.fetch_sub(1, Relaxed);
+        leave(&self.generation, self.session.frontend);
         self.worker.streams.leave(self.slot);
         engine::ended(&self.worker);
     }
+}
+
+/// Counts a connection among those of the moment. The thread that accepts does it, before it looks at the limits
+/// again: the one that serves may come to it later.
+pub fn enter(generation: &Generation, frontend: ProxyId) {
+    generation.board.process.cur_conns.fetch_add(1, Relaxed);
+    let front = &generation.proxies[frontend.0].front;
+    let now = front.cur_conn.fetch_add(1, Relaxed) + 1;
+    if now > front.max_conn.load(Relaxed) {
+        front.max_conn.fetch_max(now, Relaxed);
+    }
+}
+
+/// Counts it off again.
+pub fn leave(generation: &Generation, frontend: ProxyId) {
+    generation.proxies[frontend.0].front.cur_conn.fetch_sub(1, Relaxed);
+    generation.board.process.cur_conns.fetch_sub(1, Relaxed);
 }
 
 /// Takes a TCP connection.
@@ -96,16 +111,11 @@ fn begin(
 ) {
     let ms = worker.engine.ms(at);
     let process = &generation.board.process;
-    process.cur_conns.fetch_add(1, Relaxed);
     process.cum_conns.fetch_add(1, Relaxed);
     process.conn_rate.add(ms, 1);
     let front = &generation.proxies[frontend.0].front;
     front.cum_conn.fetch_add(1, Relaxed);
     front.rates.conn.add(ms, 1);
-    let now = front.cur_conn.fetch_add(1, Relaxed) + 1;
-    if now > front.max_conn.load(Relaxed) {
-        front.max_conn.fetch_max(now, Relaxed);
-    }
     let session = Session {
         id: process.next_id.fetch_add(1, Relaxed),
         accepted: at,

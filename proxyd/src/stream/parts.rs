@@ -176,17 +176,13 @@ impl Txn {
         (*retries, *redispatched) = (0, false);
         (*server_queue, *backend_queue) = (0, 0);
         *counts = [0; 4];
-        *unique_id = None;
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
-        *log_level = None;
         *priority = (0, 0);
         (*timeout_server, *timeout_tunnel, *timeout_client) = (None, None, None);
-        *no_l7_retry = false;
-        *last_rule = None;
+        (*no_l7_retry, *strict_rewriting) = (false, true);
+        (*unique_id, *log_level, *last_rule) = (None, None, None);
         *server_ends = (Peer::Unknown, Peer::Unknown);
-        *dst = None;
-        *server_tls = None;
-        *strict_rewriting = true;
+        (*dst, *server_tls) = (None, None);
     }
 }
