@@ -4,7 +4,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 git ls-files '*.rs' | while read -r file; do
 	part="${file%%/src/*}"
-	[ "$part" != "$file" ] || part="${file%%/*}"
+	part="${part%%/benches/*}"
+	case "$part" in
+	tests/*) part=tests ;;
+	*/tests/*) part="${part%%/tests/*}" ;;
+	esac
 	case "$file" in
 	tests/* | */tests/* | */benches/* | */tests.rs) kind=test ;;
 	*) kind=code ;;

@@ -160,10 +160,12 @@ fn call(pair: Pair<'_, Rule>, fetch: bool, origin: Span) -> Result<Call, String>
             }
         }
         if !closed {
-            return Err(match fetch {
-                true => format!("fetch method '{name}' : expected ')'"),
-                false => format!("invalid arg {} in converter '{name}' : expected ')'", list.len() + 1),
-            });
+            let who = if fetch {
+                format!("fetch method '{name}'")
+            } else {
+                format!("invalid arg {} in converter '{name}'", list.len() + 1)
+            };
+            return Err(format!("{who} : expected ')'"));
         }
         args = Some(list);
     }
