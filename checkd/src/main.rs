@@ -143,18 +143,23 @@ fn main() -> ExitCode {
     for name in &arguments.idle {
         say(&format!("checkd: option --{name} has no effect here"));
     }
-    if let Some(name) = &arguments.namespace
-        && let Err(e) = sys::netns::enter(name)
+    let mut reading = ReadOptions::new(arguments.config_id.clone());
+    reading.strict_includes = arguments.strict_includes;
+    if let Some(name) = arguments.namespace.clone().or_else(|| namespace(&arguments.file, &reading))
+        && let Err(e) = sys::netns::enter(&name)
     {
         say(&format!("checkd: network namespace {name}: {e}"));
         return ExitCode::FAILURE;
     }
-    let mut reading = ReadOptions::new(arguments.config_id.clone());
-    reading.strict_includes = arguments.strict_includes;
     if arguments.test {
         return test(&arguments.file, &reading);
     }
     daemon(arguments, reading)
+}
+
+/// `net_namespace` of the configuration; who reads it next says what is wrong with it.
+fn namespace(file: &Path, reading: &ReadOptions) -> Option<String> {
+    conf_parsers::keepalived::globals::read(&parse(file, reading).ok()?).0.net_namespace
 }
 
 /// `-t`: 0, or 5 with complaints, 6 without a file.

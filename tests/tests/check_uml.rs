@@ -186,6 +186,11 @@ fn differences(job: &Job<'_>, names: &[String]) -> Option<Vec<(String, String)>>
         skip(job.test, String::from_utf8_lossy(&run.stderr).trim());
         return None;
     }
+    // 124: an emulated machine on a host without time to give; nothing has been compared.
+    if run.status.code() == Some(124) {
+        skip(job.test, "the machine did not come to its end in time");
+        return None;
+    }
     let text = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "the machine failed: {text}");
     let mut faults = Vec::new();

@@ -9,7 +9,7 @@ use super::model::{CheckerKind, DnsType, HttpGet, HttpProtocol, Script, UdpCheck
 use super::service::{DELAY_MAX_US, TIME_MAX_US, Timers, named, time, truth};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::shared::{self, User};
-use conf_parsers::keepalived::walk::{Line, Row, Step, Stop, block, no_effect, words};
+use conf_parsers::keepalived::walk::{Line, Row, Standing, Step, Stop, block, no_effect, words};
 use diag::{Diagnostic, Severity};
 use health::probe::http::BodyRegex;
 use std::net::IpAddr;
@@ -199,8 +199,10 @@ static FILE_ROWS: &[Row<B>] = rows![timers;
 ];
 
 /// `BFD_CHECK`.
-pub(super) const BFD: Row<B> =
-    block("BFD_CHECK", "", |b, _| start(b, CheckerKind::Bfd { name: String::new() }), BFD_ROWS, bfd_close);
+pub(super) const BFD: Row<B> = Row {
+    standing: Standing::NotYet("there is no BFD session; the check counts as up"),
+    ..block("BFD_CHECK", "", |b, _| start(b, CheckerKind::Bfd { name: String::new() }), BFD_ROWS, bfd_close)
+};
 static BFD_ROWS: &[Row<B>] = rows![timers;
     words("name", "<STRING>", |b, l| {
         let word = l.need(1)?.to_owned();

@@ -205,10 +205,10 @@ fn reals(d: &mut Draft, target: &Target, report: &mut Report) {
         let rs = shown(r.address, protocol);
         match target {
             Target::Address(vip) => {
-                let wants_same = vip.port() != 0 && method != Method::Nat;
+                let wants_same = method != Method::Nat;
                 if r.address.port() == 0 {
                     r.address.set_port(vip.port());
-                } else if vip.port() == 0 || wants_same && r.address.port() != vip.port() {
+                } else if wants_same && r.address.port() != vip.port() {
                     say(
                         report,
                         format!(

@@ -15,7 +15,7 @@ pub(crate) use checker::body_regex;
 
 use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::shared::{self, CommandRefusal, TrackFileRows, TrackFiles};
-use conf_parsers::keepalived::walk::{Line, Row, Walker, block, elsewhere, words};
+use conf_parsers::keepalived::walk::{Line, Row, Walker, block, elsewhere, no_effect, not_yet, words};
 use conf_parsers::keepalived::{Tree, globals};
 use diag::Report;
 use model::{Fifo, Model, Script, Ssl};
@@ -86,18 +86,23 @@ pub static BLOCKS: &[Row<Builder>] = &[
 
 /// The keywords of `SSL`.
 static SSL: &[Row<Builder>] = &[
-    words("password", "<STRING>", |b, l| {
+    not_yet("password", "<STRING>", "keys are read without a password only", |b, l| {
         if let Some(word) = ssl(b, l, "password", |s| s.password.is_some()) {
             b.model.ssl.get_or_insert_default().password = Some(word);
         }
         Ok(())
     }),
-    words("ca", "<STRING>", |b, l| {
-        if let Some(word) = ssl(b, l, "cafile", |s| s.ca.is_some()) {
-            b.model.ssl.get_or_insert_default().ca = Some(PathBuf::from(word));
-        }
-        Ok(())
-    }),
+    no_effect(
+        "ca",
+        "<STRING>",
+        "checks do not verify the server's certificate, as with the original",
+        |b, l| {
+            if let Some(word) = ssl(b, l, "cafile", |s| s.ca.is_some()) {
+                b.model.ssl.get_or_insert_default().ca = Some(PathBuf::from(word));
+            }
+            Ok(())
+        },
+    ),
     words("certificate", "<STRING>", |b, l| {
         if let Some(word) = ssl(b, l, "certfile", |s| s.certificate.is_some()) {
             b.model.ssl.get_or_insert_default().certificate = Some(PathBuf::from(word));

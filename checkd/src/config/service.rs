@@ -139,11 +139,15 @@ fn group_item(b: &mut B, line: &mut Line<'_>) -> Step {
     if first == "fwmark" {
         let word = line.need(1)?;
         let mark = line.unsigned(word, 0, u32::MAX);
-        let Some(mark) = mark.filter(|m| *m != 0) else {
-            // A mark of 0 is none; the original takes the line without a word.
+        let Some(mark) = mark else {
             line.say(format!("({}): fwmark '{word}' must be in [0, {}] - ignoring", b.group.name, u32::MAX));
             return Ok(());
         };
+        if mark == 0 {
+            // A mark of 0 is none; the original takes the line without a word.
+            line.inert("a mark of 0 marks nothing");
+            return Ok(());
+        }
         let family = match line.get(2) {
             None => None,
             Some("inet") => Some(Family::Inet),
@@ -525,8 +529,9 @@ pub(super) fn close(b: &mut B, line: &mut Line<'_>) {
 /// Address and port of a line; port 0 where none is given.
 fn socket(line: &mut Line<'_>, address: &str) -> Option<SocketAddr> {
     let port = match line.get(2) {
-        Some(word) => line.unsigned(word, 0, 65_535)?,
-        None => 0,
+        // "any" may be written out; the complaint about others does not name it.
+        Some("0") | None => 0,
+        Some(word) => line.unsigned(word, 1, 65_535)?,
     };
     Some(SocketAddr::new(address.parse().ok()?, port as u16))
 }

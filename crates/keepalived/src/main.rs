@@ -1,6 +1,7 @@
 //! The `keepalived` entry: one program that supervises the VRRP and checker parts under keepalived's own name.
 //!
 //! Code map: options.rs the command line · check.rs `-t` · bfd.rs the BFD pass · part.rs a child's side ·
+//! places.rs pid files and syslog names ·
 //! supervisor.rs the parent's side · messages.rs every text of the parent.
 //!
 //! Invariant: the parts are child processes of this same program; the parent decides nothing about VRRP or health,
@@ -11,6 +12,7 @@ mod check;
 mod messages;
 mod options;
 mod part;
+mod places;
 mod supervisor;
 
 use options::{Asked, Options};
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     if part.is_some() {
         words.next();
     }
-    let options = match options::parse(words) {
+    let mut options = match options::parse(words) {
         Ok(Asked::Run(options)) => *options,
         Ok(Asked::Print(text)) => {
             let printed = writeln!(std::io::stdout(), "{text}");
@@ -51,7 +53,10 @@ fn main() -> ExitCode {
     // All processes are found under one name, whatever the file is called.
     let _ = sys::process::set_name("keepalived");
     match part {
-        Some(part) => part::run(part, options),
+        Some((part, suffix)) => {
+            options.ident_suffix = suffix;
+            part::run(part, options)
+        }
         None if options.test => check::run(&options),
         None => daemon(options),
     }
@@ -62,5 +67,5 @@ fn daemon(options: Options) -> ExitCode {
         say(&messages::no_config(&options.file));
         return ExitCode::from(EXIT_NO_CONFIG);
     }
-    ExitCode::from(supervisor::run(options))
+    ExitCode::from(supervisor::run(places::settle(options)))
 }

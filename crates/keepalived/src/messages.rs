@@ -10,6 +10,11 @@ pub(crate) fn starting() -> String {
     format!("Starting {VERSION}")
 }
 
+/// The name in syslog is another one.
+pub(crate) fn ident(name: &str) -> String {
+    format!("Changing syslog ident to {name}")
+}
+
 /// The last line.
 pub(crate) fn stopped() -> String {
     format!("Stopped {VERSION}")

@@ -53,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) test_log: Option<PathBuf>,
     /// Options that change nothing here.
     pub(crate) idle: Vec<String>,
+    /// What the configuration adds to our names in syslog.
+    pub(crate) ident_suffix: String,
 }
 
 impl Options {
@@ -65,7 +67,8 @@ impl Options {
 
     /// The log of a process.
     pub(crate) fn log(&self, ident: &str) -> Contract {
-        let mut log = if self.no_syslog { Contract::new() } else { Contract::syslog(ident, self.facility) };
+        let ident = format!("{ident}{}", self.ident_suffix);
+        let mut log = if self.no_syslog { Contract::new() } else { Contract::syslog(&ident, self.facility) };
         if self.console {
             log.console();
         }
@@ -100,6 +103,7 @@ fn defaults() -> Options {
         test: false,
         test_log: None,
         idle: Vec::new(),
+        ident_suffix: String::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use conf_parsers::keepalived::parse;
 use diag::{Severity, SourceMap, style};
 use std::process::ExitCode;
 
-/// The hidden arguments: `--holdfast-part=vrrp:FD` and `--holdfast-part=checker`.
+/// The hidden arguments: `--holdfast-part=vrrp:FD` and `--holdfast-part=checker`, with `@SUFFIX` for syslog.
 const WORD: &str = "--holdfast-part=";
 /// SIGTERM: what a child gets when its parent dies.
 const TERM: i32 = 15;
@@ -24,21 +24,21 @@ pub(crate) enum Part {
 
 impl Part {
     /// The part that a first argument names.
-    pub(crate) fn of_word(word: &str) -> Option<Self> {
-        match word.strip_prefix(WORD)? {
-            "checker" => Some(Self::Checker),
-            other => {
-                let socket = other.strip_prefix("vrrp:")?.parse().ok()?;
-                Some(Self::Vrrp { socket: Some(socket) })
-            }
-        }
+    pub(crate) fn of_word(word: &str) -> Option<(Self, String)> {
+        let word = word.strip_prefix(WORD)?;
+        let (word, suffix) = word.split_once('@').unwrap_or((word, ""));
+        let part = match word {
+            "checker" => Self::Checker,
+            other => Self::Vrrp { socket: Some(other.strip_prefix("vrrp:")?.parse().ok()?) },
+        };
+        Some((part, suffix.to_owned()))
     }
 
     /// The first argument of a child.
-    pub(crate) fn word(self) -> String {
+    pub(crate) fn word(self, suffix: &str) -> String {
         match self {
-            Self::Vrrp { socket } => format!("{WORD}vrrp:{}", socket.unwrap_or(-1)),
-            Self::Checker => format!("{WORD}checker"),
+            Self::Vrrp { socket } => format!("{WORD}vrrp:{}@{suffix}", socket.unwrap_or(-1)),
+            Self::Checker => format!("{WORD}checker@{suffix}"),
         }
     }
 

@@ -149,6 +149,9 @@ impl Parent {
 
     fn start(&mut self, pid_path: &std::path::Path) -> Result<(), u8> {
         self.say(&messages::starting());
+        if !self.options.ident_suffix.is_empty() {
+            self.say(&messages::ident(&format!("{IDENT}{}", self.options.ident_suffix)));
+        }
         for name in &self.options.idle {
             self.say(&format!("option --{name} has no effect here"));
         }
@@ -177,6 +180,7 @@ impl Parent {
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
         }
         self.child_wait = globals.child_wait_time.map_or(CHILD_WAIT, |s| Duration::from_secs(s.into()));
+        crate::places::make_directory(pid_path);
         match PidFile::claim(pid_path, std::process::id()) {
             Ok(Some(file)) => self.pid_file = Some(file),
             Ok(None) => {
@@ -236,7 +240,7 @@ impl Parent {
             slot.keeper = Some(Listening::new(ours)?);
             theirs = Some(child);
         }
-        command.arg(part.word()).args(&self.options.words).stdin(Stdio::null());
+        command.arg(part.word(&self.options.ident_suffix)).args(&self.options.words).stdin(Stdio::null());
         if !self.options.foreground && !self.options.console {
             // Whoever started us may wait for the end of our output.
             command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -411,7 +415,9 @@ impl Parent {
             }
         }
         if let Some(file) = self.pid_file.take() {
+            let path = file.path().to_owned();
             file.remove(std::process::id());
+            crate::places::remove_directory(&path);
         }
         self.say(&messages::stopped());
         code

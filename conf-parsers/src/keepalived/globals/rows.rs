@@ -32,9 +32,7 @@ pub static TOP: &[Row<Globals>] = &[
     words("net_namespace", "NAME", |g, l| once(l, "net_namespace", &mut g.net_namespace)),
     words("net_namespace_ipvs", "NAME", |g, l| once(l, "net_namespace_ipvs", &mut g.net_namespace_ipvs)),
     no_effect("namespace_with_ipsets", "", "no ipsets are used", ignore),
-    not_yet("use_pid_dir", "", "PID files are where the command line puts them, else in /run", |g, _| {
-        set(&mut g.use_pid_dir)
-    }),
+    words("use_pid_dir", "", |g, _| set(&mut g.use_pid_dir)),
     words("instance", "NAME", |g, l| once(l, "instance", &mut g.instance)),
     words("child_wait_time", "SECS", child_wait_time),
     block("global_defs", "{", |_, _| Ok(true), GLOBAL_DEFS, nothing),
