@@ -195,25 +195,3 @@ fn status_shows_what_each_daemon_knows() {
     host.sh("ip link set eth0 down");
     watch.wait_output("vrrp.instance/VI_1: FAULT", PATIENCE);
 }
-
-/// The way of Debian's haproxy.cfg: `daemon`, `chroot` to a directory with nothing in it, another user.
-#[test]
-fn proxyd_goes_to_the_background_and_into_an_empty_chroot() {
-    let Some(net) = Net::new("together") else { return };
-    let host = net.host("lb");
-    let text = "global\n chroot /run/empty\n daemon\n stats socket /run/proxyd.sock\ndefaults\n mode http\n timeout \
-                connect 1s\n timeout client 1s\n timeout server 1s\nlisten f\n bind 127.0.0.1:8080\n stats enable\n \
-                stats uri /\n";
-    let file = host.file("haproxy.cfg", text);
-    host.sh("ip link set lo up; mkdir /run/empty");
-    let proxyd = Program::ours("proxyd", "proxyd");
-    host.sh(&format!("{} -D -p /run/p.pid -f {}", proxyd.path.display(), file.display()));
-    let answer = || {
-        let output = host.try_sh("echo show info | socat -t 2 - /run/proxyd.sock");
-        String::from_utf8_lossy(&output.stdout).contains("Uptime").then_some(())
-    };
-    if host.try_sh("command -v socat").status.success() {
-        assert!(wait_for(PATIENCE, answer).is_some(), "the statistics socket does not answer");
-    }
-    assert!(host.try_sh("kill -0 $(cat /run/p.pid)").status.success(), "it is gone");
-}

@@ -11,8 +11,8 @@ use crate::config::model::{Level, SeverityOutput};
 use crate::runtime::Generation;
 use crate::runtime::transitions::Notice;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -32,8 +32,9 @@ pub struct Context {
     pub current: Box<dyn Fn() -> Arc<Generation> + Send + Sync>,
     /// Says what commands cause, on stderr and in logs.
     pub tell: Box<dyn Fn(&Notice) + Send + Sync>,
-    /// Listening sockets for `_getsocks`.
-    pub exposed: Vec<Exposed>,
+    /// Listening sockets for `_getsocks`. A copy keeps its socket alive, so a soft stop takes them away: the kernel
+    /// would give connections to a socket that nobody watches.
+    pub exposed: Mutex<Vec<Exposed>>,
     /// `stats timeout`.
     pub timeout: Duration,
     /// `stats maxconn`.
@@ -114,11 +115,22 @@ async fn attend(context: &Context, stream: Stream, rights: Rights) {
             if converse(context, &mut stream, rights).await == Next::GiveSockets
                 && let Ok(stream) = stream.into_std()
             {
-                let copies = context.exposed.iter().map(copy).collect::<std::io::Result<Vec<_>>>();
+                let copies = context.copies();
                 // Blocking steps, so away from the loop; the taker notices a failure by itself.
                 let _ = tokio::task::spawn_blocking(move || handoff::give(&stream, &copies?)).await;
             }
         }
+    }
+}
+
+impl Context {
+    fn copies(&self) -> std::io::Result<Vec<Exposed>> {
+        self.exposed.lock().unwrap_or_else(PoisonError::into_inner).iter().map(copy).collect()
+    }
+
+    /// Gives up the copies of listening sockets.
+    pub fn close_copies(&self) {
+        self.exposed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

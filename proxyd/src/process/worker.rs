@@ -23,8 +23,8 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 
@@ -316,7 +316,7 @@ impl Minder<'_> {
                 tell(notice);
                 crate::log::notices(&for_log.generation.load(), std::slice::from_ref(notice));
             }),
-            exposed,
+            exposed: Mutex::new(exposed),
             timeout,
             permits,
         })
@@ -367,22 +367,23 @@ impl Minder<'_> {
                 },
             }
         }
-        self.drain(&mut signals).await
+        self.drain(&context, &mut signals).await
     }
 
     /// Soft stop: takes nothing new and ends when all is done, or too long.
-    async fn drain(&self, signals: &mut Signals) -> End {
+    async fn drain(&self, context: &Context, signals: &mut Signals) -> End {
         let engine = &self.running.engine;
         let generation = engine.generation.load_full();
         generation.board.process.stopping.store(true, Relaxed);
         if let Some(grace) = generation.config.global.grace {
             tokio::time::sleep(grace).await;
         }
+        context.close_copies();
         engine.stop_accepting();
         self.say_stopped(&generation);
         let limit = generation.config.global.hard_stop_after.map(|d| Instant::now() + d);
         loop {
-            if engine.connections.load(Relaxed) == 0 || limit.is_some_and(|l| Instant::now() >= l) {
+            if engine.is_drained() || limit.is_some_and(|l| Instant::now() >= l) {
                 return End::Exit(0);
             }
             tokio::select! {

@@ -16,7 +16,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -67,6 +70,8 @@ pub struct Engine {
     connections_max: usize,
     /// Connections of clients now.
     pub connections: AtomicUsize,
+    /// Listening sockets that are watched now.
+    pub watched: AtomicUsize,
     /// When it started; milliseconds of rates count from here.
     pub started: Instant,
 }
@@ -112,6 +117,7 @@ pub fn start(
         quit,
         connections_max,
         connections: AtomicUsize::new(0),
+        watched: AtomicUsize::new(0),
         started: Instant::now(),
     });
     let mut joins = Vec::new();
@@ -146,7 +152,10 @@ impl Engine {
     /// Watches more listening sockets, spread over the threads.
     pub fn listen(&self, listening: Vec<Listening>) {
         for (i, one) in listening.into_iter().enumerate() {
-            let _ = self.threads[i % self.threads.len()].jobs.send(Job::Listen(one));
+            self.watched.fetch_add(1, Relaxed);
+            if self.threads[i % self.threads.len()].jobs.send(Job::Listen(one)).is_err() {
+                self.watched.fetch_sub(1, Relaxed);
+            }
         }
     }
 
@@ -158,6 +167,12 @@ impl Engine {
             *p = (*p).max(Phase::Draining);
             changed
         });
+    }
+
+    /// Whether a soft stop is through: nothing is taken any more, and nobody is left.
+    pub fn is_drained(&self) -> bool {
+        // In this order: a socket's last connections are counted before it is given up.
+        self.watched.load(Acquire) == 0 && self.connections.load(Relaxed) == 0
     }
 
     /// Whether the threads were told to end.
@@ -207,7 +222,12 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Job>) {
     while let Some(job) = inbox.recv().await {
         match job {
             Job::Listen(listening) => {
-                tokio::task::spawn_local(accept(Rc::clone(&worker), listening));
+                let worker = Rc::clone(&worker);
+                tokio::task::spawn_local(async move {
+                    let engine = Arc::clone(&worker.engine);
+                    accept(worker, listening).await;
+                    engine.watched.fetch_sub(1, Release);
+                });
             }
             Job::Client { accepted, frontend, bind, at } => {
                 clock::tick();
