@@ -110,7 +110,6 @@ const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
 const TCP_RULES: &str = "rules on response bytes are not run";
-const OBSERVED: &str = "only health checks judge servers";
 const LOOKUP: &str = "names are looked up by the system's resolver";
 const SSL_DEFAULTS: &str =
     "lines without settings of their own take TLS 1.2 and 1.3 with the library's ciphers";
@@ -134,14 +133,6 @@ pub static INERT: &[Inert] = &[
     bind("force-tlsv13", "bind :80 ssl crt x.pem force-tlsv13", VERSIONS),
     bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
     // server
-    of(&["layer4", "layer7"], server("observe", "server s 127.0.0.1:1 check observe layer7", OBSERVED)),
-    server("on-error", "server s 127.0.0.1:1 check on-error mark-down", OBSERVED),
-    server("error-limit", "server s 127.0.0.1:1 check error-limit 5", OBSERVED),
-    server(
-        "slowstart",
-        "server s 127.0.0.1:1 check slowstart 10s",
-        "a server that comes back has its full weight at once",
-    ),
     of(&["h2"], server("alpn", "server s 127.0.0.1:1 ssl verify none alpn h2", H2)),
     of(&["h2", "fcgi"], server("proto", "server s 127.0.0.1:1 proto h2", H2)),
     of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),

@@ -14,6 +14,7 @@ use crate::config::model::{Algorithm, ProxyId, ServerId};
 use crate::runtime::Generation;
 use crate::runtime::board::oper;
 use crate::runtime::clock;
+use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -262,6 +263,7 @@ impl<'c> Exchange<'c> {
 
     /// A connection failed: where the next try goes, or the end.
     pub async fn failed(&mut self, at: (ProxyId, ServerId), refused: Refused) -> Result<Retry, After> {
+        observe::seen(self.generation, at, Seen::Refused);
         let back = self.back();
         let may = back.retry_on.conn_failure && refused != Refused::ClientGone;
         if self.parts.txn.retries >= back.retries || !may {

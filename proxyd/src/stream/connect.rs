@@ -16,6 +16,7 @@ use crate::net::proxy_protocol;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
 use crate::runtime::clock;
+use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
 use crate::runtime::suspicion::Why;
 use crate::runtime::transitions;
@@ -174,6 +175,7 @@ impl<'c> Exchange<'c> {
         self.parts.txn.server_ends = server.ends.clone();
         self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
         self.client.live.phase.set(Live::Established);
+        observe::seen(self.generation, server.at, Seen::Connected);
         let counters = &server.state(self.generation).counters;
         let back = &self.generation.proxies[self.backend.0].back;
         let which =
