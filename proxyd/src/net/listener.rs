@@ -104,6 +104,14 @@ fn inet(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd
     if let Some(timeout) = bind.tcp_ut {
         socket.set_tcp_user_timeout(Some(timeout)).map_err(fault("cannot set TCP User Timeout"))?;
     }
+    if bind.defer_accept {
+        // Without it connections are accepted sooner, which harms nobody.
+        let _ = sys::tcp::defer_accept(&socket, 1);
+    }
+    if bind.tfo {
+        let queue = bind.backlog.or(default_backlog).unwrap_or(BACKLOG_DEFAULT as u32);
+        sys::tcp::fast_open(&socket, queue).map_err(fault("cannot enable TCP_FASTOPEN"))?;
+    }
     socket.bind(&SockAddr::from(*address)).map_err(fault("cannot bind socket"))?;
     listen(&socket, bind, default_backlog)?;
     Ok(socket.into())

@@ -450,8 +450,12 @@ async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
         if with(state, |d| d.agent.enabled)
             && let Some(spec) = check_spec::agent(server, state)
         {
-            let (outcome, changed) = probe(state, &spec, |d| &mut d.agent).await;
+            with(state, |d| d.agent.running = true);
+            let (outcome, held) = health::run_holding(&spec).await;
+            let changed = record(state, &outcome, |d| &mut d.agent);
             judge_agent(&generation, at, &outcome, changed);
+            // An agent may take the end of its connection for the sign that its word counts now.
+            drop(held);
         }
         tokio::time::sleep(every.saturating_sub(started.elapsed())).await;
     }

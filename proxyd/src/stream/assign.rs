@@ -98,7 +98,7 @@ impl<'c> Exchange<'c> {
         let timeouts = &self.back().timeouts;
         let until = clock::now() + timeouts.queue.or(timeouts.connect).unwrap_or(FOR_EVER);
         loop {
-            let stuck = self.persistent();
+            let stuck = self.persistent().or_else(|| self.last_server(field));
             let choice = match stuck {
                 Some(id) if field.has_room(id) => Choice::Server(id),
                 Some(id) => Choice::Wait(Some(id)),
@@ -130,6 +130,18 @@ impl<'c> Exchange<'c> {
                 },
             }
         }
+    }
+
+    /// `option prefer-last-server`: the server whose connection this client holds, unless too many wait for it.
+    fn last_server(&self, field: Field<'_>) -> Option<ServerId> {
+        let (at, _) = self.client.private.as_ref()?;
+        let wanted = field.proxy.options.prefer_last_server
+            && !balance::is_hashing(&field.proxy.balance.algorithm)
+            && at.0 == self.backend;
+        let id = Some(at.1).filter(|id| wanted && balance::weight(&field.servers[id.0]) > 0)?;
+        let most = u64::try_from(field.proxy.max_keep_alive_queue).unwrap_or(0);
+        let queued = field.servers[id.0].counters.queue_cur.load(Relaxed);
+        (most == 0 || field.has_room(id) || queued + 1 < most).then_some(id)
     }
 
     /// Counts what a choice means: a new server, a redispatch, or the same one again.
