@@ -180,13 +180,22 @@ fn split(line: &str) -> Vec<String> {
 /// Waits until every check has run as often as it takes to be judged, and gives what is shown then.
 fn settled(side: &Side) -> BTreeMap<String, String> {
     let until = Instant::now() + SETTLE;
+    let mut rows = BTreeMap::new();
     loop {
-        let rows = stat(side);
+        // While a check runs its last details are not shown: the last quiet look counts.
+        for (name, row) in stat(side) {
+            let running = ["check_status", "agent_status"]
+                .iter()
+                .any(|c| row.get(*c).is_some_and(|v: &String| v.starts_with("* ")));
+            if !running || !rows.contains_key(&name) {
+                rows.insert(name, row);
+            }
+        }
         let done = rows.values().all(|r| {
             let status = r.get("status").map_or("", String::as_str);
             let check = r.get("check_status").map_or("", String::as_str);
             // No "1/2": neither on the way up nor down.
-            !check.contains("INI") && !status.contains('/')
+            !check.contains("INI") && !check.starts_with("* ") && !status.contains('/')
         });
         if done || Instant::now() >= until {
             let show = |row: &BTreeMap<String, String>| {
@@ -198,7 +207,7 @@ fn settled(side: &Side) -> BTreeMap<String, String> {
             };
             return rows.iter().map(|(name, row)| (name.clone(), show(row))).collect();
         }
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(40));
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Options {
     pub no_linger: bool,
     /// `tcp-ut`.
     pub user_timeout: Option<std::time::Duration>,
+    /// `namespace`.
+    pub namespace: Option<String>,
     /// `tfo`.
     pub fast_open: bool,
     /// `socks4`: the proxy that connects for us.
@@ -46,7 +48,10 @@ pub async fn connect(target: &Target, options: &Options) -> io::Result<Wire> {
     match target {
         Target::Inet(address) => {
             let next = options.socks4.unwrap_or(*address);
-            let socket = socket(next, options)?;
+            let socket = match &options.namespace {
+                None => socket(next, options)?,
+                Some(namespace) => inside(namespace.clone(), next, options.clone()).await?,
+            };
             let mut stream = TcpSocket::from_std_stream(socket.into()).connect(next).await?;
             if options.socks4.is_some() {
                 socks4(&mut stream, *address).await?;
@@ -62,6 +67,12 @@ pub async fn connect(target: &Target, options: &Options) -> io::Result<Wire> {
             Ok(Wire::Unix(UnixStream::from_std(stream)?))
         }
     }
+}
+
+/// A socket of another network namespace; it is made on a thread that may enter it.
+async fn inside(namespace: String, to: SocketAddr, options: Options) -> io::Result<Socket> {
+    let work = move || sys::netns::run_in(&namespace, move || socket(to, &options))?;
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Asks a SOCKS 4 proxy for a connection; it knows IPv4 alone.

@@ -69,6 +69,13 @@ fn unix(address: &SockAddr) -> Result<Socket, (&'static str, io::Error)> {
 }
 
 fn inet(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd, (&'static str, io::Error)> {
+    let Some(namespace) = &bind.namespace else { return made(bind, default_backlog, free) };
+    let inside = bind.clone();
+    sys::netns::run_in(namespace, move || made(&inside, default_backlog, free))
+        .map_err(|e| ("cannot enter the network namespace", e))?
+}
+
+fn made(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd, (&'static str, io::Error)> {
     let BindAddress::Inet(address) = &bind.address else {
         return Err(("not an address", io::ErrorKind::InvalidInput.into()));
     };

@@ -332,7 +332,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn expect(words: &[&str], http: bool) -> Option<Step> {
-    let mut comment = None;
+    let (mut comment, mut found) = (None, false);
     let mut expect = Expect::new(Pattern::String(Vec::new()));
     let mut at = 0;
     while at < words.len() {
@@ -353,12 +353,25 @@ fn expect(words: &[&str], http: bool) -> Option<Step> {
             "status-code" => expect.status_code = next.parse().ok().map(Number::Fixed),
             kind => {
                 expect.pattern = pattern(kind, &words[at + 1..], http)?;
-                return Some(Step { action: Action::Expect(Box::new(expect)), comment });
+                found = true;
+                if matches!(kind, "hdr" | "fhdr") {
+                    at += 1 + header_words(&words[at + 1..]);
+                    continue;
+                }
             }
         }
         at += 2;
     }
-    None
+    found.then(|| Step { action: Action::Expect(Box::new(expect)), comment })
+}
+
+/// How many words the test of a header field has.
+fn header_words(words: &[&str]) -> usize {
+    let mut at = 0;
+    while matches!(words.get(at), Some(&("name" | "name-lf" | "value" | "value-lf"))) {
+        at += if words.get(at + 1) == Some(&"-m") { 4 } else { 2 };
+    }
+    at.min(words.len())
 }
 
 /// `on-success` and `on-error`: literal text, and what of the reply it names.

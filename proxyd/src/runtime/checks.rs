@@ -292,10 +292,17 @@ async fn probe(
     spec: &Spec,
     which: fn(&mut super::board::ServerDetail) -> &mut CheckState,
 ) -> (Outcome, bool) {
-    with(state, |d| which(d).running = true);
+    with(state, |d| begin_check(which(d)));
     let outcome = health::run(spec).await;
     let changed = record(state, &outcome, which);
     (outcome, changed)
+}
+
+/// What is shown of a check while it runs: the last status, without its details.
+fn begin_check(check: &mut CheckState) {
+    check.running = true;
+    check.description.clear();
+    check.code = check.code.map(|_| 0);
 }
 
 /// Puts an outcome on the board; whether its status is another than the last.
@@ -450,7 +457,7 @@ async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
         if with(state, |d| d.agent.enabled)
             && let Some(spec) = check_spec::agent(server, state)
         {
-            with(state, |d| d.agent.running = true);
+            with(state, |d| begin_check(&mut d.agent));
             let (outcome, held) = health::run_holding(&spec).await;
             let changed = record(state, &outcome, |d| &mut d.agent);
             judge_agent(&generation, at, &outcome, changed);

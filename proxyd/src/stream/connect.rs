@@ -232,6 +232,7 @@ impl<'c> Exchange<'c> {
             keepalive: back.options.srvtcpka,
             no_linger: back.options.nolinger,
             user_timeout: settings.tcp_ut,
+            namespace: settings.namespace.clone(),
             fast_open: settings.tfo,
             socks4: settings.socks4,
         };
