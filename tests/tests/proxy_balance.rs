@@ -137,8 +137,9 @@ impl Asked {
             let _ = write!(headers, "Content-Length: {}\r\n", body.len());
         }
         let path = words[0];
+        // The original looks one byte behind the last field's value: that byte must not be left to chance.
         let text = format!(
-            "{method} {path} HTTP/1.1\r\nX-Backend: {backend}\r\nConnection: close\r\n{headers}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nX-Backend: {backend}\r\n{headers}Connection: close\r\n\r\n{body}"
         );
         let mut stream = connect(from, side.port(0)).expect("the proxy takes a connection");
         stream.set_read_timeout(Some(STEP)).expect("a timeout can be set");

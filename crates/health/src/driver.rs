@@ -34,12 +34,28 @@ const LAST_RESORT: Duration = Duration::from_hours(1);
 ///
 /// The future may be dropped at any time. It must run on a tokio runtime with I/O and time.
 pub async fn run(spec: &Spec) -> Outcome {
+    run_holding(spec).await.0
+}
+
+/// A check's connection, open until this is dropped: servers may take its end for the sign that they were heard.
+#[must_use]
+pub struct Held(#[expect(dead_code, reason = "kept for its end alone")] Option<Box<dyn Wire>>);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+/// [`run`], with the connection that brought the outcome.
+pub async fn run_holding(spec: &Spec) -> (Outcome, Held) {
     let started = Instant::now();
+    let mut held = None;
     let mut outcome = match &spec.check {
-        Check::Steps(script) => stream(spec, &mut steps::Core::new(spec, script)).await,
-        Check::Get(get) => stream(spec, &mut http::GetCore::new(spec, get)).await,
-        Check::Mail(mail) => stream(spec, &mut mail::Core::new(spec, mail)).await,
-        Check::Agent(agent) => stream(spec, &mut agent::Core::new(spec, agent)).await,
+        Check::Steps(script) => stream(spec, &mut steps::Core::new(spec, script), &mut held).await,
+        Check::Get(get) => stream(spec, &mut http::GetCore::new(spec, get), &mut held).await,
+        Check::Mail(mail) => stream(spec, &mut mail::Core::new(spec, mail), &mut held).await,
+        Check::Agent(agent) => stream(spec, &mut agent::Core::new(spec, agent), &mut held).await,
         Check::Dns(dns) => datagram(spec, &mut dns::Core::new(spec, dns, rand::random())).await,
         Check::Udp(udp) => datagram(spec, &mut datagram::Core::udp(spec, udp)).await,
         Check::Ping => ping(spec).await,
@@ -49,7 +65,7 @@ pub async fn run(spec: &Spec) -> Outcome {
         Check::File(file) => read_file(file),
     };
     outcome.duration = started.elapsed();
-    outcome
+    (outcome, Held(held))
 }
 
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -60,8 +76,7 @@ fn instant(deadline: Option<Instant>) -> tokio::time::Instant {
 }
 
 /// Runs a core on streams until it is done.
-async fn stream(spec: &Spec, core: &mut (dyn Probe + Send)) -> Outcome {
-    let mut wire: Option<Box<dyn Wire>> = None;
+async fn stream(spec: &Spec, core: &mut (dyn Probe + Send), wire: &mut Option<Box<dyn Wire>>) -> Outcome {
     let mut buffer = vec![0; READ_SIZE];
     let mut out = Vec::new();
     core.handle(Instant::now(), Input::Start, &mut out);
@@ -72,10 +87,10 @@ async fn stream(spec: &Spec, core: &mut (dyn Probe + Send)) -> Outcome {
             match effect {
                 Effect::Done(outcome) => return outcome,
                 Effect::Connect(link) => {
-                    wire = None;
+                    *wire = None;
                     match connect(spec, &link, core).await {
                         Ok(connected) => {
-                            wire = Some(connected);
+                            *wire = Some(connected);
                             next = Some(Input::Connected);
                         }
                         Err(input) => next = Some(input),

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use driver::{read_number, run};
+pub use driver::{Held, read_number, run, run_holding};
 pub use outcome::{Cause, Outcome, Status};
 
 /// One check, complete: where, from where, how long, what.

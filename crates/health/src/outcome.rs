@@ -60,6 +60,7 @@ macro_rules! statuses {
 statuses! {
     Unknown "UNK" "Unknown" Unknown;
     Initializing "INI" "Initializing" Unknown;
+    Checked "CHECKED" "No status change" Unknown;
     Analysis "HANA" "Health analyze" Failed;
     SocketError "SOCKERR" "Socket error" Failed;
     L4Ok "L4OK" "Layer4 check passed" Passed;
@@ -91,7 +92,8 @@ impl Status {
             Self::L7Ok | Self::L7OkConditional | Self::L7Status | Self::ProcessError | Self::ProcessOk => {
                 true
             }
-            Self::Unknown | Self::Initializing | Self::Analysis | Self::SocketError | Self::L4Ok => false,
+            Self::Unknown | Self::Initializing | Self::Checked | Self::Analysis => false,
+            Self::SocketError | Self::L4Ok => false,
             Self::L4Timeout | Self::L4Connection | Self::L6Ok | Self::L6Timeout | Self::L6Response => false,
         }
     }

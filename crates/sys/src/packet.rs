@@ -64,7 +64,7 @@ pub fn send_batch(socket: impl AsFd, batch: &[(&SockAddr, &[u8])]) -> (usize, Op
     (sent, None)
 }
 
-fn set<T>(fd: impl AsFd, level: i32, option: i32, value: &T) -> io::Result<()> {
+pub(crate) fn set<T>(fd: impl AsFd, level: i32, option: i32, value: &T) -> io::Result<()> {
     // SAFETY: `value` lives across the call and its size is given; every caller passes a plain C struct or int.
     let rc = unsafe {
         libc::setsockopt(

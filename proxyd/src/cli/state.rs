@@ -15,7 +15,8 @@ const STATE_HEADER: &str = "# be_id be_name srv_id srv_name srv_addr srv_op_stat
     srv_check_addr srv_agent_addr srv_agent_port\n";
 
 /// Numbers of check statuses in the state file, by name (management manual, "show servers state").
-const STATUS_NUMBERS: [(&str, u32); 16] = [
+const STATUS_NUMBERS: [(&str, u32); 17] = [
+    ("CHECKED", 3),
     ("HANA", 4),
     ("SOCKERR", 5),
     ("L4OK", 6),
@@ -98,7 +99,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         now.saturating_sub(detail.last_change),
         check.health,
         check_bits(check, state.in_maintenance(), configured_off, false),
-        check_bits(&detail.agent, state.in_maintenance(), configured_off, true),
+        check_bits(&detail.agent, false, configured_off, true),
         0,
         0,
         dash(detail.fqdn.clone()),

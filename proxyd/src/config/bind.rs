@@ -67,7 +67,15 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
             cx.loader.late.push(Diagnostic::global(Severity::Alert, text));
         }
     }
-    cx.draft.proxy.binds.extend(binds);
+    let prefix = cx.loader.config.global.unix_bind.prefix.clone();
+    for mut bind in binds {
+        if let (BindAddress::Unix(path), Some(prefix)) = (&mut bind.address, &prefix) {
+            let mut whole = std::ffi::OsString::from(prefix);
+            whole.push(path.as_os_str());
+            *path = PathBuf::from(whole);
+        }
+        cx.draft.proxy.binds.push(bind);
+    }
     Ok(())
 }
 

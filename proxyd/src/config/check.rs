@@ -65,8 +65,15 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     let row = STEPS.iter().find(|(n, _)| *n == name && !(http && name.starts_with("send-")));
     let Some((_, read)) = row else { return Err(args.fault(unknown(http, word))) };
     let words: Vec<String> = args.rest().iter().map(|w| w.text.clone()).collect();
-    read(&Place { family, step: word.to_owned() }, args)?;
-    check.steps.push(CheckStep { keyword: word.to_owned(), words });
+    read(&Place { family: family.clone(), step: word.to_owned() }, args)?;
+    if matches!(name, "set-var" | "set-var-fmt" | "unset-var") {
+        cx.no_effect(&format!("{family} {name}"), "checks keep no variables");
+    }
+    if name.ends_with("-lf") || words.iter().any(|w| w.ends_with("-lf")) {
+        cx.no_effect(&format!("{family} … -lf"), "the text is sent as it stands, without expressions");
+    }
+    cx.draft.begin_own_checks(http);
+    cx.draft.proxy.check.steps.push(CheckStep { keyword: word.to_owned(), words });
     Ok(())
 }
 

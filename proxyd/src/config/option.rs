@@ -242,6 +242,7 @@ fn tcpka(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn kind(cx: &mut Cx<'_, '_>, kind: CheckKind) -> Result<(), Fault> {
+    cx.draft.begin_own_checks(false);
     cx.draft.proxy.check.kind = kind;
     Ok(())
 }

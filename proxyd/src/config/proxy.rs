@@ -1,6 +1,7 @@
 //! defaults, frontend, backend and listen: opening and inheritance.
 
 use super::keyword;
+use super::model::CheckKind;
 use super::model::{
     Algorithm, Balance, Check, ErrorReply, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn,
     Server, Timeouts,
@@ -113,6 +114,8 @@ pub(super) struct Draft {
     pub(super) http_only: Vec<Named>,
     pub(super) set_timeouts: Vec<&'static str>,
     pub(super) mode_set: bool,
+    /// The section has check rules of its own, so those of its defaults are dropped.
+    pub(super) own_checks: bool,
     /// `balance hash EXPR`.
     pub(super) balance_hash: Option<(String, Span)>,
     /// `stats admin` and `stats http-request`.
@@ -220,11 +223,27 @@ impl Draft {
             set_timeouts: Vec::new(),
             mode_set: false,
             balance_hash: None,
+            own_checks: false,
             stats_rules: Vec::new(),
             errorfiles: Vec::new(),
             error_formats: Vec::new(),
             switches: Vec::new(),
             server_switches: Vec::new(),
+        }
+    }
+
+    /// The first check rule of a section ends what it took of its defaults' rules; with `request` their
+    /// `option httpchk` too keeps nothing but its being one.
+    pub(super) fn begin_own_checks(&mut self, request: bool) {
+        if std::mem::replace(&mut self.own_checks, true) {
+            return;
+        }
+        let check = &mut self.proxy.check;
+        check.steps.clear();
+        if let (true, CheckKind::Http { method, uri, version, headers }) = (request, &mut check.kind) {
+            for word in [method, uri, version, headers] {
+                word.clear();
+            }
         }
     }
 

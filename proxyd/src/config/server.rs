@@ -371,7 +371,11 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("namespace", |o, a| {
-        o.server.namespace = Some(o.value(a)?);
+        let name = o.value(a)?;
+        if name == "*" {
+            return o.inert("connections are made in the namespace of the process");
+        }
+        o.server.namespace = Some(name);
         Ok(())
     }),
     ("non-stick", set!(non_stick = true)),

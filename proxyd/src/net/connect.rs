@@ -8,7 +8,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::net::{TcpSocket, UnixStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +35,27 @@ pub struct Options {
     pub no_linger: bool,
     /// `tcp-ut`.
     pub user_timeout: Option<std::time::Duration>,
+    /// `namespace`.
+    pub namespace: Option<String>,
+    /// `tfo`.
+    pub fast_open: bool,
+    /// `socks4`: the proxy that connects for us.
+    pub socks4: Option<SocketAddr>,
 }
 
 /// Connects; the caller bounds the time.
 pub async fn connect(target: &Target, options: &Options) -> io::Result<Wire> {
     match target {
         Target::Inet(address) => {
-            let socket = socket(*address, options)?;
-            let stream = TcpSocket::from_std_stream(socket.into()).connect(*address).await?;
+            let next = options.socks4.unwrap_or(*address);
+            let socket = match &options.namespace {
+                None => socket(next, options)?,
+                Some(namespace) => inside(namespace.clone(), next, options.clone()).await?,
+            };
+            let mut stream = TcpSocket::from_std_stream(socket.into()).connect(next).await?;
+            if options.socks4.is_some() {
+                socks4(&mut stream, *address).await?;
+            }
             Ok(Wire::Tcp(stream))
         }
         Target::Unix(path) => Ok(Wire::Unix(UnixStream::connect(path).await?)),
@@ -55,6 +69,31 @@ pub async fn connect(target: &Target, options: &Options) -> io::Result<Wire> {
     }
 }
 
+/// A socket of another network namespace; it is made on a thread that may enter it.
+async fn inside(namespace: String, to: SocketAddr, options: Options) -> io::Result<Socket> {
+    let work = move || sys::netns::run_in(&namespace, move || socket(to, &options))?;
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Asks a SOCKS 4 proxy for a connection; it knows IPv4 alone.
+async fn socks4(stream: &mut TcpStream, to: SocketAddr) -> io::Result<()> {
+    const GRANTED: u8 = 90;
+    let SocketAddr::V4(to) = to else {
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "SOCKS 4 has no IPv6"));
+    };
+    let mut request = vec![4, 1];
+    request.extend_from_slice(&to.port().to_be_bytes());
+    request.extend_from_slice(&to.ip().octets());
+    request.extend_from_slice(b"HAProxy\0");
+    stream.write_all(&request).await?;
+    let mut answer = [0; 8];
+    stream.read_exact(&mut answer).await?;
+    if answer[0] == 0 && answer[1] == GRANTED {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::ConnectionRefused, "SOCKS 4 proxy refused"))
+}
+
 fn socket(address: SocketAddr, options: &Options) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
@@ -64,6 +103,9 @@ fn socket(address: SocketAddr, options: &Options) -> io::Result<Socket> {
     }
     if options.no_linger {
         socket.set_linger(Some(std::time::Duration::ZERO))?;
+    }
+    if options.fast_open {
+        sys::tcp::fast_open_connect(&socket)?;
     }
     if options.user_timeout.is_some() {
         socket.set_tcp_user_timeout(options.user_timeout)?;

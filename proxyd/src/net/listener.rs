@@ -69,6 +69,13 @@ fn unix(address: &SockAddr) -> Result<Socket, (&'static str, io::Error)> {
 }
 
 fn inet(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd, (&'static str, io::Error)> {
+    let Some(namespace) = &bind.namespace else { return made(bind, default_backlog, free) };
+    let inside = bind.clone();
+    sys::netns::run_in(namespace, move || made(&inside, default_backlog, free))
+        .map_err(|e| ("cannot enter the network namespace", e))?
+}
+
+fn made(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd, (&'static str, io::Error)> {
     let BindAddress::Inet(address) = &bind.address else {
         return Err(("not an address", io::ErrorKind::InvalidInput.into()));
     };
@@ -103,6 +110,14 @@ fn inet(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd
     }
     if let Some(timeout) = bind.tcp_ut {
         socket.set_tcp_user_timeout(Some(timeout)).map_err(fault("cannot set TCP User Timeout"))?;
+    }
+    if bind.defer_accept {
+        // Without it connections are accepted sooner, which harms nobody.
+        let _ = sys::tcp::defer_accept(&socket, 1);
+    }
+    if bind.tfo {
+        let queue = bind.backlog.or(default_backlog).unwrap_or(BACKLOG_DEFAULT as u32);
+        sys::tcp::fast_open(&socket, queue).map_err(fault("cannot enable TCP_FASTOPEN"))?;
     }
     socket.bind(&SockAddr::from(*address)).map_err(fault("cannot bind socket"))?;
     listen(&socket, bind, default_backlog)?;

@@ -113,7 +113,15 @@ fn tlvs(mut bytes: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, Invalid> {
 }
 
 /// Type of the TLV that holds a CRC-32C of the whole header, its own value taken as zero.
-const TLV_CRC32C: u8 = 0x03;
+pub const TLV_CRC32C: u8 = 0x03;
+/// Type of the TLV with the protocol that ALPN chose.
+pub const TLV_ALPN: u8 = 0x01;
+/// Type of the TLV with the name that the client asked for.
+pub const TLV_AUTHORITY: u8 = 0x02;
+/// Type of the TLV with the request's unique id.
+pub const TLV_UNIQUE_ID: u8 = 0x05;
+/// Type of the TLV about the client's TLS.
+pub const TLV_TLS: u8 = 0x20;
 
 fn check_crc(whole: &[u8], first: usize, tlvs: &[(u8, Vec<u8>)]) -> Result<(), Invalid> {
     let mut at = first;
@@ -159,7 +167,7 @@ pub fn write_v1(out: &mut Vec<u8>, ends: Option<(SocketAddr, SocketAddr)>) {
     out.extend_from_slice(line.as_bytes());
 }
 
-/// Writes a binary header; `None` is LOCAL.
+/// Writes a binary header; `None` is LOCAL. A checksum among the TLVs is filled in.
 pub fn write_v2(out: &mut Vec<u8>, ends: Option<(SocketAddr, SocketAddr)>, tlvs: &[(u8, Vec<u8>)]) {
     let mut body = Vec::new();
     let (command, family) = match ends {
@@ -186,15 +194,25 @@ pub fn write_v2(out: &mut Vec<u8>, ends: Option<(SocketAddr, SocketAddr)>, tlvs:
             (0x21, if both_v4 { 0x11 } else { 0x21 })
         }
     };
+    let mut checksum = None;
     for (kind, value) in tlvs {
+        if *kind == TLV_CRC32C {
+            checksum = Some(body.len() + 3);
+        }
         body.push(*kind);
         body.extend_from_slice(&(value.len() as u16).to_be_bytes());
         body.extend_from_slice(value);
     }
+    let start = out.len();
     out.extend_from_slice(SIGNATURE);
     out.extend_from_slice(&[command, family]);
     out.extend_from_slice(&(body.len() as u16).to_be_bytes());
+    let first = out.len();
     out.extend_from_slice(&body);
+    if let Some(at) = checksum {
+        let crc = crc32c(&out[start..]);
+        out[first + at..first + at + 4].copy_from_slice(&crc.to_be_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +240,15 @@ mod tests {
             let Header::Proxied { src: s, dst: d, tlvs } = header else { panic!("proxied") };
             assert_eq!((s, d, tlvs.len()), (src, dst, count));
         }
+    }
+
+    #[test]
+    fn a_checksum_is_filled_in_and_holds() {
+        let mut bytes = b"before".to_vec();
+        write_v2(&mut bytes, Some(ends()), &[(TLV_UNIQUE_ID, b"x".to_vec()), (TLV_CRC32C, vec![0; 4])]);
+        assert!(matches!(parse(&bytes[6..]), Ok(Some((Header::Proxied { .. }, _)))));
+        *bytes.last_mut().expect("not empty") ^= 1;
+        assert_eq!(parse(&bytes[6..]), Err(Invalid));
     }
 
     #[test]

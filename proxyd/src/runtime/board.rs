@@ -198,6 +198,8 @@ pub struct ServerState {
     pub maxconn: AtomicU32,
     /// Idle connections kept, over all threads: safe and unsafe.
     pub idle: [AtomicU64; 2],
+    /// Errors in a row that `observe` saw.
+    pub errors: AtomicU32,
     /// Slow start: its weight now in sixteenths of the full one; 0 is no slow start.
     pub ramp: AtomicU32,
     /// Slow start: how much of its limit of sessions holds now, percent; 0 is no slow start.

@@ -7,7 +7,8 @@ use crate::runtime::board::ServerState;
 use health::probe::http::Request;
 use health::probe::process::ExternalCheck;
 use health::probe::steps::{
-    Action, Comparison, Connect, Expect, Flavour, HeaderMatch, Pattern, Script, Step, Transport,
+    Action, Comparison, Connect, Expect, Flavour, HeaderMatch, Number, Part, Pattern, Script, Step, Text,
+    Transport,
 };
 use health::probe::{agent, preset};
 use health::schedule::Intervals;
@@ -20,9 +21,19 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
     let to = endpoint(server, state, server.check.addr, server.check.port)?;
     let check = match &proxy.check.kind {
         CheckKind::External => Check::Process(external(proxy, server, state)),
-        kind => Check::Steps(script(proxy, kind)),
+        kind => {
+            let mut script = script(proxy, kind);
+            if proxy.check.send_state {
+                let told = told_state(config, proxy, server, state);
+                for step in &mut script.steps {
+                    if let Action::SendHttp(request) = &mut step.action {
+                        request.headers.push(("X-Haproxy-Server-State".to_owned(), told.clone()));
+                    }
+                }
+            }
+            Check::Steps(script)
+        }
     };
-    let _ = config;
     let intervals = intervals(proxy, server, 0);
     let (connect, exchange) = intervals.timeouts(proxy.timeouts.check, proxy.timeouts.connect);
     let mut spec = Spec::new(to, connect, check);
@@ -39,6 +50,49 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
         spec.proxy_header = Some(if v1 { ProxyHeader::V1 } else { ProxyHeader::V2 });
     }
     Some(spec)
+}
+
+/// `http-check send-state`: what the server is told of itself.
+fn told_state(config: &Config, proxy: &Proxy, server: &Server, state: &ServerState) -> String {
+    use crate::runtime::board::oper;
+    use std::sync::atomic::Ordering::Relaxed;
+    let (enabled, health, rise, fall) = {
+        let detail = state.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let check = &detail.check;
+        (check.enabled && !check.paused, check.health, check.rise, check.fall)
+    };
+    let oper = state.oper.load(Relaxed);
+    let full = health + 1 == rise + fall;
+    let left = (health + 1).saturating_sub(rise);
+    let word = match oper {
+        _ if !enabled => "no check".to_owned(),
+        oper::STOPPED if health > 0 => format!("DOWN {health}/{rise}"),
+        oper::STOPPED => "DOWN".to_owned(),
+        oper::STOPPING if full => "NOLB".to_owned(),
+        oper::STOPPING => format!("NOLB {left}/{fall}"),
+        _ if full => "UP".to_owned(),
+        _ => format!("UP {left}/{fall}"),
+    };
+    let address = state.address();
+    let node = config.global.node.clone().unwrap_or_else(|| {
+        nix::unistd::gethostname().map_or_else(|_| String::new(), |h| h.to_string_lossy().into_owned())
+    });
+    let weight = state.user_weight.load(Relaxed) * state.ramp() / crate::balance::turns::PARTS;
+    let total: u32 = proxy.servers.iter().filter(|s| s.backup == server.backup).map(|s| s.weight).sum();
+    let sessions = state.counters.cur_sess.load(Relaxed);
+    let queued = state.counters.queue_cur.load(Relaxed);
+    let mut text = format!(
+        "{word}; address={}; port={}; name={}/{}; node={node}; weight={weight}/{total}; scur={sessions}/{sessions}; \
+         qcur={queued}",
+        address.map_or(String::new(), |a| a.ip().to_string()),
+        address.map_or(String::new(), |a| a.port().to_string()),
+        proxy.name,
+        server.name,
+    );
+    if let Some(percent) = state.slow_start_percent() {
+        text.push_str(&format!("; throttle={percent}%"));
+    }
+    text
 }
 
 /// The agent check of a server.
@@ -166,19 +220,18 @@ fn http_script(proxy: &Proxy, default: Request) -> Script {
         match step.keyword.as_str() {
             "connect" => steps.push(connect(&words)),
             "send" => {
+                let comment = commented(&words);
                 let first = !sends;
                 sends = true;
-                steps.push(
-                    Action::SendHttp(send(&words, if first { default.clone() } else { Request::default() }))
-                        .into(),
-                );
+                let base = if first { default.clone() } else { Request::default() };
+                steps.push(Step { action: Action::SendHttp(send(&words, base)), comment });
             }
             "expect" => {
                 if !sends {
                     sends = true;
                     steps.push(Action::SendHttp(default.clone()).into());
                 }
-                steps.extend(expect(&words, true).map(Step::from));
+                steps.extend(expect(&words, true));
             }
             "comment" => steps.push(comment(&words)),
             _ => {}
@@ -248,16 +301,27 @@ fn connect(words: &[&str]) -> Step {
     if own {
         connect.transport = Transport::Own { tls: tls.map(Box::new), proxy_header: header };
     }
-    Action::Connect(connect).into()
+    Step { action: Action::Connect(connect), comment: commented(words) }
+}
+
+/// `comment TEXT` among a step's words.
+fn commented(words: &[&str]) -> Option<String> {
+    let at = words.iter().position(|w| *w == "comment")?;
+    words.get(at + 1).map(|w| (*w).to_owned())
 }
 
 fn tcp_step(step: &CheckStep) -> Option<Step> {
     let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
     match step.keyword.as_str() {
         "connect" => Some(connect(&words)),
-        "send" | "send-lf" => Some(Action::Send(words.first()?.as_bytes().to_vec()).into()),
-        "send-binary" | "send-binary-lf" => Some(Action::Send(unhex(words.first()?)?).into()),
-        "expect" => expect(&words, false).map(Step::from),
+        "send" | "send-lf" => {
+            let action = Action::Send(words.first()?.as_bytes().to_vec());
+            Some(Step { action, comment: commented(&words[1..]) })
+        }
+        "send-binary" | "send-binary-lf" => {
+            Some(Step { action: Action::Send(unhex(words.first()?)?), comment: commented(&words[1..]) })
+        }
+        "expect" => expect(&words, false),
         "comment" => Some(comment(&words)),
         _ => None,
     }
@@ -267,7 +331,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect()
 }
 
-fn expect(words: &[&str], http: bool) -> Option<Action> {
+fn expect(words: &[&str], http: bool) -> Option<Step> {
+    let (mut comment, mut found) = (None, false);
     let mut expect = Expect::new(Pattern::String(Vec::new()));
     let mut at = 0;
     while at < words.len() {
@@ -282,15 +347,57 @@ fn expect(words: &[&str], http: bool) -> Option<Action> {
             "ok-status" => expect.ok_status = Status::by_name(next),
             "error-status" => expect.error_status = Status::by_name(next),
             "tout-status" => expect.timeout_status = Status::by_name(next),
-            "comment" | "on-success" | "on-error" | "status-code" => {}
+            "comment" => comment = Some(next.to_owned()),
+            "on-success" => expect.on_success = Some(text(next)),
+            "on-error" => expect.on_error = Some(text(next)),
+            "status-code" => expect.status_code = next.parse().ok().map(Number::Fixed),
             kind => {
                 expect.pattern = pattern(kind, &words[at + 1..], http)?;
-                return Some(Action::Expect(Box::new(expect)));
+                found = true;
+                if matches!(kind, "hdr" | "fhdr") {
+                    at += 1 + header_words(&words[at + 1..]);
+                    continue;
+                }
             }
         }
         at += 2;
     }
-    None
+    found.then(|| Step { action: Action::Expect(Box::new(expect)), comment })
+}
+
+/// How many words the test of a header field has.
+fn header_words(words: &[&str]) -> usize {
+    let mut at = 0;
+    while matches!(words.get(at), Some(&("name" | "name-lf" | "value" | "value-lf"))) {
+        at += if words.get(at + 1) == Some(&"-m") { 4 } else { 2 };
+    }
+    at.min(words.len())
+}
+
+/// `on-success` and `on-error`: literal text, and what of the reply it names.
+fn text(format: &str) -> Text {
+    let mut parts = Vec::new();
+    let mut rest = format;
+    while let Some((before, behind)) = rest.split_once("%[") {
+        let (inner, after) = behind.split_once(']').unwrap_or((behind, ""));
+        parts.push(Part::Literal(before.to_owned()));
+        parts.push(match inner.split('(').next().unwrap_or_default() {
+            "status" | "res.status" => Part::HttpStatus,
+            "check.payload" | "res.payload" => payload(inner),
+            _ => Part::Literal("-".to_owned()),
+        });
+        rest = after;
+    }
+    parts.push(Part::Literal(rest.to_owned()));
+    Text(parts)
+}
+
+/// `check.payload(offset,length),converters`.
+fn payload(inner: &str) -> Part {
+    let arguments = inner.split_once('(').and_then(|(_, r)| r.split_once(')')).map_or("", |(a, _)| a);
+    let mut numbers = arguments.split(',').map(|n| n.trim().parse().unwrap_or(0));
+    let (offset, length) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    Part::Payload { offset, length, cut_line: inner.contains("cut_crlf"), trim: inner.contains("ltrim") }
 }
 
 fn pattern(kind: &str, words: &[&str], http: bool) -> Option<Pattern> {

@@ -10,6 +10,7 @@
 use super::board::{CheckState, ServerState, oper};
 use super::check_spec;
 use super::engine::Engine;
+use super::slowstart;
 use super::suspicion::{self, Round, Why};
 use super::timers;
 use super::transitions::{self, Cause, Wanted};
@@ -20,7 +21,7 @@ use crate::runtime::Generation;
 use health::judge::Judge;
 use health::outcome::{AdminWish, OperationWish, Verdict};
 use health::schedule::Intervals;
-use health::{Outcome, Spec};
+use health::{Outcome, Spec, Status};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
@@ -52,6 +53,7 @@ async fn supervise(engine: Arc<Engine>) {
         let mut tasks = begin(&generation);
         while !engine.is_ended() && engine.generation.load().number == generation.number {
             tokio::time::sleep(LOOK_EVERY).await;
+            slowstart::step(&generation);
         }
         tasks.abort_all();
         while tasks.join_next().await.is_some() {}
@@ -79,7 +81,9 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
         let timeouts = &generation.proxy(at.0).timeouts;
         let inter = settings(*at).check.inter;
         let timeout = timeouts.check.unwrap_or(inter) + timeouts.connect.unwrap_or_default().min(inter);
-        let seat = desk.as_ref().and_then(|d| d.seat(name, inter, timeout));
+        // What the server is told of itself changes with every check: those stay here.
+        let lent = desk.as_ref().filter(|_| !generation.proxy(at.0).check.send_state);
+        let seat = lent.and_then(|d| d.seat(name, inter, timeout));
         tasks.spawn(Watch::new(generation, *at, seat).run(first));
     }
     for at in all().filter(|at| settings(*at).agent.enabled) {
@@ -288,10 +292,17 @@ async fn probe(
     spec: &Spec,
     which: fn(&mut super::board::ServerDetail) -> &mut CheckState,
 ) -> (Outcome, bool) {
-    with(state, |d| which(d).running = true);
+    with(state, |d| begin_check(which(d)));
     let outcome = health::run(spec).await;
     let changed = record(state, &outcome, which);
     (outcome, changed)
+}
+
+/// What is shown of a check while it runs: the last status, without its details.
+fn begin_check(check: &mut CheckState) {
+    check.running = true;
+    check.description.clear();
+    check.code = check.code.map(|_| 0);
 }
 
 /// Puts an outcome on the board; whether its status is another than the last.
@@ -307,7 +318,7 @@ fn record(
         check.status = outcome.status.name();
         check.status_text = outcome.status.text();
         check.code = outcome.status.has_code().then_some(outcome.code);
-        check.duration_ms = Some(outcome.duration.as_millis() as u64);
+        check.duration_ms = duration_ms(outcome);
         check.description.clone_from(&outcome.description);
         changed
     })
@@ -322,8 +333,19 @@ fn cause(outcome: &Outcome) -> Cause {
         status: outcome.status.text().to_owned(),
         code: outcome.status.has_code().then_some(outcome.code),
         info: outcome.description.clone(),
-        duration_ms: Some(outcome.duration.as_millis() as u64),
+        duration_ms: duration_ms(outcome),
     }
+}
+
+/// How long a check took; what traffic showed took no time of its own.
+fn duration_ms(outcome: &Outcome) -> Option<u64> {
+    (outcome.status != Status::Analysis).then_some(outcome.duration.as_millis() as u64)
+}
+
+/// Judges what live traffic showed of a server as a check.
+pub(super) fn judge_observed(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome) {
+    let changed = record(generation.server(at.0, at.1), outcome, |d| &mut d.check);
+    judge_health(generation, at, outcome, changed);
 }
 
 fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome, changed: bool) {
@@ -331,7 +353,7 @@ fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: 
     let verdict = outcome.status.verdict();
     let (up, before, progress) = with(state, |d| {
         let mut judge = Judge::with_health(d.check.rise, d.check.fall, d.check.health);
-        if verdict == Verdict::Failed && judge.is_up() {
+        if verdict == Verdict::Failed && judge.health() > 0 {
             d.failed_checks += 1;
         }
         let before = judge.health();
@@ -341,8 +363,11 @@ fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: 
         (judge.is_up(), before, judge.progress())
     });
     let logged = generation.proxy(at.0).options.log_health_checks;
+    if outcome.is_success() {
+        state.errors.store(0, Relaxed);
+    }
     if logged && verdict != Verdict::Unknown && (changed || before != state.health.load(Relaxed)) {
-        tell(generation, &[told(generation, at, outcome, up, progress)]);
+        tell(generation, &[told(generation, at, outcome, ("Health", up, progress))]);
     }
     let wanted = match (up, verdict) {
         (false, _) => oper::STOPPED,
@@ -360,8 +385,7 @@ fn told(
     generation: &Generation,
     at: (ProxyId, ServerId),
     outcome: &Outcome,
-    up: bool,
-    (done, of): (u32, u32),
+    (kind, up, (done, of)): (&str, bool, (u32, u32)),
 ) -> transitions::Notice {
     let proxy = generation.proxy(at.0);
     let server = &proxy.servers[at.1.0];
@@ -371,12 +395,16 @@ fn told(
         _ => "failed",
     };
     let text = format!(
-        "Health check for {}server {}/{} {result}{}, status: {done}/{of} {}.",
+        "{kind} check for {}server {}/{} {result}{}, status: {done}/{of} {}.",
         if server.backup { "backup " } else { "" },
         proxy.name,
         server.name,
         cause(outcome).text(""),
-        if up { "UP" } else { "DOWN" },
+        match (up, generation.server(at.0, at.1).user_weight.load(Relaxed)) {
+            (true, 0) => "DRAIN",
+            (true, _) => "UP",
+            (false, _) => "DOWN",
+        },
     );
     transitions::Notice { level: transitions::Level::Notice, proxy: at.0, stderr: text.clone(), log: text }
 }
@@ -429,14 +457,18 @@ async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
         if with(state, |d| d.agent.enabled)
             && let Some(spec) = check_spec::agent(server, state)
         {
-            let (outcome, _) = probe(state, &spec, |d| &mut d.agent).await;
-            judge_agent(&generation, at, &outcome);
+            with(state, |d| begin_check(&mut d.agent));
+            let (outcome, held) = health::run_holding(&spec).await;
+            let changed = record(state, &outcome, |d| &mut d.agent);
+            judge_agent(&generation, at, &outcome, changed);
+            // An agent may take the end of its connection for the sign that its word counts now.
+            drop(held);
         }
         tokio::time::sleep(every.saturating_sub(started.elapsed())).await;
     }
 }
 
-fn judge_agent(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome) {
+fn judge_agent(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &Outcome, changed: bool) {
     let state = generation.server(at.0, at.1);
     let wish = &outcome.wish;
     if let Some(percent) = wish.weight_percent {
@@ -456,10 +488,27 @@ fn judge_agent(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &
         transitions::set_admin(generation, at.0, at.1, wanted, &mut notices);
         tell(generation, &notices);
     }
-    let Some(operation) = wish.operation else { return };
-    let up = operation == OperationWish::Up;
-    with(state, |d| d.agent.health = if up { d.agent.rise + d.agent.fall - 1 } else { 0 });
+    // An agent that can't be asked says nothing of its server.
+    let (before, now, up) = with(state, |d| {
+        let mut judge = Judge::with_health(d.agent.rise, d.agent.fall, d.agent.health);
+        if let Some(operation) = wish.operation {
+            let up = operation == OperationWish::Up;
+            judge.judge(if up { Verdict::Passed } else { Verdict::Failed });
+        }
+        (std::mem::replace(&mut d.agent.health, judge.health()), judge.health(), judge.is_up())
+    });
+    let logged = generation.proxy(at.0).options.log_health_checks;
+    if logged && outcome.status.verdict() != Verdict::Unknown && (changed || before != now) {
+        let progress = with(state, |d| Judge::with_health(d.agent.rise, d.agent.fall, now).progress());
+        tell(generation, &[told(generation, at, outcome, ("Agent", up, progress))]);
+    }
+    if wish.operation.is_none() {
+        return;
+    }
     let checked_up = with(state, |d| !d.check.enabled || d.check.is_passing());
-    let wanted = if up && checked_up { oper::RUNNING } else { oper::STOPPED };
-    apply(generation, at, wanted, &cause(outcome));
+    if up && (!checked_up || state.oper.load(Relaxed) == oper::STOPPING) {
+        return;
+    }
+    let wanted = if up { oper::RUNNING } else { oper::STOPPED };
+    apply(generation, at, wanted, &if logged { Cause::Told } else { cause(outcome) });
 }

@@ -8,6 +8,8 @@ pub mod checks;
 pub mod clock;
 pub mod engine;
 pub mod evaluate;
+pub mod observe;
+pub mod slowstart;
 pub mod state_file;
 pub mod streams;
 pub mod suspicion;

@@ -6,6 +6,7 @@
 
 use super::Generation;
 use super::board::{ServerState, admin, oper};
+use super::slowstart;
 use crate::balance::Field;
 use crate::config::model::{ProxyId, ServerId};
 use std::sync::PoisonError;
@@ -213,7 +214,19 @@ pub fn set_oper(
 ) -> bool {
     let change = Change::begin(generation, proxy, server);
     let state = change.state();
-    if state.in_maintenance() || state.oper.swap(new, Relaxed) == new {
+    if state.in_maintenance() || state.oper.load(Relaxed) == new {
+        return false;
+    }
+    let wanted = new;
+    let new = match new {
+        oper::RUNNING if change.was_down => slowstart::begin(generation, (proxy, server)),
+        oper::STOPPED => {
+            slowstart::end(state);
+            new
+        }
+        _ => new,
+    };
+    if state.oper.swap(new, Relaxed) == new {
         return false;
     }
     let via = state.detail.lock().unwrap_or_else(PoisonError::into_inner).tracked.clone().unwrap_or_default();
@@ -234,7 +247,7 @@ pub fn set_oper(
     }
     change.finish(out);
     for (p, s) in trackers(generation, proxy, server) {
-        set_oper(generation, p, s, new, &Cause::Tracked, out);
+        set_oper(generation, p, s, wanted, &Cause::Tracked, out);
     }
     true
 }
@@ -314,6 +327,7 @@ fn change_admin(
             state.oper.store(oper::STOPPED, Relaxed);
             state.detail.lock().unwrap_or_else(PoisonError::into_inner).check.health = 0;
             state.health.store(0, Relaxed);
+            slowstart::end(state);
             let via = if set & admin::INHERITED_MAINT != 0 {
                 format!(" via {}", detail.tracked.unwrap_or_default())
             } else {
@@ -324,7 +338,7 @@ fn change_admin(
             change.push(Level::Alert, text, out);
         }
         (2, after) => {
-            let up = come_back(state);
+            let up = come_back(generation, (proxy, server));
             if up {
                 change.requeue();
             }
@@ -361,7 +375,8 @@ fn change_admin(
 }
 
 /// Leaves maintenance: a checked server gets one check's worth of trust, as haproxy gives it.
-fn come_back(state: &ServerState) -> bool {
+fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
+    let state = generation.server(at.0, at.1);
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
     detail.check.health = detail.check.rise;
     state.health.store(detail.check.rise, Relaxed);
@@ -369,7 +384,8 @@ fn come_back(state: &ServerState) -> bool {
         state.oper.store(oper::STOPPED, Relaxed);
         return false;
     }
-    state.oper.store(oper::RUNNING, Relaxed);
+    drop(detail);
+    state.oper.store(slowstart::begin(generation, at), Relaxed);
     true
 }
 

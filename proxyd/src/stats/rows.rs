@@ -450,8 +450,9 @@ fn check_columns(row: &mut Row, detail: &ServerDetail, cfg: &Server, maintenance
             set!(row, "check_duration" = ms);
         }
     }
+    // An agent is asked in maintenance too: it may end what it asked for.
     let agent = &detail.agent;
-    if agent.enabled && !maintenance {
+    if agent.enabled {
         let (status, text) = shown(agent);
         set!(
             row,

@@ -67,6 +67,7 @@ impl ServerStatus {
             Self::Down => "DOWN".into(),
             Self::DownAgent => "DOWN (agent)".into(),
             Self::GoingUp => format!("DOWN {}/{}", check.health, check.rise),
+            Self::Drain if detail.agent.enabled => "DRAIN (agent)".into(),
             Self::Drain => "DRAIN".into(),
             Self::Nolb => "NOLB".into(),
             Self::GoingDown => format!("UP {}/{}", (check.health + 1).saturating_sub(check.rise), check.fall),

@@ -35,7 +35,7 @@ impl Exchange<'_> {
             return self.analyse_raw().await;
         }
         if let Some(uri) = &front.monitor_uri
-            && self.parts.request.uri() == uri.as_bytes()
+            && is_monitored(self.parts.request.uri(), uri.as_bytes())
         {
             return Err(self.monitor().await);
         }
@@ -696,6 +696,12 @@ impl Exchange<'_> {
         let worker = std::rc::Rc::clone(&self.client.worker);
         worker.give_parts(self.parts);
     }
+}
+
+/// Whether a target is the one of `monitor-uri`: as it stands, or by its path where it is absolute.
+fn is_monitored(target: &[u8], monitored: &[u8]) -> bool {
+    target == monitored
+        || (!target.starts_with(b"/") && crate::fetch::line::path_and_query(target) == Some(monitored))
 }
 
 fn count_times(rates: &crate::stats::BackRates, txn: &super::txn::Txn) {

@@ -14,6 +14,7 @@ use crate::config::model::{Algorithm, ProxyId, ServerId};
 use crate::runtime::Generation;
 use crate::runtime::board::oper;
 use crate::runtime::clock;
+use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl<'c> Exchange<'c> {
         let timeouts = &self.back().timeouts;
         let until = clock::now() + timeouts.queue.or(timeouts.connect).unwrap_or(FOR_EVER);
         loop {
-            let stuck = self.persistent();
+            let stuck = self.persistent().or_else(|| self.last_server(field));
             let choice = match stuck {
                 Some(id) if field.has_room(id) => Choice::Server(id),
                 Some(id) => Choice::Wait(Some(id)),
@@ -129,6 +130,18 @@ impl<'c> Exchange<'c> {
                 },
             }
         }
+    }
+
+    /// `option prefer-last-server`: the server whose connection this client holds, unless too many wait for it.
+    fn last_server(&self, field: Field<'_>) -> Option<ServerId> {
+        let (at, _) = self.client.private.as_ref()?;
+        let wanted = field.proxy.options.prefer_last_server
+            && !balance::is_hashing(&field.proxy.balance.algorithm)
+            && at.0 == self.backend;
+        let id = Some(at.1).filter(|id| wanted && balance::weight(&field.servers[id.0]) > 0)?;
+        let most = u64::try_from(field.proxy.max_keep_alive_queue).unwrap_or(0);
+        let queued = field.servers[id.0].counters.queue_cur.load(Relaxed);
+        (most == 0 || field.has_room(id) || queued + 1 < most).then_some(id)
     }
 
     /// Counts what a choice means: a new server, a redispatch, or the same one again.
@@ -262,6 +275,7 @@ impl<'c> Exchange<'c> {
 
     /// A connection failed: where the next try goes, or the end.
     pub async fn failed(&mut self, at: (ProxyId, ServerId), refused: Refused) -> Result<Retry, After> {
+        observe::seen(self.generation, at, Seen::Refused);
         let back = self.back();
         let may = back.retry_on.conn_failure && refused != Refused::ClientGone;
         if self.parts.txn.retries >= back.retries || !may {

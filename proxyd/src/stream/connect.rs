@@ -16,6 +16,7 @@ use crate::net::proxy_protocol;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
 use crate::runtime::clock;
+use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
 use crate::runtime::suspicion::Why;
 use crate::runtime::transitions;
@@ -174,6 +175,7 @@ impl<'c> Exchange<'c> {
         self.parts.txn.server_ends = server.ends.clone();
         self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
         self.client.live.phase.set(Live::Established);
+        observe::seen(self.generation, server.at, Seen::Connected);
         let counters = &server.state(self.generation).counters;
         let back = &self.generation.proxies[self.backend.0].back;
         let which =
@@ -230,6 +232,9 @@ impl<'c> Exchange<'c> {
             keepalive: back.options.srvtcpka,
             no_linger: back.options.nolinger,
             user_timeout: settings.tcp_ut,
+            namespace: settings.namespace.clone(),
+            fast_open: settings.tfo,
+            socks4: settings.socks4,
         };
         let suspicion = &generation.server(at.0, at.1).suspicion;
         let patience = suspicion.hang_after();
@@ -253,7 +258,8 @@ impl<'c> Exchange<'c> {
         let local = wire.tcp().and_then(|s| s.local_addr().ok()).map_or(Peer::Unknown, Peer::Inet);
         let mut prefix = Vec::new();
         if let Some(kind) = settings.send_proxy {
-            header(&mut prefix, kind, &self.client.session);
+            let id = self.parts.txn.unique_id.as_deref();
+            header(&mut prefix, (kind, &settings.proxy_v2_options), &self.client.session, id);
         }
         let mut conn = Conn::new(wire);
         if settings.tls.as_ref().is_some_and(|t| t.enabled) {
@@ -380,19 +386,58 @@ fn spoof(source: Option<&crate::config::model::Source>, src: &Peer) -> Option<So
     }
 }
 
-/// The PROXY header for a session.
-pub fn header(out: &mut Vec<u8>, kind: SendProxy, session: &super::txn::Session) {
+/// The PROXY header for a session: the kind, and `proxy-v2-options`.
+fn header(
+    out: &mut Vec<u8>,
+    (kind, options): (SendProxy, &[String]),
+    session: &super::txn::Session,
+    unique_id: Option<&[u8]>,
+) {
     let ends = match (&session.src, &session.dst) {
         (Peer::Inet(src), Peer::Inet(dst)) => Some((*src, *dst)),
         _ => None,
     };
-    match kind {
-        SendProxy::V1 => proxy_protocol::write_v1(out, ends),
-        SendProxy::V2 => proxy_protocol::write_v2(out, ends, &[]),
-        SendProxy::V2Ssl | SendProxy::V2SslCn => {
-            // Client flags and verification result; without TLS both are zero (PROXY protocol, 2.2.6).
-            let value = [u8::from(session.tls.is_some()), 0, 0, 0, 0];
-            proxy_protocol::write_v2(out, ends, &[(0x20, value.to_vec())]);
-        }
+    if kind == SendProxy::V1 {
+        return proxy_protocol::write_v1(out, ends);
     }
+    let has = |name: &str| options.iter().any(|o| o == name);
+    let tls = session.tls.as_deref();
+    let mut tlvs: Vec<(u8, Vec<u8>)> = Vec::new();
+    if has("crc32c") {
+        tlvs.push((proxy_protocol::TLV_CRC32C, vec![0; 4]));
+    }
+    if let Some(alpn) = tls.and_then(|t| t.alpn.as_ref()) {
+        tlvs.push((proxy_protocol::TLV_ALPN, alpn.clone()));
+    }
+    if let Some(sni) = tls.and_then(|t| t.sni.as_ref()).filter(|_| has("authority")) {
+        tlvs.push((proxy_protocol::TLV_AUTHORITY, sni.clone().into_bytes()));
+    }
+    if let Some(id) = unique_id.filter(|_| has("unique-id")) {
+        tlvs.push((proxy_protocol::TLV_UNIQUE_ID, id.to_vec()));
+    }
+    if kind != SendProxy::V2 || has("ssl") {
+        tlvs.push((proxy_protocol::TLV_TLS, of_tls(tls, has("ssl-cipher"))));
+    }
+    proxy_protocol::write_v2(out, ends, &tlvs);
+}
+
+/// The TLV about TLS: flags of the client, result of its verification, and sub-TLVs (PROXY protocol, 2.2.6).
+fn of_tls(tls: Option<&super::txn::TlsInfo>, cipher: bool) -> Vec<u8> {
+    const ON: u8 = 0x01;
+    const CERTIFICATE: u8 = 0x06;
+    const VERSION: u8 = 0x21;
+    const CIPHER: u8 = 0x23;
+    let Some(tls) = tls else { return vec![0; 5] };
+    let mut value = vec![if tls.peer_certs.is_empty() { ON } else { ON | CERTIFICATE }];
+    value.extend_from_slice(&tls.verify_error.to_be_bytes());
+    let mut add = |kind: u8, text: &str| {
+        value.push(kind);
+        value.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        value.extend_from_slice(text.as_bytes());
+    };
+    add(VERSION, &tls.version);
+    if cipher {
+        add(CIPHER, &tls.cipher);
+    }
+    value
 }

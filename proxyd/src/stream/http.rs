@@ -18,6 +18,7 @@ use crate::mux::flow::Broken;
 use crate::runtime::Generation;
 use crate::runtime::captured::{Captured, Direction};
 use crate::runtime::clock;
+use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::{Live, Phase};
 use crate::runtime::worker::Idle;
 use h1::{Fault, Framing, Method, Progress, ResponseInfo};
@@ -305,6 +306,7 @@ impl<'c> Exchange<'c> {
         if let Event::Down(Broken::Bad(fault)) = &event {
             self.capture(Direction::Response, server.conn.buf.bytes().to_vec(), *fault);
         }
+        let broken = matches!(event, Event::Down(Broken::Read(_)) | Event::Up(Broken::Write(_)));
         let (cause, status) = match event {
             Event::Up(Broken::Read(_) | Broken::Cut) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Data);
@@ -349,6 +351,13 @@ impl<'c> Exchange<'c> {
             return Sent::Again;
         }
         self.count_failed_response(server);
+        let seen = match cause {
+            Cause::ServerTimeout => Seen::Silent,
+            Cause::ServerBad => Seen::Invalid,
+            _ if broken => Seen::Broken,
+            _ => Seen::Closed,
+        };
+        observe::seen(self.generation, server.at, seen);
         self.set_end(ending::headers(cause));
         self.parts.txn.server_status = 0;
         self.forget_response();
@@ -394,6 +403,7 @@ impl<'c> Exchange<'c> {
             return Sent::Again;
         }
         server.count_status(self.generation, status);
+        observe::seen(self.generation, server.at, Seen::Answered(status));
         if let Err(after) = self.analyse_response(server).await {
             return Sent::Failed(after);
         }

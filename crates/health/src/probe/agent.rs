@@ -55,7 +55,7 @@ impl Core {
 ///
 /// Words are parted by blanks, tabs and commas. The first of `up`, `down`, `stopped`, `fail` decides the status; what
 /// follows it as `#text`, and after `down`, `stopped` and `fail` any unknown text, describes it. Unknown words before
-/// are passed over. Without such a word the status is [`Status::Unknown`], which changes no state.
+/// are passed over. Without such a word the status is [`Status::Checked`], which changes no state.
 pub fn read_line(line: &str) -> Outcome {
     let mut wish = Wish::default();
     let mut operation: Option<(&str, OperationWish)> = None;
@@ -104,7 +104,7 @@ pub fn read_line(line: &str) -> Outcome {
         rest = tail;
     }
     let Some((word, wanted)) = operation else {
-        let mut outcome = Outcome::new(Status::Unknown, Cause::Success);
+        let mut outcome = Outcome::new(Status::Checked, Cause::Success);
         outcome.wish = wish;
         return outcome;
     };
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn words_without_a_state_change_nothing_of_it() {
         for line in ["drain", "50%", "foo", "", "down#because of", "500%,", "\u{1}\u{2}"] {
-            assert_eq!(read(line).0, Status::Unknown, "{line}");
+            assert_eq!(read(line).0, Status::Checked, "{line}");
         }
         assert_eq!(read("drain").2.admin, Some(AdminWish::Drain));
         assert_eq!(read("99999999999999999999%").2.weight_percent, None);
