@@ -11,3 +11,4 @@ pub mod inherit;
 pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod tcp;

@@ -2,7 +2,7 @@
 
 use super::model::{Global, UnixPermissions};
 use super::{Loader, bind};
-use crate::log::Target;
+use crate::log::{Sample, Target};
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Table, did_you_mean};
@@ -657,20 +657,9 @@ fn unix_bind(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Kept for when all sections were read: an expression may name what comes later.
 fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let name = g.name().to_owned();
-    let (Some(variable), Some(_)) = (args.next(), args.peek()) else {
-        return Err(Fault::new(
-            args.keyword().span,
-            format!("'{name}' expects a variable name and an expression."),
-        ));
-    };
-    if !variable.text.starts_with("proc.") {
-        return Err(Fault::new(
-            variable.span,
-            format!("'{name}': only variables in the 'proc' scope may be set here."),
-        ));
-    }
+    args.take_rest();
     g.loader.proc_vars.push(g.line.clone());
     Ok(())
 }
@@ -705,15 +694,16 @@ const LOG_LEN: usize = 1024;
 
 /// `log ADDR [len N] [format F] [sample RANGES:SIZE] FACILITY [LEVEL [MINLEVEL]]`.
 pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result<Target, Fault> {
-    let usage = "'log' expects either <address[:port]> and <facility> or 'global' as arguments.";
+    let usage = "log : expects <address> and <facility> or global as arguments";
     let word = args.next().ok_or_else(|| Fault::new(args.keyword().span, usage))?;
     let address = conf_parsers::haproxy::address::expand(&word.text, &|n| loader.variable(n));
     check_log_address(&address, word.span)?;
     let mut target = Target { address, len: LOG_LEN, ..Target::default() };
     loop {
         if args.take("len") {
-            let n =
-                args.int(80..=65_535, |got| format!("log : invalid log length '{got}', it must be >= 80"))?;
+            let n = args.int(80..=65_535, |got| {
+                format!("log : invalid log length '{got}', must be between 80 and 65535")
+            })?;
             target.len = n as usize;
         } else if args.take("format") {
             let name = args.next().map_or("", |w| w.text.as_str());
@@ -723,14 +713,14 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result
             name.clone_into(&mut target.format);
         } else if args.take("sample") {
             let ranges = args.expect(|| "log : sample expects ranges.".into())?;
-            target.sample = Some(ranges.text.clone());
+            target.sample = Some(Sample::parse(&ranges.text).map_err(|e| Fault::new(ranges.span, e))?);
         } else if args.take("profile") {
-            args.next();
+            return Err(args.fault("log : log profiles are not supported yet."));
         } else {
             break;
         }
     }
-    let facility = args.next().map_or("", |w| w.text.as_str());
+    let facility = args.expect(|| usage.into())?.text.as_str();
     let number = FACILITIES.iter().position(|f| *f == facility);
     target.facility =
         number.ok_or_else(|| args.fault(format!("log : unknown log facility '{facility}'")))? as u8;
@@ -750,13 +740,14 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result
 
 fn check_log_address(text: &str, span: Span) -> Result<(), Fault> {
     use conf_parsers::haproxy::address::{Host, parse};
-    if matches!(text, "stdout" | "stderr") || text.starts_with("ring@") || text.starts_with("backend@") {
+    if matches!(text, "stdout" | "stderr") || text.starts_with("ring@") {
         return Ok(());
     }
+    let text = text.strip_prefix("tcp@").unwrap_or(text);
     let parsed = parse(text).map_err(|e| Fault::new(span, format!("log : {e}")))?;
     match parsed.host {
         Host::Name(name) if super::resolve::host(&name).is_none() => {
-            Err(Fault::new(span, format!("log : could not resolve address '{name}'")))
+            Err(Fault::new(span, format!("log : invalid address: '{name}' in '{text}'")))
         }
         _ => Ok(()),
     }

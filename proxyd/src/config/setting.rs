@@ -515,19 +515,17 @@ pub(super) fn log_format(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
         cx.warn(text);
         return Ok(());
     }
-    let word = one_word(args, &format!("'{name}' expects an argument."))?;
-    conf_parsers::haproxy::log_format::parse_at(&word.text, word.span)
-        .map_err(|e| Fault::new(word.span, format!("'{name}' : {e}")))?;
+    let word = one_word(args, &format!("{name} expects an argument."))?;
     cx.draft.formats.insert(name, Named { name: word.text.clone(), span: word.span });
     if name == "log-format" {
         cx.draft.log_preset = None;
     }
-    args.unexpected(|_| format!("'{name}' expects only one argument, don't forget to escape spaces!"))
+    args.unexpected(|_| format!("{name} expects only one argument, don't forget to escape spaces!"))
 }
 
 /// `unique-id-header`.
 pub(super) fn unique_id_header(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word = one_word(args, "'unique-id-header' expects an argument.")?;
+    let word = one_word(args, "unique-id-header expects an argument.")?;
     cx.draft.proxy.unique_id_header = Some(word.text.clone());
     Ok(())
 }
@@ -616,7 +614,10 @@ pub(super) fn compression(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
         "algo" | "algo-res" => compression.algorithms.extend(names),
         "type" | "type-res" => compression.types.extend(names),
         "offload" => compression.offload = true,
-        _ => {}
+        other => {
+            let what = format!("compression {other}");
+            cx.no_effect(&what, "answers are compressed whatever their size, requests never");
+        }
     }
     Ok(())
 }

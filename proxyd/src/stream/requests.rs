@@ -82,8 +82,9 @@ async fn nothing_came(client: &mut Client, generation: &Arc<Generation>, start: 
     let proxy = generation.proxy(client.session.frontend);
     let probe = proxy.options.http_ignore_probes;
     let mut exchange = Exchange::begin(client, generation, start, clock::wall());
-    if cause == Cause::ClientTimeout && !probe {
-        exchange.refuse_raw(408, cause).await;
+    if !probe {
+        let status = if cause == Cause::ClientTimeout { 408 } else { 400 };
+        exchange.refuse_raw(status, cause).await;
     } else {
         exchange.set_end(ending::request(cause));
         exchange.parts.txn.status = if cause == Cause::ClientTimeout { 408 } else { 0 };

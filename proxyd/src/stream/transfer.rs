@@ -115,7 +115,7 @@ impl Transfer<'_> {
             up = Blocked::Done;
         }
         if progress || armed.is_none() {
-            *armed = Some(self.arm(up, down));
+            *armed = Some(self.arm(up, down, head));
         }
         if self.deadline.poll_passed(cx) {
             return Poll::Ready(Event::Timeout(armed.unwrap_or(Side::Server)));
@@ -124,7 +124,7 @@ impl Transfer<'_> {
     }
 
     /// Sets the deadline of whoever is waited for; gives the side that would be at fault.
-    fn arm(&self, up: Blocked, down: Blocked) -> Side {
+    fn arm(&self, up: Blocked, down: Blocked, head: bool) -> Side {
         let client_fin = self.client.eof || self.client.shut;
         let server_fin = self.server.eof || self.server.shut;
         let of = |fin: bool, normal: Option<Duration>, special: Option<Duration>| match special {
@@ -133,10 +133,11 @@ impl Transfer<'_> {
         };
         let client = of(client_fin, self.limits.client, self.limits.client_fin);
         let server = of(server_fin, self.limits.server, self.limits.server_fin);
-        let client_waited = up == Blocked::Read || down == Blocked::Write;
+        // Before the server's head haproxy's clock is the server's alone, even where the client is slow.
+        let client_waited = (up == Blocked::Read && !head) || down == Blocked::Write;
         // While the request still comes in, the server can't be blamed for its silence.
         let server_waited =
-            up == Blocked::Write || (down == Blocked::Read && (self.both || up != Blocked::Read));
+            up == Blocked::Write || (down == Blocked::Read && (self.both || head || up != Blocked::Read));
         let (side, after) = match (client.filter(|_| client_waited), server.filter(|_| server_waited)) {
             (Some(c), Some(s)) if c <= s => (Side::Client, Some(c)),
             (Some(c), None) => (Side::Client, Some(c)),
