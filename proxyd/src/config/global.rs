@@ -715,7 +715,8 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result
             let ranges = args.expect(|| "log : sample expects ranges.".into())?;
             target.sample = Some(Sample::parse(&ranges.text).map_err(|e| Fault::new(ranges.span, e))?);
         } else if args.take("profile") {
-            return Err(args.fault("log : log profiles are not supported yet."));
+            let name = args.expect(|| "log : profile expects a name.".into())?;
+            loader.no_effect(name.span, "log … profile", "lines have the format of their proxy");
         } else {
             break;
         }
