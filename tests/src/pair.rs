@@ -34,6 +34,21 @@ pub struct Seen {
     pub log: String,
 }
 
+/// One thing a client does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Sends bytes.
+    Send(Vec<u8>),
+    /// Lets time pass, in milliseconds.
+    Pause(u64),
+    /// Reads until nothing comes for a while.
+    Read,
+    /// Ends its sending side.
+    HalfClose,
+    /// Breaks the connection off with a reset.
+    Abort,
+}
+
 /// An origin that answers by path and echoes what it was sent.
 #[derive(Debug)]
 pub struct Origin {
@@ -62,6 +77,15 @@ fn serve(mut stream: TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer) {
+        if let Some((before, pause)) = late(&request) {
+            if stream.write_all(before.as_bytes()).is_err() {
+                break;
+            }
+            thread::sleep(pause);
+            if !before.is_empty() {
+                break;
+            }
+        }
         let (answer, close) = answer(&request);
         if stream.write_all(&answer).is_err() || close {
             break;
@@ -100,6 +124,18 @@ fn request_len(buffer: &[u8]) -> Option<usize> {
     }
     let len: usize = value("content-length:").and_then(|v| v.parse().ok()).unwrap_or(0);
     (buffer.len() >= head + len).then_some(head + len)
+}
+
+/// `/delay/MS` answers after a while; `/stall/MS` sends a part of its answer, and ends after a while.
+fn late(request: &[u8]) -> Option<(&'static str, Duration)> {
+    let line = String::from_utf8_lossy(request.split(|b| *b == b'\r').next()?).into_owned();
+    let (kind, ms) = line.split(' ').nth(1)?.trim_start_matches('/').split_once('/')?;
+    let pause = Duration::from_millis(ms.parse().ok()?);
+    match kind {
+        "delay" => Some(("", pause)),
+        "stall" => Some(("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\npart", pause)),
+        _ => None,
+    }
 }
 
 /// The answer to a request, and whether the connection ends behind it.
@@ -239,7 +275,7 @@ impl Side {
     pub fn start(program: &Path, config: &str, frontends: usize, origin: &Origin) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let log = Log::start();
-        let ports: Vec<u16> = (0..frontends).map(|_| free_port()).collect();
+        let ports = free_ports(frontends);
         let mut text = config.replace("@ORIGIN@", &origin.address.to_string());
         text =
             text.replace("@LOG@", &log.port.to_string()).replace("@DIR@", &dir.path().display().to_string());
@@ -302,6 +338,40 @@ impl Side {
         self.child.id()
     }
 
+    /// Does what a script says on a connection to a frontend and gathers what came of it.
+    ///
+    /// # Panics
+    /// When the proxy takes no connection.
+    pub fn script(&self, frontend: usize, steps: &[Step]) -> Seen {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[frontend])).expect("the proxy listens");
+        let client = stream.local_addr().map_or(0, |a| a.port());
+        self.log.forget(client);
+        let _ = stream.set_read_timeout(Some(QUIET));
+        let (mut answer, mut closed) = (Vec::new(), false);
+        for step in steps {
+            match step {
+                Step::Send(bytes) => drop(stream.write_all(bytes)),
+                Step::Pause(ms) => thread::sleep(Duration::from_millis(*ms)),
+                Step::Read => {
+                    let (more, end) = read_all(&mut stream);
+                    answer.extend_from_slice(&more);
+                    closed |= end;
+                }
+                Step::HalfClose => drop(stream.shutdown(Shutdown::Write)),
+                Step::Abort => {
+                    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+                    let _ = nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger);
+                    drop(stream);
+                    return Seen { client: answer, closed: true, log: self.log.take(client) };
+                }
+            }
+        }
+        let (more, end) = read_all(&mut stream);
+        answer.extend_from_slice(&more);
+        drop(stream);
+        Seen { client: answer, closed: closed || end, log: self.log.take(client) }
+    }
+
     /// Sends bytes to a frontend and gathers what came of it. `half_close` ends the sending side at once.
     ///
     /// # Panics
@@ -339,8 +409,9 @@ fn read_all(stream: &mut TcpStream) -> (Vec<u8>, bool) {
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+/// Ports that were free a moment ago, all different.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    listeners.iter().map(|l| l.local_addr().expect("a bound socket has an address").port()).collect()
 }

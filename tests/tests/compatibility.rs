@@ -109,18 +109,16 @@ fn tables() -> String {
     names(&mut out, "sample fetches", proxyd::fetch::FETCHES.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "converters", proxyd::conv::CONVERTERS.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "matching methods", proxyd::acl::matcher::MATCHERS.iter().map(|r| r.0));
-    use proxyd::action::sets::{
-        HTTP_AFTER_RESPONSE, HTTP_REQUEST, HTTP_RESPONSE, TCP_CONNECTION, TCP_REQUEST, TCP_RESPONSE,
-    };
-    for (title, rows) in [
-        ("tcp-request connection, session", TCP_CONNECTION),
-        ("tcp-request content", TCP_REQUEST),
-        ("tcp-response content", TCP_RESPONSE),
-        ("http-request", HTTP_REQUEST),
-        ("http-response", HTTP_RESPONSE),
-        ("http-after-response", HTTP_AFTER_RESPONSE),
+    use proxyd::action::sets::Set;
+    for (title, set) in [
+        ("tcp-request connection, session", Set::Connection),
+        ("tcp-request content", Set::RequestContent),
+        ("tcp-response content", Set::ResponseContent),
+        ("http-request", Set::Request),
+        ("http-response", Set::Response),
+        ("http-after-response", Set::AfterResponse),
     ] {
-        names(&mut out, title, rows.iter().map(|r| r.name));
+        names(&mut out, title, set.rows().map(|r| r.name));
     }
     names(&mut out, "log variables", proxyd::log::tag::LOG_TAGS.iter().map(|r| r.name));
     names(&mut out, "commands of the statistics socket", proxyd::cli::COMMANDS.iter().map(|r| r.usage));

@@ -446,7 +446,8 @@ impl Condition {
 }
 
 impl Acl {
-    fn check(&self, view: &View<'_>) -> Answer {
+    /// Its answer.
+    pub fn check(&self, view: &View<'_>) -> Answer {
         let mut answer = Answer::No;
         for test in &self.tests {
             match test.check(view) {

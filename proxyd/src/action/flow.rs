@@ -158,14 +158,8 @@ pub fn duration(text: &str) -> Option<Duration> {
     })
 }
 
-struct WaitForBody {
-    time: Duration,
-    at_least: usize,
-    response: bool,
-}
-
 /// `wait-for-body time T [at-least N]`.
-pub fn wait_for_body(args: &mut Args<'_>, _: &mut Scope<'_>, set: Set) -> Parsed {
+pub fn wait_for_body(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     let (mut time, mut at_least) = (None, 0);
     while let Some(word) = args.peek() {
         let key = word.as_str();
@@ -179,23 +173,11 @@ pub fn wait_for_body(args: &mut Args<'_>, _: &mut Scope<'_>, set: Set) -> Parsed
                 duration(text).ok_or_else(|| format!("unexpected character in '{text}' (time expected)"))?,
             );
         } else {
-            at_least = text.parse().map_err(|_| format!("'{text}' is not a size"))?;
+            at_least = conf_parsers::value::size(text)
+                .map_err(|_| format!("unexpected character in '{text}' (size expected)"))?
+                as usize;
         }
     }
     let time = time.ok_or("missing time argument")?;
-    Ok(act("wait-for-body", WaitForBody { time, at_least, response: set.is_response() }, |w, view| {
-        let (bytes, ended) = if w.response {
-            (view.response_bytes.len(), view.response_ended)
-        } else {
-            (view.request_bytes.len(), view.request_ended)
-        };
-        let since = view.txn.as_deref().map(|t| view.now.saturating_duration_since(t.start));
-        let head =
-            view.txn.as_deref().and_then(|t| if w.response { t.times.response } else { t.times.request });
-        let waited = since.unwrap_or_default().saturating_sub(head.unwrap_or_default());
-        if ended || (w.at_least > 0 && bytes >= w.at_least) || waited >= w.time || !view.may_wait {
-            return Flow::Continue;
-        }
-        Flow::Wait(if w.response { Wait::ResponseBytes } else { Wait::RequestBytes })
-    }))
+    Ok(act("wait-for-body", Wait::Body { time, at_least }, |wait, _| Flow::Wait(*wait)))
 }

@@ -64,6 +64,14 @@ pub enum Wait {
     ResponseBytes,
     /// A time.
     Delay(Duration),
+    /// A body of the message that the rule is about: all of it, or `at_least` bytes when that is not 0. When it takes
+    /// longer than `time` the exchange ends.
+    Body {
+        /// How long at most.
+        time: Duration,
+        /// Bytes that are enough.
+        at_least: usize,
+    },
 }
 
 /// An answer made by the proxy.

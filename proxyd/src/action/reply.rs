@@ -6,11 +6,15 @@ use super::header::format;
 use super::sets::Set;
 use super::{Action, Flow, Reply, Verdict, act};
 use crate::config::model::ErrorReply;
+use crate::http::errors;
+use crate::http::message::{Message, Start};
 use crate::log::Format;
+use crate::log::format::Use;
 use crate::sample::expr::Scope;
 use crate::stream::view::View;
 use conf_parsers::Word;
 use conf_parsers::args::Args;
+use h1::{Fault, HeadParser, Kind, Options, Progress};
 use std::sync::Arc;
 
 type Parsed = Result<Box<dyn Action>, String>;
@@ -53,25 +57,47 @@ fn value<'w>(args: &mut Args<'w>, keyword: &str, what: &str) -> Result<&'w Word,
 }
 
 fn read(name: &str) -> Result<Arc<[u8]>, String> {
-    std::fs::read(name).map(Arc::from).map_err(|e| {
-        let reason = e
-            .raw_os_error()
-            .map_or_else(|| e.to_string(), |n| nix::errno::Errno::from_raw(n).desc().to_owned());
-        format!("failed to open file '{name}' ({reason})")
-    })
+    std::fs::read(name).map(Arc::from).map_err(|_| format!("error opening file '{name}'"))
+}
+
+/// An `errorfile`: a whole answer, or nothing at all.
+fn whole(name: &str) -> Result<Arc<[u8]>, String> {
+    let raw = read(name).map_err(|e| format!("{e}."))?;
+    if raw.is_empty() {
+        return Ok(raw);
+    }
+    let mut parser = HeadParser::new(Kind::Response, Options { lenient: true, max_fields: usize::MAX });
+    match parser.parse(&raw) {
+        Ok(Progress::Done(_)) => Ok(raw),
+        Ok(Progress::Need) => Err(format!("'{name}': truncated message")),
+        Err(Fault::Syntax(at)) => Err(format!("'{name}': unable to parse headers (error offset: {at})")),
+        Err(fault) => Err(format!("'{name}': {fault}")),
+    }
+}
+
+/// Where formats of an answer run: rules of the request and of the response may give it.
+fn format_at(text: &str, scope: &mut Scope<'_>, set: Option<Set>) -> Result<Format, String> {
+    match set {
+        Some(set) => format(text, scope, set),
+        None => {
+            let points = Set::Request.points(scope.kind) | Set::Response.points(scope.kind);
+            Format::compile(text, Use::Http, points, scope)
+        }
+    }
 }
 
 impl Template {
-    /// Parses `[status N] [content-type T] [BODY] [hdr NAME FORMAT]…`; the error is haproxy's text.
+    /// Parses `[status N] [content-type T] [BODY] [hdr NAME FORMAT]…`; the error is haproxy's text. Without a set it
+    /// is the page of a status (`http-error`).
     pub fn parse(
         args: &mut Args<'_>,
         scope: &mut Scope<'_>,
-        set: Set,
+        set: Option<Set>,
         status: u16,
         denied: bool,
     ) -> Result<Self, String> {
         let mut out = Self { status, content_type: None, body: Body::None, headers: Vec::new(), denied };
-        let mut explicit_canned = false;
+        let mut payload = None;
         while let Some(word) = args.peek() {
             let key = word.as_str();
             match key {
@@ -91,11 +117,11 @@ impl Template {
                 }
                 "default-errorfiles" | "errorfile" | "errorfiles" | "file" | "lf-file" | "string"
                 | "lf-string" => {
-                    if !matches!(out.body, Body::None) || explicit_canned {
-                        return Err(format!("unexpected '{key}' keyword, payload already defined"));
+                    if let Some(before) = payload {
+                        return Err(format!("unexpected '{key}' argument, '{before}' already defined"));
                     }
                     args.next();
-                    explicit_canned = key == "default-errorfiles";
+                    payload = Some(key);
                     out.body = Self::body(key, args, scope, set)?;
                 }
                 "hdr" => {
@@ -103,60 +129,103 @@ impl Template {
                     let (Some(name), Some(text)) = (args.next(), args.next()) else {
                         return Err("'hdr' expects <name> and <value> as arguments".into());
                     };
-                    if name.as_str().eq_ignore_ascii_case("content-length")
-                        || name.as_str().eq_ignore_ascii_case("transfer-encoding")
-                    {
-                        scope.warnings.push(format!("header '{}' ignored", name.as_str()));
+                    let name = name.as_str();
+                    if ["content-length", "transfer-encoding"].iter().any(|n| name.eq_ignore_ascii_case(n)) {
+                        scope.warnings.push(format!("header '{name}' always ignored by the http reply."));
                         continue;
                     }
-                    let name = name.as_str().to_owned();
-                    out.headers.push((name, format(text.as_str(), scope, set)?));
+                    out.headers.push((name.to_owned(), format_at(text.as_str(), scope, set)?));
                 }
                 _ => break,
             }
         }
-        out.finish(set)
+        out.finish(payload, scope)
     }
 
-    fn body(key: &str, args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Result<Body, String> {
+    fn body(key: &str, args: &mut Args<'_>, scope: &mut Scope<'_>, set: Option<Set>) -> Result<Body, String> {
         Ok(match key {
             "default-errorfiles" => Body::Canned,
-            "errorfile" => Body::Raw(read(value(args, key, "<fmt>")?.as_str())?),
+            "errorfile" => Body::Raw(whole(value(args, key, "<fmt>")?.as_str())?),
             "errorfiles" => {
                 let name = value(args, key, "<http_errors name>")?.as_str();
-                let section = scope.http_errors.get(name);
-                Body::Section(Arc::clone(
-                    section.ok_or_else(|| format!("unknown http-errors section '{name}'"))?,
-                ))
+                if let Some(section) = scope.http_errors.get(name) {
+                    return Ok(Body::Section(Arc::clone(section)));
+                }
+                scope.late.push(format!(
+                    "Proxy '{}': unknown http-errors section '{name}' referenced by an http reply .",
+                    scope.proxy
+                ));
+                Body::Canned
             }
             "file" => Body::Bytes(read(value(args, key, "<file>")?.as_str())?),
             "lf-file" => {
                 let bytes = read(value(args, key, "<file>")?.as_str())?;
-                Body::Format(Box::new(format(&String::from_utf8_lossy(&bytes), scope, set)?))
+                Body::Format(Box::new(format_at(&String::from_utf8_lossy(&bytes), scope, set)?))
             }
             "string" => Body::Bytes(Arc::from(value(args, key, "<str>")?.bytes())),
-            _ => Body::Format(Box::new(format(value(args, key, "<fmt>")?.as_str(), scope, set)?)),
+            _ => Body::Format(Box::new(format_at(value(args, key, "<fmt>")?.as_str(), scope, set)?)),
         })
     }
 
-    fn finish(mut self, _: Set) -> Result<Self, String> {
-        let filled = match &self.body {
-            Body::Bytes(b) => !b.is_empty(),
-            Body::Format(_) => true,
-            _ => false,
-        };
-        if filled && self.content_type.is_none() {
-            return Err("a content type must be defined when non-empty payload is configured".into());
+    fn finish(mut self, payload: Option<&str>, scope: &mut Scope<'_>) -> Result<Self, String> {
+        let typed = self.content_type.is_some();
+        match &self.body {
+            Body::Bytes(b) if !b.is_empty() && !typed => {
+                return Err("a content type must be defined when non-empty payload is configured".into());
+            }
+            Body::Format(_) if !typed => {
+                return Err("a content type must be defined with a log-format payload".into());
+            }
+            // A denial without a body is the status's page; `return` has an empty one.
+            Body::None if self.denied && self.headers.is_empty() => self.body = Body::Canned,
+            Body::None => {
+                if let Some(kind) = &self.content_type {
+                    scope.warnings.push(format!(
+                        "content-type '{kind}' ignored by the http reply because neither errorfile nor payload defined."
+                    ));
+                }
+            }
+            Body::Canned | Body::Section(_) | Body::Raw(_) => self.leave_out(scope),
+            _ => {}
         }
-        // A denial without a body, or with default-errorfiles, is the status's page; `return` has an empty body.
-        if matches!(self.body, Body::None)
-            && self.denied
-            && self.headers.is_empty()
-            && PAGES.contains(&self.status)
+        if matches!(self.body, Body::Canned | Body::Section(_))
+            && !PAGES.contains(&self.status)
+            && self.status > 0
         {
-            self.body = Body::Canned;
+            let payload = payload.unwrap_or("default-errorfiles");
+            return Err(format!(
+                "status code '{}' not handled by default with '{payload}' argument.",
+                self.status
+            ));
         }
         Ok(self)
+    }
+
+    /// A page says all by itself.
+    fn leave_out(&mut self, scope: &mut Scope<'_>) {
+        if let Some(kind) = self.content_type.take() {
+            let text =
+                format!("content-type '{kind}' ignored by the http reply when used with an erorrfile.");
+            scope.warnings.push(text);
+        }
+        if !self.headers.is_empty() {
+            self.headers.clear();
+            scope
+                .warnings
+                .push("hdr parameters ignored by the http reply when used with an erorrfile.".into());
+        }
+    }
+
+    /// The bytes of a file that this answer is, head included.
+    pub fn file(&self) -> Option<&Arc<[u8]>> {
+        match &self.body {
+            Body::Raw(raw) => Some(raw),
+            Body::Section(pages) => match pages.get(&self.status)? {
+                ErrorReply::Raw(raw) => Some(raw),
+                ErrorReply::Template(_) => None,
+            },
+            _ => None,
+        }
     }
 
     /// The answer for a view.
@@ -180,7 +249,7 @@ impl Template {
             Body::Section(pages) => {
                 match pages.get(&self.status) {
                     Some(ErrorReply::Raw(raw)) => reply.raw = Some(Arc::clone(raw)),
-                    Some(ErrorReply::Reply(page)) => return Reply::clone(page),
+                    Some(ErrorReply::Template(page)) => return page.make(view),
                     None => reply.canned = true,
                 }
                 b""
@@ -201,31 +270,68 @@ impl Template {
     }
 }
 
+impl Reply {
+    /// The head as a message; [`Reply::raw`] and [`Reply::canned`] have other ways.
+    pub fn fill(&self, into: &mut Message) {
+        into.clear();
+        let reason = into.store(errors::reason(self.status).as_bytes());
+        into.start = Start::Response { status: self.status, reason };
+        into.version = (1, 1);
+        let is = |name: &str, wanted: &str| name.eq_ignore_ascii_case(wanted);
+        let mut has_length = self.headers.iter().any(|(n, _)| is(n, "content-length"));
+        let length = self.body.len().to_string();
+        let typed = self.headers.iter().any(|(n, _)| is(n, "content-type"));
+        if !has_length && !typed {
+            into.add(b"content-length", length.as_bytes());
+            has_length = true;
+        }
+        for (name, value) in &self.headers {
+            // The length stands before the type, behind the rule's own fields.
+            if !has_length && is(name, "content-type") {
+                into.add(b"content-length", length.as_bytes());
+                has_length = true;
+            }
+            into.add(name.as_bytes(), value);
+        }
+    }
+}
+
 /// `deny [status N] …`.
 pub fn deny(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     let status = if set.is_response() { 502 } else { 403 };
-    let template = Template::parse(args, scope, set, status, true)?;
+    let template = Template::parse(args, scope, Some(set), status, true)?;
     Ok(act("deny", template, |t, view| Flow::Finish(Verdict::Reply(Arc::new(t.make(view))))))
 }
 
 /// `tarpit [status N] …`.
 pub fn tarpit(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
-    let template = Template::parse(args, scope, set, 500, true)?;
+    let template = Template::parse(args, scope, Some(set), 500, true)?;
     Ok(act("tarpit", template, |t, view| Flow::Finish(Verdict::Tarpit(Arc::new(t.make(view))))))
 }
 
 /// `return [status N] …`.
 pub fn answer(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
-    let template = Template::parse(args, scope, set, 200, false)?;
+    let template = Template::parse(args, scope, Some(set), 200, false)?;
     Ok(act("return", template, |t, view| Flow::Finish(Verdict::Reply(Arc::new(t.make(view))))))
 }
 
-/// `http-error status N …` of a proxy or `http-errors` section: a page that is made while the file is read, so
-/// formats stay out of it.
+/// `http-error status N …`: the page of a status, made for each request that it answers; the error is haproxy's text
+/// after `parsing [file:line] : `.
 pub fn http_error(args: &mut Args<'_>, scope: &mut Scope<'_>) -> Result<(u16, Template), String> {
-    let template = Template::parse(args, scope, Set::Request, 0, true)?;
-    if template.status == 0 {
-        return Err("mandatory 'status' parameter must be defined".into());
+    if args.is_empty() || !args.rest().iter().any(|w| w.as_str() == "status") {
+        return Err("http-error : expects at least a <status> as arguments.\n".into());
+    }
+    let mut template =
+        Template::parse(args, scope, None, 0, false).map_err(|e| format!("http-error : {e}"))?;
+    if let Some(word) = args.peek() {
+        return Err(format!("http-error : unknown keyword '{}'.", word.as_str()));
+    }
+    if !PAGES.contains(&template.status) {
+        return Err(format!("http-error: status code '{}' not handled.", template.status));
+    }
+    // The status's page is what this line replaces: haproxy's own is meant.
+    if matches!(&template.body, Body::Section(pages) if !pages.contains_key(&template.status)) {
+        template.body = Body::Canned;
     }
     Ok((template.status, template))
 }

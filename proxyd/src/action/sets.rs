@@ -22,10 +22,20 @@ pub struct Row {
     pub name: &'static str,
     /// Reads its words.
     pub parse: Parse,
+    /// Of the two HTTP sets, which takes it; both where it is `None`.
+    only: Option<Set>,
 }
 
 const fn row(name: &'static str, parse: Parse) -> Row {
-    Row { name, parse }
+    Row { name, parse, only: None }
+}
+
+const fn request(name: &'static str, parse: Parse) -> Row {
+    Row { name, parse, only: Some(Set::Request) }
+}
+
+const fn response(name: &'static str, parse: Parse) -> Row {
+    Row { name, parse, only: Some(Set::Response) }
 }
 
 /// A rule set.
@@ -129,12 +139,12 @@ pub static TCP_RESPONSE: &[Row] = &[
     row("silent-drop", reply::silent_drop),
 ];
 
-/// Actions of `http-request`.
-pub static HTTP_REQUEST: &[Row] = &[
-    row("wait-for-handshake", flow::nothing),
+/// Actions of `http-request` and `http-response`, in the order in which both name them.
+pub static HTTP: &[Row] = &[
+    request("wait-for-handshake", flow::nothing),
     row("set-log-level", flow::set_log_level),
     row("set-nice", conn::set_mark),
-    row("use-service", flow::use_service),
+    request("use-service", flow::use_service),
     row("sc-inc-gpc(*", track::increment),
     row("sc-inc-gpc0*", track::increment),
     row("sc-inc-gpc1*", track::increment),
@@ -142,91 +152,54 @@ pub static HTTP_REQUEST: &[Row] = &[
     row("sc-set-gpt(*", track::set_tag),
     row("sc-set-gpt0*", track::set_tag),
     row("send-spoe-group", flow::refused),
-    row("do-resolve(*", flow::refused),
-    row("cache-use", flow::no_cache),
+    request("do-resolve(*", flow::refused),
+    request("cache-use", flow::no_cache),
+    response("cache-store", flow::no_cache),
     row("add-acl(*", map::edit),
     row("add-header", header::add),
     row("allow", flow::accept),
-    row("auth", reply::auth),
+    request("auth", reply::auth),
     row("capture", header::capture),
     row("del-acl(*", map::edit),
     row("del-header", header::delete),
     row("del-map(*", map::edit),
     row("deny", reply::deny),
-    row("disable-l7-retry", flow::disable_retry),
-    row("early-hint", flow::refused),
-    row("normalize-uri", normalize::parse),
+    request("disable-l7-retry", flow::disable_retry),
+    request("early-hint", flow::refused),
+    request("normalize-uri", normalize::parse),
     row("redirect", redirect::parse),
-    row("reject", reply::reject),
+    request("reject", reply::reject),
     row("replace-header", header::replace),
-    row("replace-path", uri::replace),
-    row("replace-pathq", uri::replace),
-    row("replace-uri", uri::replace),
+    request("replace-path", uri::replace),
+    request("replace-pathq", uri::replace),
+    request("replace-uri", uri::replace),
     row("replace-value", header::replace_value),
     row("return", reply::answer),
     row("set-header", header::set),
     row("set-map(*", map::edit),
-    row("set-method", uri::set),
-    row("set-path", uri::set),
-    row("set-pathq", uri::set),
-    row("set-query", uri::set),
-    row("set-uri", uri::set),
+    request("set-method", uri::set),
+    request("set-path", uri::set),
+    request("set-pathq", uri::set),
+    request("set-query", uri::set),
+    response("set-status", uri::set_status),
+    request("set-uri", uri::set),
     row("strict-mode", flow::strict_mode),
-    row("tarpit", reply::tarpit),
+    request("tarpit", reply::tarpit),
     row("track-sc*", track::track),
     row("set-timeout", flow::set_timeout),
     row("wait-for-body", flow::wait_for_body),
     row("set-var-fmt*", var::set_format),
     row("set-var*", var::set),
     row("unset-var*", var::unset),
-    row("set-dst", conn::set_address),
-    row("set-dst-port", conn::set_port),
+    request("set-dst", conn::set_address),
+    request("set-dst-port", conn::set_port),
     row("set-mark", conn::set_mark),
-    row("set-src", conn::set_address),
-    row("set-src-port", conn::set_port),
+    request("set-src", conn::set_address),
+    request("set-src-port", conn::set_port),
     row("set-tos", conn::set_mark),
     row("silent-drop", reply::silent_drop),
-    row("set-priority-class", conn::set_priority),
-    row("set-priority-offset", conn::set_priority),
-];
-
-/// Actions of `http-response`.
-pub static HTTP_RESPONSE: &[Row] = &[
-    row("set-log-level", flow::set_log_level),
-    row("set-nice", conn::set_mark),
-    row("sc-inc-gpc(*", track::increment),
-    row("sc-inc-gpc0*", track::increment),
-    row("sc-inc-gpc1*", track::increment),
-    row("sc-add-gpc(*", track::add),
-    row("sc-set-gpt(*", track::set_tag),
-    row("sc-set-gpt0*", track::set_tag),
-    row("send-spoe-group", flow::refused),
-    row("cache-store", flow::no_cache),
-    row("add-acl(*", map::edit),
-    row("add-header", header::add),
-    row("allow", flow::accept),
-    row("capture", header::capture),
-    row("del-acl(*", map::edit),
-    row("del-header", header::delete),
-    row("del-map(*", map::edit),
-    row("deny", reply::deny),
-    row("redirect", redirect::parse),
-    row("replace-header", header::replace),
-    row("replace-value", header::replace_value),
-    row("return", reply::answer),
-    row("set-header", header::set),
-    row("set-map(*", map::edit),
-    row("set-status", uri::set_status),
-    row("strict-mode", flow::strict_mode),
-    row("track-sc*", track::track),
-    row("set-timeout", flow::set_timeout),
-    row("wait-for-body", flow::wait_for_body),
-    row("set-var-fmt*", var::set_format),
-    row("set-var*", var::set),
-    row("unset-var*", var::unset),
-    row("set-mark", conn::set_mark),
-    row("set-tos", conn::set_mark),
-    row("silent-drop", reply::silent_drop),
+    request("set-priority-class", conn::set_priority),
+    request("set-priority-offset", conn::set_priority),
 ];
 
 /// Actions of `http-after-response`.
@@ -268,16 +241,16 @@ impl Set {
     }
 
     /// Its actions.
-    pub fn rows(self) -> &'static [Row] {
-        match self {
+    pub fn rows(self) -> impl Iterator<Item = &'static Row> {
+        let all = match self {
             Self::Connection => TCP_CONNECTION,
             Self::Session => TCP_SESSION,
             Self::RequestContent => TCP_REQUEST,
             Self::ResponseContent => TCP_RESPONSE,
-            Self::Request => HTTP_REQUEST,
-            Self::Response => HTTP_RESPONSE,
+            Self::Request | Self::Response => HTTP,
             Self::AfterResponse => HTTP_AFTER_RESPONSE,
-        }
+        };
+        all.iter().filter(move |r| r.only.is_none_or(|only| only == self))
     }
 
     /// Where expressions of its rules run.
@@ -327,8 +300,7 @@ impl Set {
     fn find(self, word: &str) -> Option<&'static Row> {
         let exact = |r: &&Row| r.name == word;
         let prefix = |r: &&Row| r.name.strip_suffix('*').is_some_and(|p| word.starts_with(p));
-        let rows = self.rows();
-        rows.iter().find(exact).or_else(|| rows.iter().find(prefix))
+        self.rows().find(exact).or_else(|| self.rows().find(prefix))
     }
 
     /// `'a', 'b(*)'` as haproxy lists them.
@@ -337,7 +309,7 @@ impl Set {
             Some(p) => format!("'{}(*)'", p.trim_end_matches('(')),
             None => format!("'{}'", r.name),
         };
-        self.rows().iter().map(shown).collect::<Vec<_>>().join(", ")
+        self.rows().map(shown).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -351,7 +323,7 @@ pub fn rule(set: Set, words: &[Word], scope: &mut Scope<'_>) -> Result<Rule, Str
     };
     let name = words.first().map_or("", |w| w.as_str());
     let Some(row) = set.find(name) else {
-        let known = set.rows().iter().map(|r| r.name.trim_end_matches(['*', '(']));
+        let known = set.rows().map(|r| r.name.trim_end_matches(['*', '(']));
         let hint = did_you_mean(name, known);
         return Err(if set.is_http() {
             let missing = if name.is_empty() { " (missing argument)" } else { "" };

@@ -1,6 +1,6 @@
 //! Rules on one request; results taken from what HAProxy 2.6.12 sent to a server.
 
-use super::sets::{HTTP_REQUEST, Set, rule};
+use super::sets::{Set, rule};
 use super::{Flow, Reply, Rule, Verdict, run};
 use crate::sample::fixture::Fixture;
 use crate::stream::view::View;
@@ -284,8 +284,10 @@ fn an_unknown_action_lists_those_that_are_known() {
     let text = compile(&mut fixture, Set::Connection, "set-header a b").unwrap_err();
     assert!(text.starts_with("'tcp-request connection' expects 'accept', 'reject', "), "{text}");
     assert!(text.contains(" in frontend 'f' (got 'set-header')."), "{text}");
-    let unique: std::collections::HashSet<_> = HTTP_REQUEST.iter().map(|r| r.name).collect();
-    assert_eq!(unique.len(), HTTP_REQUEST.len());
+    for set in [Set::Request, Set::Response, Set::AfterResponse, Set::RequestContent, Set::ResponseContent] {
+        let unique: std::collections::HashSet<_> = set.rows().map(|r| r.name).collect();
+        assert_eq!(unique.len(), set.rows().count(), "{}", set.name());
+    }
 }
 
 #[test]

@@ -69,11 +69,8 @@ fn set(call: &mut Call<'_>) -> Answer {
     match evaluate::value(call.generation, &words, notation) {
         Ok(Some(value)) => {
             let vars = call.generation.board.vars.lock().unwrap_or_else(PoisonError::into_inner);
-            if vars.set(name.id, value) {
-                Answer::Done
-            } else {
-                Answer::error("Not enough room for the variable.\n")
-            }
+            vars.set(name.id, value);
+            Answer::Done
         }
         Ok(None) => Answer::Done,
         Err(fault) => Answer::error(fault),

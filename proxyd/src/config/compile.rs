@@ -4,11 +4,12 @@
 //! line never hide those of the next.
 
 use super::Loader;
-use super::model::{Algorithm, Capture, Kind, ServerTls};
-use super::proxy::{Draft, RuleLine};
+use super::model::{Algorithm, Capture, ErrorReply, Kind, ServerTls};
+use super::proxy::{Draft, ErrorPage, RuleLine};
 use crate::acl::{self, Acl, Condition};
 use crate::action::sets::{self, Set};
-use crate::action::{Rule, redirect};
+use crate::action::var::Preset;
+use crate::action::{Rule, redirect, reply};
 use crate::log::format::{self, Format, Use};
 use crate::sample::expr::{Captures, Expr, Scope};
 use crate::sample::source::Points;
@@ -81,6 +82,7 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
     store(draft, sets);
     c.switching(draft);
     c.formats(draft);
+    c.pages(draft);
     c.expressions(draft);
     let slots = c.captures.by_rules.iter().map(|(_, len)| Capture { name: String::new(), len: *len });
     let (before, after): (Vec<_>, Vec<_>) = slots.enumerate().partition(|(i, _)| *i < first);
@@ -88,6 +90,24 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
     draft.proxy.capture_request.extend(after.into_iter().map(|(_, s)| s));
     for text in c.late {
         c.loader.late.push(Diagnostic::at(Severity::Alert, draft.header, text).lead(Lead::Bare));
+    }
+}
+
+/// `set-var` and `set-var-fmt` of the `global` section.
+pub(super) fn process_variables(loader: &mut Loader<'_>) {
+    let lines = std::mem::take(&mut loader.proc_vars);
+    let mut c = Compiler {
+        loader,
+        acls: HashMap::new(),
+        captures: Captures::default(),
+        name: String::new(),
+        kind: Kind::Listen,
+        mode: super::model::Mode::Http,
+        late: Vec::new(),
+    };
+    for line in lines {
+        let done = c.scoped(line.span, |s| Preset::parse(&mut line.args(), s));
+        c.loader.config.global.proc_vars.extend(done.map(Arc::new));
     }
 }
 
@@ -332,19 +352,37 @@ impl Compiler<'_, '_> {
         let [log, sd, error, unique] =
             [own("log-format"), own("log-format-sd"), own("error-log-format"), own("unique-id-format")];
         let mut log_line = |found: Option<(String, Span)>, keyword: &str| {
-            found.and_then(|(text, span)| {
-                self.scoped(span, |s| {
-                    Format::compile(&text, Use::Log, Points::LOG, s)
-                        .map(Arc::new)
-                        .map_err(|e| format!("'{keyword}' : {e}."))
-                })
-            })
+            let (text, span) = found?;
+            let compiled = self.scoped(span, |s| Ok(Format::compile(&text, Use::Log, Points::LOG, s)))?;
+            match compiled {
+                Ok(format) => Some(Arc::new(format)),
+                Err(fault) => {
+                    let place =
+                        format!("{}:{}", self.loader.sources.name(span), self.loader.sources.line(span));
+                    let text = format!("Parsing [{place}]: failed to parse {keyword} : {fault}.");
+                    self.loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(Lead::Bare));
+                    None
+                }
+            }
         };
         draft.proxy.log_format = log_line(log.or(preset), "log-format");
         draft.proxy.log_format_sd = log_line(sd, "log-format-sd");
         draft.proxy.error_log_format = log_line(error, "error-log-format");
-        draft.proxy.unique_id_format =
-            unique.and_then(|(text, span)| self.format(&text, span, Points::FE_REQUEST | Points::FE_CONTENT));
+        draft.proxy.unique_id_format = unique.and_then(|(text, span)| {
+            let at = Points::FE_REQUEST | Points::FE_CONTENT;
+            self.scoped(span, |s| Format::compile(&text, Use::Id, at, s).map(Arc::new))
+        });
+    }
+
+    /// `http-error` lines.
+    fn pages(&mut self, draft: &mut Draft) {
+        for page in &mut draft.errorfiles {
+            let ErrorPage::Line(line) = page else { continue };
+            let (line, span) = (line.clone(), line.span);
+            if let Some((status, made)) = self.scoped(span, |s| reply::http_error(&mut line.args(), s)) {
+                *page = ErrorPage::Own(status, ErrorReply::Template(Arc::new(made)));
+            }
+        }
     }
 
     /// `balance hash` and `sni`.

@@ -2,9 +2,7 @@
 
 use super::model::{Global, UnixPermissions};
 use super::{Loader, bind, kept};
-use crate::log::Target;
-use crate::runtime::evaluate::{self, Notation};
-use crate::sample::vars::VarName;
+use crate::log::{Sample, Target};
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Table, did_you_mean};
@@ -578,32 +576,10 @@ fn unix_bind(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Kept for when all sections were read: an expression may name what comes later.
 fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let name = g.name().to_owned();
-    let (Some(variable), Some(value)) = (args.next(), args.peek()) else {
-        return Err(Fault::new(
-            args.keyword().span,
-            format!(
-                "'{name}' requires a process-wide variable name ('proc.<name>') and a sample expression."
-            ),
-        ));
-    };
-    if !variable.text.starts_with("proc.") {
-        return Err(Fault::new(
-            variable.span,
-            format!(
-                "'{name}': cannot set variable '{}', only scope 'proc' is permitted in the global section.",
-                variable.text
-            ),
-        ));
-    }
-    let variable_name = VarName::parse(&variable.text).map_err(|e| Fault::new(variable.span, e))?;
-    let notation = if name == "set-var-fmt" { Notation::Format } else { Notation::Expression };
-    let text = value.text.clone();
-    args.next();
-    evaluate::check(&g.loader.config, &text, notation)
-        .map_err(|e| Fault::new(args.keyword().span, format!("'{name}': {e}")))?;
-    g.global().proc_vars.push((variable_name, text, notation));
+    args.take_rest();
+    g.loader.proc_vars.push(g.line.clone());
     Ok(())
 }
 
@@ -658,17 +634,15 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str)
             name.clone_into(&mut target.format);
         } else if args.take("sample") {
             let ranges = args.expect(|| "log : Missing sample size".into())?;
-            if !ranges.text.contains(':') {
-                return Err(args.fault("log : Missing sample size"));
-            }
-            target.sample = Some(ranges.text.clone());
+            target.sample = Some(Sample::parse(&ranges.text).map_err(|e| Fault::new(ranges.span, e))?);
         } else if args.take("profile") {
-            args.next();
+            let name = args.expect(|| "log : profile expects a name.".into())?;
+            loader.no_effect(name.span, "log … profile", "lines have the format of their proxy");
         } else {
             break;
         }
     }
-    let facility = args.next().map_or("", |w| w.text.as_str());
+    let facility = args.expect(|| usage.into())?.text.as_str();
     let number = FACILITIES.iter().position(|f| *f == facility);
     target.facility =
         number.ok_or_else(|| args.fault(format!("log : unknown log facility '{facility}'")))? as u8;
@@ -688,13 +662,14 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str)
 
 fn check_log_address(text: &str, span: Span) -> Result<(), Fault> {
     use conf_parsers::haproxy::address::{Host, parse};
-    if matches!(text, "stdout" | "stderr") || text.starts_with("ring@") || text.starts_with("backend@") {
+    if matches!(text, "stdout" | "stderr") || text.starts_with("ring@") {
         return Ok(());
     }
+    let text = text.strip_prefix("tcp@").unwrap_or(text);
     let parsed = parse(text).map_err(|e| Fault::new(span, format!("log : {e}")))?;
     match parsed.host {
         Host::Name(name) if super::resolve::host(&name).is_none() => {
-            Err(Fault::new(span, format!("log : could not resolve address '{name}'")))
+            Err(Fault::new(span, format!("log : invalid address: '{name}' in '{text}'")))
         }
         _ => Ok(()),
     }

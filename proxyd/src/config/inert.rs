@@ -105,15 +105,12 @@ const fn of(values: &'static [&'static str], row: Inert) -> Inert {
 
 const H2: &str = "HTTP/2 is not spoken; connections are HTTP/1.1";
 const PLAIN: &str = "bytes are spliced or copied as the connection allows, whatever the option says";
-const MARKS: &str = "connections keep the mark and type of service that the system gives them";
 const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
-const TCP_RULES: &str = "rules on response bytes are not run";
 const LOOKUP: &str = "names are looked up by the system's resolver";
 const SSL_DEFAULTS: &str =
     "lines without settings of their own take TLS 1.2 and 1.3 with the library's ciphers";
-const COMPRESSION: &str = "answers go out as the servers send them";
 const CACHE: &str = "there is no cache; every answer comes from a server";
 
 /// All of them, by kind of line.
@@ -158,12 +155,6 @@ pub static INERT: &[Inert] = &[
     second("option", "checkcache", "option checkcache", "cacheable cookies are not looked for"),
     second("option", "contstats", "option contstats", "bytes are counted as they pass in any case"),
     second("option", "disable-h2-upgrade", "option disable-h2-upgrade", H2),
-    second(
-        "option",
-        "http-buffer-request",
-        "option http-buffer-request",
-        "a server is chosen once the headers are there",
-    ),
     second("option", "http-no-delay", "option http-no-delay", "bytes are never held back"),
     second("option", "h1-case-adjust-bogus-client", "option h1-case-adjust-bogus-client", CASE),
     second("option", "h1-case-adjust-bogus-server", "option h1-case-adjust-bogus-server", CASE),
@@ -179,41 +170,23 @@ pub static INERT: &[Inert] = &[
         "option independent-streams",
         "each side's timeout is kept as without it",
     ),
-    second("option", "logasap", "option logasap", "requests are logged when they end"),
     second("option", "splice-auto", "option splice-auto", PLAIN),
     second("option", "splice-request", "option splice-request", PLAIN),
     second("option", "splice-response", "option splice-response", PLAIN),
     second("option", "tcp-smart-accept", "option tcp-smart-accept", "acknowledgements are the kernel's"),
     second("option", "tcp-smart-connect", "option tcp-smart-connect", "acknowledgements are the kernel's"),
     // proxies
-    whole("compression", "compression algo gzip", COMPRESSION),
-    second("filter", "compression", "filter compression", COMPRESSION),
     whole(
         "dispatch",
         "dispatch 127.0.0.1:1",
         "requests need a server line; without one they are answered with 503",
     ),
-    whole("error-log-format", "error-log-format x", "errors are logged in the format of all requests"),
-    whole("log-format-sd", "log-format-sd x", "messages carry no structured data"),
     second("stats", "show-legends", "stats show-legends", "the page has no legends"),
     second("stats", "show-modules", "stats show-modules", "the page has no statistics of modules"),
     // rules
-    whole("tcp-response", "tcp-response inspect-delay 1s", TCP_RULES),
-    third(
-        "tcp-request",
-        "expect-proxy",
-        "tcp-request connection expect-proxy layer4",
-        "the PROXY header is read on bind lines with 'accept-proxy' alone",
-    ),
-    third("tcp-request", "set-mark", "tcp-request connection set-mark 1", MARKS),
-    third("tcp-request", "set-tos", "tcp-request connection set-tos 1", MARKS),
     third("tcp-request", "set-nice", "tcp-request content set-nice 1", NICE),
-    second("http-request", "set-mark", "http-request set-mark 1", MARKS),
-    second("http-request", "set-tos", "http-request set-tos 1", MARKS),
     second("http-request", "set-nice", "http-request set-nice 1", NICE),
     second("http-request", "cache-use", "http-request cache-use c", CACHE),
-    second("http-response", "set-mark", "http-response set-mark 1", MARKS),
-    second("http-response", "set-tos", "http-response set-tos 1", MARKS),
     second("http-response", "set-nice", "http-response set-nice 1", NICE),
     second("http-response", "cache-store", "http-response cache-store c", CACHE),
     // global
@@ -236,7 +209,6 @@ pub static INERT: &[Inert] = &[
     whole("tune.pattern.cache-size", "tune.pattern.cache-size 5", "matches are not cached"),
     whole("tune.pool-low-fd-ratio", "tune.pool-low-fd-ratio 5", PARSER),
     whole("tune.pool-high-fd-ratio", "tune.pool-high-fd-ratio 5", PARSER),
-    whole("tune.comp.maxlevel", "tune.comp.maxlevel 5", COMPRESSION),
 ];
 
 impl Loader<'_> {
@@ -304,8 +276,7 @@ mod tests {
 
     #[test]
     fn only_a_check_tells_and_other_words_are_left_alone() {
-        let text =
-            "listen l\n mode http\n no option logasap\n option logasap\n server redir 127.0.0.1:1 check\n";
+        let text = "listen l\n mode http\n no option checkcache\n option checkcache\n server redir 127.0.0.1:1 check\n";
         let notices = |check| {
             let report = report(text, check);
             report.items.iter().filter(|d| d.text.contains("no effect here yet")).count()

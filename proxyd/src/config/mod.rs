@@ -138,6 +138,7 @@ pub fn load(settings: &Settings) -> Loaded {
     if let Some(patterns) = &settings.patterns {
         loader.config.patterns = Arc::clone(patterns);
     }
+    compile::process_variables(&mut loader);
     let mut drafts = std::mem::take(&mut loader.drafts);
     for d in &mut drafts {
         compile::draft(&mut loader, d);

@@ -1,7 +1,7 @@
 //! `option …` and `timeout …`.
 
 use super::keyword::Cx;
-use super::model::{CheckKind, ConnectionMode, ForwardHeader, Kind, Options, Timeouts};
+use super::model::{CheckKind, ConnectionMode, ForwardHeader, Kind, Options, RestrictNames, Timeouts};
 use super::proxy::{Named, Scope};
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::table::{Named as Row, Table, did_you_mean};
@@ -99,7 +99,7 @@ static OPTIONS: Table<(&str, (Side, Run))> = Table::new(&[
     ("forwardfor", (Side::Any, forwardfor)),
     ("originalto", (Side::Any, originalto)),
     ("redispatch", (Side::Back, redispatch)),
-    ("http-restrict-req-hdr-names", (Side::Any, inert)),
+    ("http-restrict-req-hdr-names", (Side::Any, restrict_names)),
     ("http-drop-request-trailers", (Side::Any, inert)),
     ("http-drop-response-trailers", (Side::Any, inert)),
     ("forwarded", (Side::Any, inert)),
@@ -164,7 +164,7 @@ fn negated(cx: &mut Cx<'_, '_>, name: &str, span: diag::Span) -> Result<(), Faul
             proxy.options.clitcpka = false;
             proxy.options.srvtcpka = false;
         }
-        "http-use-htx" | "tcpsplice" | "http-restrict-req-hdr-names" | "forwarded" => {}
+        "http-use-htx" | "tcpsplice" | "forwarded" => {}
         _ => {
             let text = format!("negation/default is not supported for option '{name}'.");
             return Err(Fault::new(span, text).tight());
@@ -205,6 +205,19 @@ fn tcpsplice(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
     cx.warn("option 'tcpsplice' is the syntax of old versions; please use 'option splice-auto'.");
     cx.draft.proxy.options.splice_auto = true;
     Ok(())
+}
+
+fn restrict_names(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    const USAGE: &str =
+        "option 'http-restrict-req-hdr-names' expects 'preserve', 'reject' or 'delete' option.";
+    cx.draft.proxy.options.restrict_names = match args.next().map_or("", |w| w.text.as_str()) {
+        "preserve" => RestrictNames::Preserve,
+        "delete" => RestrictNames::Delete,
+        "reject" => RestrictNames::Reject,
+        "" => return Err(args.fault(format!("missing parameter. {USAGE}"))),
+        other => return Err(args.fault(format!("invalid parameter '{other}'. {USAGE}"))),
+    };
+    args.unexpected(|w| format!("'option' cannot handle unexpected argument '{w}'."))
 }
 
 fn inert(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {

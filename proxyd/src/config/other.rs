@@ -5,7 +5,6 @@ use super::Loader;
 use super::keyword::Cx;
 use super::model::{ErrorReply, Ring, User, Userlist};
 use super::proxy::ErrorPage;
-use crate::action::Reply;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::{Section, address};
 use conf_parsers::value::{TimeUnit, duration, size};
@@ -205,9 +204,18 @@ fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
         "server" => {
             let (_, target) = (value()?, value()?);
             let parsed = address::parse(&target.text).map_err(|e| Fault::new(target.span, e))?;
-            if let (address::Host::Ip(ip), address::Ports::Fixed(port, _)) = (parsed.host, parsed.ports) {
-                ring.servers.push((ip, port).into());
-            }
+            let octets =
+                line.words.windows(2).any(|w| w[0].text == "log-proto" && w[1].text == "octet-count");
+            let ip = match parsed.host {
+                address::Host::Ip(ip) => Some(ip),
+                address::Host::Name(name) => super::resolve::host(&name),
+                _ => None,
+            };
+            let (Some(ip), address::Ports::Fixed(port, _)) = (ip, parsed.ports) else {
+                let text = format!("ring server '{}' needs an address and a port.", target.text);
+                return Err(Fault::new(target.span, text));
+            };
+            ring.servers.push(((ip, port).into(), octets));
         }
         "backing-file" => {}
         other => {
@@ -349,46 +357,9 @@ pub(super) fn errorloc(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
     Ok(())
 }
 
-/// `http-error status N …`: constant answers; those with formats belong to the rules.
+/// `http-error status N …`: read with the rules, since it may hold formats.
 pub(super) fn http_error(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    if !args.take("status") {
-        return Err(args.fault("'http-error' : expects 'status' <status>."));
-    }
-    let word = args.next();
-    let status = status_of(word, args, "http-error")?;
-    let mut reply = Reply { status, ..Reply::default() };
-    while let Some(word) = args.next() {
-        let mut value =
-            || args.expect(|| format!("'http-error' : '{}' expects an argument.", word.text)).cloned();
-        match word.text.as_str() {
-            "content-type" => reply.headers.push(("content-type".into(), value()?.text.into_bytes())),
-            "string" => reply.body = value()?.text.into_bytes(),
-            "lf-string" => {
-                let text = value()?;
-                conf_parsers::haproxy::log_format::parse(&text.text)
-                    .map_err(|e| Fault::new(text.span, format!("'http-error' : {e}")))?;
-                cx.draft.error_formats.push((status, text.text.clone()));
-                reply.body = text.text.into_bytes();
-            }
-            "file" | "lf-file" | "errorfile" => {
-                let file = value()?;
-                let text = format!("http-error : error opening file '{}'.", file.text);
-                let bytes = std::fs::read(&file.text).map_err(|_| Fault::new(file.span, text))?;
-                if word.text == "errorfile" { reply.raw = Some(bytes.into()) } else { reply.body = bytes }
-            }
-            "hdr" => {
-                let (name, text) = (value()?.text, value()?.text);
-                reply.headers.push((name.to_ascii_lowercase(), text.into_bytes()));
-            }
-            "default-errorfiles" => {}
-            "errorfiles" => {
-                let name = value()?;
-                cx.draft.errorfiles.push(ErrorPage::Section(name.text, vec![status], name.span));
-                return Ok(());
-            }
-            other => return Err(Fault::new(word.span, format!("'http-error' : unknown keyword '{other}'"))),
-        }
-    }
-    cx.draft.errorfiles.push(ErrorPage::Own(status, ErrorReply::Reply(Arc::new(reply))));
+    args.take_rest();
+    cx.draft.errorfiles.push(ErrorPage::Line(cx.line.clone()));
     Ok(())
 }

@@ -80,8 +80,10 @@ pub(super) struct Switch {
 pub(super) enum ErrorPage {
     /// `errorfiles SECTION [STATUS…]`, whose section may come later.
     Section(String, Vec<u16>, Span),
-    /// `errorfile`, `errorloc*` and `http-error`.
+    /// `errorfile` and `errorloc*`.
     Own(u16, ErrorReply),
+    /// `http-error`, whose formats are compiled with the rules.
+    Line(Line),
 }
 
 /// A section while it is read.
@@ -122,8 +124,6 @@ pub(super) struct Draft {
     pub(super) stats_rules: Vec<RuleLine>,
     /// Error pages in their order: a later line replaces an earlier one.
     pub(super) errorfiles: Vec<ErrorPage>,
-    /// `http-error … lf-string`: status and format.
-    pub(super) error_formats: Vec<(u16, String)>,
     pub(super) switches: Vec<Switch>,
     pub(super) server_switches: Vec<Switch>,
 }
@@ -226,7 +226,6 @@ impl Draft {
             own_checks: false,
             stats_rules: Vec::new(),
             errorfiles: Vec::new(),
-            error_formats: Vec::new(),
             switches: Vec::new(),
             server_switches: Vec::new(),
         }
@@ -297,7 +296,6 @@ impl Draft {
         self.balance_hash.clone_from(&from.balance_hash);
         self.stats_rules.clone_from(&from.stats_rules);
         self.errorfiles.clone_from(&from.errorfiles);
-        self.error_formats.clone_from(&from.error_formats);
         if let Scope::Proxy(kind) = self.scope {
             self.proxy.kind = kind;
         }

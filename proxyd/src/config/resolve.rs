@@ -266,6 +266,8 @@ fn errors(loader: &mut Loader<'_>, draft: &mut Draft) {
                 draft.proxy.errors.insert(status, reply);
                 continue;
             }
+            // Its fault was told with its line.
+            ErrorPage::Line(_) => continue,
         };
         let Some(pages) = loader.config.http_errors.get(&section).cloned() else {
             let text =

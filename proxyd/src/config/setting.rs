@@ -527,8 +527,6 @@ pub(super) fn log_format(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
         return Ok(());
     }
     let word = one_word(args, &format!("{name} expects an argument."))?;
-    conf_parsers::haproxy::log_format::parse_at(&word.text, word.span)
-        .map_err(|e| Fault::new(word.span, format!("'{name}' : {e}")))?;
     cx.draft.formats.insert(name, Named { name: word.text.clone(), span: word.span });
     if name == "log-format" {
         cx.draft.log_preset = None;
@@ -633,7 +631,10 @@ pub(super) fn compression(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
         "algo" | "algo-res" => compression.algorithms.extend(names),
         "type" | "type-res" => compression.types.extend(names),
         "offload" => compression.offload = true,
-        _ => {}
+        other => {
+            let what = format!("compression {other}");
+            cx.no_effect(&what, "answers are compressed whatever their size, requests never");
+        }
     }
     Ok(())
 }

@@ -37,6 +37,16 @@ pub static ROWS: &[Row] = &[
     }),
     row("param", "string[,string]", Type::Str, Type::Str, param).check(param_args),
     row("regsub", "regex,string[,string]", Type::Str, Type::Str, regsub).check(regsub_args),
+    row("reverse", "", Type::Str, Type::Str, |_, _, x| {
+        let mut b = x.into_text()?.into_vec();
+        b.reverse();
+        Some(Value::str(b))
+    }),
+    row("reverse_dom", "", Type::Str, Type::Str, |_, _, x| {
+        let b = x.into_text()?;
+        let labels: Vec<&[u8]> = b.strip_suffix(b".").unwrap_or(&b).rsplit(|c| *c == b'.').collect();
+        labels.iter().all(|l| !l.is_empty()).then(|| Value::str(labels.join(&b'.')))
+    }),
     row("rtrim", "string", Type::Str, Type::Str, |_, a, x| {
         let (b, set) = (x.into_text()?, at(a, 0).bytes());
         let end = b.iter().rposition(|c| !set.contains(c)).map_or(0, |i| i + 1);

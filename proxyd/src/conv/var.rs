@@ -5,6 +5,7 @@ use super::{Row, row};
 use crate::sample::args::at;
 use crate::sample::vars::VarName;
 use crate::sample::{Arg, Type, Value};
+use crate::stream::vars::Scope;
 use crate::stream::view::View;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,18 +31,7 @@ pub static ROWS: &[Row] = &[
     }),
     row("set-var", "string[,string,string,string,string]", Type::Any, Type::Any, |v, a, x| {
         if let Arg::Var(name) = at(a, 0) {
-            let skip = a[1..].iter().any(|c| match c.text() {
-                "ifexists" => name.load(v).is_none(),
-                "ifnotexists" => name.load(v).is_some(),
-                "ifempty" => empty(&x) == Some(false),
-                "ifnotempty" => empty(&x) == Some(true),
-                "ifset" => name.load(v).is_none(),
-                "ifnotset" => name.load(v).is_some(),
-                "ifgt" => number(name.load(v).as_ref()).is_some_and(|old| number(Some(&x)) <= Some(old)),
-                "iflt" => number(name.load(v).as_ref()).is_some_and(|old| number(Some(&x)) >= Some(old)),
-                _ => false,
-            });
-            if !skip {
+            if admitted(name, a[1..].iter().map(Arg::text), v, &x) {
                 name.save(v, x.clone());
             }
         }
@@ -86,15 +76,37 @@ pub fn conditions(args: &[Arg]) -> Result<(), String> {
     }
 }
 
-fn empty(value: &Value<'_>) -> Option<bool> {
-    match value {
-        Value::Str(b) | Value::Bin(b) => Some(b.is_empty()),
+/// Whether all conditions behind a variable's name let it take a value. Numbers are compared with numbers alone: with
+/// other types a comparison holds. Variables of the process exist from the start.
+pub fn admitted<'c>(
+    name: &VarName,
+    mut conditions: impl Iterator<Item = &'c str>,
+    view: &View<'_>,
+    new: &Value<'_>,
+) -> bool {
+    let old = || name.load(view);
+    let exists = || name.scope == Scope::Proc || old().is_some();
+    let number = |value: &Value<'_>| match value {
+        Value::Bool(b) => Some(i64::from(*b)),
+        Value::Int(i) => Some(*i),
         _ => None,
-    }
-}
-
-fn number(value: Option<&Value<'_>>) -> Option<i64> {
-    value?.clone().into_int()
+    };
+    let both = |holds: fn(i64, i64) -> bool| match (old().as_ref().and_then(number), number(new)) {
+        (Some(old), Some(new)) => holds(old, new),
+        _ => true,
+    };
+    let empty = matches!(new, Value::Str(b) | Value::Bin(b) if b.is_empty());
+    conditions.all(|c| match c {
+        "ifexists" => exists(),
+        "ifnotexists" => !exists(),
+        "ifempty" => empty,
+        "ifnotempty" => !empty,
+        "ifset" => old().is_some(),
+        "ifnotset" => old().is_none(),
+        "ifgt" => both(|old, new| old > new),
+        "iflt" => both(|old, new| old < new),
+        _ => true,
+    })
 }
 
 fn capture<'v>(view: &'v View<'_>, args: &'v [Arg], value: Value<'v>, request: bool) -> Option<Value<'v>> {

@@ -1,8 +1,9 @@
 //! Connections: addresses, ports, versions, PROXY protocol.
 
 use super::{Row, row};
+use crate::sample::args::at;
 use crate::sample::source::Source::{Frontend, L4Client, L4Server, L5Client, L5Server};
-use crate::sample::{Type, Value};
+use crate::sample::{Arg, Type, Value};
 use crate::stream::txn::Peer;
 use crate::stream::view::View;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,23 @@ pub static ROWS: &[Row] = &[
     }),
     row("fc_pp_authority", "", Type::Str, L4Client, |v, _, _| tlv(v, 0x02)),
     row("fc_pp_unique_id", "", Type::Str, L4Client, |v, _, _| tlv(v, 0x05)),
+    row("fc_pp_tlv", "string", Type::Bin, L4Client, |v, a, c| {
+        let kind = u8::try_from(at(a, 0).int_or(0)).ok()?;
+        let mut found = v.session.proxy_tlvs.iter().filter(|(k, _)| *k == kind).skip(c.at);
+        let value = found.next()?;
+        c.at += 1;
+        c.more = found.next().is_some();
+        Some(Value::bin(value.1.as_slice()))
+    })
+    .check(|a, _| {
+        let text = at(a, 0).text();
+        let named = TLVS.iter().find(|(n, _)| *n == text).map(|(_, k)| *k);
+        let number =
+            text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |h| u8::from_str_radix(h, 16).ok());
+        let kind = named.or(number).ok_or("invalid TLV type ID")?;
+        a[0] = Arg::Int(i64::from(kind));
+        Ok(())
+    }),
     row("fc_src", "", Type::V4, L4Client, |v, _, _| ip(&v.session.real_src)),
     row("fc_src_is_local", "", Type::Bool, L4Client, |v, _, _| local(&v.session.real_src)),
     row("fc_src_port", "", Type::Int, L4Client, |v, _, _| port(&v.session.real_src)),
@@ -44,12 +62,108 @@ pub static ROWS: &[Row] = &[
         let back = proxies.get(v.session.frontend.0)?.default_backend?;
         Some(Value::str(proxies.get(back.0)?.name.as_str()))
     }),
-    row("fc_err", "", Type::Int, L4Client, |_, _, _| Some(Value::Int(0))),
-    row("fc_err_str", "", Type::Str, L4Client, |_, _, _| Some(Value::str("Success"))),
-    row("bc_err", "", Type::Int, L5Server, |_, _, _| Some(Value::Int(0))),
-    row("bc_err_str", "", Type::Str, L5Server, |_, _, _| Some(Value::str("Success"))),
+    row("fc_err", "", Type::Int, L4Client, |v, _, _| Some(Value::Int(i64::from(v.session.fault)))),
+    row("fc_err_str", "", Type::Str, L4Client, |v, _, _| fault_text(v.session.fault)),
+    row("bc_err", "", Type::Int, L5Server, |v, _, _| {
+        Some(Value::Int(i64::from(v.txn.as_deref()?.server_fault)))
+    }),
+    row("bc_err_str", "", Type::Str, L5Server, |v, _, _| fault_text(v.txn.as_deref()?.server_fault)),
     row("ssl_fc", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(v.session.tls.is_some()))),
 ];
+
+/// TLV types that have a name (PROXY protocol, 2.2).
+const TLVS: [(&str, u8); 12] = [
+    ("ALPN", 0x01),
+    ("AUTHORITY", 0x02),
+    ("CRC32", 0x03),
+    ("NOOP", 0x04),
+    ("UNIQUE_ID", 0x05),
+    ("SSL", 0x20),
+    ("SSL_VERSION", 0x21),
+    ("SSL_CN", 0x22),
+    ("SSL_CIPHER", 0x23),
+    ("SSL_SIG_ALG", 0x24),
+    ("SSL_KEY_ALG", 0x25),
+    ("NETNS", 0x30),
+];
+
+/// What may be wrong with a connection, by haproxy's numbers (chapter 7.3.3, `fc_err_str`).
+pub const FAULTS: [&str; 44] = [
+    "Success",
+    "Reached configured maxconn value",
+    "Too many sockets on the process",
+    "Too many sockets on the system",
+    "Out of system buffers",
+    "Protocol or address family not supported",
+    "General socket error",
+    "Source port range exhausted",
+    "Can't bind to source address",
+    "Out of local source ports on the system",
+    "Local source address already in use",
+    "Connection closed while waiting for PROXY protocol header",
+    "Connection error while waiting for PROXY protocol header",
+    "Timeout while waiting for PROXY protocol header",
+    "Truncated PROXY protocol header received",
+    "Received something which does not look like a PROXY protocol header",
+    "Received an invalid PROXY protocol header",
+    "Received an unhandled protocol in the PROXY protocol header",
+    "Connection closed while waiting for NetScaler Client IP header",
+    "Connection error while waiting for NetScaler Client IP header",
+    "Timeout while waiting for a NetScaler Client IP header",
+    "Truncated NetScaler Client IP header received",
+    "Received an invalid NetScaler Client IP magic number",
+    "Received an unhandled protocol in the NetScaler Client IP header",
+    "Connection closed during SSL handshake",
+    "Connection error during SSL handshake",
+    "Timeout during SSL handshake",
+    "Too many SSL connections",
+    "Out of memory when initializing an SSL connection",
+    "Rejected a client-initiated SSL renegotiation attempt",
+    "SSL client CA chain cannot be verified",
+    "SSL client certificate not trusted",
+    "Server presented an SSL certificate different from the configured one",
+    "Server presented an SSL certificate different from the expected one",
+    "SSL handshake failure",
+    "SSL handshake failure after heartbeat",
+    "Stopped a TLSv1 heartbeat attack (CVE-2014-0160)",
+    "Attempt to use SSL on an unknown target (internal error)",
+    "Server refused early data",
+    "SOCKS4 Proxy write error during handshake",
+    "SOCKS4 Proxy read error during handshake",
+    "SOCKS4 Proxy deny the request",
+    "SOCKS4 Proxy handshake aborted by server",
+    "SSL fatal error",
+];
+
+/// The numbers in use, by what happened.
+pub mod fault {
+    /// A socket call failed.
+    pub const SOCKET: u8 = 6;
+    /// The peer closed before its PROXY header.
+    pub const PROXY_EMPTY: u8 = 11;
+    /// Reading the PROXY header failed.
+    pub const PROXY_ABORT: u8 = 12;
+    /// The PROXY header did not come in time.
+    pub const PROXY_TIMEOUT: u8 = 13;
+    /// Half a PROXY header.
+    pub const PROXY_TRUNCATED: u8 = 14;
+    /// Something else in place of a PROXY header.
+    pub const PROXY_NONE: u8 = 15;
+    /// A PROXY header with faults.
+    pub const PROXY_BAD: u8 = 16;
+    /// The peer closed within the TLS handshake.
+    pub const TLS_EMPTY: u8 = 24;
+    /// The connection broke within the TLS handshake.
+    pub const TLS_ABORT: u8 = 25;
+    /// The TLS handshake took too long.
+    pub const TLS_TIMEOUT: u8 = 26;
+    /// The TLS handshake failed.
+    pub const TLS: u8 = 34;
+}
+
+fn fault_text<'v>(fault: u8) -> Option<Value<'v>> {
+    FAULTS.get(usize::from(fault)).map(|text| Value::str(*text))
+}
 
 /// Where the client wanted to go: as rules left it, else as the connection says.
 pub fn destination<'v>(view: &'v View<'_>) -> &'v Peer {

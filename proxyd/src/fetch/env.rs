@@ -1,14 +1,20 @@
 //! Constants, variables, time, randomness and facts of the process.
 
 use super::{Row, row};
+use crate::acl::Answer;
 use crate::acl::matcher::unhex;
 use crate::sample::args::at;
 use crate::sample::source::Source::{Const, Frontend, Internal, L4Client, RequestHeaders};
 use crate::sample::vars::VarName;
 use crate::sample::{Arg, Buf, Type, Value};
+use crate::stream::view::View;
 use rand::RngExt as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
+
+/// Up to twelve names of ACLs.
+const ACLS: &str = "string[,string,string,string,string,string,string,string,string,string,string,string]";
 
 /// Rows of this family.
 pub static ROWS: &[Row] = &[
@@ -28,6 +34,28 @@ pub static ROWS: &[Row] = &[
             Ok(())
         },
     ),
+    row("acl", ACLS, Type::Bool, Const, |v, a, c| {
+        let mut pending = false;
+        for arg in a {
+            let Arg::Acl(acl, negated) = arg else { continue };
+            match acl.check(v) {
+                Answer::Unknown => pending = true,
+                answer if (answer == Answer::Yes) == *negated => return Some(Value::Bool(false)),
+                _ => {}
+            }
+        }
+        c.pending = pending && v.may_wait;
+        (!c.pending).then_some(Value::Bool(!pending))
+    })
+    .check(|a, scope| {
+        for arg in a.iter_mut() {
+            let name = arg.text();
+            let (negated, name) = name.strip_prefix('!').map_or((false, name), |n| (true, n));
+            let acl = scope.acls.get(name).ok_or_else(|| format!("no such ACL : '{name}'"))?;
+            *arg = Arg::Acl(Arc::clone(acl), negated);
+        }
+        Ok(())
+    }),
     row("cpu_calls", "", Type::Int, Internal, |_, _, _| Some(Value::Int(0))),
     row("date", "[integer,string]", Type::Int, Const, |v, a, _| {
         let since = v.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -85,10 +113,8 @@ pub static ROWS: &[Row] = &[
         Some(Value::Bool(v.generation.board.process.stopping.load(Relaxed)))
     }),
     row("str", "string", Type::Str, Const, |_, a, _| Some(Value::Str(at(a, 0).buf()))),
-    row("thread", "", Type::Int, Const, |_, _, _| Some(Value::Int(0))),
-    row("unique-id", "", Type::Str, Const, |v, _, _| {
-        Some(Value::str(v.txn.as_deref()?.unique_id.as_deref()?))
-    }),
+    row("thread", "", Type::Int, Const, |v, _, _| Some(Value::Int(v.session.thread as i64))),
+    row("unique-id", "", Type::Str, Const, |v, _, _| Some(Value::str(unique_id(v)?))),
     row("uuid", "[integer]", Type::Str, Const, |_, _, _| Some(Value::str(uuid()))).check(|a, _| {
         match at(a, 0).int_or(4) {
             4 => Ok(()),
@@ -134,6 +160,12 @@ pub static ROWS: &[Row] = &[
     }),
     row("fc_rcvd_proxy", "", Type::Bool, L4Client, |v, _, _| Some(Value::Bool(v.session.proxied))),
 ];
+
+/// The stream's `unique-id`, made when it is first asked for.
+pub fn unique_id<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
+    let format = view.generation.config.proxies.get(view.session.frontend.0)?.unique_id_format.as_ref()?;
+    Some(view.txn.as_deref()?.unique_id.get_or_init(|| format.to_bytes(view)))
+}
 
 /// The host's name, read once.
 pub fn hostname() -> &'static str {

@@ -37,7 +37,7 @@ pub static ROWS: &[Row] = &[
     row("capture.res.hdr", "integer", Type::Str, Response, |v, a, _| capture(v, a, false)),
     row("capture.res.ver", "", Type::Str, Request, |v, _, _| {
         let txn = v.txn.as_deref()?;
-        (txn.status != 0).then(|| {
+        (txn.server_status != 0).then(|| {
             let old = v.response.as_deref().is_some_and(|r| r.version < (1, 1));
             Value::str(if old { "HTTP/1.0" } else { "HTTP/1.1" })
         })
@@ -59,6 +59,11 @@ pub static ROWS: &[Row] = &[
     }),
     row("req.ver", "", Type::Str, RequestHeaders, |v, _, c| Some(version(request(v, c)?))),
     row("req_ver", "", Type::Str, RequestHeaders, |v, _, c| Some(version(request(v, c)?))),
+    row("res.comp", "", Type::Bool, Response, |v, _, _| Some(Value::Bool(v.txn.as_deref()?.compressed))),
+    row("res.comp_algo", "", Type::Str, Response, |v, _, _| {
+        let txn = v.txn.as_deref().filter(|t| t.compressed)?;
+        txn.compression.map(|a| Value::str(a.token()))
+    }),
     row("res.ver", "", Type::Str, ResponseHeaders, |v, _, c| Some(version(response(v, c)?))),
     row("resp_ver", "", Type::Str, ResponseHeaders, |v, _, c| Some(version(response(v, c)?))),
     row("server_status", "", Type::Int, Response, |v, _, _| {
@@ -101,8 +106,15 @@ pub static ROWS: &[Row] = &[
 /// The request's head; without one the result may still come.
 pub fn request<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<&'v Message> {
     let head = view.request.as_deref();
-    cursor.pending = head.is_none() && view.may_wait && !view.request_ended;
+    cursor.pending =
+        head.is_none() && view.may_wait && !view.request_ended && may_be_http(view.request_bytes);
     head
+}
+
+/// Whether bytes can be the start of a request: a method, or nothing yet.
+fn may_be_http(bytes: &[u8]) -> bool {
+    let line = bytes.split(|b| *b == b' ').next().unwrap_or_default();
+    line.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~\r\n".contains(b))
 }
 
 /// The response's head.
@@ -124,10 +136,11 @@ pub fn is_http<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<Value<'v>>
             let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
             Some(Value::Bool(line.rsplit(|b| *b == b' ').next().is_some_and(|v| v.starts_with(b"HTTP/"))))
         }
-        None => {
+        None if may_be_http(bytes) => {
             cursor.pending = view.may_wait && !view.request_ended;
             None
         }
+        None => Some(Value::Bool(false)),
     }
 }
 

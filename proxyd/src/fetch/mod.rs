@@ -7,9 +7,11 @@ pub mod body;
 pub mod conn;
 pub mod env;
 pub mod header;
+pub mod kernel;
 pub mod line;
 pub mod payload;
 pub mod proxy;
+pub mod timer;
 pub mod tls;
 pub mod track;
 
@@ -67,6 +69,8 @@ pub static FETCHES: &[&[Row]] = &[
     tls::ROWS,
     track::ROWS,
     track::NUMBERED,
+    kernel::ROWS,
+    timer::ROWS,
 ];
 
 /// The row of a name.

@@ -102,7 +102,6 @@ pub static ROWS: &[Row] = &[
     row("srv_weight", "server", Type::Int, Internal, |v, a, _| {
         Some(Value::Int(i64::from(server(v, at(a, 0))?.0.user_weight.load(Relaxed))))
     }),
-    row("res.comp", "", Type::Bool, Response, |_, _, _| Some(Value::Bool(false))),
     row("res.cache_hit", "", Type::Bool, Response, |_, _, _| Some(Value::Bool(false))),
 ];
 

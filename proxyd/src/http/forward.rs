@@ -4,12 +4,20 @@ use crate::config::model::ForwardHeader;
 use crate::http::message::Message;
 use std::net::IpAddr;
 
-/// Adds the address, unless the rule leaves it out for this one.
-pub fn add(request: &mut Message, rule: &ForwardHeader, ip: IpAddr) {
-    if rule.except.is_some_and(|net| net.contains(&ip)) {
+/// Adds the address as both sections of a request say: the backend names the header, either may leave an address out,
+/// and a header that is there stays alone only where both want it so.
+pub fn add(
+    request: &mut Message,
+    front: Option<&ForwardHeader>,
+    back: Option<&ForwardHeader>,
+    ip: Option<IpAddr>,
+) {
+    let rules = || [back, front].into_iter().flatten();
+    let (Some(rule), Some(ip)) = (rules().next(), ip) else { return };
+    if rules().any(|r| r.except.is_some_and(|net| net.contains(&ip))) {
         return;
     }
-    if rule.if_none && request.first(rule.header.as_bytes()).is_some() {
+    if rules().all(|r| r.if_none) && request.first(rule.header.as_bytes()).is_some() {
         return;
     }
     match ip {

@@ -20,6 +20,15 @@ pub enum Use {
     Log,
     /// A header, a body, a variable: missing values are nothing, control bytes are `%XX`.
     Http,
+    /// As [`Use::Http`], with runs of spaces made one: `unique-id-format`.
+    Id,
+}
+
+impl Use {
+    /// Whether runs of spaces are one.
+    fn merges(self) -> bool {
+        self != Self::Http
+    }
 }
 
 /// `%{+Q}` and its relatives.
@@ -34,7 +43,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    fn apply(mut self, text: &str) -> Result<Self, String> {
+    fn apply(mut self, text: &str) -> Self {
         for word in text.split(',').filter(|w| !w.is_empty()) {
             let (on, name) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
                 (Some(n), _) => (true, n),
@@ -46,12 +55,11 @@ impl Flags {
                 "Q" => self.quote = on,
                 "E" => self.escape = on,
                 "X" => self.hex = on,
-                // "M" (mandatory) is what log lines do anyway.
-                "M" => {}
-                other => return Err(format!("no such flag '{other}'")),
+                // "M" (mandatory) is what log lines do anyway; unknown letters are passed over, as haproxy does.
+                _ => {}
             }
         }
-        Ok(self)
+        self
     }
 }
 
@@ -100,25 +108,29 @@ impl Format {
         for item in log_format::parse(text)? {
             match item {
                 FormatItem::Text(t) => {
-                    let mut t = if usage == Use::Log { merge_spaces(&t) } else { t };
+                    let mut t = if usage.merges() { merge_spaces(&t) } else { t };
                     // What stands before may have printed nothing (`%{+Q}o`): spaces stay one, and none leads.
                     let spaced = match out.items.last() {
                         None => bare,
                         Some(Item::Text(before)) => before.ends_with(b" "),
                         Some(_) => false,
                     };
-                    if usage == Use::Log && spaced {
+                    if usage.merges() && spaced {
                         t = t.trim_start_matches(' ').to_owned();
                     }
                     out.items.push(Item::Text(t.into_bytes().into()));
                 }
                 FormatItem::Tag { tag, flags, .. } if tag == "o" => {
                     bare = true;
-                    global = global.apply(&flags)?;
+                    global = global.apply(&flags);
                 }
                 FormatItem::Tag { tag, flags, .. } => {
-                    let row = tag::find(&tag).ok_or_else(|| format!("no such format tag '{tag}'"))?;
-                    out.items.push(Item::Tag(row, global.apply(&flags)?));
+                    let row = tag::find(&tag).ok_or_else(|| {
+                        format!(
+                            "no such format variable '{tag}'. If you wanted to emit the '%' character verbatim, you need to use '%%'"
+                        )
+                    })?;
+                    out.items.push(Item::Tag(row, global.apply(&flags)));
                 }
                 FormatItem::Expr { expr, flags, .. } => {
                     let shown = log_format_text(text, &expr);
@@ -131,7 +143,7 @@ impl Format {
                             expr.source().needs()
                         ));
                     }
-                    out.items.push(Item::Expr(Box::new(expr), global.apply(&flags)?));
+                    out.items.push(Item::Expr(Box::new(expr), global.apply(&flags)));
                 }
             }
         }
@@ -164,21 +176,22 @@ impl Format {
             let before = out.len();
             match item {
                 Item::Text(t) => {
-                    let skip = usize::from(spaced && self.usage == Use::Log && t.first() == Some(&b' '));
+                    let skip = usize::from(spaced && self.usage.merges() && t.first() == Some(&b' '));
                     out.extend_from_slice(&t[skip..]);
                     spaced = if t.len() > skip { t.ends_with(b" ") } else { spaced };
                     continue;
                 }
                 Item::Tag(tag, flags) => {
-                    let mut writer = Writer { out, flags: *flags, usage: self.usage };
+                    let mut writer = Writer { out, flags: *flags, usage: self.usage, empty: false };
                     (tag.write)(view, &mut writer);
+                    spaced &= !writer.empty;
                 }
                 Item::Expr(expr, flags) => {
                     let text = expr.run(view).and_then(|v| v.cast(Type::Str)).and_then(|v| v.into_text());
-                    let mut writer = Writer { out, flags: *flags, usage: self.usage };
+                    let mut writer = Writer { out, flags: *flags, usage: self.usage, empty: false };
                     match self.usage {
                         Use::Log => writer.text(text.as_deref().unwrap_or(b"")),
-                        Use::Http => writer.http(&text.unwrap_or(Buf::Ref(b""))),
+                        Use::Http | Use::Id => writer.http(&text.unwrap_or(Buf::Ref(b""))),
                     }
                 }
             }
@@ -222,6 +235,8 @@ pub struct Writer<'o> {
     pub flags: Flags,
     /// Use of the string.
     pub usage: Use,
+    /// Set by an item whose value was there and empty: the spaces around it stay.
+    pub empty: bool,
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";

@@ -2,10 +2,10 @@
 //!
 //! Invariant: a slow or missing receiver never holds a stream up; what it did not take is counted.
 //!
-//! Absent on purpose: `ring` buffers, and lines about servers and the process (the contract channel's).
+//! Absent on purpose: what a ring does with a line (`ring.rs`).
 
-use super::Target;
-use crate::config::model::{Config, Mode, Proxy, ProxyId};
+use super::{Ring, Target};
+use crate::config::model::{Config, Mode, Proxy, ProxyId, Ring as Settings};
 use crate::runtime::Generation;
 use crate::runtime::transitions::{Level, Notice};
 use crate::stream::txn::{EndedBy, Peer};
@@ -13,16 +13,33 @@ use crate::stream::view::View;
 use logging::syslog::{Facility, Format as Head, Header, Severity};
 use logging::{Sink, Target as To};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 /// The open targets of a generation, by proxy and log line.
 #[derive(Debug, Default)]
 pub struct Outlets {
-    by_proxy: Vec<Vec<Option<Arc<Sink>>>>,
+    by_proxy: Vec<Vec<Option<Outlet>>>,
+    /// Rings by name.
+    pub rings: BTreeMap<String, Arc<Ring>>,
+}
+
+/// Where the lines of one target go.
+#[derive(Debug)]
+struct Outlet {
+    way: Way,
+    /// Lines so far, for `sample`.
+    seen: AtomicU32,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    Sink(Arc<Sink>),
+    Ring(Arc<Ring>),
 }
 
 /// Generation and the heads of its targets, by log line and target.
@@ -31,21 +48,50 @@ type Heads = (u64, HashMap<(usize, usize), Header>);
 thread_local! {
     /// Heads cache the text of the second; one for each target of the generation in force.
     static HEADS: RefCell<Heads> = RefCell::new((0, HashMap::new()));
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// A line and its structured data while they are made.
+    static LINE: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
 /// Longest line where the target does not say (`len`).
 const LINE_MAX_DEFAULT: usize = 1024;
 
+/// The ring that is always there.
+const BUILT_IN: &str = "buf0";
+/// Size of a ring that no section describes, bytes.
+const RING_SIZE: usize = 1 << 20;
+
 impl Outlets {
     /// Opens the targets of all proxies; one socket for each address. A target that can't be opened is left out.
     pub fn open(config: &Config) -> Self {
-        let mut known: HashMap<String, Option<Arc<Sink>>> = HashMap::new();
-        let mut sink = |target: &Target| {
-            let opened = || address(&target.address).and_then(|to| Sink::open(&to).ok()).map(Arc::new);
-            known.entry(target.address.clone()).or_insert_with(opened).clone()
+        let plain = Settings { format: "raw".into(), size: RING_SIZE, maxlen: 65_535, ..Settings::default() };
+        let mut rings = BTreeMap::from([(BUILT_IN.to_owned(), Ring::new(BUILT_IN, &plain))]);
+        for (name, settings) in &config.rings {
+            let ring = Ring::new(name, settings);
+            for (to, octets) in &settings.servers {
+                ring.forward(*to, *octets, settings);
+            }
+            rings.insert(name.clone(), ring);
+        }
+        let mut known: HashMap<String, Option<Way>> = HashMap::new();
+        let mut way = |target: &Target| {
+            let opened = || match target.address.split_once('@') {
+                Some(("ring", name)) => rings.get(name).cloned().map(Way::Ring),
+                Some(("tcp" | "tcp4" | "tcp6", to)) => {
+                    let to = to.to_socket_addrs().ok()?.next()?;
+                    let settings = Settings { format: target.format.clone(), ..plain.clone() };
+                    let ring = Ring::new(&target.address, &settings);
+                    ring.forward(to, false, &settings);
+                    Some(Way::Ring(ring))
+                }
+                _ => {
+                    address(&target.address).and_then(|to| Sink::open(&to).ok()).map(Arc::new).map(Way::Sink)
+                }
+            };
+            let way = known.entry(target.address.clone()).or_insert_with(opened).clone();
+            way.map(|way| Outlet { way, seen: AtomicU32::new(0) })
         };
-        Self { by_proxy: config.proxies.iter().map(|p| p.logs.iter().map(&mut sink).collect()).collect() }
+        let by_proxy = config.proxies.iter().map(|p| p.logs.iter().map(&mut way).collect()).collect();
+        Self { by_proxy, rings }
     }
 }
 
@@ -72,12 +118,15 @@ pub fn address(text: &str) -> Option<To> {
     }
 }
 
-/// Sends the line of a finished stream to all targets of its frontend.
+/// Sends the line of a stream to all targets of its frontend.
 pub fn emit(view: &View<'_>) {
     let Some(txn) = view.txn.as_deref() else { return };
     let proxy = view.proxy;
-    let failed = txn.ended_by != EndedBy::Nobody && txn.ended_by != EndedBy::Local || txn.retries > 0;
-    if proxy.options.dontlog_normal && !failed && txn.status < 400 {
+    let failed = txn.redispatched
+        || !matches!(txn.ended_by, EndedBy::Nobody | EndedBy::Local)
+        || (txn.ended_by == EndedBy::Nobody && txn.retries > 0)
+        || (proxy.mode == Mode::Http && txn.status >= 500);
+    if proxy.options.dontlog_normal && !failed {
         return;
     }
     let severity = match txn.log_level.or(view.session.log_level) {
@@ -86,13 +135,44 @@ pub fn emit(view: &View<'_>) {
         None if proxy.options.log_separate_errors && failed => Severity::Err,
         None => Severity::Info,
     };
-    LINE.with_borrow_mut(|line| {
+    view.generation.proxies[view.session.frontend.0].log_lines.fetch_add(1, Relaxed);
+    LINE.with_borrow_mut(|(line, structured)| {
         line.clear();
+        structured.clear();
         match &proxy.log_format {
             Some(format) => format.render(view, line),
             None => connect_line(view, proxy, line),
         }
-        self::line(view.generation, view.session.frontend, severity, view.wall, line);
+        if let Some(format) = &proxy.log_format_sd {
+            format.render(view, structured);
+        }
+        let frontend = view.session.frontend;
+        send(view.generation, frontend, severity, view.wall, line, structured);
+    });
+}
+
+/// Tells of a connection that ended before there was a stream: in the frontend's `error-log-format`, or with `what`
+/// was wrong.
+pub fn session_error(view: &View<'_>, what: &str) {
+    let proxy = view.proxy;
+    view.generation.proxies[view.session.frontend.0].log_lines.fetch_add(1, Relaxed);
+    LINE.with_borrow_mut(|(line, structured)| {
+        line.clear();
+        structured.clear();
+        match &proxy.error_log_format {
+            Some(format) => format.render(view, line),
+            None => {
+                let bind = proxy.binds.get(view.session.bind);
+                let name = bind.and_then(|b| b.name.clone()).unwrap_or_else(|| {
+                    let id = bind.and_then(|b| b.id).map_or(view.session.bind as u64 + 1, u64::from);
+                    id.to_string()
+                });
+                super::tag::session_head(view, line);
+                line.extend_from_slice(format!("{}/{name}: {what}", proxy.name).as_bytes());
+            }
+        }
+        let severity = if proxy.options.log_separate_errors { Severity::Err } else { Severity::Info };
+        send(view.generation, view.session.frontend, severity, view.wall, line, structured);
     });
 }
 
@@ -113,45 +193,75 @@ fn connect_line(view: &View<'_>, proxy: &Proxy, out: &mut Vec<u8>) {
 
 /// Sends one line to all targets of a proxy that want its level.
 pub fn line(generation: &Generation, proxy: ProxyId, severity: Severity, at: SystemTime, line: &[u8]) {
+    send(generation, proxy, severity, at, line, &[]);
+}
+
+/// The same, with structured data for targets whose format has a place for it.
+fn send(
+    generation: &Generation,
+    proxy: ProxyId,
+    severity: Severity,
+    at: SystemTime,
+    line: &[u8],
+    structured: &[u8],
+) {
     let index = proxy.0;
     let proxy = generation.proxy(proxy);
-    let sinks = &generation.outlets.by_proxy[index];
+    let outlets = &generation.outlets.by_proxy[index];
     HEADS.with_borrow_mut(|(number, heads)| {
         if *number != generation.number {
             heads.clear();
             *number = generation.number;
         }
         for (n, target) in proxy.logs.iter().enumerate() {
-            let Some(sink) = sinks.get(n).and_then(Option::as_ref) else { continue };
+            let Some(outlet) = outlets.get(n).and_then(Option::as_ref) else { continue };
             if severity as u8 > target.level {
+                continue;
+            }
+            if let Some(sample) = &target.sample
+                && !sample.takes(outlet.seen.fetch_add(1, Relaxed))
+            {
                 continue;
             }
             let severity =
                 if (severity as u8) < target.minlevel { self::severity(target.minlevel) } else { severity };
-            let head = heads.entry((index, n)).or_insert_with(|| header(generation, proxy, target));
+            let head =
+                heads.entry((index, n)).or_insert_with(|| header(generation, proxy, target, &outlet.way));
+            head.structured.clear();
+            head.structured.extend_from_slice(structured);
             let mut whole = Vec::with_capacity(line.len() + 64);
             head.render(at, severity, &mut whole);
             whole.extend_from_slice(line);
             let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
             whole.truncate(most.saturating_sub(1));
-            if sink.is_stream() {
-                whole.push(b'\n');
-            }
-            if !sink.send(&whole) {
-                generation.board.process.dropped_logs.fetch_add(1, Relaxed);
+            match &outlet.way {
+                Way::Ring(ring) => ring.push(&whole),
+                Way::Sink(sink) => {
+                    if sink.is_stream() {
+                        whole.push(b'\n');
+                    }
+                    if !sink.send(&whole) {
+                        generation.board.process.dropped_logs.fetch_add(1, Relaxed);
+                    }
+                }
             }
         }
     });
 }
 
-fn header(generation: &Generation, proxy: &Proxy, target: &Target) -> Header {
+fn header(generation: &Generation, proxy: &Proxy, target: &Target, way: &Way) -> Header {
     let global = &generation.config.global;
     let tag = proxy.log_tag.as_ref().or(global.log_tag.as_ref());
     let tag = tag.cloned().unwrap_or_else(|| {
         let name = std::env::args().next().unwrap_or_default();
         name.rsplit('/').next().unwrap_or("haproxy").to_owned()
     });
-    let format = Head::named(&target.format).unwrap_or_default();
+    // A ring says how its lines look, unless the target does.
+    let format = match way {
+        Way::Ring(ring) if target.format.is_empty() => &ring.format,
+        _ => &target.format,
+    };
+    let format = Head::named(format).unwrap_or_default();
     let header = Header::new(format, Facility(target.facility), tag, std::process::id());
     match &global.log_send_hostname {
         Some(Some(host)) => header.host(host.as_bytes()),

@@ -2,11 +2,12 @@
 //!
 //! Invariant: a tag reads the transaction's record and nothing else; the same record prints the same bytes.
 
-use super::format::Writer;
+use super::format::{Flags, Use, Writer};
 use crate::conv::time::{Civil, MONTHS, civil, zone};
 use crate::stream::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Txn};
 use crate::stream::view::View;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One tag.
@@ -35,7 +36,10 @@ const HEADER_ODD: &[u8] = b"\"#{|}";
 
 /// All tags.
 pub static LOG_TAGS: &[Tag] = &[
-    tag("B", |v, w| w.int(txn(v).map_or(0, |t| t.bytes_out as i64))),
+    tag("B", |v, w| {
+        open_ended(v, w);
+        w.int(txn(v).map_or(0, |t| t.bytes_out as i64));
+    }),
     http("CC", |v, w| w.text(txn(v).and_then(|t| t.cookie_req.as_deref()).unwrap_or(b""))),
     http("CS", |v, w| w.text(txn(v).and_then(|t| t.cookie_res.as_deref()).unwrap_or(b""))),
     tag("H", |_, w| w.text(crate::fetch::env::hostname().as_bytes())),
@@ -44,8 +48,16 @@ pub static LOG_TAGS: &[Tag] = &[
     http("HPO", |v, w| path(v, w, true)),
     http("HQ", |v, w| {
         let uri = txn(v).map_or(&b""[..], |t| &t.uri);
+        if uri.is_empty() {
+            return bad(w);
+        }
         let query = memchr::memchr(b'?', uri).map_or(&b""[..], |at| &uri[at..]);
-        w.encoded(query, URL_ODD);
+        // No query is nothing at all, where other tags print a dash.
+        if query.is_empty() && !w.flags.quote {
+            w.empty = true;
+        } else {
+            w.encoded(query, URL_ODD);
+        }
     }),
     http("HU", |v, w| match txn(v) {
         Some(t) if t.uri.is_empty() => bad(w),
@@ -55,18 +67,20 @@ pub static LOG_TAGS: &[Tag] = &[
         Some(t) if !t.method.is_empty() => w.text(version(t.version).as_bytes()),
         _ => bad(w),
     }),
-    tag("ID", |v, w| w.text(txn(v).and_then(|t| t.unique_id.as_deref()).unwrap_or(b""))),
+    tag("ID", |v, w| w.text(txn(v).and_then(|t| t.unique_id.get()).map_or(b"", |id| id))),
+    tag("OG", |v, w| w.text(if txn(v).is_some() { b"txn" } else { b"sess" })),
     http("ST", |v, w| w.int(txn(v).map_or(-1, |t| if t.status == 0 { -1 } else { i64::from(t.status) }))),
     tag("T", |v, w| date(w, &civil(epoch(v.session.accepted_at)), Style::Zoned)),
     tag("Ta", |v, w| {
         let idle = txn(v).and_then(|t| t.times.first_byte).unwrap_or_default();
+        open_ended(v, w);
         span(v, w, |t| t.times.end.map(|e| e.saturating_sub(idle)));
     }),
     tag("Tc", |v, w| span(v, w, |t| between(t.times.queue.or(t.times.request), t.times.connect))),
     tag("Td", |v, w| {
         span(v, w, |t| {
-            let from = t.times.response.or(t.times.connect);
-            between(from, t.times.end)
+            let tcp = t.times.connect.filter(|_| t.method.is_empty());
+            between(t.times.response.or(tcp), t.times.end)
         });
     }),
     tag("Th", |v, w| w.int(handshake(v).as_millis() as i64)),
@@ -79,8 +93,16 @@ pub static LOG_TAGS: &[Tag] = &[
     http("Tq", |v, w| span(v, w, |t| t.times.request)),
     http("Tr", |v, w| span(v, w, |t| between(t.times.connect, t.times.response))),
     tag("Ts", |v, w| w.hex_int(epoch(v.session.accepted_at), 4)),
-    tag("Tt", |v, w| span(v, w, |t| t.times.end)),
-    tag("Tu", |v, w| span(v, w, |t| t.times.end)),
+    tag("Tt", |v, w| {
+        open_ended(v, w);
+        span(v, w, |t| t.times.end);
+    }),
+    tag("Tu", |v, w| {
+        let idle = txn(v).and_then(|t| t.times.first_byte).unwrap_or_default();
+        let idle = idle.saturating_sub(handshake(v));
+        open_ended(v, w);
+        span(v, w, |t| t.times.end.map(|e| e.saturating_sub(idle)));
+    }),
     tag("Tw", |v, w| span(v, w, |t| between(t.times.request.or(Some(Duration::ZERO)), t.times.queue))),
     tag("U", |v, w| w.int(txn(v).map_or(0, |t| t.bytes_in as i64))),
     tag("ac", |v, w| count(v, w, 0)),
@@ -114,7 +136,10 @@ pub static LOG_TAGS: &[Tag] = &[
     http("hrl", |v, w| captured(v, w, true, true)),
     http("hs", |v, w| captured(v, w, false, false)),
     http("hsl", |v, w| captured(v, w, false, true)),
-    tag("lc", |v, w| w.int(txn(v).map_or(0, |t| t.id as i64))),
+    tag("lc", |v, w| {
+        let state = v.generation.proxies.get(v.session.frontend.0);
+        w.int(state.map_or(0, |s| s.log_lines.load(Relaxed) as i64));
+    }),
     tag("mode", |v, w| {
         w.text(if frontend(v).is_some_and(|p| p.mode == crate::config::model::Mode::Http) {
             b"HTTP"
@@ -141,7 +166,7 @@ pub static LOG_TAGS: &[Tag] = &[
             w.raw(b"0");
         }
     }),
-    tag("rt", |v, w| w.hex_int(txn(v).map_or(0, |t| t.id as i64), 4)),
+    tag("rt", |v, w| w.hex_int(txn(v).map_or(0, |t| t.number as i64), 4)),
     tag("s", |v, w| {
         let note = txn(v).and_then(|t| t.server_note);
         let name = txn(v).and_then(|t| Some((t.backend?, t.server?)));
@@ -252,8 +277,14 @@ fn between(from: Option<Duration>, to: Option<Duration>) -> Option<Duration> {
     Some(to?.saturating_sub(from?))
 }
 
+/// With `option logasap` the end may still be open: totals are marked.
+fn open_ended(view: &View<'_>, w: &mut Writer<'_>) {
+    if frontend(view).is_some_and(|p| p.options.logasap) {
+        w.raw(b"+");
+    }
+}
+
 fn span(view: &View<'_>, w: &mut Writer<'_>, of: impl Fn(&Txn) -> Option<Duration>) {
-    // With logasap the end is still open: haproxy marks the totals.
     w.int(txn(view).and_then(of).map_or(-1, |d| d.as_millis() as i64));
 }
 
@@ -372,4 +403,16 @@ fn ending_code(view: &View<'_>, w: &mut Writer<'_>, letters: usize) {
         code[2..].copy_from_slice(b"--");
     }
     w.raw(&code[..letters]);
+}
+
+/// `ADDRESS:PORT [DATE] `, which opens the line of a connection without a stream.
+pub fn session_head(view: &View<'_>, out: &mut Vec<u8>) {
+    let mut w = Writer { out, flags: Flags::default(), usage: Use::Log, empty: false };
+    ip(&mut w, Some(&view.session.src));
+    w.raw(b":");
+    port(&mut w, Some(&view.session.src));
+    w.raw(b" [");
+    let at = view.session.accepted_at;
+    date(&mut w, &local(at), Style::Millis(millis(at)));
+    w.raw(b"] ");
 }

@@ -89,7 +89,10 @@ fn faults_are_told_in_haproxys_words() {
     let mut fault = |text: &str| {
         fixture.scope(|s| Format::compile(text, Use::Log, Points::LOG, s)).map(|_| ()).unwrap_err()
     };
-    assert_eq!(fault("%nosuch"), "no such format tag 'nosuch'");
+    assert_eq!(
+        fault("%nosuch"),
+        "no such format variable 'nosuch'. If you wanted to emit the '%' character verbatim, you need to use '%%'"
+    );
     assert_eq!(
         fault("%[nosuch]"),
         "failed to parse sample expression <nosuch]> : unknown fetch method 'nosuch'"

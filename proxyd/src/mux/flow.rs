@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: timeouts, heads, and what a fault means to the stream.
 
+use crate::http::compress::Encoder;
 use crate::mux::splice::Splice;
 use crate::mux::wire::{Conn, Habit};
 use h1::{Body, Fault, Framing, Part};
@@ -74,8 +75,12 @@ pub struct Flow {
     pub moved: u64,
     /// Content and trailers alone, as haproxy counts them (`%U`, `%B` count them with the head).
     pub counted: u64,
+    /// Compresses the content and sends it in chunks of its own.
+    pub encoder: Option<Box<Encoder>>,
     /// Rewrite chunks to plain content, for peers that know no chunks.
     pub dechunk: bool,
+    /// What the encoder took and made, once it is done.
+    pub encoded: (u64, u64),
     flushed: bool,
     /// The last read filled its buffer: more is there than a normal one holds.
     full: bool,
@@ -106,7 +111,9 @@ impl Default for Flow {
             discard: false,
             moved: 0,
             counted: 0,
+            encoder: None,
             dechunk: false,
+            encoded: (0, 0),
             flushed: true,
             full: false,
             may_splice: false,
@@ -404,6 +411,10 @@ impl Flow {
             let rest = &from.buf.bytes()[self.ready..];
             let eof = from.eof;
             if rest.is_empty() && !eof {
+                // All that came goes on before more is waited for.
+                if let Some(encoder) = &mut self.encoder {
+                    encoder.give(false, &mut self.out);
+                }
                 return Ok(());
             }
             // Counted once: a part that has to wait is looked at again.
@@ -419,8 +430,8 @@ impl Flow {
             }
             let keeps = match part {
                 Part::Need | Part::End => return Ok(()),
-                Part::Data { take } => Some(take),
-                Part::Plain { take } if !self.dechunk => Some(take),
+                Part::Data { take } if self.encoder.is_none() => Some(take),
+                Part::Plain { take } if !self.dechunk && self.encoder.is_none() => Some(take),
                 _ => None,
             };
             if let Some(take) = keeps {
@@ -437,11 +448,19 @@ impl Flow {
             from.buf.consume(take);
             self.moved += take as u64;
         }
+        if let Some(mut encoder) = self.encoder.take() {
+            encoder.give(true, &mut self.out);
+            self.encoded = (encoder.taken, encoder.made);
+        }
         Ok(())
     }
 
     fn remake(&mut self, part: Part, from: &Conn) -> usize {
-        let (silent, rest) = (self.dechunk, from.buf.bytes());
+        let (silent, rest) = (self.dechunk || self.encoder.is_some(), from.buf.bytes());
+        if let (Part::Data { take }, Some(encoder)) = (part, &mut self.encoder) {
+            encoder.take(&rest[..take]);
+            return take;
+        }
         if let Part::Trailer { name, value, .. } = part {
             self.counted += u64::from(name.len + value.len);
         }

@@ -128,6 +128,7 @@ pub fn facts() -> cc::Facts {
             "EPOLL",
             "POLL",
             "THREAD",
+            "ZLIB",
             "PCRE2",
             "PCRE2_JIT",
             "PROMEX",

@@ -140,6 +140,8 @@ pub struct ProcessCounters {
     pub spliced_bytes_out: AtomicU64,
     /// Bytes out per second.
     pub bytes_out_rate: Rate,
+    /// Streams so far (`%rt`).
+    pub streams: AtomicU64,
     /// Log lines that could not be sent.
     pub dropped_logs: AtomicU64,
     /// Share of the last second that threads slept, percent.
@@ -153,6 +155,8 @@ pub struct ProcessCounters {
 /// Live state of a frontend, backend or listen section.
 #[derive(Debug, Default)]
 pub struct ProxyState {
+    /// Log lines of the frontend half (`%lc`).
+    pub log_lines: AtomicU64,
     /// The frontend half's counters.
     pub front: FrontCounters,
     /// The backend half's counters.

@@ -3,17 +3,16 @@
 //! Invariant: only fetches that need no stream can give a value; all others give none, and nothing panics.
 
 use super::Generation;
-use crate::config::model::{Config, Kind, Mode, Proxy, ProxyId};
+use crate::config::model::{Config, Kind, Mode, Proxy};
 use crate::log::format::{Format, Use};
 use crate::sample::Value;
 use crate::sample::expr::{Captures, Expr, Refs, Scope};
 use crate::sample::source::Points;
-use crate::stream::txn::{Peer, Session};
-use crate::stream::vars::Vars;
+use crate::stream::txn::Session;
 use crate::stream::view::{Phase, View};
 use conf_parsers::haproxy::expr::expression;
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// What is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +46,6 @@ fn with_scope<T>(
     })
 }
 
-/// Whether the text can be compiled; the error is haproxy's text.
-pub fn check(config: &Config, text: &str, notation: Notation) -> Result<(), String> {
-    with_scope(config, |scope| match notation {
-        Notation::Expression => Expr::compile(&expression(text)?, scope).map(drop),
-        Notation::Format => Format::compile(text, Use::Http, Points::ALL, scope).map(drop),
-    })
-}
-
 /// The text's value now; `None` when it has none here.
 pub fn value(
     generation: &Generation,
@@ -75,45 +66,10 @@ pub fn value(
     })
 }
 
-/// Sets the variables that the `global` section names; gives what could not be set.
-pub fn global_vars(generation: &Generation) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (name, text, notation) in &generation.config.global.proc_vars {
-        let Ok(Some(value)) = value(generation, text, *notation) else {
-            faults.push(format!("config: 'set-var': '{}' has no value at the start: {text}", name.text));
-            continue;
-        };
-        if let Ok(vars) = generation.board.vars.lock() {
-            vars.set(name.id, value);
-        }
-    }
-    faults
-}
-
-fn with_view<T>(generation: &Generation, proxy: &Proxy, run: impl FnOnce(&View<'_>) -> T) -> T {
+/// Runs something on a view without a stream.
+pub(super) fn with_view<T>(generation: &Generation, proxy: &Proxy, run: impl FnOnce(&View<'_>) -> T) -> T {
     let now = Instant::now();
-    let mut session = Session {
-        id: 0,
-        accepted: now,
-        accepted_at: SystemTime::now(),
-        frontend: ProxyId(0),
-        bind: 0,
-        src: Peer::Unknown,
-        dst: Peer::Unknown,
-        real_src: Peer::Unknown,
-        real_dst: Peer::Unknown,
-        proxied: false,
-        proxy_tlvs: Vec::new(),
-        tls: None,
-        vars: Vars::default(),
-        tracked: Vec::new(),
-        requests: 0,
-        handshake: Duration::ZERO,
-        log_level: None,
-        mark: None,
-        tos: None,
-        expect_proxy: false,
-    };
+    let mut session = Session::blank();
     run(&View {
         now,
         wall: SystemTime::now(),

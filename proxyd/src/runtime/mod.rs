@@ -65,7 +65,19 @@ impl Generation {
         }
         let outlets = crate::log::Outlets::open(&config);
         let tls = crate::net::tls::Configurations::build(&config);
-        Self { number, config, proxies, servers, balancers, tls, outlets, board }
+        let generation = Self { number, config, proxies, servers, balancers, tls, outlets, board };
+        generation.preset_variables();
+        generation
+    }
+
+    /// `set-var` of the `global` section: what a new process would begin with.
+    fn preset_variables(&self) {
+        let Some(proxy) = self.config.proxies.first() else { return };
+        evaluate::with_view(self, proxy, |view| {
+            for preset in &self.config.global.proc_vars {
+                preset.apply(view);
+            }
+        });
     }
 
     /// The live state of a server.

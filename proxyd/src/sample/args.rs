@@ -40,6 +40,8 @@ pub enum Arg {
     Map(Arc<crate::conv::map::Map>),
     /// A pattern file.
     File(Arc<PatRef>),
+    /// A named ACL, and whether its answer is turned around.
+    Acl(Arc<crate::acl::Acl>, bool),
     /// Numbers between dots (protocol buffers).
     Path(Box<[u64]>),
 }

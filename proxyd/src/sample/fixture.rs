@@ -120,6 +120,9 @@ fn session() -> Session {
         log_level: None,
         mark: None,
         tos: None,
+        kernel: None,
+        thread: 0,
+        fault: 0,
         expect_proxy: false,
     }
 }
@@ -128,6 +131,7 @@ fn txn(request: &Message) -> Txn {
     let line = [request.method(), b" ", request.uri(), b" HTTP/1.1"].concat();
     Txn {
         id: 7,
+        number: 0,
         start: Instant::now(),
         start_at: UNIX_EPOCH + Duration::from_millis(1_600_000_000_123),
         times: Times::default(),
@@ -155,9 +159,10 @@ fn txn(request: &Message) -> Txn {
         server_queue: 0,
         backend_queue: 0,
         counts: [1, 1, 0, 0],
-        unique_id: None,
+        unique_id: std::cell::OnceCell::new(),
         vars: Vars::default(),
         message_vars: Vars::default(),
+        responding: false,
         tracked: Vec::new(),
         log_level: None,
         priority: (0, 0),
@@ -167,6 +172,9 @@ fn txn(request: &Message) -> Txn {
         no_l7_retry: false,
         last_rule: None,
         server_ends: (Peer::Unknown, Peer::Unknown),
+        compression: None,
+        compressed: false,
+        server_fault: 0,
         dst: None,
         server_tls: None,
         strict_rewriting: true,

@@ -3,7 +3,7 @@
 //! Invariant: a name is checked once, while the configuration is read; at run time scope and hash find it.
 
 use super::Value;
-use crate::stream::vars::{Scope, Vars};
+use crate::stream::vars::{Scope, Vars, size};
 use crate::stream::view::View;
 
 /// A variable's name, resolved: scope and a 64-bit hash of the rest (haproxy compares hashes, too).
@@ -59,10 +59,45 @@ impl VarName {
     /// Sets the variable; false when its scope is not there or is full.
     pub fn save(&self, view: &View<'_>, value: Value<'_>) -> bool {
         let value = value.into_owned();
-        if self.scope == Scope::Proc {
-            return view.generation.board.vars.lock().is_ok_and(|v| v.set(self.id, value));
+        if !self.fits(view, size(&value)) {
+            // haproxy, too, has given up the old value by then.
+            self.unset(view);
+            return false;
         }
-        store(self.scope, view).is_some_and(|v| v.set(self.id, value))
+        if self.scope == Scope::Proc {
+            return view.generation.board.vars.lock().is_ok_and(|v| {
+                v.set(self.id, value);
+                true
+            });
+        }
+        store(self.scope, view).is_some_and(|v| {
+            v.set(self.id, value);
+            true
+        })
+    }
+
+    /// Whether `more` bytes keep to `tune.vars.*-max-size`; a wider scope's limit counts what the narrower ones hold.
+    fn fits(&self, view: &View<'_>, more: usize) -> bool {
+        let [global, process, session, txn, message, _] = view.generation.config.global.tune.vars_max_size;
+        if [global, process, session, txn, message] == [0; 5] {
+            return true;
+        }
+        let old = self.load(view).map_or(0, |v| size(&v));
+        let of_txn = view.txn.as_deref();
+        let messages = of_txn.map_or(0, |t| t.message_vars.bytes());
+        let txns = messages + of_txn.map_or(0, |t| t.vars.bytes());
+        let sessions = txns + view.session.vars.bytes();
+        let all = sessions + view.generation.board.vars.lock().map_or(0, |v| v.bytes());
+        let within = |held: usize, limit: usize| limit == 0 || held + more - old.min(held) <= limit;
+        let narrow = match self.scope {
+            Scope::Request | Scope::Response => {
+                within(messages, message) && within(txns, txn) && within(sessions, session)
+            }
+            Scope::Txn | Scope::Check => within(txns, txn) && within(sessions, session),
+            Scope::Session => within(sessions, session),
+            Scope::Proc => true,
+        };
+        narrow && within(all, process) && within(all, global)
     }
 
     /// Forgets the variable.
@@ -88,6 +123,8 @@ fn store<'v>(scope: Scope, view: &'v View<'_>) -> Option<&'v Vars> {
         Scope::Proc => None,
         Scope::Session => Some(&view.session.vars),
         Scope::Txn | Scope::Check => txn.map(|t| &t.vars),
-        Scope::Request | Scope::Response => txn.map(|t| &t.message_vars),
+        // One store serves both in turn: each is there while its message is.
+        Scope::Request => txn.filter(|t| !t.responding).map(|t| &t.message_vars),
+        Scope::Response => txn.filter(|t| t.responding).map(|t| &t.message_vars),
     }
 }

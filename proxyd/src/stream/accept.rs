@@ -136,6 +136,9 @@ fn begin(
         log_level: None,
         mark: None,
         tos: None,
+        kernel: crate::fetch::kernel::handle(&wire),
+        thread: worker.index,
+        fault: 0,
         expect_proxy: false,
     };
     let (conn, deadline) = (Conn::new(wire), Deadline::default());
@@ -178,17 +181,19 @@ async fn serve(mut client: Client) {
         generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
         return;
     }
-    if proxy.binds[client.session.bind].accept_proxy && !Box::pin(super::handshake::proxy(&mut client)).await
-    {
-        return;
+    if proxy.binds[client.session.bind].accept_proxy || client.session.expect_proxy {
+        let read = Box::pin(super::handshake::proxy(&mut client)).await;
+        if let Err(fault) = read {
+            return refuse(&mut client, fault);
+        }
     }
     if let (true, Some(socket)) = (proxy.options.clitcpka, client.conn.wire.socket()) {
         let _ = socket.set_keepalive(true);
     }
     let secure = proxy.binds[client.session.bind].tls.is_some();
-    if secure && !Box::pin(super::handshake::tls(&mut client)).await {
+    if secure && let Err(fault) = Box::pin(super::handshake::tls(&mut client)).await {
         generation.proxies[client.session.frontend.0].front.failed_req.fetch_add(1, Relaxed);
-        return;
+        return refuse(&mut client, fault);
     }
     if !proxy.rules.tcp_req_sess.is_empty()
         && !session_rules(&mut client, &proxy.rules.tcp_req_sess, RulePhase::Session)
@@ -215,14 +220,31 @@ async fn serve(mut client: Client) {
     }
 }
 
-/// Runs rules of layer 4; false says that the connection must go.
-fn session_rules(client: &mut Client, sets: &[RuleSet], phase: RulePhase) -> bool {
+/// A connection that never became a session: logged, unless nobody said anything on it and that is not wanted.
+fn refuse(client: &mut Client, fault: u8) {
+    use crate::fetch::conn::{FAULTS, fault as is};
     let generation = Arc::clone(&client.generation);
     let proxy = generation.proxy(client.session.frontend);
-    let mut view = View {
+    let null = matches!(fault, is::PROXY_EMPTY | is::PROXY_ABORT | is::TLS_EMPTY | is::TLS_ABORT);
+    if proxy.logs.is_empty() || (null && proxy.options.dontlognull) {
+        return;
+    }
+    client.session.fault = fault;
+    let what = FAULTS[usize::from(fault)];
+    let view = early_view(client, &generation, proxy, RulePhase::Session);
+    crate::log::session_error(&view, what);
+}
+
+fn early_view<'v>(
+    client: &'v mut Client,
+    generation: &'v Generation,
+    proxy: &'v crate::config::model::Proxy,
+    phase: RulePhase,
+) -> View<'v> {
+    View {
         now: clock::now(),
         wall: clock::wall(),
-        generation: &generation,
+        generation,
         proxy,
         phase,
         session: &mut client.session,
@@ -234,13 +256,25 @@ fn session_rules(client: &mut Client, sets: &[RuleSet], phase: RulePhase) -> boo
         response_bytes: &[],
         response_ended: false,
         may_wait: false,
-    };
+    }
+}
+
+/// Runs rules of layer 4; false says that the connection must go.
+fn session_rules(client: &mut Client, sets: &[RuleSet], phase: RulePhase) -> bool {
+    let generation = Arc::clone(&client.generation);
+    let proxy = generation.proxy(client.session.frontend);
+    let passed = judge(&mut early_view(client, &generation, proxy, phase), sets);
+    super::rules::touch_socket(client);
+    passed
+}
+
+fn judge(view: &mut View<'_>, sets: &[RuleSet]) -> bool {
     for set in sets {
         for rule in set.iter() {
-            if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
+            if !rule.condition.as_ref().is_none_or(|c| c.holds(view)) {
                 continue;
             }
-            match rule.action.run(&mut view) {
+            match rule.action.run(view) {
                 Next::Continue | Next::Wait(_) => {}
                 Next::Stop => return true,
                 Next::Finish(_) => return false,

@@ -11,18 +11,14 @@ use super::connect::Server;
 use super::http::{After, Exchange};
 use super::txn::{EndedBy, EndedIn, Peer};
 use super::view::{Phase, View};
-use crate::acl::Answer;
-use crate::action::{Flow as Next, Reply, Rule, RuleSet, Verdict, Wait};
-use crate::config::model::{BackendTarget, ErrorReply, ProxyId, ServerId};
-use crate::http::message::Start;
-use crate::http::{cookie, errors, forward};
+use crate::action::{Flow as Next, Reply, RuleSet, Verdict};
+use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, ServerId};
+use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 impl Exchange<'_> {
     /// Runs what stands before a server; `Err` says that the answer was given.
@@ -40,9 +36,13 @@ impl Exchange<'_> {
             return Err(self.monitor().await);
         }
         self.capture_request();
-        if !front.rules.http_req.is_empty() {
-            self.http_rules(&front.rules.http_req, Phase::RequestHead, None).await?;
+        if front.options.http_buffer_request {
+            self.request_body(None, 0).await?;
         }
+        if !front.rules.http_req.is_empty() {
+            self.http_rules(&front.rules.http_req, Phase::RequestHead, None, None).await?;
+        }
+        self.restrict_names(front.options.restrict_names).await?;
         self.stats_page(self.client.session.frontend).await?;
         self.route().await?;
         if self.backend != self.client.session.frontend {
@@ -50,9 +50,13 @@ impl Exchange<'_> {
             if !back.rules.tcp_req_cont.is_empty() {
                 self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
             }
-            if !back.rules.http_req.is_empty() {
-                self.http_rules(&back.rules.http_req, Phase::RequestHead, None).await?;
+            if back.options.http_buffer_request {
+                self.request_body(None, 0).await?;
             }
+            if !back.rules.http_req.is_empty() {
+                self.http_rules(&back.rules.http_req, Phase::RequestHead, None, None).await?;
+            }
+            self.restrict_names(back.options.restrict_names).await?;
             self.stats_page(self.backend).await?;
         }
         self.forwarding();
@@ -64,7 +68,12 @@ impl Exchange<'_> {
 
     /// The same for a TCP stream: content rules of both sections.
     async fn analyse_raw(&mut self) -> Result<(), After> {
+        self.look_for_http();
         self.route().await?;
+        if self.parts.sight.client_broke {
+            self.set_end((EndedBy::Client, EndedIn::Request));
+            return Err(After::Abort);
+        }
         let back = self.back();
         if self.backend != self.client.session.frontend && !back.rules.tcp_req_cont.is_empty() {
             self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
@@ -72,6 +81,34 @@ impl Exchange<'_> {
         self.use_server();
         self.stick();
         Ok(())
+    }
+
+    /// `option http-restrict-req-hdr-names`.
+    async fn restrict_names(&mut self, how: RestrictNames) -> Result<(), After> {
+        let odd = |name: &[u8]| !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+        match how {
+            RestrictNames::Preserve => Ok(()),
+            RestrictNames::Delete => {
+                let names: Vec<Vec<u8>> = self
+                    .parts
+                    .request
+                    .fields()
+                    .filter(|(_, n, _)| odd(n))
+                    .map(|(_, n, _)| n.to_vec())
+                    .collect();
+                for name in names {
+                    self.parts.request.remove(&name);
+                }
+                Ok(())
+            }
+            RestrictNames::Reject if self.parts.request.fields().any(|(_, n, _)| odd(n)) => {
+                let front = &self.generation.proxies[self.client.session.frontend.0].front;
+                front.denied_req.fetch_add(1, Relaxed);
+                self.set_end((EndedBy::Proxy, EndedIn::Request));
+                Err(self.reply_error(403).await)
+            }
+            RestrictNames::Reject => Ok(()),
+        }
     }
 
     /// Chooses the backend.
@@ -133,18 +170,18 @@ impl Exchange<'_> {
         };
         let (front, back) = (self.frontend(), self.back());
         let request = &mut self.parts.request;
-        if let (Some(rule), Some(ip)) = (back.forwardfor.as_ref().or(front.forwardfor.as_ref()), src) {
-            forward::add(request, rule, ip);
-        }
-        if let (Some(rule), Some(ip)) = (back.originalto.as_ref().or(front.originalto.as_ref()), dst) {
-            forward::add(request, rule, ip);
-        }
-        if let Some(format) = &front.unique_id_format {
-            let id = crate::log::render(format, &self.view(front, Phase::RequestHead));
-            if let Some(header) = &front.unique_id_header {
+        forward::add(request, front.forwardfor.as_ref(), back.forwardfor.as_ref(), src);
+        forward::add(request, front.originalto.as_ref(), back.originalto.as_ref(), dst);
+        if front.unique_id_format.is_some() {
+            let view = self.view(front, Phase::RequestHead);
+            let id = crate::fetch::env::unique_id(&view).map(<[u8]>::to_vec);
+            if let (Some(header), Some(id)) = (&front.unique_id_header, id) {
                 self.parts.request.add(header.as_bytes(), &id);
             }
-            self.parts.txn.unique_id = Some(id);
+        }
+        let compression = [&back.compression, &front.compression];
+        if let Some(settings) = compression.into_iter().flatten().find(|c| !c.algorithms.is_empty()) {
+            self.parts.txn.compression = compress::wanted(settings, &mut self.parts.request);
         }
     }
 
@@ -215,15 +252,16 @@ impl Exchange<'_> {
     }
 
     /// Stores the server under the keys of the request and of the response.
-    pub fn store_stick(&mut self, server: ServerId) {
+    pub fn store_stick(&mut self, server: &Server<'_>) {
         let back = self.back();
         let rules = &back.stick_rules.store_response;
         let mut pending = std::mem::take(&mut self.to_store);
         if !rules.is_empty() {
             let phase = if self.raw { Phase::ResponseContent } else { Phase::ResponseHead };
-            pending.extend(back.stick_rules.from_response(&self.view(back, phase)));
+            let seen = (server.conn.buf.bytes(), server.conn.eof);
+            pending.extend(back.stick_rules.from_response(&self.view_with(back, phase, seen)));
         }
-        let settings = &back.servers[server.0];
+        let settings = &back.servers[server.at.1.0];
         if !settings.non_stick {
             let now = clock::now();
             for p in &pending {
@@ -254,16 +292,25 @@ impl Exchange<'_> {
 
     /// A view of the request for rules.
     pub fn view<'v>(&'v mut self, proxy: &'v crate::config::model::Proxy, phase: Phase) -> View<'v> {
+        self.view_with(proxy, phase, (&[], false))
+    }
+
+    /// The same, with what came of the response's body and whether that is all of it.
+    pub fn view_with<'v>(
+        &'v mut self,
+        proxy: &'v crate::config::model::Proxy,
+        phase: Phase,
+        (response_bytes, response_ended): (&'v [u8], bool),
+    ) -> View<'v> {
         let parts = &mut *self.parts;
         let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent | Phase::Log);
-        let body = self.client.conn.buf.bytes();
+        let conn = &self.client.conn;
         // A large buffer may hold more than rules are to see.
-        let body = &body[..body.len().min(self.generation.config.global.tune.bufsize)];
-        let ended = match parts.info.framing {
-            Framing::None => true,
-            Framing::Length(n) => body.len() as u64 >= n,
-            _ => memchr::memmem::find(body, b"\r\n0\r\n").is_some() || body.starts_with(b"0\r\n"),
-        };
+        let most = self.generation.config.global.tune.bufsize;
+        let raw = &conn.buf.bytes()[..conn.buf.len().min(most)];
+        let full = raw.len() == most;
+        let (body, ended) =
+            if self.raw { (raw, false) } else { parts.sight.request(parts.info.framing, raw) };
         View {
             now: clock::now(),
             wall: clock::wall(),
@@ -272,142 +319,18 @@ impl Exchange<'_> {
             phase,
             session: &mut self.client.session,
             txn: Some(&mut parts.txn),
-            request: Some(&mut parts.request),
+            request: Some(&mut parts.request).filter(|_| !self.raw || parts.looks_http),
             response: in_response.then_some(&mut parts.response),
             request_bytes: body,
-            request_ended: ended || self.client.conn.eof,
-            response_bytes: &[],
-            response_ended: false,
+            request_ended: ended || full || conn.eof || conn.buf.is_full(),
+            response_bytes,
+            response_ended,
             may_wait: true,
         }
     }
 
-    async fn content_rules(&mut self, sets: &[RuleSet], delay: Option<Duration>) -> Result<(), After> {
-        self.http_rules(sets, Phase::RequestContent, delay).await
-    }
-
-    /// Runs rule sets; `Err` when one of them ended the exchange.
-    async fn http_rules(
-        &mut self,
-        sets: &[RuleSet],
-        phase: Phase,
-        delay: Option<Duration>,
-    ) -> Result<(), After> {
-        let proxy = self.back();
-        let content = matches!(phase, Phase::RequestContent | Phase::ResponseContent);
-        let unlimited = if content { Duration::ZERO } else { Duration::from_hours(1) };
-        let give_up = clock::now() + delay.unwrap_or(unlimited);
-        for set in sets {
-            let mut at = 0;
-            while let Some(rule) = set.get(at) {
-                let may_wait = clock::now() < give_up;
-                match self.rule(rule, proxy, phase, may_wait) {
-                    Next::Continue => at += 1,
-                    Next::Stop => return Ok(()),
-                    Next::Finish(verdict) => return Err(self.finish_by(verdict, phase).await),
-                    Next::Wait(_) if !may_wait => at += 1,
-                    Next::Wait(wait) => {
-                        if !self.wait(wait, give_up).await {
-                            at += 1;
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs one rule where nothing can be waited for.
-    pub fn one_rule(&mut self, rule: &Rule, proxy: &crate::config::model::Proxy, phase: Phase) -> Next {
-        self.rule(rule, proxy, phase, false)
-    }
-
-    /// Waits until the whole body is in the buffer, or as much of it as fits or comes in time.
-    pub async fn whole_body(&mut self, limit: Duration) -> Vec<u8> {
-        let until = clock::now() + limit;
-        loop {
-            let view = self.view(self.frontend(), Phase::RequestHead);
-            if view.request_ended || clock::now() >= until {
-                return view.request_bytes.to_vec();
-            }
-            if !self.wait(Wait::RequestBytes, until).await {
-                return self.view(self.frontend(), Phase::RequestHead).request_bytes.to_vec();
-            }
-        }
-    }
-
-    fn rule(
-        &mut self,
-        rule: &Rule,
-        proxy: &crate::config::model::Proxy,
-        phase: Phase,
-        may_wait: bool,
-    ) -> Next {
-        let mut view = self.view(proxy, phase);
-        view.may_wait = may_wait;
-        // Only content rules wait for what they can't tell yet; a complete request leaves nothing to wait for.
-        let waits = may_wait
-            && match phase {
-                Phase::RequestContent => !view.request_ended,
-                Phase::ResponseContent => true,
-                _ => false,
-            };
-        if waits && rule.condition.as_ref().is_some_and(|c| c.check(&view) == Answer::Unknown) {
-            return Next::Wait(if phase == Phase::ResponseContent {
-                Wait::ResponseBytes
-            } else {
-                Wait::RequestBytes
-            });
-        }
-        view.may_wait =
-            waits || (may_wait && !matches!(phase, Phase::RequestContent | Phase::ResponseContent));
-        if !rule.condition.as_ref().is_none_or(|c| c.holds(&view)) {
-            return Next::Continue;
-        }
-        let next = rule.action.run(&mut view);
-        if matches!(next, Next::Stop | Next::Finish(_))
-            && let Some(txn) = view.txn.as_deref_mut()
-        {
-            txn.last_rule = Some(rule.origin.clone());
-        }
-        next
-    }
-
-    /// Waits for what a rule wants; false says that it will not come.
-    async fn wait(&mut self, wait: Wait, give_up: Instant) -> bool {
-        let now = clock::now();
-        match wait {
-            Wait::Delay(time) => {
-                self.client.deadline.set(now, Some(time));
-                self.client.deadline.passed().await;
-                true
-            }
-            Wait::RequestBytes
-                if self.client.conn.buf.len() >= self.generation.config.global.tune.bufsize =>
-            {
-                false
-            }
-            Wait::RequestBytes => {
-                self.client.deadline.set(now, Some(give_up.saturating_duration_since(now)));
-                let (conn, deadline) = (&mut self.client.conn, &self.client.deadline);
-                poll_fn(|cx| match conn.poll_fill(cx, false) {
-                    Poll::Ready(Ok(n)) => Poll::Ready(n > 0),
-                    Poll::Ready(Err(_)) => Poll::Ready(false),
-                    Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(true),
-                    Poll::Pending => Poll::Pending,
-                })
-                .await
-            }
-            Wait::ResponseBytes => {
-                // The head is here; what rules may still wait for is the time.
-                self.client.deadline.set(now, Some(give_up.saturating_duration_since(now)));
-                self.client.deadline.passed().await;
-                true
-            }
-        }
-    }
-
-    async fn finish_by(&mut self, verdict: Verdict, phase: Phase) -> After {
+    /// Carries out the verdict of a rule.
+    pub async fn finish_by(&mut self, verdict: Verdict, phase: Phase) -> After {
         let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent);
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         match verdict {
@@ -419,7 +342,11 @@ impl Exchange<'_> {
                     self.set_end((EndedBy::Proxy, within));
                 } else {
                     front.intercepted.fetch_add(1, Relaxed);
-                    self.set_end((EndedBy::Local, EndedIn::Request));
+                    let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
+                    self.set_end((EndedBy::Local, within));
+                }
+                if in_response {
+                    self.parts.txn.times.response = None;
                 }
                 self.reply(&reply).await
             }
@@ -428,6 +355,9 @@ impl Exchange<'_> {
                 let timeouts = &self.back().timeouts;
                 self.client.deadline.set(clock::now(), timeouts.tarpit.or(timeouts.connect));
                 self.client.deadline.passed().await;
+                // haproxy shows the time in the tarpit as time in the queue.
+                let waited = self.since_start();
+                (self.parts.txn.times.request, self.parts.txn.times.queue) = (None, Some(waited));
                 self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
                 self.reply(&reply).await
             }
@@ -435,13 +365,14 @@ impl Exchange<'_> {
                 front.denied_req.fetch_add(1, Relaxed);
                 let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                 self.set_end((EndedBy::Proxy, within));
+                if !in_response {
+                    self.parts.txn.times.request = None;
+                }
                 After::Close
             }
             Verdict::SilentDrop => {
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
-                if let Some(socket) = self.client.conn.wire.socket() {
-                    let _ = socket.set_linger(Some(Duration::ZERO));
-                }
+                super::rules::forget(&self.client.conn);
                 After::Abort
             }
             Verdict::Service(name) => self.service(name).await,
@@ -461,9 +392,10 @@ impl Exchange<'_> {
     }
 
     /// The response's rules.
-    pub async fn analyse_response(&mut self, server: &mut Server<'_>) -> Result<(), After> {
+    pub async fn analyse_response(&mut self, server: &mut Server<'_>, framing: Framing) -> Result<(), After> {
         let (front, back) = (self.frontend(), self.back());
-        self.store_stick(server.at.1);
+        self.responding();
+        self.store_stick(server);
         let parts = &mut *self.parts;
         for capture in &front.capture_response {
             let value = parts.response.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
@@ -474,13 +406,16 @@ impl Exchange<'_> {
         }
         if !back.rules.tcp_res_cont.is_empty() {
             let delay = back.rules.res_inspect_delay;
-            self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay).await?;
+            let from = Some((&mut *server, framing));
+            self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay, from).await?;
         }
         if !back.rules.http_res.is_empty() {
-            self.http_rules(&back.rules.http_res, Phase::ResponseHead, None).await?;
+            let from = Some((&mut *server, framing));
+            self.http_rules(&back.rules.http_res, Phase::ResponseHead, None, from).await?;
         }
         if self.backend != self.client.session.frontend && !front.rules.http_res.is_empty() {
-            self.http_rules(&front.rules.http_res, Phase::ResponseHead, None).await?;
+            let from = Some((&mut *server, framing));
+            self.http_rules(&front.rules.http_res, Phase::ResponseHead, None, from).await?;
         }
         if let Some(rule) = &back.cookie {
             let id = back.servers[server.at.1.0].cookie.as_deref();
@@ -498,7 +433,17 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// From here on variables of the message are the response's.
+    fn responding(&mut self) {
+        let txn = &mut self.parts.txn;
+        if !txn.responding {
+            txn.responding = true;
+            txn.message_vars.clear();
+        }
+    }
+
     fn after_response(&mut self) {
+        self.responding();
         let (front, back) = (self.frontend(), self.back());
         let mut sets: Vec<&RuleSet> = back.rules.http_after_res.iter().collect();
         if self.backend != self.client.session.frontend {
@@ -506,7 +451,7 @@ impl Exchange<'_> {
         }
         for set in sets {
             for rule in set.iter() {
-                if let Next::Stop = self.rule(rule, back, Phase::ResponseHead, false) {
+                if let Next::Stop = self.one_rule(rule, back, Phase::ResponseHead) {
                     break;
                 }
             }
@@ -523,25 +468,25 @@ impl Exchange<'_> {
         if self.raw {
             return After::Close; // a TCP client can't be told
         }
-        let known = self.back().errors.get(&status).or_else(|| self.frontend().errors.get(&status));
-        match known.cloned() {
-            Some(ErrorReply::Raw(raw)) => self.reply_raw(&raw, status, extra).await,
-            Some(ErrorReply::Reply(reply)) => {
-                let mut reply = (*reply).clone();
-                reply.canned = false;
-                reply.headers.extend_from_slice(extra);
-                Box::pin(self.reply(&Arc::new(reply))).await
-            }
-            None => {
-                let page = errors::of(status);
-                let body = page.message(&mut self.parts.response);
-                for (name, value) in extra {
-                    self.parts.response.add(name.as_bytes(), value);
+        let (front, back) = (self.frontend(), self.back());
+        match back.errors.get(&status).or_else(|| front.errors.get(&status)) {
+            Some(ErrorReply::Raw(raw)) => return self.reply_raw(raw, status, extra).await,
+            Some(ErrorReply::Template(template)) => {
+                let mut reply = template.make(&self.view(back, Phase::ResponseHead));
+                if !reply.canned {
+                    reply.headers.extend_from_slice(extra);
+                    return Box::pin(self.reply(&Arc::new(reply))).await;
                 }
-                self.keep &= !page.close;
-                self.send(body).await
             }
+            None => {}
         }
+        let page = errors::of(status);
+        let body = page.message(&mut self.parts.response);
+        for (name, value) in extra {
+            self.parts.response.add(name.as_bytes(), value);
+        }
+        self.keep &= !page.close;
+        self.send(body).await
     }
 
     /// Answers with a reply of a rule.
@@ -553,26 +498,7 @@ impl Exchange<'_> {
             let extra = reply.headers.clone();
             return Box::pin(self.reply_page(reply.status, &extra)).await;
         }
-        let response = &mut self.parts.response;
-        response.clear();
-        let reason = response.store(reason(reply.status).as_bytes());
-        response.start = Start::Response { status: reply.status, reason };
-        response.version = (1, 1);
-        let mut has_length = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
-        let length = reply.body.len().to_string();
-        let typed = reply.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
-        if !has_length && !typed {
-            response.add(b"content-length", length.as_bytes());
-            has_length = true;
-        }
-        for (name, value) in &reply.headers {
-            // The length stands before the type, behind the rule's own fields.
-            if !has_length && name.eq_ignore_ascii_case("content-type") {
-                response.add(b"content-length", length.as_bytes());
-                has_length = true;
-            }
-            response.add(name.as_bytes(), value);
-        }
+        reply.fill(&mut self.parts.response);
         self.send(reply.body.clone()).await
     }
 
@@ -611,10 +537,14 @@ impl Exchange<'_> {
         if !self.skip_request_body() {
             self.keep = false;
         }
-        self.parts.txn.bytes_out = self.parts.response.counted_len() as u64;
+        self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
+        let bodyless = self.parts.info.method == Method::Head || self.parts.response.status() == 204;
+        if self.parts.response.status() == 204 {
+            self.parts.response.remove(b"content-length");
+        }
         self.send_head(Framing::None);
         let mut out = std::mem::take(&mut self.parts.down.out);
-        if self.parts.info.method != Method::Head {
+        if !bodyless {
             out.extend_from_slice(&body);
             self.parts.txn.bytes_out += body.len() as u64;
         }
@@ -638,8 +568,47 @@ impl Exchange<'_> {
                 self.client.conn.buf.consume(n as usize);
                 true
             }
+            Framing::Chunked => match self.parts.sight.request_len() {
+                Some(len) if !self.client.conn.buf.is_empty() => {
+                    self.client.conn.buf.consume(len);
+                    true
+                }
+                _ => false,
+            },
             _ => false,
         }
+    }
+
+    /// How many connections there are at this moment, for the log.
+    fn count_now(&mut self) {
+        let Self { client, generation, parts, backend, in_backend, .. } = self;
+        let txn = &mut parts.txn;
+        let front = &generation.proxies[client.session.frontend.0].front;
+        let process = generation.board.process.cur_conns.load(Relaxed);
+        let (of_back, of_server) = match (*in_backend, txn.server) {
+            (true, Some(id)) => {
+                let server = generation.server(*backend, id).sessions.load(Relaxed).max(0) as u64;
+                (generation.proxies[backend.0].back.cur_sess.load(Relaxed), server)
+            }
+            (true, None) => (generation.proxies[backend.0].back.cur_sess.load(Relaxed), 0),
+            _ => (0, 0),
+        };
+        txn.counts = [process, front.cur_conn.load(Relaxed), of_back, of_server];
+    }
+
+    /// `option logasap`: the line is written before the data, with what is known by now; `here` bytes of the answer's
+    /// body have come.
+    pub fn log_early(&mut self, here: usize) {
+        let proxy = self.frontend();
+        if !proxy.options.logasap || self.silent || proxy.logs.is_empty() {
+            return;
+        }
+        self.parts.txn.times.end = Some(self.since_start());
+        self.count_now();
+        self.parts.txn.bytes_out += here as u64;
+        crate::log::emit(&self.view(proxy, Phase::Log));
+        self.parts.txn.bytes_out -= here as u64;
+        self.silent = true;
     }
 
     /// Counts, logs and gives the memory back. Nothing is logged for `silent` ones.
@@ -654,11 +623,16 @@ impl Exchange<'_> {
         txn.times.end = Some(end);
         txn.bytes_in += parts.up.counted;
         txn.bytes_out += parts.down.counted;
+        let (taken, made) = parts.down.encoded;
         let front = &generation.proxies[client.session.frontend.0].front;
         front.bytes_in.fetch_add(txn.bytes_in, Relaxed);
         front.bytes_out.fetch_add(txn.bytes_out, Relaxed);
         if txn.status > 0 {
             front.count_status(txn.status);
+        }
+        if taken > 0 {
+            front.comp_in.fetch_add(taken, Relaxed);
+            front.comp_out.fetch_add(made, Relaxed);
         }
         if *in_backend {
             let back = &generation.proxies[backend.0].back;
@@ -669,6 +643,10 @@ impl Exchange<'_> {
                 back.count_status(txn.status);
             }
             count_times(&back.rates, txn);
+            if taken > 0 {
+                back.comp_in.fetch_add(taken, Relaxed);
+                back.comp_out.fetch_add(made, Relaxed);
+            }
             if let Some(server) = txn.server {
                 let counters = &generation.server(*backend, server).counters;
                 counters.bytes_in.fetch_add(txn.bytes_in, Relaxed);
@@ -677,16 +655,7 @@ impl Exchange<'_> {
                 count_times(&counters.rates, txn);
             }
         }
-        let process = generation.board.process.cur_conns.load(Relaxed);
-        let (of_back, of_server) = match (*in_backend, txn.server) {
-            (true, Some(id)) => {
-                let server = generation.server(*backend, id).sessions.load(Relaxed).max(0) as u64;
-                (generation.proxies[backend.0].back.cur_sess.load(Relaxed), server)
-            }
-            (true, None) => (generation.proxies[backend.0].back.cur_sess.load(Relaxed), 0),
-            _ => (0, 0),
-        };
-        txn.counts = [process, front.cur_conn.load(Relaxed), of_back, of_server];
+        self.count_now();
         if !silent && !self.silent {
             let proxy = self.frontend();
             if !proxy.logs.is_empty() {
@@ -716,39 +685,4 @@ fn count_times(rates: &crate::stats::BackRates, txn: &super::txn::Txn) {
     rates.total_ms.add(between(t.request, t.end));
     let wall = txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     rates.last_session.store(wall, Relaxed);
-}
-
-/// Reason phrase of a status, for answers that name none.
-pub fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        206 => "Partial Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        402 => "Payment Required",
-        406 => "Not Acceptable",
-        409 => "Conflict",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        423 => "Locked",
-        424 => "Failed Dependency",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        431 => "Request Header Fields Too Large",
-        451 => "Unavailable For Legal Reasons",
-        505 => "HTTP Version Not Supported",
-        other => errors::PAGES.iter().find(|p| p.status == other).map_or("Other", |p| p.reason),
-    }
 }

@@ -2,20 +2,22 @@
 
 use super::accept::Client;
 use super::txn::Peer;
+use crate::fetch::conn::fault;
 use crate::mux::wire::Wire;
 use crate::net::proxy_protocol::{self, Header};
 use crate::runtime::clock;
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-/// Reads the PROXY header; false says that there is none or a bad one: the connection must go.
-pub async fn proxy(client: &mut Client) -> bool {
+/// Reads the PROXY header; the error, a number of [`crate::fetch::conn::fault`], says that the connection must go.
+pub async fn proxy(client: &mut Client) -> Result<(), u8> {
     let generation = Arc::clone(&client.generation);
     let timeouts = &generation.proxy(client.session.frontend).timeouts;
-    client.deadline.set(clock::now(), timeouts.http_request.or(timeouts.client));
+    client.deadline.set(clock::now(), timeouts.client_hs.or(timeouts.client));
     loop {
         match proxy_protocol::parse(client.conn.buf.bytes()) {
             Ok(Some((header, used))) => {
@@ -26,52 +28,59 @@ pub async fn proxy(client: &mut Client) -> bool {
                     client.session.dst = Peer::Inet(dst);
                     client.session.proxy_tlvs = tlvs;
                 }
-                return true;
+                return Ok(());
             }
             Ok(None) => {}
-            Err(_) => return false,
+            Err(_) => {
+                let begun = client.conn.buf.bytes().starts_with(b"PROXY ");
+                return Err(if begun { fault::PROXY_BAD } else { fault::PROXY_NONE });
+            }
         }
         let (conn, deadline) = (&mut client.conn, &client.deadline);
         let got = poll_fn(|cx| match conn.poll_fill(cx, false) {
-            Poll::Ready(Ok(n)) => Poll::Ready(n > 0),
-            Poll::Ready(Err(_)) => Poll::Ready(false),
-            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(false),
+            Poll::Ready(Ok(0)) if conn.buf.is_empty() => Poll::Ready(Err(fault::PROXY_EMPTY)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(fault::PROXY_TRUNCATED)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(fault::PROXY_ABORT)),
+            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(fault::PROXY_TIMEOUT)),
             Poll::Pending => Poll::Pending,
         });
-        if !got.await {
-            return false;
-        }
+        got.await?;
     }
 }
 
-/// Runs the TLS handshake; false says that it failed: the connection must go.
-pub async fn tls(client: &mut Client) -> bool {
+/// Runs the TLS handshake; the error, a number of [`crate::fetch::conn::fault`], says that the connection must go.
+pub async fn tls(client: &mut Client) -> Result<(), u8> {
     let generation = Arc::clone(&client.generation);
     let (frontend, bind) = (client.session.frontend, client.session.bind);
     let Some(server) = generation.tls.binds.get(frontend.0).and_then(|b| b.get(bind)?.as_ref()) else {
-        return false;
+        return Err(fault::TLS);
     };
     let process = &generation.board.process;
     process.ssl_rate.add(client.worker.engine.ms(clock::now()), 1);
     process.cum_ssl_conns.fetch_add(1, Relaxed);
     // What was read ahead with the PROXY header belongs to the handshake; haproxy's peers never send it that early.
     if !client.conn.buf.is_empty() {
-        return false;
+        return Err(fault::TLS);
     }
-    let Some(stream) = client.conn.take_tcp() else { return false };
+    let Some(stream) = client.conn.take_tcp() else { return Err(fault::TLS) };
     let timeouts = &generation.proxy(frontend).timeouts;
-    client.deadline.set(clock::now(), timeouts.http_request.or(timeouts.client));
+    client.deadline.set(clock::now(), timeouts.client_hs.or(timeouts.client));
     let deadline = &client.deadline;
     let mut shaking = pin!(server.accept(stream));
     let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
-        Poll::Ready(Ok(stream)) => Poll::Ready(Some(stream)),
-        Poll::Ready(Err(_)) => Poll::Ready(None),
-        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(None),
+        Poll::Ready(Ok(stream)) => Poll::Ready(Ok(stream)),
+        Poll::Ready(Err(e)) => Poll::Ready(Err(match e.kind() {
+            io::ErrorKind::UnexpectedEof => fault::TLS_EMPTY,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault::TLS_ABORT,
+            _ => fault::TLS,
+        })),
+        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(fault::TLS_TIMEOUT)),
         Poll::Pending => Poll::Pending,
     });
-    let Some(stream) = done.await else { return false };
+    let stream = done.await?;
     let (_, connection) = stream.get_ref();
     client.session.tls = Some(Arc::new(crate::net::tls::info(connection, connection.server_name())));
     client.conn.wire = Wire::TlsServer(Box::new(stream));
-    true
+    Ok(())
 }

@@ -13,7 +13,7 @@ use super::parts::Parts;
 use super::transfer::{Event, Limits, Side, Transfer};
 use super::txn::{EndedBy, EndedIn};
 use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId};
-use crate::http::errors;
+use crate::http::{compress, errors};
 use crate::mux::flow::Broken;
 use crate::runtime::Generation;
 use crate::runtime::captured::{Captured, Direction};
@@ -21,7 +21,7 @@ use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::{Live, Phase};
 use crate::runtime::worker::Idle;
-use h1::{Fault, Framing, Method, Progress, ResponseInfo};
+use h1::{Body, Fault, Framing, Method, Part, Progress, ResponseInfo};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
@@ -91,6 +91,7 @@ impl<'c> Exchange<'c> {
         let mut parts = client.worker.take_parts();
         parts.txn.begin(start, wall);
         parts.txn.id = generation.board.process.next_id.fetch_add(1, Relaxed);
+        parts.txn.number = generation.board.process.streams.fetch_add(1, Relaxed);
         let backend = client.session.frontend;
         Self {
             client,
@@ -308,8 +309,14 @@ impl<'c> Exchange<'c> {
         }
         let broken = matches!(event, Event::Down(Broken::Read(_)) | Event::Up(Broken::Write(_)));
         let (cause, status) = match event {
-            Event::Up(Broken::Read(_) | Broken::Cut) => {
+            Event::Up(Broken::Read(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Data);
+            }
+            Event::Up(Broken::Cut) => {
+                let gone = self.client_gone(Cause::ClientClosed, EndedIn::Data);
+                // haproxy gives a broken connection a status, a closed one none.
+                self.parts.txn.status = 0;
+                return gone;
             }
             Event::Aborted | Event::Down(Broken::Write(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
@@ -360,6 +367,7 @@ impl<'c> Exchange<'c> {
         observe::seen(self.generation, server.at, seen);
         self.set_end(ending::headers(cause));
         self.parts.txn.server_status = 0;
+        self.parts.txn.times.response = None;
         self.forget_response();
         Sent::Failed(self.reply_error(status).await)
     }
@@ -404,13 +412,20 @@ impl<'c> Exchange<'c> {
         }
         server.count_status(self.generation, status);
         observe::seen(self.generation, server.at, Seen::Answered(status));
-        if let Err(after) = self.analyse_response(server).await {
+        if info.framing == Framing::Chunked
+            && let Err(fault) = scan(server.conn.buf.bytes())
+        {
+            return Box::pin(self.no_response(server, Event::Down(Broken::Bad(fault)))).await;
+        }
+        if let Err(after) = self.analyse_response(server, info.framing).await {
             return Sent::Failed(after);
         }
         server.keep_alive &= info.keep_alive;
         let mut framing = info.framing;
+        self.compress(framing);
         self.frame_response(&mut framing);
         self.send_head(framing);
+        self.log_early(server.conn.buf.len());
         self.parts.txn.timeout_tunnel =
             self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel).or(self.frontend().timeouts.tunnel);
         if framing == Framing::Tunnel {
@@ -418,6 +433,25 @@ impl<'c> Exchange<'c> {
         }
         let event = self.transfer(server, false, false).await;
         self.ended(server, event, framing)
+    }
+
+    /// Compresses the response where client, file and answer agree.
+    fn compress(&mut self, framing: Framing) {
+        let Some(algorithm) = self.parts.txn.compression else { return };
+        let (front, back) = (self.frontend(), self.back());
+        let settings = [&back.compression, &front.compression];
+        let Some(settings) = settings.into_iter().flatten().find(|c| !c.algorithms.is_empty()) else {
+            return;
+        };
+        let parts = &mut *self.parts;
+        let framed = matches!(framing, Framing::Chunked | Framing::Length(1..))
+            && parts.info.method != Method::Head
+            && parts.request.version >= (1, 1);
+        if compress::begin(settings, algorithm, &mut parts.response, framed) {
+            let level = self.generation.config.global.tune.comp_maxlevel;
+            parts.down.encoder = compress::Encoder::new(algorithm, level);
+            parts.txn.compressed = true;
+        }
     }
 
     /// What the client can read: chunks are unknown before 1.1.
@@ -572,14 +606,34 @@ impl<'c> Exchange<'c> {
         self.parts.txn.server_note = Some("<NOSRV>");
         self.set_end(ending::request(cause));
         self.parts.txn.status = status;
+        // What is made for a request can't be made without one: the page stays haproxy's own then.
         let bytes = match self.frontend().errors.get(&status) {
             Some(ErrorReply::Raw(raw)) => raw.to_vec(),
-            _ => errors::of(status).raw(),
+            Some(ErrorReply::Template(page)) => {
+                page.file().map_or_else(|| errors::of(status).raw(), |raw| raw.to_vec())
+            }
+            None => errors::of(status).raw(),
         };
         let timeout = self.frontend().timeouts.client;
         self.client.deadline.set(clock::now(), timeout);
         let _ = answer::write_all(&mut self.client.conn, &self.client.deadline, &bytes).await;
     }
+}
+
+/// Looks whether the chunks that came with a head are chunks at all: then nothing was said to the client yet.
+fn scan(bytes: &[u8]) -> Result<(), Fault> {
+    let (mut body, mut at) = (Body::new(Framing::Chunked), 0);
+    while at < bytes.len() {
+        at += match body.next(&bytes[at..], false)? {
+            Part::Need | Part::End => return Ok(()),
+            Part::Data { take }
+            | Part::Plain { take }
+            | Part::Size { take, .. }
+            | Part::Crlf { take }
+            | Part::Trailer { take, .. } => take,
+        };
+    }
+    Ok(())
 }
 
 /// How sending to one server went.

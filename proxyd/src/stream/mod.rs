@@ -14,6 +14,7 @@ pub mod handshake;
 pub mod http;
 pub mod parts;
 pub mod requests;
+pub mod rules;
 pub mod service;
 pub mod tcp;
 pub mod transfer;

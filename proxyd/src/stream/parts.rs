@@ -2,6 +2,7 @@
 //!
 //! Invariant: after [`Parts::reset`] nothing of the last stream can be seen; the allocations stay.
 
+use super::rules::Sight;
 use super::txn::{Peer, Times, Txn};
 use super::vars::Vars;
 use crate::http::message::Message;
@@ -20,6 +21,10 @@ pub struct Parts {
     pub response: Message,
     /// The record.
     pub txn: Txn,
+    /// A TCP stream began with a request, which is in `request`.
+    pub looks_http: bool,
+    /// Bodies as rules see them.
+    pub sight: Sight,
     /// Client to server.
     pub up: Flow,
     /// Server to client.
@@ -37,6 +42,8 @@ impl Default for Parts {
             info: RequestInfo::default(),
             response: Message::default(),
             txn: Txn::new(Instant::now(), SystemTime::now()),
+            looks_http: false,
+            sight: Sight::default(),
             up: Flow::default(),
             down: Flow::default(),
             client_parser: HeadParser::new(Kind::Request, Options::default()),
@@ -51,6 +58,8 @@ impl Parts {
         self.txn.clear();
         self.request.clear();
         self.response.clear();
+        self.sight.reset();
+        self.looks_http = false;
         self.up.reset();
         self.down.reset();
         self.client_parser.reset();
@@ -63,6 +72,7 @@ impl Txn {
     pub fn new(start: Instant, start_at: SystemTime) -> Self {
         Self {
             id: 0,
+            number: 0,
             start,
             start_at,
             times: Times::default(),
@@ -90,9 +100,10 @@ impl Txn {
             server_queue: 0,
             backend_queue: 0,
             counts: [0; 4],
-            unique_id: None,
+            unique_id: std::cell::OnceCell::new(),
             vars: Vars::default(),
             message_vars: Vars::default(),
+            responding: false,
             tracked: Vec::new(),
             log_level: None,
             priority: (0, 0),
@@ -102,6 +113,9 @@ impl Txn {
             no_l7_retry: false,
             last_rule: None,
             server_ends: (Peer::Unknown, Peer::Unknown),
+            compression: None,
+            compressed: false,
+            server_fault: 0,
             dst: None,
             server_tls: None,
             strict_rewriting: true,
@@ -118,6 +132,7 @@ impl Txn {
     pub fn clear(&mut self) {
         let Self {
             id: _,
+            number: _,
             start: _,
             start_at: _,
             times,
@@ -148,6 +163,7 @@ impl Txn {
             unique_id,
             vars,
             message_vars,
+            responding,
             tracked,
             log_level,
             priority,
@@ -157,6 +173,9 @@ impl Txn {
             no_l7_retry,
             last_rule,
             server_ends,
+            compression,
+            compressed,
+            server_fault,
             dst,
             server_tls,
             strict_rewriting,
@@ -176,6 +195,7 @@ impl Txn {
         (*retries, *redispatched) = (0, false);
         (*server_queue, *backend_queue) = (0, 0);
         *counts = [0; 4];
+        (*responding, *compression, *compressed, *server_fault) = (false, None, false, 0);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
         *priority = (0, 0);

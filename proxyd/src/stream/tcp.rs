@@ -6,7 +6,7 @@ use super::accept::Client;
 use super::connect::Server;
 use super::ending::{self, Cause};
 use super::http::Exchange;
-use super::transfer::{Event, Side};
+use super::transfer::{Event, Limits, Side};
 use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
 use crate::runtime::clock;
@@ -28,18 +28,52 @@ pub async fn serve(client: &mut Client) {
     if x.analyse().await.is_ok()
         && let Ok(mut server) = x.attach().await
     {
-        x.store_stick(server.at.1);
         x.copy(&mut server).await;
     }
     x.finish(false);
 }
 
 impl Exchange<'_> {
+    /// Copies until both sides are done. A side that is silent for too long counts as one that closed: the other may
+    /// still end by itself, within what is left of its own time.
+    async fn copy_within(&mut self, server: &mut Server<'_>, mut limits: Limits) -> Event {
+        loop {
+            let event = self.transfer_within(server, false, true, limits).await;
+            let rest = |other: Option<Duration>, own: Option<Duration>| {
+                other.zip(own).map(|(other, own)| other.saturating_sub(own))
+            };
+            match event {
+                // Somebody wants this stream to end.
+                Event::Timeout(_) if self.client.deadline.rung().is_some() => return event,
+                Event::Timeout(Side::Client) if !self.client.conn.eof => {
+                    self.set_end(ending::data(Cause::ClientTimeout));
+                    self.client.conn.eof = true;
+                    limits.server = rest(limits.server, limits.client).or(limits.server);
+                }
+                Event::Timeout(Side::Server) if !server.conn.eof => {
+                    self.set_end(ending::data(Cause::ServerTimeout));
+                    server.conn.eof = true;
+                    limits.client = rest(limits.client, limits.server).or(limits.client);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// What looks at the server's first bytes: `tcp-response content`, then `stick store-response`.
+    async fn response_begins(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
+        if !self.back().rules.tcp_res_cont.is_empty() {
+            self.stream_response_rules(server).await?;
+        }
+        self.store_stick(server);
+        Ok(())
+    }
+
     async fn copy(&mut self, server: &mut Server<'_>) {
         let parts = &mut *self.parts;
         parts.up.out.extend_from_slice(&server.prefix);
         parts.up.begin(Framing::UntilClose);
-        parts.down.begin(Framing::UntilClose);
+        (parts.up.may_splice, parts.down.may_splice) = (true, true);
         parts.up.shut_after = true;
         parts.down.shut_after = true;
         let mut limits = self.limits();
@@ -47,7 +81,14 @@ impl Exchange<'_> {
         if let Some(tunnel) = tunnel {
             (limits.client, limits.server) = (Some(tunnel), Some(tunnel));
         }
-        let event = self.transfer_within(server, false, true, limits).await;
+        self.log_early(0);
+        let begun = self.response_begins(server).await;
+        self.parts.down.begin(Framing::UntilClose);
+        let event = match begun {
+            Ok(()) => self.copy_within(server, limits).await,
+            Err(Some(event)) => event,
+            Err(None) => return,
+        };
         let back = &self.generation.proxies[self.backend.0].back;
         let counters = &server.state(self.generation).counters;
         let cause = match event {

@@ -2,8 +2,10 @@
 
 use super::vars::Vars;
 use crate::config::model::{ProxyId, ServerId};
-use std::cell::RefCell;
+use crate::http::compress::Algorithm as Compressor;
+use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -58,10 +60,47 @@ pub struct Session {
     pub mark: Option<u32>,
     /// `set-tos` asks for it.
     pub tos: Option<u8>,
+    /// A second handle of the TCP socket, where fetches ask the kernel about it (`fc_rtt` …).
+    pub kernel: Option<Arc<OwnedFd>>,
+    /// The thread that serves it, from 0.
+    pub thread: usize,
+    /// What was wrong with the connection ([`crate::fetch::conn::FAULTS`]); 0 is nothing.
+    pub fault: u8,
     /// `expect-proxy layer4` asks for a PROXY header on this connection.
     pub expect_proxy: bool,
     /// `set-nice`, `set-mark` … ask for it: log level forced by a rule.
     pub log_level: Option<u8>,
+}
+
+impl Session {
+    /// A record without a connection, for what runs without a client.
+    pub fn blank() -> Self {
+        Self {
+            id: 0,
+            accepted: Instant::now(),
+            accepted_at: SystemTime::now(),
+            frontend: ProxyId(0),
+            bind: 0,
+            src: Peer::Unknown,
+            dst: Peer::Unknown,
+            real_src: Peer::Unknown,
+            real_dst: Peer::Unknown,
+            proxied: false,
+            proxy_tlvs: Vec::new(),
+            tls: None,
+            vars: Vars::default(),
+            tracked: Vec::new(),
+            requests: 0,
+            handshake: Duration::ZERO,
+            mark: None,
+            tos: None,
+            kernel: None,
+            thread: 0,
+            fault: 0,
+            expect_proxy: false,
+            log_level: None,
+        }
+    }
 }
 
 /// TLS facts of a connection, as fetches give them.
@@ -201,6 +240,8 @@ pub struct Times {
 pub struct Txn {
     /// Process-wide number.
     pub id: u64,
+    /// How many streams there were before (`%rt`).
+    pub number: u64,
     /// When waiting for it began: accept, or the end of the previous one.
     pub start: Instant,
     /// The same, wall clock.
@@ -256,11 +297,13 @@ pub struct Txn {
     /// Connection counters at the end: process, frontend, backend, server (`%ac %fc %bc %sc`).
     pub counts: [u64; 4],
     /// `unique-id` once made.
-    pub unique_id: Option<Vec<u8>>,
+    pub unique_id: OnceCell<Vec<u8>>,
     /// `txn.` variables.
     pub vars: Vars,
     /// `req.` or `res.` variables, whichever is running.
     pub message_vars: Vars,
+    /// The response runs: [`Self::message_vars`] are its.
+    pub responding: bool,
     /// `track-scN` made by content rules; laid over the session's.
     pub tracked: Vec<Option<crate::stick::Tracked>>,
     /// `set-log-level`: `Some(0)` is silent.
@@ -279,6 +322,12 @@ pub struct Txn {
     pub last_rule: Option<String>,
     /// Address of the server's connection: ours and theirs (`bc_src`, `bc_dst`, `%bi %si`).
     pub server_ends: (Peer, Peer),
+    /// What the client asked for of the algorithms configured; kept when the answer is compressed.
+    pub compression: Option<Compressor>,
+    /// Whether the answer is compressed.
+    pub compressed: bool,
+    /// What was wrong with the server's connection.
+    pub server_fault: u8,
     /// `set-dst`, `set-dst-port`.
     pub dst: Option<Peer>,
     /// TLS of the server side.

@@ -1,7 +1,7 @@
 //! Variables of rules, by scope.
 //!
-//! Invariant: a store knows how many bytes it holds; a value that would pass its limit is refused and the old one
-//! is gone, as in haproxy. A store belongs to one stream; `proc.` variables live behind a lock.
+//! Invariant: a store knows how many bytes it holds. A store belongs to one stream; `proc.` variables live behind a
+//! lock. Limits are judged by who sets a variable ([`crate::sample::vars`]), since they count over several stores.
 
 use crate::sample::Value;
 use smallvec::SmallVec;
@@ -33,11 +33,10 @@ const OVERHEAD: usize = 48;
 pub struct Vars {
     items: RefCell<SmallVec<[(u64, Value<'static>); 2]>>,
     bytes: Cell<usize>,
-    /// Most bytes it may hold (`tune.vars.*-max-size`); 0 is no limit.
-    pub limit: Cell<usize>,
 }
 
-fn size(value: &Value<'_>) -> usize {
+/// Bytes that a value is charged with (`tune.vars.*-max-size`).
+pub fn size(value: &Value<'_>) -> usize {
     OVERHEAD
         + match value {
             Value::Str(b) | Value::Bin(b) | Value::Method(b) => b.len(),
@@ -51,16 +50,16 @@ impl Vars {
         self.items.borrow().iter().find(|(i, _)| *i == id).map(|(_, v)| v.clone())
     }
 
-    /// Sets a variable; false when the limit forbids it.
-    pub fn set(&self, id: u64, value: Value<'static>) -> bool {
+    /// Sets a variable.
+    pub fn set(&self, id: u64, value: Value<'static>) {
         self.unset(id);
-        let bytes = self.bytes.get() + size(&value);
-        if self.limit.get() != 0 && bytes > self.limit.get() {
-            return false;
-        }
-        self.bytes.set(bytes);
+        self.bytes.set(self.bytes.get() + size(&value));
         self.items.borrow_mut().push((id, value));
-        true
+    }
+
+    /// Bytes charged for what it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
     }
 
     /// Forgets a variable.

@@ -1,7 +1,7 @@
 //! `global`, `ring` and `userlist`.
 
 use super::{Bind, UnixPermissions};
-use crate::{log, sample};
+use crate::log;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -78,8 +78,8 @@ pub struct Global {
     pub maxsessrate: usize,
     /// `tune.*`.
     pub tune: Tune,
-    /// Initial `proc.` variables from `set-var` and `set-var-fmt`: name, expression or format, which of both.
-    pub proc_vars: Vec<(sample::vars::VarName, String, crate::runtime::evaluate::Notation)>,
+    /// Initial `proc.` variables from `set-var` and `set-var-fmt`.
+    pub proc_vars: Vec<std::sync::Arc<crate::action::var::Preset>>,
     /// `ssl-default-bind-*` and `ssl-default-server-*` and everything else of TLS, by keyword.
     pub ssl_defaults: BTreeMap<String, Vec<String>>,
 }
@@ -179,8 +179,8 @@ pub struct Ring {
     pub maxlen: usize,
     /// `size`, bytes.
     pub size: usize,
-    /// `server` addresses that messages are sent to.
-    pub servers: Vec<SocketAddr>,
+    /// `server` lines: where messages are sent, and whether each has its length before it (`log-proto octet-count`).
+    pub servers: Vec<(SocketAddr, bool)>,
     /// `timeout connect`.
     pub timeout_connect: Option<Duration>,
     /// `timeout server`.

@@ -117,8 +117,8 @@ pub struct Stats {
 pub enum ErrorReply {
     /// The bytes of an `errorfile`, head included; empty closes without an answer.
     Raw(Arc<[u8]>),
-    /// A reply made by `http-error` or `errorloc`.
-    Reply(Arc<action::Reply>),
+    /// `http-error`: made for each request that it answers.
+    Template(Arc<action::reply::Template>),
 }
 
 /// `capture … len N`.

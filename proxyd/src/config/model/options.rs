@@ -31,6 +31,18 @@ pub struct Timeouts {
     pub tunnel: Option<Duration>,
 }
 
+/// What becomes of request headers whose names hold more than letters, digits and hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestrictNames {
+    /// They are passed on.
+    #[default]
+    Preserve,
+    /// They are left out.
+    Delete,
+    /// The request is denied.
+    Reject,
+}
+
 /// `option *` that are plain switches.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -82,6 +94,8 @@ pub struct Options {
     pub log_health_checks: bool,
     /// `option log-separate-errors`.
     pub log_separate_errors: bool,
+    /// `option http-restrict-req-hdr-names`.
+    pub restrict_names: RestrictNames,
     /// `option logasap`.
     pub logasap: bool,
     /// `option nolinger`.

@@ -1,0 +1,180 @@
+//! `ring` sections: log lines kept in memory, read by `show events` and sent on to servers.
+//!
+//! Invariant: a ring never holds more bytes than its size; what does not fit pushes the oldest lines out, and a writer
+//! never waits for a reader.
+//!
+//! Absent on purpose: who reads (the CLI), and what a line says.
+
+use crate::config::model::Ring as Settings;
+use std::collections::VecDeque;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// Pause before a receiver that refused is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a forwarder looks whether its ring is still there.
+const LOOK: Duration = Duration::from_millis(500);
+/// Connect timeout where the section names none.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Bytes that a line costs besides its text, as in haproxy's buffers: its length.
+const OVERHEAD: usize = 2;
+
+/// A ring.
+#[derive(Debug)]
+pub struct Ring {
+    /// Its name.
+    pub name: String,
+    /// `description`.
+    pub description: String,
+    /// Head of its lines (`format`).
+    pub format: String,
+    size: usize,
+    maxlen: usize,
+    kept: Mutex<Kept>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<Arc<[u8]>>,
+    /// Number of the first line that is kept.
+    first: u64,
+    bytes: usize,
+}
+
+impl Ring {
+    /// An empty ring.
+    pub fn new(name: &str, settings: &Settings) -> Arc<Self> {
+        let description = settings.description.clone().unwrap_or_else(|| name.to_owned());
+        Arc::new(Self {
+            name: name.to_owned(),
+            description,
+            format: settings.format.clone(),
+            size: settings.size,
+            maxlen: settings.maxlen,
+            kept: Mutex::default(),
+            news: Condvar::new(),
+        })
+    }
+
+    /// Sends what it gets to a server, for as long as the ring is there.
+    pub fn forward(self: &Arc<Self>, to: SocketAddr, octets: bool, settings: &Settings) {
+        let ring = Arc::downgrade(self);
+        let connect = settings.timeout_connect.unwrap_or(CONNECT);
+        // Without a thread nothing is sent on; the lines stay readable.
+        let _ = std::thread::Builder::new()
+            .name(format!("ring-{}", self.name))
+            .spawn(move || forward(&ring, to, octets, connect));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a line.
+    pub fn push(&self, line: &[u8]) {
+        let line = &line[..line.len().min(self.maxlen)];
+        let mut kept = self.kept();
+        kept.bytes += line.len() + OVERHEAD;
+        kept.lines.push_back(line.into());
+        while kept.bytes > self.size
+            && let Some(oldest) = kept.lines.pop_front()
+        {
+            kept.bytes -= oldest.len() + OVERHEAD;
+            kept.first += 1;
+        }
+        drop(kept);
+        self.news.notify_all();
+    }
+
+    /// The lines from number `from` on, and the number after the last.
+    pub fn since(&self, from: u64) -> (Vec<Arc<[u8]>>, u64) {
+        let kept = self.kept();
+        let skip = from.saturating_sub(kept.first) as usize;
+        (kept.lines.iter().skip(skip).cloned().collect(), kept.first + kept.lines.len() as u64)
+    }
+
+    /// Waits for a line with a number of at least `from`, a while at most.
+    fn wait(&self, from: u64) {
+        let kept = self.kept();
+        if kept.first + kept.lines.len() as u64 <= from {
+            drop(self.news.wait_timeout(kept, LOOK));
+        }
+    }
+}
+
+fn forward(ring: &Weak<Ring>, to: SocketAddr, octets: bool, connect: Duration) {
+    let mut at = 0;
+    let mut out = Vec::new();
+    while ring.strong_count() > 0 {
+        let Ok(mut stream) = TcpStream::connect_timeout(&to, connect) else {
+            std::thread::sleep(RETRY);
+            continue;
+        };
+        while let Some(ring) = ring.upgrade() {
+            ring.wait(at);
+            let (lines, next) = ring.since(at);
+            drop(ring);
+            out.clear();
+            for line in &lines {
+                if octets {
+                    out.extend_from_slice(format!("{} ", line.len()).as_bytes());
+                    out.extend_from_slice(line);
+                } else {
+                    out.extend_from_slice(line);
+                    out.push(b'\n');
+                }
+            }
+            if !out.is_empty() && stream.write_all(&out).is_err() {
+                break; // the same lines go through the next connection
+            }
+            at = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(size: usize, maxlen: usize) -> Arc<Ring> {
+        Ring::new("r", &Settings { size, maxlen, ..Settings::default() })
+    }
+
+    #[test]
+    fn the_oldest_lines_make_room() {
+        let ring = ring(20, 100);
+        for line in ["aaaaaaaa", "bbbbbbbb", "cccccccc"] {
+            ring.push(line.as_bytes());
+        }
+        let (lines, next) = ring.since(0);
+        assert_eq!((lines.len(), next), (2, 3));
+        assert_eq!(&*lines[0], b"bbbbbbbb");
+        assert_eq!(ring.since(2).0.len(), 1);
+        assert!(ring.since(3).0.is_empty());
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let ring = ring(1000, 4);
+        ring.push(b"abcdefgh");
+        assert_eq!(&*ring.since(0).0[0], b"abcd");
+    }
+
+    #[test]
+    fn lines_reach_a_server_framed_as_asked() {
+        use std::io::Read;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let settings = Settings { size: 1000, maxlen: 100, ..Settings::default() };
+        let ring = Ring::new("r", &settings);
+        ring.forward(listener.local_addr().expect("bound"), true, &settings);
+        ring.push(b"one");
+        ring.push(b"two!");
+        let (mut stream, _) = listener.accept().expect("the ring connects");
+        let mut got = [0; 11];
+        stream.read_exact(&mut got).expect("both lines come");
+        assert_eq!(&got, b"3 one4 two!");
+    }
+}
