@@ -17,7 +17,7 @@ use crate::runtime::Generation;
 use crate::runtime::board::{Board, ProcessInfo};
 use crate::runtime::engine::{self, Running};
 use crate::runtime::transitions::{self, Notice};
-use crate::runtime::{evaluate, state_file};
+use crate::runtime::state_file;
 use service::{Identity, Signal, Signals};
 use std::collections::HashSet;
 use std::io::Write;
