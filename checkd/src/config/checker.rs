@@ -7,11 +7,11 @@ use super::Builder;
 use super::finish::shown;
 use super::model::{CheckerKind, DnsType, HttpGet, HttpProtocol, Script, UdpCheck, Url, UrlRegex};
 use super::service::{DELAY_MAX_US, TIME_MAX_US, Timers, named, time, truth};
+use super::value::{body_regex, hex};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::shared::{self, User};
 use conf_parsers::keepalived::walk::{Line, Row, Standing, Step, Stop, block, no_effect, words};
 use diag::{Diagnostic, Severity};
-use health::probe::http::BodyRegex;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -354,30 +354,6 @@ fn fwmark(b: &mut B, line: &mut Line<'_>) -> Step {
     Ok(())
 }
 
-/// Bytes and masks of a free-form hexadecimal string: one or two digits a byte, `x` for any nibble.
-fn hex(line: &Line<'_>, any: bool) -> Option<Vec<(u8, u8)>> {
-    let mut out = Vec::new();
-    for word in line.words.iter().skip(1) {
-        for pair in word.text.as_bytes().chunks(2) {
-            let (mut value, mut mask) = (0u8, 0u8);
-            for c in pair {
-                let digit = (*c as char).to_digit(16);
-                let wild = any && matches!(c, b'x' | b'X');
-                (value, mask) = match digit {
-                    Some(d) => (value << 4 | d as u8, mask << 4 | 0xf),
-                    None if wild => (value << 4, mask << 4),
-                    None => return None,
-                };
-            }
-            if pair.len() == 1 && mask != 0 {
-                mask = 0xff;
-            }
-            out.push((value, mask));
-        }
-    }
-    Some(out)
-}
-
 fn udp(b: &mut B) -> Option<&mut UdpCheck> {
     match kind(b)? {
         CheckerKind::Udp(udp) => Some(udp),
@@ -645,17 +621,6 @@ fn url_close(b: &mut B, line: &mut Line<'_>) {
     {
         line.inert(format!("regex min offset {} > regex_max_offset {max} - ignoring", r.min_offset));
         r.max_offset = None;
-    }
-}
-
-/// A URL's pattern as the probe takes it.
-pub(crate) fn body_regex(r: &UrlRegex) -> BodyRegex {
-    BodyRegex {
-        pattern: r.pattern.clone(),
-        negate: r.no_match,
-        options: r.options.clone(),
-        min_offset: r.min_offset,
-        max_offset: r.max_offset,
     }
 }
 

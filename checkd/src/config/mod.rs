@@ -7,11 +7,12 @@ mod checker;
 mod finish;
 pub mod model;
 mod service;
+mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use checker::body_regex;
+pub(crate) use value::body_regex;
 
 use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::shared::{self, CommandRefusal, TrackFileRows, TrackFiles};

@@ -4,8 +4,9 @@
 
 use super::model::{
     Family, Granularity, GroupEntry, Method, NAME_MAX, PERSISTENCE_TIMEOUT_S, Protocol, SchedulerFlags,
-    Script, ServerGroup, SorryServer, Target, Tunnel, TunnelChecksum, TunnelKind,
+    Script, ServerGroup, SorryServer, Target,
 };
+use super::value::{inet_aton, method};
 use super::{Builder, checker};
 use conf_parsers::keepalived::boolean;
 use conf_parsers::keepalived::walk::{Line, Row, Standing, Step, Stop, Takes, block, not_yet, words};
@@ -574,18 +575,6 @@ fn real_close(b: &mut B, line: &mut Line<'_>) {
     }
 }
 
-/// An IPv4 address as inet_aton(3) reads it: the last of one to four numbers fills what is left.
-fn inet_aton(word: &str) -> Option<std::net::Ipv4Addr> {
-    let parts: Vec<u32> = word.split('.').map(|p| p.parse().ok()).collect::<Option<_>>()?;
-    let (last, first) = parts.split_last()?;
-    let free_bits = 32 - 8 * u32::try_from(first.len()).ok()?.min(4);
-    if first.len() > 3 || first.iter().any(|p| *p > 255) || u64::from(*last) >= 1u64 << free_bits {
-        return None;
-    }
-    let head = first.iter().enumerate().fold(0, |a, (i, p)| a | p << (24 - 8 * i));
-    Some((head | last).into())
-}
-
 fn ip_family(b: &mut B, line: &mut Line<'_>) -> Step {
     let word = line.need(1)?;
     let family = match word {
@@ -657,77 +646,6 @@ fn sched_flag(b: &mut B, line: &mut Line<'_>, wanted: &str, set: fn(&mut Schedul
         line.say(text);
     }
     Ok(())
-}
-
-fn method(line: &mut Line<'_>, which: &str) -> Result<Option<Method>, Stop> {
-    let word = line.need(1)?;
-    match word {
-        "NAT" => return Ok(Some(Method::Nat)),
-        "DR" => return Ok(Some(Method::Dr)),
-        "TUN" => {}
-        _ => {
-            line.say(format!("PARSER : unknown [{word}] routing method for {which} server."));
-            return Ok(None);
-        }
-    }
-    let mut tunnel = Tunnel::default();
-    let (mut gue, mut port, mut i) = (false, None, 2);
-    while let Some(option) = line.get(i) {
-        i += 1;
-        match option {
-            "type" => {
-                match line.get(i) {
-                    Some("ipip") => tunnel.kind = TunnelKind::Ipip,
-                    Some("gre") => tunnel.kind = TunnelKind::Gre,
-                    Some("gue") => gue = true,
-                    None => {
-                        line.say(format!("Missing tunnel type for {which} server."));
-                        return Ok(None);
-                    }
-                    Some(other) => {
-                        line.say(format!("Unknown tunnel type {other} for {which} server."));
-                        return Ok(None);
-                    }
-                }
-                i += 1;
-            }
-            "port" => {
-                let Some(word) = line.get(i) else {
-                    line.say(format!("Missing port for {which} server gue tunnel."));
-                    return Ok(None);
-                };
-                i += 1;
-                port = line.unsigned(word, 1, 65_535);
-                if port.is_none() {
-                    line.say(format!("Invalid gue tunnel port {word} for {which} server."));
-                    return Ok(None);
-                }
-            }
-            "nocsum" => tunnel.checksum = TunnelChecksum::None,
-            "csum" => tunnel.checksum = TunnelChecksum::Checksum,
-            "remcsum" => tunnel.checksum = TunnelChecksum::Remote,
-            _ => {
-                line.say(format!("Invalid tunnel option {option} for {which} server."));
-                return Ok(None);
-            }
-        }
-    }
-    if gue != port.is_some() {
-        line.say("gue tunnels require port, otherwise cannot have port.");
-        return Ok(None);
-    }
-    if let Some(port) = port {
-        tunnel.kind = TunnelKind::Gue { port: port as u16 };
-    }
-    if tunnel.kind == TunnelKind::Ipip && tunnel.checksum != TunnelChecksum::None {
-        line.say("ipip tunnels do not support checksum option.");
-        return Ok(None);
-    }
-    if tunnel.kind == TunnelKind::Gre && tunnel.checksum == TunnelChecksum::Remote {
-        line.say("gre tunnels do not support remote checksum option.");
-        return Ok(None);
-    }
-    Ok(Some(Method::Tun(tunnel)))
 }
 
 fn persistence_engine(b: &mut B, line: &mut Line<'_>) -> Step {
