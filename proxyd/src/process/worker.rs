@@ -177,7 +177,9 @@ fn engage(ready: Ready) -> i32 {
     let board = board(&config, &limits, listening.len() + stats.len());
     let generation = Arc::new(Generation::build(1, config, board));
     state_file::apply(&generation, &states);
-    evaluate::global_vars(&generation).iter().for_each(|f| messages::say(Label::Warning, f));
+    for fault in evaluate::global_vars(&generation) {
+        messages::say(Label::Warning, &fault);
+    }
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
