@@ -53,7 +53,9 @@ fn show(call: &mut Call<'_>) -> Answer {
     let mut out = String::new();
     match call.word(2) {
         "" => {
-            streams.iter().for_each(|s| line(&mut out, config, s));
+            for stream in &streams {
+                line(&mut out, config, stream);
+            }
             own_line(&mut out, call);
         }
         "all" => streams.iter().for_each(|s| long(&mut out, config, s)),
@@ -352,7 +354,7 @@ fn state(direction: Direction, c: &Captured) -> &'static str {
         let line = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         return if line.contains(&b':') { "MSG_HDR_VAL(22)" } else { "MSG_HDR_NAME(17)" };
     }
-    let words = before.iter().filter(|b| **b == b' ').count();
+    let words = before.split(|b| *b == b' ').count() - 1;
     match (direction, words) {
         (Direction::Request, _) if before.is_empty() => "MSG_RQBEFORE(0)",
         (Direction::Request, 0) => "MSG_RQMETH(2)",

@@ -82,11 +82,11 @@ async fn nothing_came(client: &mut Client, generation: &Arc<Generation>, start: 
     let proxy = generation.proxy(client.session.frontend);
     let probe = proxy.options.http_ignore_probes;
     let mut exchange = Exchange::begin(client, generation, start, clock::wall());
-    if !probe {
-        exchange.refuse_raw(if cause == Cause::ClientTimeout { 408 } else { 400 }, cause).await;
-    } else {
+    if probe {
         exchange.set_end(ending::request(cause));
         exchange.parts.txn.status = if cause == Cause::ClientTimeout { 408 } else { 0 };
+    } else {
+        exchange.refuse_raw(if cause == Cause::ClientTimeout { 408 } else { 400 }, cause).await;
     }
     exchange.finish(probe || proxy.options.dontlognull);
     if cause == Cause::ClientTimeout {
