@@ -121,9 +121,9 @@ run() { # binary scenario
 median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 
 sleep 0.5
-"$HAPROXY" -v | head -1
-[ -z "$NEWER" ] || "$NEWER" -v | head -1
-"$PROXYD" -v | head -1
+"$HAPROXY" -v | sed -n 1p
+[ -z "$NEWER" ] || "$NEWER" -v | sed -n 1p
+"$PROXYD" -v | sed -n 1p
 printf '%-10s %14s %14s %14s %8s\n' scenario 'haproxy us/req' 'newer us/req' 'proxyd us/req' ratio
 for scenario in $SCENARIOS; do
   : >"$work/a"; : >"$work/b"; : >"$work/n"
