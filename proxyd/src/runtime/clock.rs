@@ -8,8 +8,8 @@
 //! Absent on purpose: threads that call no [`tick`]; they read the system's clocks each time.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long the wall clock is carried on by the monotonic one before it is read again.
@@ -48,14 +48,23 @@ pub fn wall() -> SystemTime {
     wall
 }
 
-/// Runs a task with the time taken at the begin of each of its polls.
-pub async fn ticking(task: impl Future<Output = ()>) {
-    let mut task = pin!(task);
-    poll_fn(|cx| {
+/// A task that takes the time at the begin of each of its polls. Boxed: an `async` wrapper would hold the task's
+/// memory twice, once as argument and once pinned.
+#[derive(Debug)]
+pub struct Ticking<T>(Pin<Box<T>>);
+
+/// Makes a task take the time whenever it runs.
+pub fn ticking<T: Future<Output = ()>>(task: T) -> Ticking<T> {
+    Ticking(Box::pin(task))
+}
+
+impl<T: Future<Output = ()>> Future for Ticking<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         tick();
-        task.as_mut().poll(cx)
-    })
-    .await;
+        self.0.as_mut().poll(cx)
+    }
 }
 
 #[cfg(test)]
