@@ -262,11 +262,18 @@ fn observe(name: &str, kind: Kind, program: &Program) -> Option<(BTreeMap<String
         let n = n - before.get(&name).copied().unwrap_or(0);
         (n > 0 && name != "Advertisements/Sent").then_some((name, n))
     });
+    // What the one good advert gives, if the master is no longer new.
+    let good = |l: &str| l.contains("with lower priority");
     // The console's time comes before the text.
     let text =
         |l: &str| l.split_once(" 2").and_then(|(_, l)| l.split_once(": ")).map_or(l, |(_, l)| l).to_owned();
-    let lines =
-        node.output().lines().skip(quiet).map(text).filter(|l| !l.contains("Printing VRRP stats")).collect();
+    let lines = node
+        .output()
+        .lines()
+        .skip(quiet)
+        .map(text)
+        .filter(|l| !l.contains("Printing VRRP stats") && !good(l))
+        .collect();
     Some((grown.collect(), lines))
 }
 

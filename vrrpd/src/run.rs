@@ -298,7 +298,7 @@ impl Daemon {
                 Effect::Send(outgoing) => send.push(outgoing),
                 Effect::Sockets => self.reconcile(),
                 talk @ (Effect::Say(_) | Effect::Notify { .. } | Effect::Publish(_) | Effect::PublishAll) => {
-                    self.talk.push_back(talk)
+                    self.talk.push_back(talk);
                 }
                 work => self.work.push_back(work),
             }

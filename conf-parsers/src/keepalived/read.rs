@@ -80,6 +80,7 @@ impl Reader<'_> {
     fn file(&mut self, name: &str, bytes: &[u8], directory: &Path) {
         let file = self.tree.sources.add(name, bytes);
         let mut lines = physical_lines(bytes);
+        let pwd = absolute(directory);
         while let Some((start, line)) = lines.pop_front() {
             if self.tree.statements.len() >= STATEMENTS_MAX {
                 return;
@@ -90,7 +91,6 @@ impl Reader<'_> {
                 continue;
             }
             let mut continuation = Continuation { reader: FileLines { file, lines: &mut lines } };
-            let pwd = absolute(directory);
             let (texts, faults) = self.expander.line(text, &pwd, &mut continuation);
             for (span, text) in faults {
                 self.pending.push(Complaint { span: Some(span), text, first_pass: false, counts: true });

@@ -95,9 +95,9 @@ fn interface(out: &mut String, view: &View<'_>, link: &netlink::Link) {
         .collect();
     if !users.is_empty() {
         let _ = writeln!(out, "   Tracking VRRP instances :");
-        users.iter().for_each(|(name, weight)| {
+        for (name, weight) in users {
             let _ = writeln!(out, "     {name}, weight {weight}");
-        });
+        }
     }
 }
 

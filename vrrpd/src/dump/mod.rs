@@ -135,9 +135,9 @@ pub fn data(view: &View<'_>) -> Written {
     let mut part = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             let _ = writeln!(out, "------< {title} >------");
-            lines.iter().for_each(|line| {
+            for line in lines {
                 let _ = writeln!(out, "     {line}");
-            });
+            }
         }
     };
     let default = &config.globals.default_interface;
