@@ -616,7 +616,7 @@ const LOG_LEN: usize = 1024;
 pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str) -> Result<Target, Fault> {
     let usage = format!("log : expects <address> and <facility> {or} as arguments");
     let word = args.next().filter(|_| args.peek().is_some());
-    let word = word.ok_or_else(|| Fault::new(args.keyword().span, usage))?;
+    let word = word.ok_or_else(|| Fault::new(args.keyword().span, usage.as_str()))?;
     let address = conf_parsers::haproxy::address::expand(&word.text, &|n| loader.variable(n));
     check_log_address(&address, word.span)?;
     let mut target = Target { address, len: LOG_LEN, ..Target::default() };
@@ -642,7 +642,7 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str)
             break;
         }
     }
-    let facility = args.expect(|| usage.into())?.text.as_str();
+    let facility = args.expect(|| usage)?.text.as_str();
     let number = FACILITIES.iter().position(|f| *f == facility);
     target.facility =
         number.ok_or_else(|| args.fault(format!("log : unknown log facility '{facility}'")))? as u8;

@@ -80,6 +80,8 @@ pub(crate) struct Loader<'l> {
     env: BTreeMap<String, String>,
     resolvers: Vec<String>,
     peers: Vec<String>,
+    /// `set-var` lines of the `global` section, compiled when all sections were read.
+    proc_vars: Vec<Line>,
     refs: Refs,
     /// What is told only when the files themselves hold no fault.
     late: Vec<Diagnostic>,
@@ -125,6 +127,7 @@ pub fn load(settings: &Settings) -> Loaded {
         env: reading.env,
         resolvers: vec!["default".into()],
         peers: Vec::new(),
+        proc_vars: Vec::new(),
         refs: Refs::default(),
         late: Vec::new(),
         zero_warning: false,

@@ -258,7 +258,7 @@ impl<'c> Exchange<'c> {
         let local = wire.tcp().and_then(|s| s.local_addr().ok()).map_or(Peer::Unknown, Peer::Inet);
         let mut prefix = Vec::new();
         if let Some(kind) = settings.send_proxy {
-            let id = self.parts.txn.unique_id.as_deref();
+            let id = self.parts.txn.unique_id.get().map(Vec::as_slice);
             header(&mut prefix, (kind, &settings.proxy_v2_options), &self.client.session, id);
         }
         let mut conn = Conn::new(wire);

@@ -201,7 +201,8 @@ impl Txn {
         *priority = (0, 0);
         (*timeout_server, *timeout_tunnel, *timeout_client) = (None, None, None);
         (*no_l7_retry, *strict_rewriting) = (false, true);
-        (*unique_id, *log_level, *last_rule) = (None, None, None);
+        unique_id.take();
+        (*log_level, *last_rule) = (None, None);
         *server_ends = (Peer::Unknown, Peer::Unknown);
         (*dst, *server_tls) = (None, None);
     }
