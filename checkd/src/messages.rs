@@ -170,26 +170,7 @@ impl fmt::Display for Message {
                 write!(f, "IPVS cmd {command}({number}) error: {text}({errno}){service}")
             }
             Self::ActivatingBfd => write!(f, "Activating BFD healthchecker"),
-            Self::Gained { quorum: q, service } => {
-                let sum = u64::from(q.quorum) + u64::from(q.hysteresis);
-                write!(
-                    f,
-                    "Gained quorum {}+{}={sum} <= {} for VS {service}",
-                    q.quorum, q.hysteresis, q.weight
-                )
-            }
-            Self::Lost { quorum: q, service } => {
-                let left = i64::from(q.quorum) - i64::from(q.hysteresis);
-                write!(f, "Lost quorum {}-{}={left} > {} for VS {service}", q.quorum, q.hysteresis, q.weight)
-            }
-            Self::StartingDown { quorum: q, service } => {
-                let left = i64::from(q.quorum) - i64::from(q.hysteresis);
-                let (quorum, hysteresis, weight) = (q.quorum, q.hysteresis, q.weight);
-                write!(
-                    f,
-                    "Starting with quorum down {quorum}-{hysteresis}={left} > {weight} for VS {service}"
-                )
-            }
+            Self::Gained { .. } | Self::Lost { .. } | Self::StartingDown { .. } => self.quorum(f),
             Self::Activating { .. }
             | Self::Deactivating { .. }
             | Self::Suspending { .. }
@@ -237,6 +218,33 @@ impl fmt::Display for Message {
 }
 
 impl Message {
+    /// What is said of a quorum.
+    fn quorum(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gained { quorum: q, service } => {
+                let sum = u64::from(q.quorum) + u64::from(q.hysteresis);
+                write!(
+                    f,
+                    "Gained quorum {}+{}={sum} <= {} for VS {service}",
+                    q.quorum, q.hysteresis, q.weight
+                )
+            }
+            Self::Lost { quorum: q, service } => {
+                let left = i64::from(q.quorum) - i64::from(q.hysteresis);
+                write!(f, "Lost quorum {}-{}={left} > {} for VS {service}", q.quorum, q.hysteresis, q.weight)
+            }
+            Self::StartingDown { quorum: q, service } => {
+                let left = i64::from(q.quorum) - i64::from(q.hysteresis);
+                let (quorum, hysteresis, weight) = (q.quorum, q.hysteresis, q.weight);
+                write!(
+                    f,
+                    "Starting with quorum down {quorum}-{hysteresis}={left} > {weight} for VS {service}"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Changes of a pool and of its checkers.
     fn pool(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -96,21 +96,17 @@ fn timers() -> Vec<(&'static str, usize, Vec<Step>)> {
         ("auth", 0, vec![get("/auth")]),
         ("response denied", 0, vec![get("/resdeny")]),
         ("response replaced", 0, vec![get("/resreturn")]),
-        ("no server", 0, vec![get("/none")]),
-        ("refused", 0, vec![get("/refused")]),
         (
             "upgrade refused",
             0,
             vec![text("GET /up HTTP/1.1\r\nHost: x\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n")],
         ),
-        ("big answer", 0, vec![get("/big/100000")]),
-        ("head", 0, vec![text("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")]),
     ]
 }
 
 /// Rules on streams, log options, variables, pages.
 fn rules() -> Vec<(&'static str, usize, Vec<Step>)> {
-    use Step::{Abort, HalfClose, Pause, Read};
+    use Step::{Abort, HalfClose, Pause};
     let body = |len: usize, text: &str| format!("{POST}Content-Length: {len}\r\n\r\n{text}");
     vec![
         ("inspect http", 1, vec![get("/a"), HalfClose, Pause(100)]),
@@ -141,6 +137,14 @@ fn rules() -> Vec<(&'static str, usize, Vec<Step>)> {
         ("body whole", 5, vec![text(&body(7, "a=1&b=2"))]),
         ("body in two", 5, vec![text(&body(7, "a=1&")), Pause(100), text("b=2"), Pause(100)]),
         ("body never", 5, vec![text(&body(7, "a=1&")), Pause(500)]),
+    ]
+}
+
+/// Bodies that rules wait for.
+fn bodies() -> Vec<(&'static str, usize, Vec<Step>)> {
+    use Step::Pause;
+    let body = |len: usize, text: &str| format!("{POST}Content-Length: {len}\r\n\r\n{text}");
+    vec![
         (
             "body chunked",
             5,
@@ -168,7 +172,22 @@ fn rules() -> Vec<(&'static str, usize, Vec<Step>)> {
                 Pause(100),
             ],
         ),
+        ("no server", 0, vec![get("/none")]),
+        ("refused", 0, vec![get("/refused")]),
+        ("big answer", 0, vec![get("/big/100000")]),
+        ("head", 0, vec![text("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")]),
         ("no body", 5, vec![get("/show")]),
+        ("wait whole", 13, vec![text(&body(3, "abc"))]),
+        ("wait never", 13, vec![text(&body(3, "ab")), Pause(500)]),
+        ("wait answer never", 13, vec![get("/stall/1500"), Pause(600)]),
+        ("wait no body", 13, vec![get("/a")]),
+    ]
+}
+
+/// Variables, pages, options of connections.
+fn pages() -> Vec<(&'static str, usize, Vec<Step>)> {
+    use Step::{Abort, HalfClose, Pause, Read};
+    vec![
         ("vars", 6, vec![get("/a")]),
         ("vars three", 6, vec![get("/three")]),
         ("vars unset", 6, vec![get("/unset")]),
@@ -200,10 +219,6 @@ fn rules() -> Vec<(&'static str, usize, Vec<Step>)> {
         ("proxied gone", 11, vec![HalfClose, Pause(100)]),
         ("proxied cut", 11, vec![text("PROXY TC"), HalfClose, Pause(100)]),
         ("dead", 12, vec![text("x"), Pause(100)]),
-        ("wait whole", 13, vec![text(&body(3, "abc"))]),
-        ("wait never", 13, vec![text(&body(3, "ab")), Pause(500)]),
-        ("wait answer never", 13, vec![get("/stall/1500"), Pause(600)]),
-        ("wait no body", 13, vec![get("/a")]),
     ]
 }
 
@@ -243,7 +258,7 @@ fn rules_and_log_lines_are_alike() {
     .map(|(p, to)| (Regex::new(p).expect("a valid pattern"), to))
     .into();
     let timer = Regex::new(r"(?:\+?-?\d+/){2,7}\+?-?\d+").expect("a valid pattern");
-    let cases: Vec<Case> = [timers(), rules()]
+    let cases: Vec<Case> = [timers(), rules(), bodies(), pages()]
         .concat()
         .into_iter()
         .map(|(name, frontend, steps)| Case { name: name.to_owned(), frontend, steps })

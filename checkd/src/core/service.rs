@@ -286,14 +286,7 @@ impl Core {
         let configured = i64::from(real_config.weight);
         let state = &mut self.services[service].reals[real].checkers[index];
         state.probe = None;
-        let mut pace = timing(&state.config);
-        if matches!(state.config.kind, CheckerKind::Http(_))
-            && state.config.retry == 0
-            && !outcome.is_success()
-        {
-            // HTTP_GET without retries waits as if it had one.
-            pace.delay = pace.before_retry;
-        }
+        let pace = pace(&state.config, &outcome);
         let from_start = matches!(state.config.kind, CheckerKind::Misc { .. });
         let taken = if from_start { outcome.duration } else { Duration::ZERO };
         if outcome.is_success()
@@ -312,11 +305,7 @@ impl Core {
         let was_up = state.judge.is_up();
         let step = state.judge.judge(outcome.is_success());
         state.url_failed = !outcome.is_success();
-        let addend = match (&state.config.kind, outcome.wish.absolute_weight) {
-            (CheckerKind::Misc { .. }, Some(weight)) => weight - configured,
-            (_, Some(addend)) => addend,
-            (_, None) => 0,
-        };
+        let addend = addend(&state.config.kind, &outcome, configured);
         let is_up = state.judge.is_up();
         let weight_changes = is_up && addend != state.addend;
         if weight_changes {
@@ -541,6 +530,25 @@ impl Core {
             }
         }
         table
+    }
+}
+
+/// The delays behind an outcome.
+fn pace(checker: &Checker, outcome: &Outcome) -> Loop {
+    let mut pace = timing(checker);
+    if matches!(checker.kind, CheckerKind::Http(_)) && checker.retry == 0 && !outcome.is_success() {
+        // HTTP_GET without retries waits as if it had one.
+        pace.delay = pace.before_retry;
+    }
+    pace
+}
+
+/// What an outcome adds to the real server's weight.
+fn addend(kind: &CheckerKind, outcome: &Outcome, configured: i64) -> i64 {
+    match (kind, outcome.wish.absolute_weight) {
+        (CheckerKind::Misc { .. }, Some(weight)) => weight - configured,
+        (_, Some(addend)) => addend,
+        (_, None) => 0,
     }
 }
 

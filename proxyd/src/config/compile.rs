@@ -62,11 +62,22 @@ struct Compiler<'c, 'l> {
     late: Vec<String>,
 }
 
+impl<'c, 'l> Compiler<'c, 'l> {
+    fn of(loader: &'c mut Loader<'l>, draft: &Draft) -> Self {
+        let captures = Captures::default();
+        let (name, kind, mode) = (draft.proxy.name.clone(), draft.proxy.kind, draft.proxy.mode);
+        Self { loader, acls: HashMap::new(), captures, name, kind, mode, late: Vec::new() }
+    }
+}
+
+/// Compiles the pages of a `defaults` section, once for all sections that take them.
+pub(super) fn defaults(loader: &mut Loader<'_>, draft: &mut Draft) {
+    Compiler::of(loader, draft).pages(draft);
+}
+
 /// Compiles every line of a draft that waited for it.
 pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
-    let captures = Captures::default();
-    let (name, kind, mode) = (draft.proxy.name.clone(), draft.proxy.kind, draft.proxy.mode);
-    let mut c = Compiler { loader, acls: HashMap::new(), captures, name, kind, mode, late: Vec::new() };
+    let mut c = Compiler::of(loader, draft);
     let mut sets = Sets::default();
     let rules = std::mem::take(&mut draft.rules);
     let (inherited, own) = rules.split_at(draft.inherited.min(rules.len()));

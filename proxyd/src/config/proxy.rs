@@ -316,6 +316,7 @@ pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
         keyword::line(loader, &mut draft, line);
     }
     if scope == Scope::Defaults {
+        super::compile::defaults(loader, &mut draft);
         loader.defaults.push(draft);
     } else {
         loader.drafts.push(draft);

@@ -332,19 +332,17 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
             loader.report.push(bare(Severity::Alert, origin.line, text));
         }
     }
+    tracked(loader, draft, names, tracks);
+}
+
+/// `track` of servers: whom they follow.
+fn tracked(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[HashMap<String, usize>]) {
     for (index, target) in std::mem::take(&mut draft.tracks) {
         let (backend, server) = target.name.split_once('/').unwrap_or((&draft.proxy.name, &target.name));
         let found =
             names.back.get(backend).and_then(|b| tracks[*b].get(server).map(|s| (ProxyId(*b), ServerId(*s))));
         match found {
-            Some(found)
-                if draft
-                    .proxy
-                    .servers
-                    .get(index)
-                    .is_some_and(|s| s.name == server && backend == draft.proxy.name) =>
-            {
-                let _ = found;
+            Some((_, ServerId(found))) if found == index && backend == draft.proxy.name => {
                 let text = format!(
                     "'server {backend}/{server}' : unable to track {backend}/{server} as it belongs to a tracking chain looping back to {backend}/{server}."
                 );

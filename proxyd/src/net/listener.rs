@@ -45,7 +45,7 @@ pub fn open(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'sta
             Ok(listener.into())
         }
         BindAddress::Fd(fd) => {
-            let fd = sys::inherit::adopt(*fd).map_err(|e| ("cannot use inherited descriptor", e))?;
+            let fd = sys::inherit::dup(*fd).map_err(|e| ("cannot use inherited descriptor", e))?;
             let socket = Socket::from(fd);
             socket.set_nonblocking(true).map_err(|e| ("cannot make socket non-blocking", e))?;
             Ok(socket.into())

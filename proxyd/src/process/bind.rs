@@ -93,6 +93,8 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
         }
     }
     if faults.is_empty() {
+        let own = config.proxies.iter().filter(|p| !p.disabled).flat_map(|p| &p.binds);
+        close_inherited(own.chain(&config.global.stats_sockets));
         return Ok(bound);
     }
     if binder.asked_to_pause {
@@ -101,6 +103,20 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
         }
     }
     Err(faults)
+}
+
+/// Closes the numbers of `fd@`, each once: several lines may name one, and each has a copy of its own by now. A
+/// number left open would take connections that nobody serves when its lines are closed.
+fn close_inherited<'b>(binds: impl Iterator<Item = &'b Bind>) {
+    let numbers: HashSet<i32> = binds
+        .filter_map(|b| match b.address {
+            BindAddress::Fd(number) => Some(number),
+            _ => None,
+        })
+        .collect();
+    for number in numbers {
+        drop(sys::inherit::adopt(number));
+    }
 }
 
 type Fault = (&'static str, io::Error);

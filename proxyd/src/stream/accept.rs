@@ -3,7 +3,6 @@
 //! Invariant: each connection counted on entry is counted off once, however it ends.
 
 use super::txn::{Peer, Session};
-use super::vars::Vars;
 use super::view::{Phase as RulePhase, View};
 use crate::action::{Flow as Next, RuleSet};
 use crate::config::model::{BindAddress, Mode, ProxyId};
@@ -126,20 +125,9 @@ fn begin(
         real_dst: dst.clone(),
         src,
         dst,
-        proxied: false,
-        proxy_tlvs: Vec::new(),
-        tls: None,
-        vars: Vars::default(),
-        tracked: Vec::new(),
-        requests: 0,
-        handshake: Duration::ZERO,
-        log_level: None,
-        mark: None,
-        tos: None,
         kernel: crate::fetch::kernel::handle(&wire),
         thread: worker.index,
-        fault: 0,
-        expect_proxy: false,
+        ..Session::blank()
     };
     let (conn, deadline) = (Conn::new(wire), Deadline::default());
     let live = Rc::new(Live {

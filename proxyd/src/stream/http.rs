@@ -309,14 +309,8 @@ impl<'c> Exchange<'c> {
         }
         let broken = matches!(event, Event::Down(Broken::Read(_)) | Event::Up(Broken::Write(_)));
         let (cause, status) = match event {
-            Event::Up(Broken::Read(_)) => {
+            Event::Up(Broken::Read(_) | Broken::Cut) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Data);
-            }
-            Event::Up(Broken::Cut) => {
-                let gone = self.client_gone(Cause::ClientClosed, EndedIn::Data);
-                // haproxy gives a broken connection a status, a closed one none.
-                self.parts.txn.status = 0;
-                return gone;
             }
             Event::Aborted | Event::Down(Broken::Write(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
@@ -358,16 +352,11 @@ impl<'c> Exchange<'c> {
             return Sent::Again;
         }
         self.count_failed_response(server);
-        let seen = match cause {
-            Cause::ServerTimeout => Seen::Silent,
-            Cause::ServerBad => Seen::Invalid,
-            _ if broken => Seen::Broken,
-            _ => Seen::Closed,
-        };
-        observe::seen(self.generation, server.at, seen);
+        observe::seen(self.generation, server.at, what_was_seen(cause, broken));
         self.set_end(ending::headers(cause));
         self.parts.txn.server_status = 0;
         self.parts.txn.times.response = None;
+        self.parts.txn.bytes_in += self.parts.up.counted;
         self.forget_response();
         Sent::Failed(self.reply_error(status).await)
     }
@@ -388,9 +377,6 @@ impl<'c> Exchange<'c> {
         let (by, _) = ending::data(cause);
         self.set_end((by, within));
         self.generation.proxies[self.backend.0].back.cli_aborts.fetch_add(1, Relaxed);
-        if self.parts.txn.status == 0 && within == EndedIn::Data {
-            self.parts.txn.status = 400;
-        }
         Sent::Failed(After::Abort)
     }
 
@@ -634,6 +620,16 @@ fn scan(bytes: &[u8]) -> Result<(), Fault> {
         };
     }
     Ok(())
+}
+
+/// What a failure tells those who judge servers by their traffic.
+fn what_was_seen(cause: Cause, broken: bool) -> Seen {
+    match cause {
+        Cause::ServerTimeout => Seen::Silent,
+        Cause::ServerBad => Seen::Invalid,
+        _ if broken => Seen::Broken,
+        _ => Seen::Closed,
+    }
 }
 
 /// How sending to one server went.

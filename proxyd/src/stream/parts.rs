@@ -3,7 +3,7 @@
 //! Invariant: after [`Parts::reset`] nothing of the last stream can be seen; the allocations stay.
 
 use super::rules::Sight;
-use super::txn::{Peer, Times, Txn};
+use super::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Times, Txn};
 use super::vars::Vars;
 use crate::http::message::Message;
 use crate::mux::flow::Flow;
@@ -183,18 +183,13 @@ impl Txn {
         *times = Times::default();
         (*backend, *server, *server_note) = (None, None, None);
         [method, request_line, uri].into_iter().for_each(Vec::clear);
-        (*version, *status, *server_status) = ((1, 1), 0, 0);
-        (*bytes_out, *bytes_in) = (0, 0);
-        captures_req.get_mut().clear();
-        captures_res.get_mut().clear();
+        (*version, *status, *server_status, *counts) = ((1, 1), 0, 0, [0; 4]);
+        (*bytes_out, *bytes_in, *server_queue, *backend_queue) = (0, 0, 0, 0);
+        [captures_req, captures_res].into_iter().for_each(|c| c.get_mut().clear());
         (*cookie_req, *cookie_res) = (None, None);
-        *cookie_state = super::txn::RequestCookie::None;
-        *cookie_action = super::txn::ResponseCookie::None;
-        *ended_by = super::txn::EndedBy::Nobody;
-        *ended_in = super::txn::EndedIn::None;
+        (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
+        (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
         (*retries, *redispatched) = (0, false);
-        (*server_queue, *backend_queue) = (0, 0);
-        *counts = [0; 4];
         (*responding, *compression, *compressed, *server_fault) = (false, None, false, 0);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
@@ -203,7 +198,6 @@ impl Txn {
         (*no_l7_retry, *strict_rewriting) = (false, true);
         unique_id.take();
         (*log_level, *last_rule) = (None, None);
-        *server_ends = (Peer::Unknown, Peer::Unknown);
-        (*dst, *server_tls) = (None, None);
+        (*server_ends, *dst, *server_tls) = ((Peer::Unknown, Peer::Unknown), None, None);
     }
 }
