@@ -193,9 +193,12 @@ fn settled(side: &Side) -> BTreeMap<String, String> {
         }
         let done = rows.values().all(|r| {
             let status = r.get("status").map_or("", String::as_str);
-            let check = r.get("check_status").map_or("", String::as_str);
+            let ended = |column: &str| {
+                let word = r.get(column).map_or("", String::as_str);
+                !word.contains("INI") && !word.starts_with("* ")
+            };
             // No "1/2": neither on the way up nor down.
-            !check.contains("INI") && !check.starts_with("* ") && !status.contains('/')
+            ended("check_status") && ended("agent_status") && !status.contains('/')
         });
         if done || Instant::now() >= until {
             let show = |row: &BTreeMap<String, String>| {

@@ -45,7 +45,7 @@ impl Intervals {
         chosen.max(FLOOR)
     }
 
-    /// The delay from the start of one check to the start of the next. `random` is any number, used for
+    /// The delay from the end of one check to the start of the next. `random` is any number, used for
     /// `spread-checks` (± that part of the interval).
     pub fn next(&self, judge: &Judge, random: u32) -> Duration {
         let base = self.of(judge.pace());

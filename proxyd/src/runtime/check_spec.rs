@@ -96,11 +96,14 @@ fn told_state(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
 }
 
 /// The agent check of a server.
-pub fn agent(server: &Server, state: &ServerState) -> Option<Spec> {
+pub fn agent(proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec> {
     let to = endpoint(server, state, server.agent.addr, server.agent.port)?;
     let send = server.agent.send.clone().unwrap_or_default().into_bytes();
-    let timeout = server.agent.inter.unwrap_or(server.check.inter);
-    Some(Spec::new(to, timeout, Check::Agent(agent::Agent { send })))
+    let inter = server.agent.inter.unwrap_or(server.check.inter);
+    let (connect, exchange) =
+        Intervals { inter, ..Intervals::default() }.timeouts(proxy.timeouts.check, proxy.timeouts.connect);
+    let spec = Spec::new(to, connect, Check::Agent(agent::Agent { send }));
+    Some(Spec { exchange_timeout: exchange, ..spec })
 }
 
 /// The intervals of a server's health check.

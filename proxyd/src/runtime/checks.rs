@@ -14,7 +14,7 @@ use super::slowstart;
 use super::suspicion::{self, Round, Why};
 use super::timers;
 use super::transitions::{self, Cause, Wanted};
-use crate::config::model::{BindAddress, ProxyId, ServerId};
+use crate::config::model::{BindAddress, ProxyId, Server, ServerId};
 use crate::delegate::{Desk, Seat};
 use crate::net::arrivals::Arrivals;
 use crate::runtime::Generation;
@@ -68,15 +68,28 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
         proxies.flat_map(|(p, proxy)| (0..proxy.servers.len()).map(move |s| (ProxyId(p), ServerId(s))))
     };
     let settings = |at: (ProxyId, ServerId)| &generation.proxy(at.0).servers[at.1.0];
-    let checked: Vec<_> = all()
-        .filter(|at| {
-            settings(*at).check.enabled && settings(*at).track.is_none() && !generation.proxy(at.0).disabled
-        })
-        .collect();
-    let smallest = checked.iter().map(|at| settings(*at).check.inter).min().unwrap_or(Duration::from_secs(2));
-    let desk = Desk::open(checked.len());
-    for (i, at) in checked.iter().enumerate() {
-        let first = Intervals::first(i, checked.len(), smallest, None);
+    let health = |at: &(ProxyId, ServerId)| {
+        settings(*at).check.enabled && settings(*at).track.is_none() && !generation.proxy(at.0).disabled
+    };
+    let agent = |at: &(ProxyId, ServerId)| settings(*at).agent.enabled;
+    let count = all().filter(health).count();
+    let starts = count + all().filter(agent).count();
+    let inters = all().filter(health).map(|at| settings(at).check.inter);
+    let smallest = inters.chain(all().filter(agent).map(|at| agent_inter(settings(at)))).min();
+    let first = |i: usize| Intervals::first(i, starts, smallest.unwrap_or(Duration::from_secs(2)), None);
+    let desk = Desk::open(count);
+    // Health and agent checks begin in the order of their servers, spread over the smallest interval.
+    let mut place = 0;
+    for at in &all().filter(|at| health(at) || agent(at)).collect::<Vec<_>>() {
+        if agent(at) {
+            let after = place + usize::from(health(at));
+            tasks.spawn(agent_loop(Arc::clone(generation), *at, first(after)));
+        }
+        let begins = first(place);
+        place += usize::from(health(at)) + usize::from(agent(at));
+        if !health(at) {
+            continue;
+        }
         let name = (generation.proxy(at.0).name.as_str(), settings(*at).name.as_str());
         let timeouts = &generation.proxy(at.0).timeouts;
         let inter = settings(*at).check.inter;
@@ -84,10 +97,7 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
         // What the server is told of itself changes with every check: those stay here.
         let lent = desk.as_ref().filter(|_| !generation.proxy(at.0).check.send_state);
         let seat = lent.and_then(|d| d.seat(name, inter, timeout));
-        tasks.spawn(Watch::new(generation, *at, seat).run(first));
-    }
-    for at in all().filter(|at| settings(*at).agent.enabled) {
-        tasks.spawn(agent_loop(Arc::clone(generation), at));
+        tasks.spawn(Watch::new(generation, *at, seat).run(begins));
     }
     tasks
 }
@@ -135,7 +145,8 @@ impl Watch {
             slot = match self.quick(started) {
                 _ if interrupted => started,
                 Some(_) => started + Round::pace(&self.intervals),
-                None => started + self.intervals.next(&self.judge(), random(started)),
+                // The interval runs from the end of a check, so that one that waited long leaves a pause too.
+                None => Instant::now() + self.intervals.next(&self.judge(), random(started)),
             };
         }
     }
@@ -448,14 +459,19 @@ fn tell(generation: &Generation, notices: &[transitions::Notice]) {
     crate::log::on_stderr(notices);
 }
 
-async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
-    let server = &generation.proxy(at.0).servers[at.1.0];
+/// `agent-inter`, else `inter`.
+fn agent_inter(server: &Server) -> Duration {
+    server.agent.inter.unwrap_or(server.check.inter)
+}
+
+async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId), first: Duration) {
+    let proxy = generation.proxy(at.0);
+    let server = &proxy.servers[at.1.0];
     let state = generation.server(at.0, at.1);
-    let every = server.agent.inter.unwrap_or(server.check.inter);
+    tokio::time::sleep(first).await;
     loop {
-        let started = Instant::now();
         if with(state, |d| d.agent.enabled)
-            && let Some(spec) = check_spec::agent(server, state)
+            && let Some(spec) = check_spec::agent(proxy, server, state)
         {
             with(state, |d| begin_check(&mut d.agent));
             let (outcome, held) = health::run_holding(&spec).await;
@@ -464,7 +480,7 @@ async fn agent_loop(generation: Arc<Generation>, at: (ProxyId, ServerId)) {
             // An agent may take the end of its connection for the sign that its word counts now.
             drop(held);
         }
-        tokio::time::sleep(every.saturating_sub(started.elapsed())).await;
+        tokio::time::sleep(agent_inter(server)).await;
     }
 }
 

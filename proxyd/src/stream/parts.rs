@@ -189,11 +189,10 @@ impl Txn {
         (*cookie_req, *cookie_res) = (None, None);
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
         (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
-        (*retries, *redispatched) = (0, false);
+        (*retries, *redispatched, *priority) = (0, false, (0, 0));
         (*responding, *compression, *compressed, *server_fault) = (false, None, false, 0);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
-        *priority = (0, 0);
         (*timeout_server, *timeout_tunnel, *timeout_client) = (None, None, None);
         (*no_l7_retry, *strict_rewriting) = (false, true);
         unique_id.take();
