@@ -187,7 +187,9 @@ impl Stage {
             );
         };
         let (before, acts): (Vec<_>, Vec<_>) = case.acts.iter().partition(|(when, _)| *when == 0.0);
-        before.iter().for_each(|(_, line)| act_now(line, None));
+        for (_, line) in &before {
+            act_now(line, None);
+        }
         let mut child = command.spawn().expect("nsenter starts");
         let read =
             |p: &Path| std::fs::read_to_string(p).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
@@ -236,7 +238,9 @@ impl Stage {
             })
             .collect();
         let first = lines.first().map_or(0.0, |(at, _)| *at);
-        lines.iter_mut().for_each(|(at, _)| *at -= first);
+        for (at, _) in &mut lines {
+            *at -= first;
+        }
         Played { lines }
     }
 }

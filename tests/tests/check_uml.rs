@@ -66,7 +66,7 @@ done
 /// What the machine runs for files of the corpus: all at once, each program and file in a network of its own where
 /// every address is the host's, port 80 answers and others refuse; the tables are compared when they have come to
 /// rest, and again after the end.
-const CORPUS_SCRIPT: &str = r#"
+const CORPUS_SCRIPT: &str = r"
 cat >/tmp/server.py <<'P'
 import socket, threading
 def serve(family, any):
@@ -106,7 +106,7 @@ done
 for b in $NAMES; do kill $(cat /tmp/c$b.pid); done
 sleep 3
 for b in $NAMES; do ip netns exec c$b ipvsadm -Sn >/out/$b.left; done
-"#;
+";
 
 /// Files of the corpus with virtual servers of many kinds; the rest of it has thousands of services or none that a
 /// kernel takes.

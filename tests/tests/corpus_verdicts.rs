@@ -51,7 +51,6 @@ fn differing(
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let summary = text.lines().last().unwrap_or_default();
     assert!(summary.contains(" agree, "), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    println!("{kind}: {summary}");
     let lines = text.lines().filter_map(|l| l.split_once(": "));
     Some(lines.map(|(file, said)| (file.to_owned(), said.to_owned())).collect())
 }

@@ -262,6 +262,7 @@ impl RetryJudge {
     }
 
     /// One that retries in more cases.
+    #[must_use]
     pub fn patient(self, patience: Patience) -> Self {
         Self { patience, ..self }
     }

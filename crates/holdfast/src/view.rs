@@ -32,7 +32,7 @@ pub(crate) fn text(role: Role, facts: Option<&BTreeMap<String, Value>>) -> Strin
             .flat_map(|(key, data)| (table.rows)(key, data))
             .collect();
         if !rows.is_empty() {
-            columns(&table.head, &rows, &mut out);
+            columns(table.head, &rows, &mut out);
         }
     }
     out
@@ -126,8 +126,8 @@ fn columns(head: &[&str], rows: &[Vec<String>], out: &mut String) {
         .map(|(i, w)| (i, w.max(head[i].len())))
         .collect();
     let mut line = |cells: &dyn Fn(usize) -> String| {
-        let text: String = shown.iter().map(|(i, w)| format!("  {:<w$}", cells(*i))).collect();
-        out.push_str(text.trim_end());
+        let cells: Vec<String> = shown.iter().map(|(i, w)| format!("{:<w$}", cells(*i))).collect();
+        out.push_str(format!("  {}", cells.join("  ")).trim_end());
         out.push('\n');
     };
     line(&|i| head[i].to_owned());

@@ -462,7 +462,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         if let Some(bad) = text.split(',').find(|n| !network(n)) {
             return Err(o.fault(format!("'resolve-net' invalid network '{bad}'.")));
         }
-        Ok(()).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+        Ok(()).and_then(|()| o.inert("names are looked up by the host's resolver here"))
     }),
     ("resolve-opts", |o, a| {
         let text = o.value(a)?;
@@ -474,7 +474,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             );
             return Err(o.fault(text));
         }
-        Ok(()).and_then(|_| o.inert("names are looked up by the host's resolver here"))
+        Ok(()).and_then(|()| o.inert("names are looked up by the host's resolver here"))
     }),
     ("resolve-prefer", |o, a| {
         o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {

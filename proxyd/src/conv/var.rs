@@ -30,10 +30,10 @@ pub static ROWS: &[Row] = &[
         Some(Value::Int(crate::fetch::proxy::usable(v, at)))
     }),
     row("set-var", "string[,string,string,string,string]", Type::Any, Type::Any, |v, a, x| {
-        if let Arg::Var(name) = at(a, 0) {
-            if admitted(name, a[1..].iter().map(Arg::text), v, &x) {
-                name.save(v, x.clone());
-            }
+        if let Arg::Var(name) = at(a, 0)
+            && admitted(name, a[1..].iter().map(Arg::text), v, &x)
+        {
+            name.save(v, x.clone());
         }
         Some(x)
     })

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn ring(size: usize, maxlen: usize) -> Arc<Ring> {
-        Ring::new("r", &Settings { size, maxlen, ..Settings::default() })
+        Ring::new("r", &Settings { maxlen, size, ..Settings::default() })
     }
 
     #[test]

@@ -381,7 +381,7 @@ mod tests {
         assert!(!deadline.poll_passed(&mut cx));
         deadline.alarm().ring(Why::Killed);
         assert!(deadline.poll_passed(&mut cx));
-        deadline.set(Instant::now(), Some(Duration::from_secs(60)));
+        deadline.set(Instant::now(), Some(Duration::from_mins(1)));
         assert!(deadline.poll_passed(&mut cx) && deadline.rung() == Some(Why::Killed));
         deadline.silence();
         assert!(!deadline.poll_passed(&mut cx) && deadline.rung().is_none());

@@ -64,7 +64,7 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let state = self.generation.server(self.at.0, self.at.1);
         state.counters.cur_sess.fetch_sub(1, Relaxed);
-        give_back(&self.generation, self.at);
+        give_back(self.generation, self.at);
     }
 }
 

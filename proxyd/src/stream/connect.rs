@@ -249,7 +249,7 @@ impl<'c> Exchange<'c> {
         });
         let wire = match soon.await {
             Some(wire) => wire.map_err(|_| Refused::Error)?,
-            None => self.hang(at, connecting, back.timeouts.connect.map(|t| t - first)).await?,
+            None => self.hang(at, connecting, back.timeouts.connect.map(|t| t.saturating_sub(first))).await?,
         };
         let remote = match &target {
             Target::Inet(address) => Peer::Inet(*address),
