@@ -64,6 +64,26 @@ fn wait(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[test]
+fn explain_points_at_the_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.cfg");
+    std::fs::write(&path, "frontend f\n bind :80 nme x\n").unwrap();
+    let said = |args: &[&str]| {
+        let mut command = proxyd(dir.path(), args);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let file = path.to_str().unwrap();
+    assert!(!said(&["-c", "-f", file]).contains("^"), "only where it is asked for");
+    let explained = said(&["-c", "--explain", "-f", file]);
+    let lines: Vec<&str> = explained.lines().collect();
+    let at = lines.iter().position(|l| l.contains("bind :80 nme x")).unwrap();
+    let word = lines[at].find("nme").unwrap();
+    assert_eq!(lines[at + 1].find('^').map(|c| (word..word + 3).contains(&c)), Some(true), "{explained}");
+}
+
+#[test]
 fn checks_and_refusals_have_the_originals_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
     let (good, _) = config(dir.path());

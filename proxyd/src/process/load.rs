@@ -6,6 +6,7 @@ use crate::config::model::Config;
 use crate::config::{self, Loaded};
 use conf_parsers::haproxy::cc;
 use diag::Severity;
+use std::io::IsTerminal;
 
 /// Reads the files of the command line. `program` is the default log tag.
 pub fn load(options: &Options, program: &str) -> Loaded {
@@ -75,6 +76,10 @@ impl Loaded {
                 }
             }
             messages::print_err(&format!("{}\n", diag::style::haproxy(diagnostic, &self.sources, pid)));
+            if options.explain {
+                let colour = std::io::stderr().is_terminal();
+                messages::print_err(&diag::style::explain(diagnostic, &self.sources, colour));
+            }
         }
         for name in &self.files_at_fault {
             let text = format!("config : Error(s) found in configuration file : {name}");
