@@ -75,7 +75,7 @@ fn explain_points_at_the_word() {
         String::from_utf8(output.stderr).unwrap()
     };
     let file = path.to_str().unwrap();
-    assert!(!said(&["-c", "-f", file]).contains("^"), "only where it is asked for");
+    assert!(!said(&["-c", "-f", file]).contains('^'), "only where it is asked for");
     let explained = said(&["-c", "--explain", "-f", file]);
     let lines: Vec<&str> = explained.lines().collect();
     let at = lines.iter().position(|l| l.contains("bind :80 nme x")).unwrap();
