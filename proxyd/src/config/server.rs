@@ -462,7 +462,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         if let Some(bad) = text.split(',').find(|n| !network(n)) {
             return Err(o.fault(format!("'resolve-net' invalid network '{bad}'.")));
         }
-        Ok(()).and_then(|()| o.inert("names are looked up by the host's resolver here"))
+        o.inert("names are looked up by the host's resolver here")
     }),
     ("resolve-opts", |o, a| {
         let text = o.value(a)?;
@@ -474,7 +474,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             );
             return Err(o.fault(text));
         }
-        Ok(()).and_then(|()| o.inert("names are looked up by the host's resolver here"))
+        o.inert("names are looked up by the host's resolver here")
     }),
     ("resolve-prefer", |o, a| {
         o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {
@@ -536,12 +536,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("ws", |o, a| {
         o.server.ws = Some(match o.value(a)?.as_str() {
             mode @ ("auto" | "h1" | "h2") => mode.to_owned(),
-            got => {
-                return Err(o.fault({
-                    let _ = got;
-                    "'ws' has to be 'auto', 'h1' or 'h2'"
-                }));
-            }
+            _ => return Err(o.fault("'ws' has to be 'auto', 'h1' or 'h2'")),
         });
         Ok(())
     }),

@@ -322,12 +322,11 @@ pub(super) fn http_reuse(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
         ("aggressive", HttpReuse::Aggressive),
         ("always", HttpReuse::Always),
     ];
+    let chosen = args.peek().map_or("", |w| w.text.as_str());
     let Some(reuse) = args.one_of(&choices) else {
         return Err(args.fault("'http-reuse' only supports 'never', 'safe', 'aggressive', 'always'."));
     };
     cx.draft.proxy.http_reuse = reuse;
-    let chosen =
-        cx.line.words.last().map_or("", |_| choices.iter().find(|c| c.1 == reuse).map_or("", |c| c.0));
     no_more(args, &format!("http-reuse {chosen}"))
 }
 

@@ -110,20 +110,7 @@ fn session() -> Session {
         dst: at(80),
         real_src: at(4000),
         real_dst: at(80),
-        proxied: false,
-        proxy_tlvs: Vec::new(),
-        tls: None,
-        vars: Vars::default(),
-        tracked: Vec::new(),
-        requests: 0,
-        handshake: Duration::ZERO,
-        log_level: None,
-        mark: None,
-        tos: None,
-        kernel: None,
-        thread: 0,
-        fault: 0,
-        expect_proxy: false,
+        ..Session::blank()
     }
 }
 
