@@ -15,6 +15,9 @@ use serde::Deserialize;
 
 use crate::workspace;
 
+/// How often running programs are compared before a difference counts.
+pub const LOOKS: usize = 3;
+
 /// One accepted difference.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +85,36 @@ impl Suite {
         }
     }
 
+    /// Compares running programs: `look` makes the whole comparison once, and again while it finds faults, up to
+    /// [`LOOKS`] times. What really differs differs every time; a race that a busy machine moved does not.
+    ///
+    /// # Panics
+    /// As [`Suite::finish`]: on an unlisted difference in every look, and on a listed one in none.
+    #[expect(clippy::print_stderr, reason = "the runner shows it beside the test's result")]
+    pub fn live(name: &str, mut look: impl FnMut(&mut Self)) {
+        let mut suite = Self::new(name);
+        look(&mut suite);
+        for _ in 1..LOOKS {
+            let faults = suite.faults();
+            if faults.is_empty() {
+                break;
+            }
+            eprintln!("looking again:\n{}", faults.join("\n"));
+            let mut again = Self { listed: suite.listed.clone(), ..Self::with_deviations(name, "") };
+            look(&mut again);
+            suite.settle(again);
+        }
+        suite.finish();
+    }
+
+    /// Takes what a further look saw: of the unlisted differences those of both stay, of the listed ones those of either.
+    fn settle(&mut self, again: Self) {
+        self.different.retain(|case, _| self.listed.contains_key(case) || again.different.contains_key(case));
+        let listed = again.different.into_iter().filter(|(case, _)| self.listed.contains_key(case));
+        self.different.extend(listed.collect::<Vec<_>>());
+        self.seen.extend(again.seen);
+    }
+
     /// How many cases have been compared and how many of them were equal.
     pub fn score(&self) -> (usize, usize) {
         (self.seen.len(), self.seen.len() - self.different.len())
@@ -92,6 +125,12 @@ impl Suite {
     /// # Panics
     /// On a difference that is not listed, and on an entry whose case is equal or was not compared.
     pub fn finish(self) {
+        let faults = self.faults();
+        let (all, equal) = self.score();
+        assert!(faults.is_empty(), "{equal} of {all} equal\n{}", faults.join("\n"));
+    }
+
+    fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (case, difference) in &self.different {
             if !self.listed.contains_key(case) {
@@ -102,8 +141,7 @@ impl Suite {
             let why = if self.seen.contains(case) { "no longer differs" } else { "names no case" };
             faults.push(format!("{} {case} is listed in tests/deviations.toml but {why}", self.name));
         }
-        let (all, equal) = self.score();
-        assert!(faults.is_empty(), "{equal} of {all} equal\n{}", faults.join("\n"));
+        faults
     }
 }
 
@@ -203,6 +241,29 @@ mod tests {
     fn an_unlisted_difference_fails() {
         let mut suite = Suite::with_deviations("other", LIST);
         suite.case("a", "one", "two");
+        suite.finish();
+    }
+
+    #[test]
+    fn a_difference_of_one_look_only_is_a_race() {
+        let mut suite = Suite::with_deviations("s", LIST);
+        suite.case("a", "one", "one");
+        suite.case("b", "now", "then");
+        let mut again = Suite::with_deviations("s", LIST);
+        again.case("a", "one", "two");
+        again.case("b", "same", "same");
+        suite.settle(again);
+        suite.finish();
+    }
+
+    #[test]
+    #[should_panic(expected = "c differs and is not listed")]
+    fn a_difference_of_every_look_stands() {
+        let mut suite = Suite::with_deviations("s", "");
+        suite.case("c", "one", "two");
+        let mut again = Suite::with_deviations("s", "");
+        again.case("c", "one", "three");
+        suite.settle(again);
         suite.finish();
     }
 

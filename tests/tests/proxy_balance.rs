@@ -306,10 +306,24 @@ frontend f
 #[test]
 fn the_same_requests_fall_on_the_same_servers() {
     let Some(original) = Program::original("proxy_balance", "haproxy") else { return };
-    let ours = Program::ours("proxyd", "haproxy");
+    let programs = [original, Program::ours("proxyd", "haproxy")];
     let only = std::env::var("CASE").ok();
     let cases: Vec<Case> =
         cases().into_iter().filter(|c| only.as_ref().is_none_or(|o| c.name.contains(o))).collect();
+    if only.is_some() {
+        let results = look(&mut Suite::new("proxy_balance"), &programs, &cases);
+        for (case, (original, ours)) in cases.iter().zip(&results) {
+            eprintln!("{} {}\n{original}---\n{ours}", case.name, original == ours);
+        }
+    } else {
+        Suite::live("proxy_balance", |suite| {
+            look(suite, &programs, &cases);
+        });
+    }
+}
+
+/// Starts both, sends every case's requests to each and compares whom they reached.
+fn look(suite: &mut Suite, programs: &[Program; 2], cases: &[Case]) -> Vec<(String, String)> {
     let mut config = HEAD.to_owned();
     for (i, case) in cases.iter().enumerate() {
         let _ = write!(config, "backend b{i}\n    http-response set-header x-server %s\n{}\n", case.backend);
@@ -320,7 +334,7 @@ fn the_same_requests_fall_on_the_same_servers() {
         let config = config.replace("@HOLD@", &holder.start().to_string());
         Side::start(&program.path, &config, 1, &origin)
     };
-    let sides = [start(&original, &holders[0]), start(&ours, &holders[1])];
+    let sides = [start(&programs[0], &holders[0]), start(&programs[1], &holders[1])];
     let next = AtomicUsize::new(0);
     let results = Mutex::new(vec![(String::new(), String::new()); cases.len()]);
     thread::scope(|scope| {
@@ -338,15 +352,8 @@ fn the_same_requests_fall_on_the_same_servers() {
         }
     });
     let results = results.into_inner().expect("nobody panicked");
-    let mut suite = Suite::new("proxy_balance");
     for (case, (original, ours)) in cases.iter().zip(&results) {
         suite.case(&case.name, original, ours);
     }
-    if only.is_none() {
-        suite.finish();
-    } else {
-        for (case, (original, ours)) in cases.iter().zip(&results) {
-            eprintln!("{} {}\n{original}---\n{ours}", case.name, original == ours);
-        }
-    }
+    results
 }

@@ -235,8 +235,13 @@ frontend f
 #[test]
 fn checks_say_the_same_of_every_misbehaviour() {
     let Some(original) = Program::original("proxy_checks", "haproxy") else { return };
-    let ours = Program::ours("proxyd", "haproxy");
+    let programs = [original, Program::ours("proxyd", "haproxy")];
     let cases = cases();
+    Suite::live("proxy_checks", |suite| look(suite, &programs, &cases));
+}
+
+/// Starts both with all cases and compares what they make of them.
+fn look(suite: &mut Suite, programs: &[Program; 2], cases: &[Case]) {
     let mut config = HEAD.to_owned();
     for (i, case) in cases.iter().enumerate() {
         let port = serve(&case.server).to_string();
@@ -249,9 +254,8 @@ fn checks_say_the_same_of_every_misbehaviour() {
         let config = config.replace("@LINES@", &lines.start().to_string());
         Side::start(&program.path, &config, 1, &origin)
     };
-    let sides = [start(&original, &logs[0]), start(&ours, &logs[1])];
+    let sides = [start(&programs[0], &logs[0]), start(&programs[1], &logs[1])];
     let shown = [settled(&sides[0]), settled(&sides[1])];
-    let mut suite = Suite::new("proxy_checks");
     for (i, case) in cases.iter().enumerate() {
         let backend = format!("b{i}");
         let seen = |n: usize| {
@@ -260,5 +264,4 @@ fn checks_say_the_same_of_every_misbehaviour() {
         };
         suite.case(&case.name, &seen(0), &seen(1));
     }
-    suite.finish();
 }

@@ -257,9 +257,14 @@ fn text(seen: &Seen, pattern: &[(Regex, &str)]) -> String {
 fn proxies_answer_forward_and_log_alike() {
     let test = "proxy_differential";
     let Some(original) = Program::original(test, "haproxy") else { return };
-    let ours = Program::ours("proxyd", "haproxy");
+    let programs = [original, Program::ours("proxyd", "haproxy")];
+    Suite::live(test, |suite| look(suite, &programs));
+}
+
+/// Starts both and sends every request to each.
+fn look(suite: &mut Suite, programs: &[Program; 2]) {
     let origin = Origin::start();
-    let sides = [original, ours].map(|p| Side::start(&p.path, CONFIG, FRONTENDS.len(), &origin));
+    let sides = programs.each_ref().map(|p| Side::start(&p.path, CONFIG, FRONTENDS.len(), &origin));
     let pattern: Vec<(Regex, &str)> = [
         (r"(?m)^127\.0\.0\.1:\d+ \[[^\]]+\]", "CLIENT"),
         (r" (\d+|-1)/(\d+|-1)/(\d+|-1)/(\d+|-1)/\+?\d+ ", " TIMERS "),
@@ -284,11 +289,9 @@ fn proxies_answer_forward_and_log_alike() {
             });
         }
     });
-    let mut suite = Suite::new(test);
     for (name, [theirs, ours]) in results.into_inner().expect("no thread panicked") {
         suite.case(&name, &theirs, &ours);
     }
     let (all, _) = suite.score();
     assert!(all >= 300, "only {all} requests");
-    suite.finish();
 }

@@ -380,17 +380,20 @@ fn everything(side: &Side) -> Vec<(String, String)> {
 fn hostile_peers_meet_the_same_answers() {
     let test = "proxy_hostile";
     let Some(original) = Program::original(test, "haproxy") else { return };
-    let ours = Program::ours("proxyd", "haproxy");
+    let programs = [original, Program::ours("proxyd", "haproxy")];
+    Suite::live(test, |suite| look(suite, &programs));
+}
+
+/// Starts both and lets all hostile peers loose on each.
+fn look(suite: &mut Suite, programs: &[Program; 2]) {
     let origin = origin();
-    let sides = [original, ours].map(|program| Side::start(&program.path, CONFIG, 3, &origin));
+    let sides = programs.each_ref().map(|program| Side::start(&program.path, CONFIG, 3, &origin));
     let [theirs, ours] = thread::scope(|scope| {
         let running = sides.each_ref().map(|side| scope.spawn(|| everything(side)));
         running.map(|r| r.join().expect("no thread panicked"))
     });
-    let mut suite = Suite::new(test);
     assert_eq!(theirs.len(), ours.len(), "both went through the same");
     for ((name, theirs), (_, ours)) in theirs.into_iter().zip(ours) {
         suite.case(&name, &theirs, &ours);
     }
-    suite.finish();
 }
