@@ -5,13 +5,14 @@
 //! Absent on purpose: supervision and the VRRP part (`keepalived` has them).
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use checkd::config::{self, model::Model};
 use checkd::{Options, run};
 use conf_parsers::keepalived::{ReadOptions, parse};
-use diag::style;
+use diag::style::{self, Excerpt};
 use logging::{Contract, Facility, Severity};
 use service::argv::{KEEPALIVED, getopt};
 
@@ -21,7 +22,7 @@ const FILE: &str = "/etc/keepalived/keepalived.conf";
 /// Name in syslog, as the original's checker.
 const IDENT: &str = "Keepalived_healthcheckers";
 
-const USAGE: &str = "usage: checkd [-f FILE] [-n] [-l] [-D] [-G] [-S FACILITY] [-I] [-c PIDFILE] [-i ID] [-s NAMESPACE] [-e] [-t] [-v] [-h]\n";
+const USAGE: &str = "usage: checkd [-f FILE] [-n] [-l] [-D] [-G] [-S FACILITY] [-I] [-c PIDFILE] [-i ID] [-s NAMESPACE] [-e] [-t [--explain]] [-v] [-h]\n";
 
 /// Exit code of a missing configuration file and of bad options.
 const EXIT_USAGE: u8 = 6;
@@ -40,6 +41,7 @@ struct Arguments {
     strict_includes: bool,
     namespace: Option<String>,
     test: bool,
+    explain: bool,
     idle: Vec<String>,
 }
 
@@ -67,6 +69,7 @@ fn arguments(words: impl IntoIterator<Item = OsString>) -> Result<Wish, String> 
         strict_includes: false,
         namespace: None,
         test: false,
+        explain: false,
         idle: Vec::new(),
     };
     for option in options {
@@ -90,12 +93,16 @@ fn arguments(words: impl IntoIterator<Item = OsString>) -> Result<Wish, String> 
             "all-config" => a.strict_includes = true,
             "namespace" => a.namespace = Some(value.to_owned()),
             "config-test" => a.test = true,
+            "explain" => a.explain = true,
             "version" => return Ok(Wish::Print(format!("checkd {}\n", env!("CARGO_PKG_VERSION")))),
             "help" => return Ok(Wish::Print(USAGE.to_owned())),
             // This is the checker alone already.
             "check" => {}
             other => a.idle.push(other.to_owned()),
         }
+    }
+    if a.explain && !a.test {
+        a.idle.push("explain".to_owned());
     }
     Ok(Wish::Run(Box::new(a)))
 }
@@ -109,13 +116,14 @@ struct Loaded {
     refused: bool,
 }
 
-fn load(file: &Path, options: &ReadOptions) -> std::io::Result<Loaded> {
+fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> std::io::Result<Loaded> {
     let tree = parse(file, options)?;
     let (model, core, checker) = config::load(&tree);
     let all = core.items.iter().map(|d| (d, true)).chain(checker.items.iter().map(|d| (d, false)));
     let (mut lines, mut notices) = (Vec::new(), Vec::new());
+    let mut teller = style::Teller::new(&tree.sources, excerpt);
     for (d, first) in all {
-        let line = style::keepalived(d, &tree.sources, first);
+        let line = teller.line(d, first);
         if d.severity == diag::Severity::Diag { &mut notices } else { &mut lines }.push(line);
     }
     Ok(Loaded { model, lines, notices, refused: core.refuses() || checker.refuses() })
@@ -152,7 +160,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if arguments.test {
-        return test(&arguments.file, &reading);
+        let excerpt = Excerpt::wanted(arguments.explain, std::io::stderr().is_terminal());
+        return test(&arguments.file, &reading, excerpt);
     }
     daemon(arguments, reading)
 }
@@ -163,8 +172,8 @@ fn namespace(file: &Path, reading: &ReadOptions) -> Option<String> {
 }
 
 /// `-t`: 0, or 5 with complaints, 6 without a file.
-fn test(file: &Path, reading: &ReadOptions) -> ExitCode {
-    match load(file, reading) {
+fn test(file: &Path, reading: &ReadOptions, excerpt: Excerpt) -> ExitCode {
+    match load(file, reading, excerpt) {
         Err(e) => {
             say(&format!("Unable to open configuration file {}: {e}", file.display()));
             ExitCode::from(EXIT_USAGE)
@@ -197,7 +206,7 @@ fn daemon(arguments: Arguments, reading: ReadOptions) -> ExitCode {
         log.console();
     }
     let file = arguments.file.clone();
-    let load = move |log: &Contract| match load(&file, &reading) {
+    let load = move |log: &Contract| match load(&file, &reading, Excerpt::No) {
         Err(e) => {
             log.say(Severity::Err, &format!("Unable to open configuration file {}: {e}", file.display()));
             None

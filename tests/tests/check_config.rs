@@ -41,3 +41,40 @@ fn tests_say_what_keepaliveds_do() {
     assert!(all >= 100, "{all} cases are too few");
     suite.finish();
 }
+
+#[test]
+fn explanations_show_the_place_and_a_remedy() {
+    let directory = tempfile::tempdir().expect("directory");
+    let file = directory.path().join("k.conf");
+    let text =
+        "vrrp_instanc VI_1 {\n}\nvirtual_server 192.0.2.1 80 {\n    delay_lop 3\n    delay_loop 0\n}\n";
+    std::fs::write(&file, text).expect("the file is written");
+    let said = |program: &str, words: &[&str]| {
+        let program = Program::ours(program, program);
+        let out = Command::new(&program.path).args(words).arg("-f").arg(&file).output().expect("it starts");
+        let lines = String::from_utf8_lossy(&out.stderr).into_owned();
+        (lines, out.status.code())
+    };
+    for program in ["keepalived", "checkd"] {
+        let (plain, code) = said(program, &["-t"]);
+        let (explained, same_code) = said(program, &["-t", "--explain"]);
+        assert_eq!(code, same_code, "{program}");
+        for line in plain.lines() {
+            assert!(explained.contains(line), "{program} does not repeat: {line}");
+        }
+        assert!(!plain.contains('^'), "{plain}");
+        for wanted in [
+            "1 | vrrp_instanc VI_1 {",
+            "| ^^^^^^|^^^^^",
+            "Help: did you mean 'vrrp_instance'?",
+            "Help: did you mean 'delay_loop'?",
+            "Help: write a number from ",
+        ] {
+            assert!(explained.contains(wanted), "{program} lacks {wanted}:\n{explained}");
+        }
+        // Several passes find the same; it is shown once.
+        assert_eq!(explained.matches("Help: did you mean 'vrrp_instance'?").count(), 1, "{explained}");
+    }
+    let (explained, _) = said("vrrpd", &["-t", "--explain"]);
+    assert!(explained.contains("Help: did you mean 'vrrp_instance'?"), "{explained}");
+}

@@ -4,8 +4,10 @@
 
 use conf_parsers::keepalived::{ReadOptions, parse};
 use diag::Severity;
+use diag::style::{Excerpt, Teller};
 use logging::{Contract, Facility};
 use service::argv::{KEEPALIVED, getopt};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vrrpd::{Loaded, Loader, Options, config};
@@ -32,6 +34,7 @@ struct Arguments {
     keep_addresses: bool,
     strict_includes: bool,
     test: bool,
+    explain: bool,
 }
 
 enum Asked {
@@ -65,6 +68,7 @@ fn arguments() -> Asked {
             "dont-release-vrrp" => out.keep_addresses = true,
             "all-config" => out.strict_includes = true,
             "config-test" => out.test = true,
+            "explain" => out.explain = true,
             "version" => return Asked::Text(format!("vrrpd {}", env!("CARGO_PKG_VERSION"))),
             "help" => return Asked::Text(usage()),
             "signum" => return Asked::Text(signum(value)),
@@ -98,7 +102,7 @@ fn signum(name: &str) -> String {
 }
 
 /// Reads the file; lines are in the original's words.
-fn load(file: &Path, options: &ReadOptions) -> Loaded {
+fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Loaded {
     let tree = match parse(file, options) {
         Ok(tree) => tree,
         Err(error) => {
@@ -107,9 +111,10 @@ fn load(file: &Path, options: &ReadOptions) -> Loaded {
         }
     };
     let (config, core, report) = config::load(&tree, config::interface_exists);
-    let said = |wanted: fn(Severity) -> bool| {
+    let mut teller = Teller::new(&tree.sources, excerpt);
+    let mut said = |wanted: fn(Severity) -> bool| -> Vec<String> {
         let all = core.items.iter().chain(&report.items).filter(|d| wanted(d.severity));
-        all.map(|d| diag::style::keepalived(d, &tree.sources, false)).collect()
+        all.map(|d| teller.line(d, false)).collect()
     };
     let (lines, notices) = (said(|s| s >= Severity::Warning), said(|s| s == Severity::Diag));
     let refused = core.refuses() || report.refuses();
@@ -125,7 +130,8 @@ fn loader(arguments: &Arguments) -> Loader {
     let mut options = ReadOptions::new(id);
     options.strict_includes = arguments.strict_includes;
     let file = std::path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());
-    Box::new(move || load(&file, &options))
+    let excerpt = Excerpt::wanted(arguments.test && arguments.explain, std::io::stderr().is_terminal());
+    Box::new(move || load(&file, &options, excerpt))
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "answers to the command line")]

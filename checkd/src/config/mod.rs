@@ -16,7 +16,7 @@ pub(crate) use value::body_regex;
 
 use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::shared::{self, CommandRefusal, TrackFileRows, TrackFiles};
-use conf_parsers::keepalived::walk::{Line, Row, Walker, block, elsewhere, no_effect, not_yet, words};
+use conf_parsers::keepalived::walk::{Line, Row, Walker, block, no_effect, not_yet, words};
 use conf_parsers::keepalived::{Tree, globals};
 use diag::Report;
 use model::{Fifo, Model, Script, Ssl};
@@ -40,25 +40,6 @@ pub struct Builder {
 
 /// The top-level keywords of the checker pass.
 pub static BLOCKS: &[Row<Builder>] = &[
-    elsewhere("linkbeat_use_polling"),
-    elsewhere("net_namespace"),
-    elsewhere("net_namespace_ipvs"),
-    elsewhere("namespace_with_ipsets"),
-    elsewhere("use_pid_dir"),
-    elsewhere("instance"),
-    elsewhere("child_wait_time"),
-    elsewhere("global_defs"),
-    elsewhere("track_group"),
-    elsewhere("static_ipaddress"),
-    elsewhere("static_routes"),
-    elsewhere("static_rules"),
-    elsewhere("vrrp_sync_group"),
-    elsewhere("garp_group"),
-    elsewhere("linkbeat_interfaces"),
-    elsewhere("vrrp_instance"),
-    elsewhere("vrrp_script"),
-    elsewhere("vrrp_track_process"),
-    elsewhere("interface_up_down_delays"),
     block(
         "SSL",
         "",
@@ -80,7 +61,6 @@ pub static BLOCKS: &[Row<Builder>] = &[
         service::ROWS,
         service::close,
     ),
-    elsewhere("bfd_instance"),
     TrackFileRows::<Builder>::TRACK_FILE,
     TrackFileRows::<Builder>::VRRP_TRACK_FILE,
 ];

@@ -6,6 +6,7 @@
 
 use super::lex::{Rule, pairs, uncomment};
 use super::read::Continuation;
+use super::remedy;
 use super::text::Text;
 use diag::Span;
 use pest::iterators::Pair;
@@ -36,11 +37,14 @@ pub(super) struct Expander {
     random: u64,
 }
 
+/// A complaint: where, in which words, and its remedy.
+pub(super) type Fault = (Span, String, &'static str);
+
 /// One physical line on its way.
 struct Run<'a> {
     pwd: &'a str,
     texts: Vec<Text>,
-    faults: Vec<(Span, String)>,
+    faults: Vec<Fault>,
     substitutions: usize,
     work: usize,
     /// Multi-line parameters whose lines are under way: one that names itself has no end.
@@ -62,7 +66,7 @@ impl Expander {
         text: Text,
         pwd: &str,
         more: &mut Continuation<'_, '_>,
-    ) -> (Vec<Text>, Vec<(Span, String)>) {
+    ) -> (Vec<Text>, Vec<Fault>) {
         let mut run =
             Run { pwd, texts: Vec::new(), faults: Vec::new(), substitutions: 0, work: 0, open: Vec::new() };
         self.process(text, true, 0, &mut run, Some(more));
@@ -176,7 +180,8 @@ impl Expander {
                 let shown = super::text::restore(&text.s).0;
                 let faults = [fault.to_owned(), format!("Invalid {kind} specification")];
                 let told = faults.into_iter().filter(|f| !f.is_empty());
-                run.faults.extend(told.map(|f| (span, format!("{f} '{shown}'"))));
+                let remedy = if kind == "~SEQ" { remedy::SEQUENCE } else { remedy::LIST };
+                run.faults.extend(told.map(|f| (span, format!("{f} '{shown}'"), remedy)));
                 return true;
             }
         };
@@ -228,7 +233,7 @@ impl Expander {
                 || run.open.contains(&reference.name)
             {
                 let span = text.span(0, text.s.len());
-                run.faults.push((span, "Too many substitutions - ignoring".to_owned()));
+                run.faults.push((span, "Too many substitutions - ignoring".to_owned(), remedy::ENDLESS));
                 return None;
             }
             let (start, end) = (reference.start, reference.end);
@@ -289,7 +294,9 @@ impl Expander {
                     literal: true,
                 });
             }
-            if let Some(lines) = self.parameters.get(name).filter(|_| args.is_empty()) {
+            // Several lines stand only for what ends the line.
+            let fits = |lines: &&Vec<String>| lines.len() == 1 || text.s[end..].trim_ascii_end().is_empty();
+            if let Some(lines) = self.parameters.get(name).filter(|_| args.is_empty()).filter(fits) {
                 return Some(Reference {
                     name: name.to_owned(),
                     start,

@@ -12,6 +12,7 @@ pub mod globals;
 mod lex;
 mod number;
 mod read;
+mod remedy;
 pub mod shared;
 mod text;
 pub mod walk;
@@ -48,6 +49,8 @@ pub struct Complaint {
     pub first_pass: bool,
     /// Whether it makes `-t` end with 5; a missing optional include does not.
     pub counts: bool,
+    /// What to do about it.
+    pub remedy: Option<&'static str>,
 }
 
 /// Words up to a brace or the end of the line.

@@ -1,6 +1,7 @@
 //! Typed words of a line, with the original's exact complaints about numbers.
 
 use super::walk::Line;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// The user's spelling of a truth value.
@@ -21,23 +22,13 @@ impl Line<'_> {
             self.say(format!("number '{word}' outside {RANGE} range"));
             return None;
         };
-        match Some(value).filter(|v| (min..=max).contains(v)) {
-            Some(value) => Some(value),
-            None => {
-                self.say(format!("number '{word}' outside range [{min}, {max}]"));
-                None
-            }
-        }
+        self.within(word, value, min, max)
     }
 
     /// A number without sign of 64 bits within `min..=max`.
     pub fn unsigned64(&mut self, word: &str, min: u64, max: u64) -> Option<u64> {
         let value = self.digits(word, "unsigned 64 bit")?;
-        if (min..=max).contains(&value) {
-            return Some(value);
-        }
-        self.say(format!("number '{word}' outside range [{min}, {max}]"));
-        None
+        self.within(word, value, min, max)
     }
 
     /// A number with sign within `min..=max`.
@@ -51,13 +42,20 @@ impl Line<'_> {
             self.say(format!("number '{word}' outside integer range"));
             return None;
         };
-        match Some(value).filter(|v| (min..=max).contains(v)) {
-            Some(value) => Some(value),
-            None => {
-                self.say(format!("number '{word}' outside range [{min}, {max}]"));
-                None
-            }
+        self.within(word, value, min, max)
+    }
+
+    fn within<T: PartialOrd + Display>(&mut self, word: &str, value: T, min: T, max: T) -> Option<T> {
+        let inside = (&min..=&max).contains(&&value);
+        if !inside {
+            self.outside(word, min, max);
         }
+        inside.then_some(value)
+    }
+
+    fn outside(&mut self, word: &str, min: impl Display, max: impl Display) {
+        let text = format!("number '{word}' outside range [{min}, {max}]");
+        self.say_remedy(text, format!("write a number from {min} to {max}"));
     }
 
     fn digits(&mut self, word: &str, range: &str) -> Option<u64> {
@@ -93,7 +91,7 @@ impl Line<'_> {
             Some(us) if (min_us..=max_us).contains(&us) => Some(Duration::from_micros(us)),
             _ => {
                 let show = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
-                self.say(format!("number '{word}' outside range [{}, {}]", show(min_us), show(max_us)));
+                self.outside(word, show(min_us), show(max_us));
                 None
             }
         }

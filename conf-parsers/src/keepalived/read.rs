@@ -3,7 +3,7 @@
 use super::expand::Expander;
 use super::lex::{pieces, uncomment};
 use super::text::{Text, restore};
-use super::{Brace, Complaint, Statement, Tree};
+use super::{Brace, Complaint, Statement, Tree, remedy};
 use diag::{FileId, Span};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -86,17 +86,16 @@ impl Reader<'_> {
                 return;
             }
             let Some(text) = self.line_text(file, start, line) else { continue };
-            if let Some((strictness, pattern)) = super::expand::include(&text) {
-                self.include(&text, &strictness, &pattern, directory);
-                continue;
-            }
             let mut continuation = Continuation { reader: FileLines { file, lines: &mut lines } };
             let (texts, faults) = self.expander.line(text, &pwd, &mut continuation);
-            for (span, text) in faults {
-                self.pending.push(Complaint { span: Some(span), text, first_pass: false, counts: true });
+            for (span, text, remedy) in faults {
+                self.complain(span, text, remedy);
             }
             for text in texts {
-                self.statements(&text);
+                match super::expand::include(&text) {
+                    Some((strictness, pattern)) => self.include(&text, &strictness, &pattern, directory),
+                    None => self.statements(&text),
+                }
             }
         }
     }
@@ -105,25 +104,25 @@ impl Reader<'_> {
     fn line_text(&mut self, file: FileId, start: usize, line: &[u8]) -> Option<Text> {
         if line.len() > LINE_MAX {
             let span = Span::new(file, start, start + line.len());
-            self.complain(span, "Line too long - ignoring");
+            self.complain(span, "Line too long - ignoring", remedy::LONG_LINE);
             return None;
         }
-        let text = Text::of(file, start, line);
-        let (text, unclosed) = uncomment(&text);
+        let (text, unclosed) = bare(&Text::of(file, start, line));
         if text.s.is_empty() {
             return None;
         }
         if unclosed {
             let span = text.span(0, text.s.len());
             let shown = restore(&text.s).0;
-            self.complain(span, format!("Unterminated quote '{shown}'"));
-            self.complain(span, format!("Unmatched quote: '{shown}'"));
+            self.complain(span, format!("Unterminated quote '{shown}'"), remedy::OPEN_QUOTE);
+            self.complain(span, format!("Unmatched quote: '{shown}'"), remedy::OPEN_QUOTE);
         }
         Some(text)
     }
 
-    fn complain(&mut self, span: Span, text: impl Into<String>) {
-        self.pending.push(Complaint { span: Some(span), text: text.into(), first_pass: false, counts: true });
+    fn complain(&mut self, span: Span, text: impl Into<String>, remedy: &'static str) {
+        let (span, text, remedy) = (Some(span), text.into(), Some(remedy));
+        self.pending.push(Complaint { span, text, first_pass: false, counts: true, remedy });
     }
 
     fn statements(&mut self, text: &Text) {
@@ -135,7 +134,7 @@ impl Reader<'_> {
                     self.depth -= 1;
                     if self.depth < 0 {
                         self.depth = 0;
-                        self.complain(span, "Extra '}' found");
+                        self.complain(span, "Extra '}' found", remedy::EXTRA_CLOSE);
                     }
                 }
                 Brace::None => {}
@@ -188,17 +187,29 @@ impl Reader<'_> {
     }
 
     fn include_complaint(&mut self, span: Span, text: String) {
-        self.pending.push(Complaint { span: Some(span), text, first_pass: true, counts: false });
+        let (span, remedy) = (Some(span), Some(remedy::NO_FILE));
+        self.pending.push(Complaint { span, text, first_pass: true, counts: false, remedy });
     }
 
     fn finish(mut self) -> Tree {
         if self.depth > 0 {
             let text = format!("There are {} missing '}}'s or extra '{{'s", self.depth);
-            self.pending.push(Complaint { span: None, text, first_pass: false, counts: true });
+            let remedy = Some(remedy::MISSING_CLOSE);
+            self.pending.push(Complaint { span: None, text, first_pass: false, counts: true, remedy });
         }
         self.tree.complaints = self.pending;
         self.tree
     }
+}
+
+/// A line without comment and blanks. A backslash at its very end stays, joined to what is before it, also where a
+/// comment holds it: comments go on with the definition around them. The flag tells of a quote that is never closed.
+fn bare(line: &Text) -> (Text, bool) {
+    let whole = line.s.trim_ascii_end();
+    let Some(body) = whole.strip_suffix('\\') else { return uncomment(line) };
+    let (mut text, unclosed) = uncomment(&line.part(0, body.len()));
+    text.append(line, body.len(), whole.len());
+    (text, unclosed)
 }
 
 /// The words that the later passes see, where they differ.
@@ -286,14 +297,9 @@ pub(super) struct Continuation<'a, 'b> {
 }
 
 impl Continuation<'_, '_> {
-    /// The next line that is not empty, without its comment.
+    /// The next line without its comment; nothing is left of a blank one, which ends a definition.
     pub(super) fn next(&mut self) -> Option<Text> {
-        loop {
-            let (start, line) = self.reader.lines.pop_front()?;
-            let (text, _) = uncomment(&Text::of(self.reader.file, start, line));
-            if !text.s.is_empty() {
-                return Some(text);
-            }
-        }
+        let (start, line) = self.reader.lines.pop_front()?;
+        Some(bare(&Text::of(self.reader.file, start, line)).0)
     }
 }

@@ -35,8 +35,71 @@ fn parameters_are_put_in_at_use() {
 
 #[test]
 fn multi_line_parameters_become_lines() {
-    let text = "$VI= \\\n vi ${N} { \\\n  @vm p 1 \\\n\n  @^vm p 2 \\\n }\n$N=7\n$VI\n$N=8\n$VI";
+    let text = "$VI= \\\n vi ${N} { \\\n  @vm p 1 \\\n  @^vm p 2 \\\n }\n$N=7\n$VI\n$N=8\n$VI";
     assert_eq!(words(text), ["vi|7|{", "p|1", "}", "vi|8|{", "p|1", "}"]);
+}
+
+#[test]
+fn parameters_over_several_lines_are_the_originals() {
+    let cases: &[(&str, &[&str])] = &[
+        // A first line without text is dropped, and so are lines of a backslash alone.
+        ("$V= \\\n one a { \\\n two b \\\n }\n$V", &["one", "two"]),
+        ("$V= \\\n\\\n\\\n a\n$V", &["a"]),
+        ("$V={ \\\n a \\\n }\nblock $V", &["block", "a"]),
+        // A line without backslash ends the definition, also one that opens a block, and a blank one.
+        (
+            "$V= \\\n one a {\n\n two b\n }\n$V",
+            &["two", "Extra '}' found", "one", "There are 1 missing '}'s or extra '{'s"],
+        ),
+        ("$V= \\\n\n a \\\n b\n$V", &["a\\", "b"]),
+        ("$V= a \\\n\n b\n$V", &["b", "a"]),
+        ("$V=\\\none a\\\n\\\ntwo b\\\n\nthree\n$V\nlast", &["three", "one", "two", "last"]),
+        ("$V= a \\\n", &[]),
+        // Comments go on or end as their last character says.
+        ("$V= a \\\n # c \\\n b\n$V", &["a", "b"]),
+        ("$V= a \\\n b # c \\\n d\n$V", &["a", "b", "d"]),
+        ("$V= a \\ # c\n b\n$V", &["a", "b"]),
+        // The reference must end its line; what stands before it goes to the first line.
+        ("$V= a \\\n b\nx $V # c\ny", &["x", "b", "y"]),
+        ("$V= a \\\n b\nq${V}  \ny", &["qa", "b", "y"]),
+        ("$V= a \\\n b\nx $V y", &["x"]),
+        ("$V= a \\\n b\n$V x", &["$V"]),
+        ("$V= a \\\n b\nx $V $V", &["x", "b"]),
+        ("$V= a \\\n b\nblk { $V }", &["blk", "$V"]),
+        ("$V= a \\\n b\nz${V}c", &["z$", "V", "c"]),
+        // Nested ones, definitions, sequences and conditions inside.
+        ("$V= a \\\n $W \\\n z\n$W=1 \\\n 2\n$V", &["a", "1", "2", "z"]),
+        ("$V= a { \\\n b $W \\\n }\n$W=1 \\\n 2\n$V", &["a", "b", "2"]),
+        ("$V= a \\\n$W=5 \\\n b$W\n$V\nd$W", &["a", "b5", "d5"]),
+        ("$V= a$X \\\n b$X\n~SEQ(X,2) $V", &["a1", "b1", "a2", "b2"]),
+        ("$V= ~SEQ(X,2) a$X \\\n b\n$V", &["a1", "a2", "b"]),
+        ("$V= a \\\n b\n@vm $V\n@xx $V", &["a", "b"]),
+        ("$V= \\\n @vm a \\\n @xx b \\\n d\n$V", &["a", "d"]),
+        ("@xx $V= a \\\n b\nc", &["b", "c"]),
+        // Outside of definitions a backslash at the end belongs to the word before it.
+        ("x\n# foo \\\n z # bar \\\nq", &["x", "\\", "z\\", "q"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(heard(text), *expected, "{text}");
+    }
+}
+
+#[test]
+fn includes_may_come_out_of_conditions_and_parameters() {
+    let directory = tempfile::tempdir().expect("directory");
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).expect("file");
+    };
+    write("inc", "in\n");
+    write(
+        "k.conf",
+        "@vm include inc\n@xx include none\n$N=inc\ninclude ${N}\n$I=include inc \\\n b\n$I\nz\n",
+    );
+    let options = ReadOptions::new("vm");
+    let tree = parse(&directory.path().join("k.conf"), &options).expect("the file is there");
+    let words: Vec<_> = tree.statements.iter().map(|s| s.words[0].text.as_str()).collect();
+    assert_eq!(words, ["in", "in", "in", "b", "z"]);
+    assert_eq!(tree.complaints().count(), 0);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //! them, exactly as the original does it: behind an unknown keyword a `{` is ignored and what it holds is read at
 //! the outer level.
 //!
-//! Invariant: each pass (core, checker, VRRP, BFD) walks the same statements with its own table; keywords of
-//! another pass are rows with [`Takes::Elsewhere`], so that they are known but not read.
+//! Invariant: each pass (core, checker, VRRP, BFD) walks the same statements with its own table. The first pass's
+//! table ([`globals::TOP`]) has all names of the top level, so that no pass takes another's keyword for unknown.
 
-use super::{Brace, Complaint, Statement, Tree};
+use super::{Brace, Complaint, Statement, Tree, globals, remedy};
 use crate::Word;
 use crate::table::Named;
 use diag::{Diagnostic, Report, Severity, Span};
@@ -162,13 +162,22 @@ pub struct Line<'a> {
     pub words: &'a [Word],
     /// The line's text behind its keyword is cut from here.
     text: &'a str,
+    /// What the keyword's row says of its words.
+    form: &'static str,
     span: Span,
     report: &'a mut Report,
 }
 
 impl<'a> Line<'a> {
-    fn new(statement: &'a Statement, words: &'a [Word], report: &'a mut Report) -> Self {
-        Self { words, text: &statement.text, span: statement.span, report }
+    fn new(statement: &'a Statement, words: &'a [Word], form: &'static str, report: &'a mut Report) -> Self {
+        Self { words, text: &statement.text, form, span: statement.span, report }
+    }
+
+    /// A complaint about this line: the caret below the word it names, the keyword's form as the remedy.
+    fn complaint(&self, severity: Severity, text: String) -> Diagnostic {
+        let mut complaint = Diagnostic::at(severity, remedy::place(self.words, self.span, &text), text);
+        complaint.help = remedy::form(self.keyword(), self.form);
+        complaint
     }
 
     /// The first word.
@@ -208,18 +217,27 @@ impl<'a> Line<'a> {
             self.keyword(),
             i + 1
         );
-        self.report.push(Diagnostic::at(Severity::Fatal, self.span, text));
+        let complaint = self.complaint(Severity::Fatal, text);
+        self.report.push(complaint);
         Err(Stop)
     }
 
     /// Complains about this line.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.report.warning(self.span, text);
+        let complaint = self.complaint(Severity::Warning, text.into());
+        self.report.push(complaint);
+    }
+
+    /// Complains about this line and says what to write instead.
+    pub fn say_remedy(&mut self, text: impl Into<String>, remedy: impl Into<String>) {
+        let complaint = self.complaint(Severity::Warning, text.into()).help(remedy);
+        self.report.push(complaint);
     }
 
     /// Complains about this line so that the configuration can't be used (exit code 4).
     pub fn say_fatal(&mut self, text: impl Into<String>) {
-        self.report.push(Diagnostic::at(Severity::Alert, self.span, text));
+        let complaint = self.complaint(Severity::Alert, text.into());
+        self.report.push(complaint);
     }
 
     /// Complains without a place.
@@ -299,7 +317,8 @@ impl<'t> Walker<'t> {
         for complaint in complaints.iter().filter(|c| self.first || !c.first_pass) {
             let severity = if complaint.counts { Severity::Warning } else { Severity::Notice };
             let (span, text) = (complaint.span, complaint.text.clone());
-            self.report.push(Diagnostic { severity, span, text, help: None, lead: diag::Lead::default() });
+            let help = complaint.remedy.map(str::to_owned);
+            self.report.push(Diagnostic { severity, span, text, help, lead: diag::Lead::default() });
         }
     }
 
@@ -339,13 +358,17 @@ impl<'t> Walker<'t> {
                 return Ok(());
             }
             if words.is_empty() {
-                self.report.warning(statement.span, "Unexpected '{' - ignoring");
+                self.stray_brace(statement);
                 continue;
             }
             let Some(row) = rows.iter().find(|r| r.name == words[0].text) else {
-                self.report.warning(statement.span, format!("Unknown keyword '{}'", words[0].text));
+                if depth == 0 && globals::TOP.iter().any(|r| r.name == words[0].text) {
+                    self.skip(statement);
+                    continue;
+                }
+                self.unknown(&words[0], rows, depth);
                 if statement.brace == Brace::Open {
-                    self.report.warning(statement.span, "Unexpected '{' - ignoring");
+                    self.stray_brace(statement);
                 }
                 continue;
             };
@@ -365,25 +388,31 @@ impl<'t> Walker<'t> {
         self.standing(row, statement);
         match &row.takes {
             Takes::Words(read) => {
-                read(config, &mut Line::new(statement, words, &mut self.report))?;
+                read(config, &mut Line::new(statement, words, row.form, &mut self.report))?;
                 if statement.brace == Brace::Open {
-                    self.report.warning(statement.span, "Unexpected '{' - ignoring");
+                    self.stray_brace(statement);
                 }
             }
             Takes::Items { open, item, close } => {
-                open(config, &mut Line::new(statement, words, &mut self.report))?;
+                open(config, &mut Line::new(statement, words, row.form, &mut self.report))?;
                 self.items(config, statement, *item)?;
-                close(config, &mut Line { span: self.last, ..Line::new(statement, words, &mut self.report) });
+                close(
+                    config,
+                    &mut Line { span: self.last, ..Line::new(statement, words, "", &mut self.report) },
+                );
             }
             Takes::Block { open, rows, close } => {
-                let enter = open(config, &mut Line::new(statement, words, &mut self.report))?;
+                let enter = open(config, &mut Line::new(statement, words, row.form, &mut self.report))?;
                 if !enter {
                     self.skip(statement);
                     return Ok(());
                 }
                 self.opening(statement);
                 self.level(config, rows, depth + 1)?;
-                close(config, &mut Line { span: self.last, ..Line::new(statement, words, &mut self.report) });
+                close(
+                    config,
+                    &mut Line { span: self.last, ..Line::new(statement, words, "", &mut self.report) },
+                );
             }
             Takes::Elsewhere => self.skip(statement),
             Takes::Seen(seen) => {
@@ -392,6 +421,19 @@ impl<'t> Walker<'t> {
             }
         }
         Ok(())
+    }
+
+    fn unknown<C>(&mut self, word: &Word, rows: &'static [Row<C>], depth: usize) {
+        let text = format!("Unknown keyword '{}'", word.text);
+        let mut complaint = Diagnostic::at(Severity::Warning, word.span, text);
+        complaint.help = remedy::unknown(&word.text, rows, depth);
+        self.report.push(complaint);
+    }
+
+    fn stray_brace(&mut self, statement: &Statement) {
+        let brace = statement.words.last().map_or(statement.span, |w| w.span);
+        let complaint = Diagnostic::at(Severity::Warning, brace, "Unexpected '{' - ignoring");
+        self.report.push(complaint.help(remedy::STRAY_BRACE));
     }
 
     fn standing<C>(&mut self, row: &Row<C>, statement: &Statement) {
@@ -411,7 +453,9 @@ impl<'t> Walker<'t> {
         if self.next_is_open() {
             self.take();
         } else if let Some(next) = self.tree.statements.get(self.next) {
-            self.report.warning(next.span, "Missing '{' at beginning of configuration block");
+            let text = "Missing '{' at beginning of configuration block";
+            let complaint = Diagnostic::at(Severity::Warning, next.span, text);
+            self.report.push(complaint.help(remedy::NO_BRACE));
         }
     }
 
@@ -424,11 +468,11 @@ impl<'t> Walker<'t> {
                 break;
             }
             if !words.is_empty() {
-                item(config, &mut Line::new(statement, words, &mut self.report))?;
+                item(config, &mut Line::new(statement, words, "", &mut self.report))?;
             }
             if statement.brace == Brace::Open {
                 let brace = &statement.words[statement.words.len() - 1..];
-                item(config, &mut Line::new(statement, brace, &mut self.report))?;
+                item(config, &mut Line::new(statement, brace, "", &mut self.report))?;
             }
         }
         Ok(())

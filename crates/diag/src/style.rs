@@ -4,7 +4,8 @@ mod explain;
 
 pub use explain::explain;
 
-use crate::{Diagnostic, Lead, Severity, SourceMap};
+use crate::{Diagnostic, Lead, Severity, SourceMap, Span};
+use std::collections::HashSet;
 
 /// haproxy 2.6's form: `[ALERT]    (1234) : config : parsing [f.cfg:8] : text`, without line ending.
 /// A diagnostic without a span has no `parsing […]` part.
@@ -47,10 +48,58 @@ pub fn keepalived(diagnostic: &Diagnostic, sources: &SourceMap, first_pass: bool
     }
 }
 
+/// Whether complaints in keepalived's form are followed by an excerpt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Excerpt {
+    /// The original's line alone.
+    #[default]
+    No,
+    /// `--explain` into a file or pipe.
+    Plain,
+    /// `--explain` on a terminal.
+    Colour,
+}
+
+impl Excerpt {
+    /// What `--explain` asks for on this output.
+    pub fn wanted(explain: bool, terminal: bool) -> Self {
+        match (explain, terminal) {
+            (false, _) => Self::No,
+            (true, false) => Self::Plain,
+            (true, true) => Self::Colour,
+        }
+    }
+}
+
+/// Complaints in keepalived's form, with an excerpt below each where one is wanted. Later passes repeat what earlier ones
+/// said; an excerpt is shown once.
+#[derive(Debug)]
+pub struct Teller<'a> {
+    sources: &'a SourceMap,
+    excerpt: Excerpt,
+    shown: HashSet<(Option<Span>, String)>,
+}
+
+impl<'a> Teller<'a> {
+    /// One that has told nothing yet.
+    pub fn new(sources: &'a SourceMap, excerpt: Excerpt) -> Self {
+        Self { sources, excerpt, shown: HashSet::new() }
+    }
+
+    /// [`keepalived`]'s line and the excerpt, without line ending.
+    pub fn line(&mut self, diagnostic: &Diagnostic, first_pass: bool) -> String {
+        let line = keepalived(diagnostic, self.sources, first_pass);
+        if self.excerpt == Excerpt::No || !self.shown.insert((diagnostic.span, diagnostic.text.clone())) {
+            return line;
+        }
+        let shown = explain(diagnostic, self.sources, self.excerpt == Excerpt::Colour);
+        format!("{line}\n{}", shown.trim_end())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Span;
 
     #[test]
     fn every_lead_is_haproxys() {
@@ -64,6 +113,19 @@ mod tests {
         assert_eq!(show(Lead::Bare), "[ALERT]    (7) : config : no");
         let whole = Diagnostic::global(Severity::Warning, "w");
         assert_eq!(haproxy(&whole, &map, 7), "[WARNING]  (7) : config : w");
+    }
+
+    #[test]
+    fn an_excerpt_is_shown_once() {
+        let mut map = SourceMap::new();
+        let f = map.add("k.conf", "instanc x\n");
+        let d = Diagnostic::at(Severity::Warning, Span::new(f, 0, 7), "Unknown keyword 'instanc'");
+        let mut teller = Teller::new(&map, Excerpt::Plain);
+        let first = teller.line(&d, true);
+        assert!(first.starts_with("(Line 1) Unknown keyword 'instanc'\nWarning: "), "{first}");
+        assert!(first.contains("^^^"), "{first}");
+        assert_eq!(teller.line(&d, false), "(k.conf: Line 1) Unknown keyword 'instanc'");
+        assert_eq!(Teller::new(&map, Excerpt::No).line(&d, true), "(Line 1) Unknown keyword 'instanc'");
     }
 
     #[test]

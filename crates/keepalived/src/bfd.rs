@@ -1,9 +1,7 @@
 //! The BFD pass: `bfd_instance` is read and judged as the original does, nothing runs.
 
 use conf_parsers::keepalived::Tree;
-use conf_parsers::keepalived::walk::{
-    Line, Row, Standing, Step, Stop, Takes, Walker, elsewhere, no_effect, not_yet,
-};
+use conf_parsers::keepalived::walk::{Line, Row, Standing, Step, Stop, Takes, Walker, no_effect, not_yet};
 use diag::Report;
 use std::net::IpAddr;
 
@@ -19,38 +17,12 @@ struct Bfd {
     malformed: bool,
 }
 
-static BLOCKS: &[Row<Bfd>] = &[
-    elsewhere("linkbeat_use_polling"),
-    elsewhere("net_namespace"),
-    elsewhere("net_namespace_ipvs"),
-    elsewhere("namespace_with_ipsets"),
-    elsewhere("use_pid_dir"),
-    elsewhere("instance"),
-    elsewhere("child_wait_time"),
-    elsewhere("global_defs"),
-    elsewhere("track_group"),
-    elsewhere("static_ipaddress"),
-    elsewhere("static_routes"),
-    elsewhere("static_rules"),
-    elsewhere("vrrp_sync_group"),
-    elsewhere("garp_group"),
-    elsewhere("linkbeat_interfaces"),
-    elsewhere("vrrp_instance"),
-    elsewhere("vrrp_script"),
-    elsewhere("vrrp_track_process"),
-    elsewhere("interface_up_down_delays"),
-    elsewhere("SSL"),
-    elsewhere("virtual_server_group"),
-    elsewhere("virtual_server"),
-    Row {
-        name: "bfd_instance",
-        form: "NAME {",
-        standing: Standing::NotYet(WHY),
-        takes: Takes::Block { open, rows: ROWS, close },
-    },
-    elsewhere("track_file"),
-    elsewhere("vrrp_track_file"),
-];
+static BLOCKS: &[Row<Bfd>] = &[Row {
+    name: "bfd_instance",
+    form: "NAME {",
+    standing: Standing::NotYet(WHY),
+    takes: Takes::Block { open, rows: ROWS, close },
+}];
 
 static ROWS: &[Row<Bfd>] = &[
     not_yet("source_ip", "<IP ADDRESS>", WHY, source),

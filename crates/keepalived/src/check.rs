@@ -51,12 +51,13 @@ pub(crate) fn judge(tree: &Tree, options: &Options) -> Judged {
         }
     }
     let mut judged = Judged { globals, lines: Vec::new(), notices: Vec::new(), code: 0, refused: false };
+    let mut teller = style::Teller::new(&tree.sources, options.excerpt());
     let mut security = tree.include_failed;
     let mut worst = Severity::Diag;
     let mut fatal = false;
     for (report, first) in &reports {
         for d in &report.items {
-            let line = style::keepalived(d, &tree.sources, *first);
+            let line = teller.line(d, *first);
             if d.severity == Severity::Diag {
                 judged.notices.push(line);
                 continue;

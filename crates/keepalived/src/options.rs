@@ -4,9 +4,11 @@
 
 use crate::messages::VERSION;
 use conf_parsers::keepalived::ReadOptions;
+use diag::style::Excerpt;
 use logging::{Contract, Facility};
 use service::argv::{Argument, KEEPALIVED, getopt};
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 /// Where the configuration is.
@@ -51,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) config_id: String,
     pub(crate) test: bool,
     pub(crate) test_log: Option<PathBuf>,
+    /// `--explain`: what `-t` says is followed by an excerpt and a remedy.
+    pub(crate) explain: bool,
     /// Options that change nothing here.
     pub(crate) idle: Vec<String>,
     /// What the configuration adds to our names in syslog.
@@ -63,6 +67,12 @@ impl Options {
         let mut reading = ReadOptions::new(self.config_id.clone());
         reading.strict_includes = self.strict_includes;
         reading
+    }
+
+    /// How complaints of `-t` are shown.
+    pub(crate) fn excerpt(&self) -> Excerpt {
+        let terminal = self.test_log.is_none() && std::io::stderr().is_terminal();
+        Excerpt::wanted(self.test && self.explain, terminal)
     }
 
     /// The log of a process.
@@ -102,6 +112,7 @@ fn defaults() -> Options {
         config_id: node.split('.').next().unwrap_or_default().to_owned(),
         test: false,
         test_log: None,
+        explain: false,
         idle: Vec::new(),
         ident_suffix: String::new(),
     }
@@ -120,6 +131,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Asked, 
         let (name, value) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
         let text = || value.unwrap_or_default().to_owned();
         match name.trim_start_matches("--") {
+            "explain" => out.explain = true,
             "version" => return Ok(Asked::Say(VERSION.to_owned())),
             "help" => return Ok(Asked::Print(usage())),
             "signum" => return signum(&text()),
@@ -155,6 +167,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Asked, 
             "release-vips" | "no_bfd" | "no-mem-check" => {}
             other => out.idle.push(other.to_owned()),
         }
+    }
+    if out.explain && !out.test {
+        out.idle.push("explain".to_owned());
     }
     out.words = options;
     Ok(Asked::Run(Box::new(out)))
@@ -214,6 +229,12 @@ mod tests {
         assert!(o.foreground && o.vrrp && !o.checker && o.console && o.detail);
         assert_eq!((o.file, o.pid_file), ("/x".into(), Some("/p".into())));
         assert_eq!((o.config_id.as_str(), o.facility), ("main", Facility(19)));
+    }
+
+    #[test]
+    fn explanations_belong_to_the_test() {
+        assert!(run(&["-t", "--explain"]).idle.is_empty());
+        assert_eq!(run(&["--explain"]).idle, ["explain"]);
     }
 
     #[test]

@@ -159,8 +159,8 @@ pub enum Argument {
 /// One option of a getopt command line: letter (`\0` when there is none), long name, argument.
 pub type Getopt = (char, &'static str, Argument);
 
-/// keepalived's options, in the order of its usage text.
-pub const KEEPALIVED: [Getopt; 38] = [
+/// keepalived's options, in the order of its usage text; the last one is ours.
+pub const KEEPALIVED: [Getopt; 39] = [
     ('f', "use-file", Argument::Required),
     ('P', "vrrp", Argument::None),
     ('C', "check", Argument::None),
@@ -199,6 +199,7 @@ pub const KEEPALIVED: [Getopt; 38] = [
     ('\0', "no-mem-check", Argument::None),
     ('v', "version", Argument::None),
     ('h', "help", Argument::None),
+    ('\0', "explain", Argument::None),
 ];
 
 /// A getopt command line (letters in clusters, long names that may be abbreviated, words in any order) as long

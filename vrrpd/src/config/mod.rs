@@ -17,7 +17,7 @@ mod tests;
 
 use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::shared::{self, TrackFileRows, TrackFiles};
-use conf_parsers::keepalived::walk::{Row, Walker, block, elsewhere, items, no_effect_items};
+use conf_parsers::keepalived::walk::{Row, Walker, block, items, no_effect_items};
 use conf_parsers::keepalived::{Tree, globals};
 use diag::Report;
 use instance::Draft;
@@ -47,14 +47,6 @@ pub struct Builder {
 
 /// The top-level keywords of the VRRP pass.
 pub static BLOCKS: &[Row<Builder>] = &[
-    elsewhere("linkbeat_use_polling"),
-    elsewhere("net_namespace"),
-    elsewhere("net_namespace_ipvs"),
-    elsewhere("namespace_with_ipsets"),
-    elsewhere("use_pid_dir"),
-    elsewhere("instance"),
-    elsewhere("child_wait_time"),
-    elsewhere("global_defs"),
     block("track_group", "NAME {", group::track_open, group::TRACK_GROUP, group::track_close),
     items("static_ipaddress", "{", |b, l| {
         if let Some(address) = address::parse(b, l, true)? {
@@ -81,10 +73,6 @@ pub static BLOCKS: &[Row<Builder>] = &[
     block("vrrp_script", "<SCRIPT_NAME>", script::open, script::ROWS, script::close),
     block("vrrp_track_process", "NAME {", script::process_open, script::PROCESS, script::process_close),
     items("interface_up_down_delays", "{", group::up_down_delay),
-    elsewhere("SSL"),
-    elsewhere("virtual_server_group"),
-    elsewhere("virtual_server"),
-    elsewhere("bfd_instance"),
     TrackFileRows::<Builder>::TRACK_FILE,
     TrackFileRows::<Builder>::VRRP_TRACK_FILE,
 ];
