@@ -6,7 +6,7 @@ CARGO="${CARGO:-cargo}"
 
 for tool in ip nsenter unshare pgrep; do
 	PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null && continue
-	[ "$(id -u)" = 0 ] && tests/prepare.sh && break
+	[ "$(id -u)" = 0 ] && tests/prepare.sh demo && break
 	echo "demo: needs $tool (Debian packages iproute2, util-linux, procps)"
 	exit 1
 done

@@ -1,18 +1,20 @@
 #!/bin/bash
-# Installs the Debian packages that the tests use: as root with apt, else says what is missing. Never fails:
-# a test whose program is missing says so itself and is listed at the end.
+# Installs the Debian packages that the tests use, or with `demo` those few that the demonstration needs: as root with
+# apt, else says what is missing. Never fails: a test whose program is missing says so itself and is listed at the end.
 set -u
 export DEBIAN_FRONTEND=noninteractive
 
 # program:package; a program that is there needs no package
-WANTED="cc:gcc ip:iproute2 nft:nftables ps:procps killall:psmisc curl:curl socat:socat nsenter:util-linux
+NEEDED="ip:iproute2 nsenter:util-linux ps:procps"
+WANTED="$NEEDED cc:gcc nft:nftables killall:psmisc curl:curl socat:socat
 haproxy:haproxy keepalived:keepalived tshark:tshark"
+[ "${1:-}" = demo ] && WANTED="$NEEDED"
 
 missing=""
 for pair in $WANTED; do
 	PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
-[ -e /usr/lib/frr/vrrpd ] || missing="$missing frr"
+[ -e /usr/lib/frr/vrrpd ] || [ "${1:-}" = demo ] || missing="$missing frr"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
