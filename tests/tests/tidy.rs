@@ -29,7 +29,7 @@ const MAP_MARKS: [&str; 2] = ["<!-- code map begins -->", "<!-- code map ends --
 /// direction). A crate that is missing here fails the test.
 const LAYERS: [&[&str]; 6] = [
     &["sys", "sansio", "diag"],
-    &["h1", "exec", "netlink", "tls", "logging", "service", "conf-parsers", "bus"],
+    &["h1", "http2", "exec", "netlink", "tls", "logging", "service", "conf-parsers", "bus"],
     &["health"],
     &["vrrpd", "checkd", "proxyd"],
     &["keepalived", "holdfast"],
@@ -182,7 +182,7 @@ fn is_core(path: &Path) -> bool {
         "proxyd/src/stream/ending.rs",
     ];
     let in_core_folder = path.components().any(|c| c.as_os_str() == "core");
-    in_core_folder || path.starts_with("crates/h1/src") || FILES.iter().any(|f| path == Path::new(f))
+    in_core_folder || ["crates/h1/src", "crates/http2/src"].iter().any(|d| path.starts_with(d)) || FILES.iter().any(|f| path == Path::new(f))
 }
 
 #[test]
