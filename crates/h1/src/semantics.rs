@@ -291,6 +291,11 @@ fn content_length(facts: &mut Facts, index: usize, value: Slice, buf: &[u8]) -> 
 /// Largest length taken: more could be read as negative by somebody behind us.
 const LENGTH_MAX: u64 = i64::MAX as u64;
 
+/// The number that a `Content-Length` announces where it must be one number.
+pub fn length(value: &[u8]) -> Option<u64> {
+    number(value)
+}
+
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -78,6 +78,7 @@ fn apply(view: &mut View<'_>, part: Part, new: &[u8]) -> Flow {
     match with(request.uri(), part, new) {
         Some(uri) if !breaks_line(&uri) => {
             request.set_uri(&uri);
+            request.normalized &= part != Part::Uri;
             // A target in absolute form says the host, and Host must say the same.
             let place = request.find(b"host").next().map(|(at, _)| at);
             if let (Some(host), Some(at), Part::Uri) = (authority(&uri), place, part) {

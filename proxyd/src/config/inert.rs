@@ -116,8 +116,6 @@ const CACHE: &str = "there is no cache; every answer comes from a server";
 /// All of them, by kind of line.
 pub static INERT: &[Inert] = &[
     // bind
-    of(&["h2"], bind("alpn", "bind :80 ssl crt x.pem alpn h2,http/1.1", H2)),
-    of(&["h2"], bind("proto", "bind :80 proto h2", H2)),
     bind("nice", "bind :80 nice 5", NICE),
     bind("allow-0rtt", "bind :80 ssl crt x.pem allow-0rtt", "early data is not taken"),
     bind("curves", "bind :80 ssl crt x.pem curves X25519", "key exchange groups are the library's"),
@@ -154,7 +152,6 @@ pub static INERT: &[Inert] = &[
     // options
     second("option", "checkcache", "option checkcache", "cacheable cookies are not looked for"),
     second("option", "contstats", "option contstats", "bytes are counted as they pass in any case"),
-    second("option", "disable-h2-upgrade", "option disable-h2-upgrade", H2),
     second("option", "http-no-delay", "option http-no-delay", "bytes are never held back"),
     second("option", "h1-case-adjust-bogus-client", "option h1-case-adjust-bogus-client", CASE),
     second("option", "h1-case-adjust-bogus-server", "option h1-case-adjust-bogus-server", CASE),

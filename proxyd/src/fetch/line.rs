@@ -31,8 +31,11 @@ pub static ROWS: &[Row] = &[
     }),
     row("capture.req.ver", "", Type::Str, Request, |v, _, _| {
         let txn = v.txn.as_deref()?;
-        (!txn.method.is_empty())
-            .then(|| Value::str(if txn.version >= (1, 1) { "HTTP/1.1" } else { "HTTP/1.0" }))
+        (!txn.method.is_empty()).then(|| match txn.version {
+            (2, _) => Value::str("HTTP/2.0"),
+            old if old < (1, 1) => Value::str("HTTP/1.0"),
+            _ => Value::str("HTTP/1.1"),
+        })
     }),
     row("capture.res.hdr", "integer", Type::Str, Response, |v, a, _| capture(v, a, false)),
     row("capture.res.ver", "", Type::Str, Request, |v, _, _| {

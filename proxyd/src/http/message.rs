@@ -55,6 +55,11 @@ pub struct Message {
     pub start: Start,
     /// Major and minor version as received.
     pub version: (u8, u8),
+    /// The target has scheme and authority since HTTP/2 says them, not since it was asked for so: HTTP/1 is sent the
+    /// path alone.
+    pub normalized: bool,
+    /// The body has no announced length: HTTP/1 is told of chunks when the head is written.
+    pub chunks: bool,
 }
 
 impl Default for Message {
@@ -64,6 +69,8 @@ impl Default for Message {
             fields: SmallVec::new(),
             start: Start::Request { method: Slice::default(), uri: Slice::default() },
             version: (1, 1),
+            normalized: false,
+            chunks: false,
         }
     }
 }
@@ -73,6 +80,17 @@ impl Message {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.fields.clear();
+        (self.normalized, self.chunks) = (false, false);
+    }
+
+    /// How many fields there are, those taken out included: the index of the next one.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there never was a field.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// Starts over with a copy of a head as received; slices of it are made by [`Self::slice_at`].
@@ -118,7 +136,8 @@ impl Message {
         out.reserve(self.arena.len() + 64);
         match self.start {
             Start::Request { method, uri } => {
-                h1::emit::request_line(out, self.get(method), self.get(uri), self.version);
+                let target = if self.normalized { path_of(self.get(uri)) } else { self.get(uri) };
+                h1::emit::request_line(out, self.get(method), target, self.version.min((1, 1)));
             }
             Start::Response { status, reason } => {
                 h1::emit::status_line(out, self.version, status, self.get(reason));
@@ -139,7 +158,7 @@ impl Message {
             to = end;
         }
         out.extend_from_slice(&self.arena[from..to]);
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(if self.chunks { b"transfer-encoding: chunked\r\n\r\n" } else { b"\r\n" });
     }
 
     /// Where the arena holds a field as `name: value` and CRLF.
@@ -303,6 +322,11 @@ impl Message {
         self.remove(name);
         self.add(name, value);
     }
+}
+
+/// The path of a target with scheme and authority; the whole server where there is none.
+fn path_of(target: &[u8]) -> &[u8] {
+    crate::fetch::line::path_and_query(target).filter(|p| !p.is_empty()).unwrap_or(b"*")
 }
 
 #[cfg(test)]

@@ -69,7 +69,10 @@ pub static LOG_TAGS: &[Tag] = &[
     }),
     tag("ID", |v, w| w.text(txn(v).and_then(|t| t.unique_id.get()).map_or(b"", |id| id))),
     tag("OG", |v, w| w.text(if txn(v).is_some() { b"txn" } else { b"sess" })),
-    http("ST", |v, w| w.int(txn(v).map_or(-1, |t| if t.status == 0 { -1 } else { i64::from(t.status) }))),
+    http("ST", |v, w| {
+        // Where there never was a stream, the status is 0; where it has none, it is -1.
+        w.int(txn(v).map_or(-1, |t| if t.status == 0 && t.id != 0 { -1 } else { i64::from(t.status) }));
+    }),
     tag("T", |v, w| date(w, &civil(epoch(v.session.accepted_at)), Style::Zoned)),
     tag("Ta", |v, w| {
         let idle = txn(v).and_then(|t| t.times.first_byte).unwrap_or_default();

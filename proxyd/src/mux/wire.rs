@@ -22,6 +22,8 @@ pub enum Wire {
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS that we asked for.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// A stream of a client's HTTP/2 connection.
+    H2(Box<super::h2::Stream>),
 }
 
 macro_rules! each {
@@ -32,6 +34,7 @@ macro_rules! each {
             Wire::Unix($io) => $body,
             Wire::TlsServer($io) => $body,
             Wire::TlsClient($io) => $body,
+            Wire::H2($io) => $body,
         }
     };
 }
@@ -82,7 +85,7 @@ impl Wire {
         match self {
             Self::Tcp(io) => Some(socket2::SockRef::from(io)),
             Self::Unix(io) => Some(socket2::SockRef::from(io)),
-            Self::Gone => None,
+            Self::Gone | Self::H2(_) => None,
             Self::TlsServer(io) => Some(socket2::SockRef::from(io.get_ref().0)),
             Self::TlsClient(io) => Some(socket2::SockRef::from(io.get_ref().0)),
         }
@@ -220,7 +223,7 @@ impl Conn {
     /// Pushes out what the wire itself holds back (TLS records).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
-            Wire::Tcp(_) | Wire::Unix(_) | Wire::Gone => Poll::Ready(Ok(())),
+            Wire::Tcp(_) | Wire::Unix(_) | Wire::Gone | Wire::H2(_) => Poll::Ready(Ok(())),
             Wire::TlsServer(io) => Pin::new(io).poll_flush(cx),
             Wire::TlsClient(io) => Pin::new(io).poll_flush(cx),
         }

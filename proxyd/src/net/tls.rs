@@ -94,8 +94,7 @@ fn server_options(config: &Config, _: &Proxy, settings: &BindTls) -> tls::server
             max_version: settings.max_version.clone(),
             ciphers: settings.ciphers.clone(),
             ciphersuites: settings.ciphersuites.clone(),
-            // HTTP/2 is offered once there is a mux for it.
-            alpn: alpn.into_iter().filter(|p| p != "h2").collect(),
+            alpn,
         },
     }
 }

@@ -114,6 +114,24 @@ counters! {
         h2_open_streams,
         /// HTTP/2 streams in all (`h2_backend_total_streams`).
         h2_total_streams,
+        /// HEADERS received (`h2_headers_rcvd`).
+        h2_headers,
+        /// DATA received (`h2_data_rcvd`).
+        h2_data,
+        /// SETTINGS received (`h2_settings_rcvd`).
+        h2_settings,
+        /// RST_STREAM received (`h2_rst_stream_rcvd`).
+        h2_rst,
+        /// GOAWAY received (`h2_goaway_rcvd`).
+        h2_goaway,
+        /// Faults of HTTP/2 connections (`h2_detected_conn_protocol_errors`).
+        h2_conn_faults,
+        /// Faults of HTTP/2 streams (`h2_detected_strm_protocol_errors`).
+        h2_strm_faults,
+        /// RST_STREAM sent (`h2_rst_stream_resp`).
+        h2_rst_sent,
+        /// GOAWAY sent (`h2_goaway_resp`).
+        h2_goaway_sent,
         /// HTTP/1 streams now (`h1_open_streams`).
         h1_open_streams,
         /// Bytes from clients that went through a pipe (`h1_spliced_bytes_in`).

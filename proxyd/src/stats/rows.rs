@@ -223,7 +223,7 @@ pub fn frontend(generation: &Generation, id: ProxyId, clock: Clock, default_maxc
     row
 }
 
-/// HTTP/1 and HTTP/2 columns: what is not HTTP/2 is HTTP/1. Frame counts stay 0: the h2 crate does not tell frames.
+/// HTTP/1 and HTTP/2 columns: what is not HTTP/2 is HTTP/1.
 fn mux_columns(row: &mut Row, c: &FrontCounters, mode: Mode) {
     let http = mode == Mode::Http;
     let h1 = |all: &AtomicU64, h2: &AtomicU64| {
@@ -232,15 +232,15 @@ fn mux_columns(row: &mut Row, c: &FrontCounters, mode: Mode) {
     let bytes = |n: &AtomicU64| if http { n.load(Relaxed) } else { 0 };
     set!(
         row,
-        "h2_headers_rcvd" = &c.h2_total_streams,
-        "h2_data_rcvd" = 0u64,
-        "h2_settings_rcvd" = 0u64,
-        "h2_rst_stream_rcvd" = 0u64,
-        "h2_goaway_rcvd" = 0u64,
-        "h2_detected_conn_protocol_errors" = 0u64,
-        "h2_detected_strm_protocol_errors" = 0u64,
-        "h2_rst_stream_resp" = 0u64,
-        "h2_goaway_resp" = 0u64,
+        "h2_headers_rcvd" = &c.h2_headers,
+        "h2_data_rcvd" = &c.h2_data,
+        "h2_settings_rcvd" = &c.h2_settings,
+        "h2_rst_stream_rcvd" = &c.h2_rst,
+        "h2_goaway_rcvd" = &c.h2_goaway,
+        "h2_detected_conn_protocol_errors" = &c.h2_conn_faults,
+        "h2_detected_strm_protocol_errors" = &c.h2_strm_faults,
+        "h2_rst_stream_resp" = &c.h2_rst_sent,
+        "h2_goaway_resp" = &c.h2_goaway_sent,
         "h2_open_connections" = &c.h2_open_connections,
         "h2_backend_open_streams" = &c.h2_open_streams,
         "h2_total_connections" = &c.h2_total_connections,

@@ -112,6 +112,16 @@ pub struct Tracked {
     pub table: Arc<SharedTable>,
     /// The key.
     pub key: Key,
+    /// It is counted in `conn_cur`; the copies that streams of one connection have are not.
+    counted: bool,
+}
+
+impl Clone for Tracked {
+    /// A copy for a stream of the same connection: it holds the entry, and is not counted again.
+    fn clone(&self) -> Self {
+        self.table.lock().hold(&self.key, true);
+        Self { table: Arc::clone(&self.table), key: self.key.clone(), counted: false }
+    }
 }
 
 impl Tracked {
@@ -127,7 +137,7 @@ impl Tracked {
             t.add(&key, data, 0, n, now_ms);
         }
         drop(t);
-        Some(Self { table: Arc::clone(table), key })
+        Some(Self { table: Arc::clone(table), key, counted: true })
     }
 
     /// Adds to data of the entry and to its rate.
@@ -173,7 +183,9 @@ impl Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         let mut t = self.table.lock();
-        t.add(&self.key, Data::ConnCur, 0, -1, 0);
+        if self.counted {
+            t.add(&self.key, Data::ConnCur, 0, -1, 0);
+        }
         t.hold(&self.key, false);
     }
 }

@@ -37,14 +37,19 @@ pub struct Client {
     /// What others see of it.
     pub live: Rc<Live>,
     slot: usize,
+    /// One stream of many on a connection, which is counted by itself.
+    stream: bool,
     /// Its last server connection, kept for it alone (`http-reuse never`).
     pub private: Option<((ProxyId, crate::config::model::ServerId), crate::runtime::worker::Idle)>,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        leave(&self.generation, self.session.frontend);
         self.worker.streams.leave(self.slot);
+        if self.stream {
+            return;
+        }
+        leave(&self.generation, self.session.frontend);
         engine::ended(&self.worker);
     }
 }
@@ -130,12 +135,30 @@ fn begin(
         ..Session::blank()
     };
     let (conn, deadline) = (Conn::new(wire), Deadline::default());
-    let live = Rc::new(Live {
+    let fd = conn.wire.socket().map_or(-1, |s| s.as_raw_fd());
+    let live = Rc::new(seen(&session, fd, at, &deadline));
+    let client = Client {
+        worker: Rc::clone(worker),
+        generation,
+        conn,
+        session: Box::new(session),
+        deadline,
+        slot: worker.streams.enter(Rc::clone(&live)),
+        live,
+        stream: false,
+        private: None,
+    };
+    tokio::task::spawn_local(clock::ticking(serve(client)));
+}
+
+/// What others see of a connection or stream that begins.
+fn seen(session: &Session, fd: i32, at: Instant, deadline: &Deadline) -> Live {
+    Live {
         id: session.id,
         accepted_at: session.accepted_at,
-        frontend,
-        bind,
-        fd: conn.wire.socket().map_or(-1, |s| s.as_raw_fd()),
+        frontend: session.frontend,
+        bind: session.bind,
+        fd,
         src: Cell::new(Live::address(&session.src)),
         dst: Live::address(&session.dst),
         phase: Cell::new(Phase::Idle),
@@ -146,18 +169,26 @@ fn begin(
         server_fd: Cell::new(-1),
         retries: Cell::new(0),
         alarm: deadline.alarm(),
-    });
-    let client = Client {
-        worker: Rc::clone(worker),
-        generation,
-        conn,
-        session: Box::new(session),
-        deadline,
-        slot: worker.streams.enter(Rc::clone(&live)),
-        live,
-        private: None,
-    };
-    tokio::task::spawn_local(clock::ticking(serve(client)));
+    }
+}
+
+impl Client {
+    /// One stream of this connection, as a client of its own: its session begins as a copy.
+    pub fn of_stream(&self, wire: Wire, session: Box<Session>) -> Self {
+        let deadline = Deadline::default();
+        let live = Rc::new(seen(&session, self.live.fd, clock::now(), &deadline));
+        Self {
+            worker: Rc::clone(&self.worker),
+            generation: Arc::clone(&self.generation),
+            conn: Conn::new(wire),
+            session,
+            deadline,
+            slot: self.worker.streams.enter(Rc::clone(&live)),
+            live,
+            stream: true,
+            private: None,
+        }
+    }
 }
 
 async fn serve(mut client: Client) {
@@ -200,12 +231,19 @@ async fn serve(mut client: Client) {
         Duration::ZERO
     };
     match proxy.mode {
+        Mode::Http if speaks_h2(&client, proxy) => Box::pin(super::multiplexed::serve(&mut client)).await,
         Mode::Http => super::requests::serve(&mut client).await,
         Mode::Tcp => Box::pin(super::tcp::serve(&mut client)).await,
         Mode::Health => {
             let _ = std::future::poll_fn(|cx| client.conn.poll_write(cx, b"OK")).await;
         }
     }
+}
+
+/// Whether the line or the TLS handshake says that the client speaks HTTP/2.
+fn speaks_h2(client: &Client, proxy: &crate::config::model::Proxy) -> bool {
+    let alpn = client.session.tls.as_deref().and_then(|t| t.alpn.as_deref());
+    alpn == Some(b"h2") || proxy.binds[client.session.bind].proto.as_deref() == Some("h2")
 }
 
 /// A connection that never became a session: logged, unless nobody said anything on it and that is not wanted.

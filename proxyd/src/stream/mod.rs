@@ -1,8 +1,8 @@
 //! The phase chart of a stream: accept → analyse → connect → transfer → log.
 //!
-//! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`http`] is one
-//! exchange, [`tcp`] a stream without messages; both use [`analyse`], [`assign`], [`connect`] and
-//! [`transfer`].
+//! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`multiplexed`] many
+//! at once, [`http`] is one exchange, [`tcp`] a stream without messages; both use [`analyse`], [`assign`],
+//! [`connect`] and [`transfer`].
 
 pub mod accept;
 pub mod analyse;
@@ -12,6 +12,7 @@ pub mod connect;
 pub mod ending;
 pub mod handshake;
 pub mod http;
+pub mod multiplexed;
 pub mod parts;
 pub mod requests;
 pub mod rules;

@@ -19,6 +19,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+/// The begin of an HTTP/2 connection that no HTTP/1 request looks like.
+const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// Serves requests until one of them, or the client, ends the connection.
 pub async fn serve(client: &mut Client) {
     let generation = Arc::clone(&client.generation);
@@ -27,6 +30,9 @@ pub async fn serve(client: &mut Client) {
         let first = client.session.requests == 0;
         if client.conn.buf.is_empty() && !first_byte(client, &generation, first, start).await {
             return;
+        }
+        if first && client.conn.buf.bytes().first() == Some(&b'P') && is_h2(client, &generation).await {
+            return Box::pin(super::multiplexed::serve(client)).await;
         }
         let after = Box::pin(one(client, &generation, start)).await;
         match after {
@@ -47,6 +53,33 @@ pub async fn serve(client: &mut Client) {
             }
         }
     }
+}
+
+/// Whether a connection begins with the words that only HTTP/2 says; waits for as many as decide it.
+async fn is_h2(client: &mut Client, generation: &Arc<Generation>) -> bool {
+    if generation.proxy(client.session.frontend).options.disable_h2_upgrade {
+        return false;
+    }
+    let (conn, deadline) = (&mut client.conn, &client.deadline);
+    poll_fn(|cx| {
+        loop {
+            let bytes = conn.buf.bytes();
+            let n = bytes.len().min(PREFACE_LINE.len());
+            if bytes[..n] != PREFACE_LINE[..n] {
+                return Poll::Ready(false);
+            }
+            if n == PREFACE_LINE.len() {
+                return Poll::Ready(true);
+            }
+            match conn.poll_fill(cx, false) {
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending if deadline.poll_passed(cx) => return Poll::Ready(false),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
 }
 
 /// Waits for the first byte of a request; false says that the connection ended meanwhile.

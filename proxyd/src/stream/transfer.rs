@@ -5,7 +5,7 @@
 //! Absent on purpose: what an event means for the stream (its caller decides), and heads.
 
 use crate::mux::flow::{Blocked, Broken, Flow};
-use crate::mux::wire::Conn;
+use crate::mux::wire::{Conn, Wire};
 use crate::runtime::clock;
 use crate::runtime::timers::Deadline;
 use std::future::poll_fn;
@@ -110,6 +110,11 @@ impl Transfer<'_> {
                 Poll::Ready(Ok(_)) => cx.waker().wake_by_ref(),
                 Poll::Pending => {}
             }
+        }
+        if let Wire::H2(stream) = &self.client.wire
+            && stream.poll_gone(cx)
+        {
+            return Poll::Ready(Event::Aborted);
         }
         if !self.up.open {
             up = Blocked::Done;

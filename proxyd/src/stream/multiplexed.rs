@@ -1,0 +1,269 @@
+//! The HTTP/2 connection of a client: many requests at once, each an [`Exchange`] with a task of its own.
+//!
+//! The connection's task moves bytes and begins streams. A stream has a session of its own that begins as a copy of
+//! the connection's; what it does to `sess.` variables is seen by streams that begin after it ended.
+//!
+//! Invariant: the connection is counted once, its requests one by one.
+//!
+//! Absent on purpose: frames (`http2`), their translation (`mux::h2`).
+
+use super::accept::Client;
+use super::ending::{self, Cause};
+use super::http::{After, Exchange};
+use super::txn::Session;
+use crate::config::model::{Global, Timeouts};
+use crate::http::message::Message;
+use crate::mux::h2::{Born, Link, Over, Stream};
+use crate::mux::wire::{Conn, Wire};
+use crate::runtime::Generation;
+use crate::runtime::clock;
+use crate::stats::FrontCounters;
+use h1::RequestInfo;
+use http2::connection::Counts;
+use http2::{Code, Config};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// What a stream leaves for those after it.
+type Kept = Rc<RefCell<Option<super::vars::Vars>>>;
+
+/// `tune.h2.*` for connections of clients.
+fn config(global: &Global) -> Config {
+    let number = |names: &[&str]| {
+        let word = names.iter().find_map(|n| global.tune.other.get(*n))?.first()?;
+        word.parse::<u32>().ok()
+    };
+    let usual = Config::default();
+    Config {
+        window: number(&["tune.h2.fe.initial-window-size", "tune.h2.initial-window-size"])
+            .map_or(usual.window, |n| n.min(i32::MAX as u32)),
+        streams: number(&["tune.h2.fe.max-concurrent-streams", "tune.h2.max-concurrent-streams"])
+            .unwrap_or(usual.streams),
+        table: number(&["tune.h2.header-table-size"]).unwrap_or(usual.table),
+        // No more than a buffer is announced, as haproxy does.
+        payload: number(&["tune.h2.max-frame-size"])
+            .map_or(usual.payload, |n| n.clamp(usual.payload, global.tune.bufsize.max(16_384) as u32)),
+        head: global.tune.bufsize,
+    }
+}
+
+/// Why the connection's task was woken.
+enum Woken {
+    /// Requests came.
+    Born,
+    /// It is over.
+    Over(Over),
+    /// Its deadline passed.
+    Late,
+}
+
+/// Serves a connection until its end.
+pub async fn serve(client: &mut Client) {
+    let generation = Arc::clone(&client.generation);
+    let counters = &generation.proxies[client.session.frontend.0].front;
+    let conn = std::mem::replace(&mut client.conn, Conn::new(Wire::Gone));
+    let mut link = Link::new(conn, config(&generation.config.global));
+    counters.h2_open_connections.fetch_add(1, Relaxed);
+    counters.h2_total_connections.fetch_add(1, Relaxed);
+    let mut told = Counts::default();
+    let late = run(client, &generation, &mut link, &mut told).await;
+    count(counters, &mut told, link.counts());
+    counters.h2_open_connections.fetch_sub(1, Relaxed);
+    client.conn = link.into_conn();
+    if late {
+        super::answer::close(&mut client.conn, &client.deadline).await;
+    }
+}
+
+/// The connection's turns; true says that it is to be closed so that the client reads what was said last.
+async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link, told: &mut Counts) -> bool {
+    let timeouts = &generation.proxy(client.session.frontend).timeouts;
+    let counters = &generation.proxies[client.session.frontend.0].front;
+    let kept: Kept = Rc::default();
+    let mut born: Vec<Born> = Vec::new();
+    let (mut idle, mut start) = (true, client.session.accepted);
+    client.deadline.set(clock::now(), idle_limit(timeouts, true));
+    loop {
+        let deadline = &client.deadline;
+        let woken = poll_fn(|cx| {
+            let polled = link.poll(cx, &mut born);
+            if !born.is_empty() {
+                return Poll::Ready(Woken::Born);
+            }
+            if let Poll::Ready(over) = polled {
+                return Poll::Ready(Woken::Over(over));
+            }
+            let now_idle = link.streams() == 0;
+            if now_idle != idle {
+                idle = now_idle;
+                let limit = if idle { idle_limit(timeouts, false) } else { None };
+                deadline.set(clock::now(), limit);
+            }
+            if deadline.poll_passed(cx) { Poll::Ready(Woken::Late) } else { Poll::Pending }
+        });
+        let woken = woken.await;
+        count(counters, told, link.counts());
+        match woken {
+            Woken::Over(over) => return over != Over::Closed,
+            Woken::Late if link.is_sending() => return false, // the client does not read
+            Woken::Late => {
+                link.leave(Code::NoError);
+                continue;
+            }
+            Woken::Born => {}
+        }
+        for one in born.drain(..) {
+            begin(client, generation, link, one, start, &kept);
+            start = clock::now();
+        }
+        let engine = &client.worker.engine;
+        if engine.generation_number.load(Relaxed) != generation.number || engine.stopping.load(Relaxed) {
+            link.leave(Code::NoError);
+        }
+    }
+}
+
+/// How long a connection without streams is kept.
+fn idle_limit(timeouts: &Timeouts, first: bool) -> Option<Duration> {
+    let head = timeouts.http_request.or(timeouts.client);
+    if first { head } else { timeouts.http_keep_alive.or(head) }
+}
+
+/// Adds what was counted since the last time.
+fn count(counters: &FrontCounters, told: &mut Counts, now: Counts) {
+    if *told == now {
+        return;
+    }
+    for (counter, before, after) in [
+        (&counters.h2_headers, told.headers, now.headers),
+        (&counters.h2_data, told.data, now.data),
+        (&counters.h2_settings, told.settings, now.settings),
+        (&counters.h2_rst, told.rst, now.rst),
+        (&counters.h2_goaway, told.goaway, now.goaway),
+        (&counters.h2_conn_faults, told.connection_faults, now.connection_faults),
+        (&counters.h2_strm_faults, told.stream_faults, now.stream_faults),
+        (&counters.h2_rst_sent, told.rst_sent, now.rst_sent),
+        (&counters.h2_goaway_sent, told.goaway_sent, now.goaway_sent),
+    ] {
+        counter.fetch_add(after - before, Relaxed);
+    }
+    *told = now;
+}
+
+/// Begins a stream: its own task, or the log line of one that was refused.
+fn begin(
+    client: &mut Client,
+    generation: &Arc<Generation>,
+    link: &Link,
+    mut born: Born,
+    start: Instant,
+    kept: &Kept,
+) {
+    if let Some(vars) = kept.borrow_mut().take() {
+        client.session.vars = vars;
+    }
+    let stream = link.open(&born);
+    let wire = stream.map_or(Wire::Gone, |s| Wire::H2(Box::new(s)));
+    let session = Box::new(copy(&client.session, start, generation));
+    // The connection's own is as if nothing had been before: no handshake, no first request.
+    (client.session.requests, client.session.handshake) = (client.session.requests + 1, Duration::ZERO);
+    client.session.accepted_at = clock::wall();
+    let mut own = client.of_stream(wire, session);
+    let generation = Arc::clone(generation);
+    match born.request.take() {
+        None => refused(&mut own, &generation, start),
+        Some((message, info)) => {
+            let kept = Rc::clone(kept);
+            let task = async move {
+                let front = &generation.proxies[own.session.frontend.0].front;
+                front.h2_open_streams.fetch_add(1, Relaxed);
+                front.h2_total_streams.fetch_add(1, Relaxed);
+                one(&mut own, &generation, start, message, info).await;
+                front.h2_open_streams.fetch_sub(1, Relaxed);
+                if !own.session.vars.is_empty() {
+                    *kept.borrow_mut() = Some(std::mem::take(&mut own.session.vars));
+                }
+            };
+            tokio::task::spawn_local(clock::ticking(task));
+        }
+    }
+}
+
+/// The session of a stream.
+fn copy(of: &Session, start: Instant, generation: &Generation) -> Session {
+    Session {
+        id: generation.board.process.next_id.fetch_add(1, Relaxed),
+        accepted: start,
+        accepted_at: of.accepted_at,
+        frontend: of.frontend,
+        bind: of.bind,
+        src: of.src.clone(),
+        dst: of.dst.clone(),
+        real_src: of.real_src.clone(),
+        real_dst: of.real_dst.clone(),
+        proxied: of.proxied,
+        proxy_tlvs: of.proxy_tlvs.clone(),
+        tls: of.tls.clone(),
+        vars: of.vars.clone(),
+        tracked: of.tracked.clone(),
+        // No stream is the first request of its connection for those who reuse servers' connections.
+        requests: of.requests + 1,
+        handshake: of.handshake,
+        kernel: of.kernel.clone(),
+        thread: of.thread,
+        log_level: of.log_level,
+        ..Session::blank()
+    }
+}
+
+/// A request that is none was ended already; here it is logged.
+fn refused(client: &mut Client, generation: &Arc<Generation>, start: Instant) {
+    let mut exchange = Exchange::begin(client, generation, start, clock::wall());
+    exchange.parts.txn.id = 0;
+    exchange.parts.txn.server_note = Some("<NOSRV>");
+    exchange.set_end(ending::request(Cause::ClientBad));
+    exchange.finish(false);
+}
+
+/// One stream from its head to its end.
+async fn one(
+    client: &mut Client,
+    generation: &Arc<Generation>,
+    start: Instant,
+    message: Message,
+    info: RequestInfo,
+) {
+    let mut exchange = Exchange::begin(client, generation, start, clock::wall());
+    let parts = &mut *exchange.parts;
+    let spare = std::mem::replace(&mut parts.request, message);
+    parts.info = info;
+    let line = &mut parts.txn.request_line;
+    line.extend_from_slice(parts.request.method());
+    line.push(b' ');
+    line.extend_from_slice(parts.request.uri());
+    line.extend_from_slice(b" HTTP/2.0");
+    parts.txn.bytes_in = parts.request.counted_len() as u64;
+    let since = clock::now().saturating_duration_since(start);
+    (parts.txn.times.first_byte, parts.txn.times.request) = (Some(since), Some(since));
+    if let Some(stream) = stream(exchange.client) {
+        stream.recycle(spare);
+    }
+    let after = exchange.run().await;
+    exchange.finish(false);
+    if after != After::Abort {
+        // What ends with the connection elsewhere ends with the stream here.
+        let _ = poll_fn(|cx| client.conn.poll_shutdown(cx)).await;
+    }
+}
+
+fn stream(client: &mut Client) -> Option<&mut Stream> {
+    match &mut client.conn.wire {
+        Wire::H2(stream) => Some(stream),
+        _ => None,
+    }
+}
