@@ -222,6 +222,11 @@ impl Connection {
         self.streams.len()
     }
 
+    /// Streams that the peer lets us have open at once.
+    pub fn streams_allowed(&self) -> usize {
+        self.peer_streams as usize
+    }
+
     /// Whether the peer takes extended CONNECT (RFC 8441).
     pub fn is_extended(&self) -> bool {
         self.extended

@@ -103,7 +103,8 @@ const fn of(values: &'static [&'static str], row: Inert) -> Inert {
     Inert { values, ..row }
 }
 
-const H2: &str = "HTTP/2 is not spoken; connections are HTTP/1.1";
+const H2: &str = "checks and WebSockets go over HTTP/1.1";
+const FCGI: &str = "FastCGI is not spoken; connections are HTTP/1.1";
 const PLAIN: &str = "bytes are spliced or copied as the connection allows, whatever the option says";
 const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
@@ -126,8 +127,7 @@ pub static INERT: &[Inert] = &[
     bind("force-tlsv13", "bind :80 ssl crt x.pem force-tlsv13", VERSIONS),
     bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
     // server
-    of(&["h2"], server("alpn", "server s 127.0.0.1:1 ssl verify none alpn h2", H2)),
-    of(&["h2", "fcgi"], server("proto", "server s 127.0.0.1:1 proto h2", H2)),
+    of(&["fcgi"], server("proto", "server s 127.0.0.1:1 proto fcgi", FCGI)),
     of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),
     of(&["h2", "auto"], server("ws", "server s 127.0.0.1:1 ws h2", H2)),
     of(

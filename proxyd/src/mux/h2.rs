@@ -1,7 +1,7 @@
-//! The shell of the HTTP/2 core on the side of clients: one connection, and its streams as wires.
+//! The shell of the HTTP/2 core: one connection with a client or a server, and its streams as wires.
 //!
-//! A stream is a wire that carries HTTP/1: what the engine reads from it is the request's body in the framing that
-//! its head announced, what the engine writes to it is an HTTP/1 response. So a stream goes through the same engine
+//! A stream is a wire that carries HTTP/1: what the engine reads from a client's stream is the request's body in the
+//! framing that its head announced, what it writes to it is an HTTP/1 response. So a stream goes through the same engine
 //! as a connection of its own. The [`Link`] owns the connection below and moves bytes; streams only touch buffers, so
 //! that all they make in one turn of the loop goes out with one write.
 //!
@@ -10,24 +10,25 @@
 //! Absent on purpose: rules, timeouts (`stream::multiplexed`), and frames (`http2`).
 
 pub mod head;
+mod stream;
+
+pub use stream::Stream;
 
 use super::wire::Conn;
 use crate::http::message::Message;
-use h1::{Body, Framing, HeadParser, Kind, Method, Options, Part, Progress, RequestInfo};
+use h1::{Framing, Method, RequestInfo};
 use http2::connection::Counts;
 use http2::{Code, Config, Connection, Fields, Role, Sink};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Memory for what is sent that a connection without streams keeps, in bytes.
 const KEPT_MAX: usize = 4096;
-/// Messages kept for later streams of a connection.
-const SPARE_MAX: usize = 8;
+/// Streams that are opened on a server's connection.
+const ASKED_MAX: usize = 100;
 
 /// A request whose head came.
 #[derive(Debug)]
@@ -49,6 +50,12 @@ struct Slot {
     framing: Framing,
     /// Content that is still to come, where the head said so.
     rest: u64,
+    /// A response without a body: that of a HEAD.
+    headless: bool,
+    /// A CONNECT was asked.
+    tunnel: bool,
+    /// A response's final head came.
+    answered: bool,
     ended: bool,
     broken: bool,
     reader: Option<Waker>,
@@ -86,6 +93,57 @@ impl Slot {
         Ok(())
     }
 
+    /// Takes a response's head: as text for the engine, and as what it says of the body.
+    fn answer(&mut self, fields: &Fields, end: bool) -> Result<(), Code> {
+        let (status, length) = head::to_response(fields, &mut self.inbox)?;
+        if status < 200 {
+            if end || status == 101 {
+                return Err(Code::Protocol);
+            }
+            self.inbox.extend_from_slice(b"\r\n");
+        } else {
+            self.answered = true;
+            let bodyless = self.headless || matches!(status, 204 | 304);
+            self.framing = match length {
+                _ if bodyless => Framing::None,
+                _ if self.tunnel && status < 300 => Framing::Tunnel,
+                Some(n) => Framing::Length(n),
+                None if end => Framing::Length(0),
+                None => Framing::Chunked,
+            };
+            if let Framing::Length(n) = self.framing {
+                self.rest = n;
+            }
+            let more: &[u8] = match self.framing {
+                Framing::Length(0) if length.is_none() => b"content-length: 0\r\n\r\n",
+                Framing::Chunked => b"transfer-encoding: chunked\r\n\r\n",
+                _ => b"\r\n",
+            };
+            self.inbox.extend_from_slice(more);
+            if end && self.rest > 0 {
+                return Err(Code::Protocol);
+            }
+            self.ended = end;
+        }
+        if let Some(waker) = self.reader.take() {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    fn trailers(&mut self, fields: &Fields, end: bool) -> Result<(), Code> {
+        let mut text = Vec::new();
+        head::trailers(fields, &mut text)?;
+        if !end || self.rest > 0 {
+            return Err(Code::Protocol);
+        }
+        self.end(&text);
+        if let Some(waker) = self.reader.take() {
+            waker.wake();
+        }
+        Ok(())
+    }
+
     fn end(&mut self, trailers: &[u8]) {
         if self.framing == Framing::Chunked {
             self.inbox.extend_from_slice(b"0\r\n");
@@ -104,6 +162,8 @@ struct Shared {
     driver: Option<Waker>,
     /// A driver that was woken and did not run yet.
     called: bool,
+    /// Streams towards a server that have a wire, opened or not.
+    wires: usize,
 }
 
 /// Hears what the core reads.
@@ -114,12 +174,18 @@ struct Ears {
     spare: Vec<Message>,
     /// Streams with wires; those that were reset still have one until their task ends.
     most: usize,
+    /// We ask, the peer answers.
+    asks: bool,
 }
 
 impl Sink for Ears {
     fn head(&mut self, id: u32, opens: bool, fields: &Fields, end: bool) -> Result<(), Code> {
         if !opens {
-            return self.trailers(id, fields, end);
+            return match self.slots.get_mut(&id) {
+                Some(slot) if self.asks && !slot.answered => slot.answer(fields, end),
+                Some(slot) => slot.trailers(fields, end),
+                None => Ok(()),
+            };
         }
         if self.slots.len() >= self.most {
             return Err(Code::RefusedStream);
@@ -163,22 +229,6 @@ impl Sink for Ears {
     }
 }
 
-impl Ears {
-    fn trailers(&mut self, id: u32, fields: &Fields, end: bool) -> Result<(), Code> {
-        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
-        let mut text = Vec::new();
-        head::trailers(fields, &mut text)?;
-        if !end || slot.rest > 0 {
-            return Err(Code::Protocol);
-        }
-        slot.end(&text);
-        if let Some(waker) = slot.reader.take() {
-            waker.wake();
-        }
-        Ok(())
-    }
-}
-
 impl Shared {
     /// Lets the connection's task run: there is something to send.
     fn call(&mut self) {
@@ -202,7 +252,7 @@ pub enum Over {
     Left,
 }
 
-/// A client's connection.
+/// A connection.
 #[derive(Debug)]
 pub struct Link {
     conn: Conn,
@@ -214,11 +264,22 @@ pub struct Link {
 }
 
 impl Link {
-    /// A connection whose first bytes may have been read.
+    /// A client's connection, whose first bytes may have been read.
     pub fn new(conn: Conn, config: Config) -> Self {
-        let ears = Ears { most: config.streams as usize, ..Ears::default() };
-        let core = Connection::new(Role::Server, config);
-        let shared = Shared { core, ears, driver: None, called: false };
+        Self::of(conn, config, Role::Server)
+    }
+
+    /// A server's connection, and the way to open streams on it.
+    pub fn ask(conn: Conn, config: Config, secure: bool) -> (Self, Asker) {
+        let new = Self::of(conn, config, Role::Client);
+        let asker = Asker { shared: Rc::downgrade(&new.shared), secure };
+        (new, asker)
+    }
+
+    fn of(conn: Conn, config: Config, role: Role) -> Self {
+        let ears = Ears { most: config.streams as usize, asks: role == Role::Client, ..Ears::default() };
+        let core = Connection::new(role, config);
+        let shared = Shared { core, ears, driver: None, called: false, wires: 0 };
         Self { conn, shared: Rc::new(RefCell::new(shared)), sending: Vec::new(), sent: 0, flushed: true }
     }
 
@@ -320,16 +381,7 @@ impl Link {
     /// The wire of a stream.
     pub fn open(&self, born: &Born) -> Option<Stream> {
         let (_, info) = born.request.as_ref()?;
-        Some(Stream {
-            shared: Rc::clone(&self.shared),
-            id: born.id,
-            method: info.method,
-            parser: None,
-            partial: Vec::new(),
-            body: Body::new(Framing::None),
-            trailers: Vec::new(),
-            state: State::Head,
-        })
+        Some(Stream::new(Rc::clone(&self.shared), Role::Server, born.id, info.method, false))
     }
 
     /// Says that no more requests are taken.
@@ -346,7 +398,8 @@ impl Link {
 
     /// Streams that are served.
     pub fn streams(&self) -> usize {
-        self.shared.borrow().ears.slots.len()
+        let shared = self.shared.borrow();
+        shared.ears.slots.len().max(shared.wires)
     }
 
     /// What was counted.
@@ -360,310 +413,30 @@ impl Link {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// A response's head is awaited.
-    Head,
-    /// Its body passes.
-    Body,
-    /// Everything was said.
-    Done,
+/// Opens streams on a server's connection, as long as that lives.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    shared: std::rc::Weak<RefCell<Shared>>,
+    secure: bool,
 }
 
-/// One stream of a client's connection, as a wire.
-#[derive(Debug)]
-pub struct Stream {
-    shared: Rc<RefCell<Shared>>,
-    id: u32,
-    method: Method,
-    /// Reads a head that came in parts.
-    parser: Option<Box<HeadParser>>,
-    partial: Vec<u8>,
-    body: Body,
-    trailers: Vec<u8>,
-    state: State,
-}
-
-thread_local! {
-    /// Reads heads that come whole, which nearly all do.
-    static PARSER: RefCell<HeadParser> = RefCell::new(HeadParser::new(Kind::Response, LENIENT));
-    /// The block that is being made.
-    static BLOCK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The engine wrote the head, so it is good.
-const LENIENT: Options = Options { lenient: true, max_fields: usize::MAX };
-
-impl Stream {
-    /// Whether the peer ended the stream before its time; if not, the task is woken when it does.
-    pub fn poll_gone(&self, cx: &mut Context<'_>) -> bool {
-        let shared = &mut *self.shared.borrow_mut();
-        match shared.ears.slots.get_mut(&self.id) {
-            Some(slot) if !slot.broken => {
-                keep(&mut slot.reader, cx);
-                false
-            }
-            _ => true,
-        }
-    }
-
-    /// Gives a message's memory back.
-    pub fn recycle(&self, message: Message) {
-        let spare = &mut self.shared.borrow_mut().ears.spare;
-        if spare.len() < SPARE_MAX {
-            spare.push(message);
-        }
-    }
-
-    /// Ends the stream with a code.
-    pub fn reset(&mut self, code: Code) {
-        let shared = &mut *self.shared.borrow_mut();
-        shared.core.reset(self.id, code);
-        shared.call();
-        self.state = State::Done;
-    }
-
-    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
-        let shared = Rc::clone(&self.shared);
-        let shared = &mut *shared.borrow_mut();
-        if shared.ears.slots.get(&self.id).is_none_or(|s| s.broken) {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        let mut at = 0;
-        while at < bytes.len() {
-            let taken = match self.state {
-                State::Head => self.head(&mut shared.core, &bytes[at..])?,
-                State::Body => self.part(&mut shared.core, &bytes[at..])?,
-                State::Done => bytes.len() - at,
-            };
-            if taken == 0 {
-                break;
-            }
-            at += taken;
-        }
-        if at < bytes.len()
-            && let Some(slot) = shared.ears.slots.get_mut(&self.id)
+impl Asker {
+    /// A stream; `None` when there are too many, or when the server takes none any more.
+    pub fn open(&self) -> Option<Stream> {
+        let shared = self.shared.upgrade()?;
         {
-            keep(&mut slot.writer, cx);
-        }
-        shared.call();
-        Ok(at)
-    }
-
-    /// Takes a head, or the begin of one.
-    fn head(&mut self, core: &mut Connection, bytes: &[u8]) -> io::Result<usize> {
-        if self.partial.is_empty() {
-            let done = PARSER.with_borrow_mut(|parser| {
-                parser.reset();
-                match parser.parse(bytes) {
-                    Ok(Progress::Done(len)) => self.say(core, &parser.head, bytes).map(|()| Some(len)),
-                    Ok(Progress::Need) => Ok(None),
-                    Err(_) => Err(io::ErrorKind::InvalidData.into()),
-                }
-            })?;
-            if let Some(len) = done {
-                return Ok(len);
+            let inner = &mut *shared.borrow_mut();
+            let most = ASKED_MAX.min(inner.core.streams_allowed());
+            if inner.core.is_closing() || inner.wires >= most {
+                return None;
             }
+            inner.wires += 1;
         }
-        let before = self.partial.len();
-        self.partial.extend_from_slice(bytes);
-        let mut parser =
-            self.parser.take().unwrap_or_else(|| Box::new(HeadParser::new(Kind::Response, LENIENT)));
-        match parser.parse(&self.partial) {
-            Ok(Progress::Done(len)) => {
-                let whole = std::mem::take(&mut self.partial);
-                self.say(core, &parser.head, &whole)?;
-                Ok(len - before)
-            }
-            Ok(Progress::Need) => {
-                self.parser = Some(parser);
-                Ok(bytes.len())
-            }
-            Err(_) => Err(io::ErrorKind::InvalidData.into()),
-        }
+        Some(Stream::new(shared, Role::Client, 0, Method::Other, self.secure))
     }
 
-    /// Sends a head.
-    fn say(&mut self, core: &mut Connection, head: &h1::Head, bytes: &[u8]) -> io::Result<()> {
-        let info = h1::semantics::response(head, bytes, self.method, false)
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        let end = !info.interim && matches!(info.framing, Framing::None | Framing::Length(0));
-        BLOCK.with_borrow_mut(|block| {
-            block.clear();
-            head::response(head, bytes, &info.edits, block);
-            core.send_head(self.id, block, end);
-        });
-        if !info.interim {
-            self.body = Body::new(info.framing);
-            self.state = if end { State::Done } else { State::Body };
-        }
-        Ok(())
-    }
-
-    /// Takes a part of the body; framing that came in pieces waits for its rest.
-    fn part(&mut self, core: &mut Connection, bytes: &[u8]) -> io::Result<usize> {
-        if self.partial.is_empty() {
-            return self.whole_part(core, bytes);
-        }
-        let before = self.partial.len();
-        let mut joined = std::mem::take(&mut self.partial);
-        joined.extend_from_slice(bytes);
-        let taken = self.whole_part(core, &joined)?;
-        Ok(taken.saturating_sub(before))
-    }
-
-    fn whole_part(&mut self, core: &mut Connection, bytes: &[u8]) -> io::Result<usize> {
-        let before = self.body;
-        let part = self.body.next(bytes, false).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        let taken = match part {
-            Part::Data { take } => {
-                // The end goes with the last bytes, where it is known by now.
-                let closing = &b"\r\n0\r\n\r\n"[..];
-                let ends_chunks = before.known_rest() == Some(take as u64)
-                    && !before.is_last()
-                    && bytes[take..] == *closing;
-                let end = self.body.is_end() || ends_chunks;
-                let sent = core.send_data(self.id, &bytes[..take], end);
-                if sent < take {
-                    self.body = before;
-                    if sent > 0 {
-                        let _ = self.body.next(&bytes[..sent], false);
-                    }
-                    return Ok(sent);
-                }
-                if end {
-                    self.state = State::Done;
-                }
-                if ends_chunks { bytes.len() } else { take }
-            }
-            Part::Trailer { take, name, value, forbidden } => {
-                if !forbidden {
-                    head::trailer(name.of(bytes), value.of(bytes), &mut self.trailers);
-                }
-                take
-            }
-            Part::Plain { take } | Part::Size { take, .. } | Part::Crlf { take } => take,
-            Part::Need => {
-                self.partial.extend_from_slice(bytes);
-                bytes.len()
-            }
-            Part::End => bytes.len(),
-        };
-        if self.body.is_end() && self.state == State::Body {
-            self.finish(core);
-        }
-        Ok(taken)
-    }
-
-    /// Says that the response is complete.
-    fn finish(&mut self, core: &mut Connection) {
-        if self.trailers.is_empty() {
-            core.send_data(self.id, &[], true);
-        } else {
-            core.send_head(self.id, &self.trailers, true);
-        }
-        self.state = State::Done;
-    }
-}
-
-/// Keeps who is to be woken.
-fn keep(place: &mut Option<Waker>, cx: &Context<'_>) {
-    if !place.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-        *place = Some(cx.waker().clone());
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let shared = &mut *self.shared.borrow_mut();
-        let Some(slot) = shared.ears.slots.get_mut(&self.id) else {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        };
-        if slot.broken {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        let here = &slot.inbox[slot.at..];
-        if here.is_empty() {
-            if slot.ended {
-                return Poll::Ready(Ok(()));
-            }
-            keep(&mut slot.reader, cx);
-            return Poll::Pending;
-        }
-        let n = here.len().min(into.remaining());
-        into.put_slice(&here[..n]);
-        slot.at += n;
-        let paid = if slot.at == slot.inbox.len() {
-            slot.inbox.clear();
-            slot.at = 0;
-            slot.owed
-        } else {
-            n.min(slot.owed)
-        };
-        slot.owed -= paid;
-        shared.core.used(self.id, paid);
-        shared.call();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.write(cx, bytes) {
-            Ok(0) if !bytes.is_empty() => Poll::Pending,
-            done => Poll::Ready(done),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut all = 0;
-        for part in parts {
-            let n = self.write(cx, part)?;
-            all += n;
-            if n < part.len() {
-                break;
-            }
-        }
-        if all == 0 { Poll::Pending } else { Poll::Ready(Ok(all)) }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // the connection's task sends
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shared = Rc::clone(&self.shared);
-        let shared = &mut *shared.borrow_mut();
-        if self.state == State::Body && self.body.is_endless() {
-            self.finish(&mut shared.core);
-            shared.call();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let shared = &mut *self.shared.borrow_mut();
-        let code = match self.state {
-            State::Head => Code::RefusedStream,
-            State::Body => Code::Cancel,
-            State::Done => Code::NoError,
-        };
-        shared.core.reset(self.id, code);
-        shared.ears.slots.remove(&self.id);
-        // The connection may wait for its last stream.
-        if let Some(driver) = shared.driver.take() {
-            shared.called = true;
-            driver.wake();
-        }
+    /// Whether no stream can be opened ever again.
+    pub fn is_over(&self) -> bool {
+        self.shared.upgrade().is_none_or(|s| s.borrow().core.is_closing())
     }
 }

@@ -22,7 +22,7 @@ pub enum Wire {
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS that we asked for.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    /// A stream of a client's HTTP/2 connection.
+    /// A stream of an HTTP/2 connection.
     H2(Box<super::h2::Stream>),
 }
 

@@ -113,7 +113,7 @@ pub fn client_options(server: &Server) -> tls::client::Options {
             max_version: settings.max_version.clone(),
             ciphers: settings.other.get("ciphers").cloned(),
             ciphersuites: settings.other.get("ciphersuites").cloned(),
-            alpn: settings.alpn.clone().unwrap_or_default().into_iter().filter(|p| p != "h2").collect(),
+            alpn: settings.alpn.clone().unwrap_or_default(),
         },
         ..tls::client::Options::default()
     }

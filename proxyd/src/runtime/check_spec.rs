@@ -138,6 +138,8 @@ fn source(source: Option<&crate::config::model::Source>) -> Source {
 
 fn tls_options(server: &Server) -> tls::client::Options {
     let mut options = crate::net::tls::client_options(server);
+    // Probes speak HTTP/1.
+    options.limits.alpn.retain(|p| p != "h2");
     if let Some(sni) = &server.check.sni {
         options.sni = Some(sni.clone());
     }

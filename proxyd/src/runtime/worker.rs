@@ -29,6 +29,8 @@ pub struct Idle {
     pub uses: u32,
     /// Addresses of both ends, for logs.
     pub ends: (crate::stream::txn::Peer, crate::stream::txn::Peer),
+    /// What is known of its TLS.
+    pub tls: Option<Arc<crate::stream::txn::TlsInfo>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,19 @@ pub struct Worker {
     pub streams: super::streams::Streams,
     /// Connections held by this thread.
     pub connections: Cell<usize>,
+    /// HTTP/2 connections to servers, by generation, proxy and server.
+    askers: RefCell<Vec<(u64, ProxyId, ServerId, Asked)>>,
+}
+
+/// A server's HTTP/2 connection, which many streams share.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Opens its streams.
+    pub asker: crate::mux::h2::Asker,
+    /// Addresses of both ends, for logs.
+    pub ends: (crate::stream::txn::Peer, crate::stream::txn::Peer),
+    /// What is known of its TLS.
+    pub tls: Option<Arc<crate::stream::txn::TlsInfo>>,
 }
 
 impl Worker {
@@ -64,7 +79,26 @@ impl Worker {
             spare: RefCell::default(),
             streams: super::streams::Streams::new(index),
             connections: Cell::new(0),
+            askers: RefCell::default(),
         }
+    }
+
+    /// Keeps a server's HTTP/2 connection for the streams to come.
+    pub fn give_asker(&self, generation: &Generation, at: (ProxyId, ServerId), asked: Asked) {
+        let mut all = self.askers.borrow_mut();
+        all.retain(|(_, _, _, a)| !a.asker.is_over());
+        all.push((generation.number, at.0, at.1, asked));
+    }
+
+    /// A stream on one of the server's HTTP/2 connections, where one has room.
+    pub fn ask(
+        &self,
+        generation: &Generation,
+        at: (ProxyId, ServerId),
+    ) -> Option<(crate::mux::h2::Stream, Asked)> {
+        let all = self.askers.borrow();
+        let own = all.iter().filter(|(n, p, s, _)| *n == generation.number && (*p, *s) == at);
+        own.filter_map(|(_, _, _, a)| Some((a.asker.open()?, a.clone()))).next()
     }
 
     /// Memory for one stream.

@@ -10,6 +10,7 @@ use crate::config::model::{
     ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
 };
 use crate::http::message::Start;
+use crate::mux::h2::Link;
 use crate::mux::wire::{Conn, Wire};
 use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
@@ -20,6 +21,7 @@ use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
 use crate::runtime::suspicion::Why;
 use crate::runtime::transitions;
+use crate::runtime::worker::Asked;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +49,8 @@ pub struct Server<'g> {
     pub uses: u32,
     /// Addresses of both ends.
     pub ends: (Peer, Peer),
+    /// What is known of its TLS.
+    pub tls: Option<Arc<super::txn::TlsInfo>>,
     /// Bytes before the first request: the PROXY header.
     pub prefix: Vec<u8>,
     /// The session it counts as.
@@ -94,13 +98,14 @@ impl<'c> Exchange<'c> {
             let stale_retry = self.parts.txn.times.connect.is_some();
             if !stale_retry && let Some(idle) = self.reuse(at) {
                 let server = Server {
+                    keep_alive: !matches!(idle.conn.wire, Wire::H2(_)),
                     conn: idle.conn,
                     at,
                     reused: true,
                     stale_retry,
-                    keep_alive: true,
                     uses: idle.uses,
                     ends: idle.ends,
+                    tls: idle.tls,
                     prefix: Vec::new(),
                     slot,
                 };
@@ -109,8 +114,10 @@ impl<'c> Exchange<'c> {
             }
             match self.open(at).await {
                 Ok((conn, ends, prefix)) => {
-                    let keep_alive = self.server_keep_alive();
+                    // A stream of many has no connection of its own that could be kept.
+                    let keep_alive = self.server_keep_alive() && !matches!(conn.wire, Wire::H2(_));
                     let server = Server {
+                        tls: self.parts.txn.server_tls.take(),
                         conn,
                         at,
                         reused: false,
@@ -173,6 +180,7 @@ impl<'c> Exchange<'c> {
         let elapsed = self.since_start();
         self.parts.txn.times.connect = Some(elapsed);
         self.parts.txn.server_ends = server.ends.clone();
+        self.parts.txn.server_tls.clone_from(&server.tls);
         self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
         self.client.live.phase.set(Live::Established);
         observe::seen(self.generation, server.at, Seen::Connected);
@@ -214,7 +222,40 @@ impl<'c> Exchange<'c> {
             HttpReuse::Aggressive => first,
             HttpReuse::Safe | HttpReuse::Always => false,
         };
-        self.client.worker.take_idle(self.generation, at, reused_only)
+        self.client.worker.take_idle(self.generation, at, reused_only).or_else(|| self.share(at))
+    }
+
+    /// One more stream on an HTTP/2 connection of the server.
+    fn share(&self, at: (ProxyId, ServerId)) -> Option<crate::runtime::worker::Idle> {
+        let (stream, asked) = self.client.worker.ask(self.generation, at)?;
+        Some(crate::runtime::worker::Idle {
+            conn: Conn::new(Wire::H2(Box::new(stream))),
+            since: self.now,
+            uses: 1,
+            ends: asked.ends,
+            tls: asked.tls,
+        })
+    }
+
+    /// Makes an HTTP/2 connection of one that was just opened, and a stream on it.
+    fn multiplex(
+        &self,
+        at: (ProxyId, ServerId),
+        conn: Conn,
+        ends: &(Peer, Peer),
+        secure: bool,
+    ) -> Option<Conn> {
+        let settings = &self.generation.proxy(at.0).servers[at.1.0];
+        let config = super::multiplexed::config(&self.generation.config.global, "be");
+        let (link, asker) = Link::ask(conn, config, secure);
+        let stream = asker.open()?;
+        if self.back().http_reuse != HttpReuse::Never {
+            let asked = Asked { asker, ends: ends.clone(), tls: self.parts.txn.server_tls.clone() };
+            self.client.worker.give_asker(self.generation, at, asked);
+        }
+        let drive = super::multiplexed::drive(link, settings.pool_purge_delay);
+        tokio::task::spawn_local(clock::ticking(drive));
+        Some(Conn::new(Wire::H2(Box::new(stream))))
     }
 
     /// Connects to a server.
@@ -262,16 +303,25 @@ impl<'c> Exchange<'c> {
             header(&mut prefix, (kind, &settings.proxy_v2_options), &self.client.session, id);
         }
         let mut conn = Conn::new(wire);
-        if settings.tls.as_ref().is_some_and(|t| t.enabled) {
+        let secure = settings.tls.as_ref().is_some_and(|t| t.enabled);
+        let asks = !self.raw && settings.proto.as_deref() == Some("h2");
+        if secure || asks {
             // The PROXY header goes before the handshake.
             let sent = super::answer::write_all(&mut conn, &self.client.deadline, &prefix).await;
             prefix.clear();
             if sent.is_err() {
                 return Err(Refused::Error);
             }
+        }
+        if secure {
             self.secure(at, &mut conn).await?;
         }
-        Ok((conn, (local, remote), prefix))
+        let ends = (local, remote);
+        let agreed = self.parts.txn.server_tls.as_ref().filter(|_| secure).and_then(|t| t.alpn.as_deref());
+        if asks || (!self.raw && agreed == Some(b"h2")) {
+            conn = self.multiplex(at, conn, &ends, secure).ok_or(Refused::Error)?;
+        }
+        Ok((conn, ends, prefix))
     }
 
     /// Waits on for a connection that takes unusually long: its server is checked now, and left when it goes down

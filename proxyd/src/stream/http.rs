@@ -644,7 +644,7 @@ enum Sent {
 
 impl<'g> Server<'g> {
     fn into_idle(self, now: Instant) -> (Idle, super::assign::Slot<'g>) {
-        let idle = Idle { conn: self.conn, since: now, uses: self.uses + 1, ends: self.ends };
+        let idle = Idle { conn: self.conn, since: now, uses: self.uses + 1, ends: self.ends, tls: self.tls };
         (idle, self.slot)
     }
 }

@@ -17,6 +17,7 @@ use crate::mux::h2::{Born, Link, Over, Stream};
 use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
 use crate::runtime::clock;
+use crate::runtime::timers::Deadline;
 use crate::stats::FrontCounters;
 use h1::RequestInfo;
 use http2::connection::Counts;
@@ -32,21 +33,20 @@ use std::time::{Duration, Instant};
 /// What a stream leaves for those after it.
 type Kept = Rc<RefCell<Option<super::vars::Vars>>>;
 
-/// `tune.h2.*` for connections of clients.
-fn config(global: &Global) -> Config {
-    let number = |names: &[&str]| {
-        let word = names.iter().find_map(|n| global.tune.other.get(*n))?.first()?;
+/// `tune.h2.*` for connections of clients (`fe`) or servers (`be`).
+pub fn config(global: &Global, side: &str) -> Config {
+    let number = |name: &str| {
+        let own = global.tune.other.get(&format!("tune.h2.{side}.{name}"));
+        let word = own.or_else(|| global.tune.other.get(&format!("tune.h2.{name}")))?.first()?;
         word.parse::<u32>().ok()
     };
     let usual = Config::default();
     Config {
-        window: number(&["tune.h2.fe.initial-window-size", "tune.h2.initial-window-size"])
-            .map_or(usual.window, |n| n.min(i32::MAX as u32)),
-        streams: number(&["tune.h2.fe.max-concurrent-streams", "tune.h2.max-concurrent-streams"])
-            .unwrap_or(usual.streams),
-        table: number(&["tune.h2.header-table-size"]).unwrap_or(usual.table),
+        window: number("initial-window-size").map_or(usual.window, |n| n.min(i32::MAX as u32)),
+        streams: number("max-concurrent-streams").unwrap_or(usual.streams),
+        table: number("header-table-size").unwrap_or(usual.table),
         // No more than a buffer is announced, as haproxy does.
-        payload: number(&["tune.h2.max-frame-size"])
+        payload: number("max-frame-size")
             .map_or(usual.payload, |n| n.clamp(usual.payload, global.tune.bufsize.max(16_384) as u32)),
         head: global.tune.bufsize,
     }
@@ -67,7 +67,7 @@ pub async fn serve(client: &mut Client) {
     let generation = Arc::clone(&client.generation);
     let counters = &generation.proxies[client.session.frontend.0].front;
     let conn = std::mem::replace(&mut client.conn, Conn::new(Wire::Gone));
-    let mut link = Link::new(conn, config(&generation.config.global));
+    let mut link = Link::new(conn, config(&generation.config.global, "fe"));
     counters.h2_open_connections.fetch_add(1, Relaxed);
     counters.h2_total_connections.fetch_add(1, Relaxed);
     let mut told = Counts::default();
@@ -265,5 +265,30 @@ fn stream(client: &mut Client) -> Option<&mut Stream> {
     match &mut client.conn.wire {
         Wire::H2(stream) => Some(stream),
         _ => None,
+    }
+}
+
+/// Moves the bytes of a server's connection until it is over, or was without streams for `idle`.
+pub async fn drive(mut link: Link, idle: Duration) {
+    let deadline = Deadline::default();
+    let (mut none, mut quiet) = (Vec::new(), false);
+    loop {
+        let over = poll_fn(|cx| {
+            let polled = link.poll(cx, &mut none);
+            none.clear();
+            if polled.is_ready() {
+                return Poll::Ready(true);
+            }
+            if (link.streams() == 0) != quiet {
+                quiet = !quiet;
+                deadline.set(clock::now(), quiet.then_some(idle));
+            }
+            if deadline.poll_passed(cx) { Poll::Ready(false) } else { Poll::Pending }
+        });
+        if over.await || link.is_sending() {
+            return;
+        }
+        link.leave(Code::NoError);
+        deadline.set(clock::now(), Some(idle));
     }
 }

@@ -274,11 +274,12 @@ fn parts(target: &[u8]) -> (Option<&[u8]>, Option<&[u8]>, &[u8]) {
     (Some(&target[..at]), Some(authority), if path.is_empty() { b"/" } else { path })
 }
 
-/// Writes a response's fields as the head of an HTTP/1 message; gives the status.
+/// Writes a response's fields as the head of an HTTP/1 message, without its last line; gives the status and the
+/// length that was announced.
 ///
 /// # Errors
 /// The code to end the stream with.
-pub fn to_response(fields: &Fields, out: &mut Vec<u8>) -> Result<u16, Code> {
+pub fn to_response(fields: &Fields, out: &mut Vec<u8>) -> Result<(u16, Option<u64>), Code> {
     let mut all = fields.iter();
     let status = match all.next() {
         Some((b":status", value)) if value.len() == 3 && value.iter().all(u8::is_ascii_digit) => {
@@ -288,11 +289,21 @@ pub fn to_response(fields: &Fields, out: &mut Vec<u8>) -> Result<u16, Code> {
     };
     // HTTP/2 has no reason phrase.
     h1::emit::status_line(out, (1, 1), status, b"");
+    let mut length = None;
     for (name, value) in all {
         check(name, value)?;
+        if name == b"content-length" {
+            let before = length.replace(h1::semantics::length(value).ok_or(Code::Protocol)?);
+            if before.is_some() {
+                if before == length {
+                    continue;
+                }
+                return Err(Code::Protocol);
+            }
+        }
         h1::emit::field(out, name, value);
     }
-    Ok(status)
+    Ok((status, length))
 }
 
 #[cfg(test)]
