@@ -71,6 +71,8 @@ pub struct Flow {
     pub shut_after: bool,
     /// The writer is gone or does not want more: what comes is dropped.
     pub discard: bool,
+    /// The head alone is sent: what follows is read and dropped.
+    pub mute: bool,
     /// Content bytes and framing that were read.
     pub moved: u64,
     /// Content and trailers alone, as haproxy counts them (`%U`, `%B` count them with the head).
@@ -109,6 +111,7 @@ impl Default for Flow {
             open: false,
             shut_after: false,
             discard: false,
+            mute: false,
             moved: 0,
             counted: 0,
             encoder: None,
@@ -239,7 +242,7 @@ impl Flow {
     /// How many of the next bytes may go through a pipe: content that nobody looks at, between two plain sockets,
     /// once all that was read before is on its way.
     fn pipe_limit(&self, from: &Conn, to: &Conn) -> Option<u64> {
-        if !self.may_splice || self.discard || !self.open || self.pipe.is_some() {
+        if !self.may_splice || self.discard || self.mute || !self.open || self.pipe.is_some() {
             return None;
         }
         let limit = match self.body.known_rest() {
@@ -261,8 +264,8 @@ impl Flow {
     /// go through the pipe; else they are read the usual way.
     fn peek(&mut self, cx: &mut Context<'_>, from: &mut Conn) -> Result<Poll<()>, Broken> {
         // Framing that changes, as it does for old clients, needs the bytes.
-        self.may_peek = !self.dechunk;
-        if self.dechunk || from.habit != Habit::Chunks {
+        self.may_peek = !self.dechunk && !self.mute;
+        if !self.may_peek || from.habit != Habit::Chunks {
             return Ok(Poll::Pending);
         }
         let (body, counted) = (&mut self.body, &mut self.counted);
@@ -373,6 +376,13 @@ impl Flow {
             self.ready = 0;
             return Ok(Poll::Ready(()));
         }
+        if self.mute {
+            from.buf.consume(self.ready);
+            self.ready = 0;
+            if self.out_at == self.out.len() {
+                return Ok(Poll::Ready(()));
+            }
+        }
         if self.ready > 0 && self.ready <= JOIN_MAX && self.out_at < self.out.len() {
             self.out.extend_from_slice(&from.buf.bytes()[..self.ready]);
             from.buf.consume(self.ready);
@@ -426,7 +436,7 @@ impl Flow {
                 bad => Broken::Bad(bad),
             })?;
             if let Part::Data { take } = part {
-                self.counted += take as u64;
+                self.counted += if self.mute { 0 } else { take as u64 };
             }
             let keeps = match part {
                 Part::Need | Part::End => return Ok(()),
@@ -456,7 +466,7 @@ impl Flow {
     }
 
     fn remake(&mut self, part: Part, from: &Conn) -> usize {
-        let (silent, rest) = (self.dechunk || self.encoder.is_some(), from.buf.bytes());
+        let (silent, rest) = (self.dechunk || self.mute || self.encoder.is_some(), from.buf.bytes());
         if let (Part::Data { take }, Some(encoder)) = (part, &mut self.encoder) {
             encoder.take(&rest[..take]);
             return take;

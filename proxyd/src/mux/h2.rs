@@ -37,6 +37,8 @@ pub struct Born {
     pub id: u32,
     /// Its head; `None` for one that was refused as malformed.
     pub request: Option<(Message, RequestInfo)>,
+    /// It is to be answered by 400.
+    pub bad: bool,
 }
 
 /// What a stream has received and who waits for it.
@@ -194,14 +196,14 @@ impl Sink for Ears {
         let info = match head::request(fields, end, &mut message) {
             Ok(info) => info,
             Err(code) => {
-                self.born.push(Born { id, request: None });
+                self.born.push(Born { id, request: None, bad: true });
                 return Err(code);
             }
         };
         let rest = if let Framing::Length(n) = info.framing { n } else { 0 };
         let framing = if info.method == Method::Connect { Framing::Tunnel } else { info.framing };
         self.slots.insert(id, Slot { framing, rest, ended: end, ..Slot::default() });
-        self.born.push(Born { id, request: Some((message, info)) });
+        self.born.push(Born { id, request: Some((message, info)), bad: !head::is_good(fields) });
         Ok(())
     }
 

@@ -291,7 +291,12 @@ impl<'c> Exchange<'c> {
             Ok(Progress::Need) => return Ok(None),
             Err(fault) => return Err(Broken::Bad(fault)),
         };
-        let (method, upgrade) = (parts.info.method, parts.info.upgrade);
+        // A rule may have asked the server for what the client did not: the body is there then, and goes nowhere.
+        let (method, upgrade) = match parts.info.method {
+            Method::Head => (Method::of(parts.request.method()), parts.info.upgrade),
+            other => (other, parts.info.upgrade),
+        };
+        parts.down.mute = method != parts.info.method;
         let head = &parts.server_parser.head;
         let info = crate::mux::h1::response(head, bytes, method, upgrade, &mut parts.response)
             .map_err(Broken::Bad)?;

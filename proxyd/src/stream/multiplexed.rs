@@ -183,7 +183,7 @@ fn begin(
                 let front = &generation.proxies[own.session.frontend.0].front;
                 front.h2_open_streams.fetch_add(1, Relaxed);
                 front.h2_total_streams.fetch_add(1, Relaxed);
-                one(&mut own, &generation, start, message, info).await;
+                one(&mut own, &generation, start, (message, info), born.bad).await;
                 front.h2_open_streams.fetch_sub(1, Relaxed);
                 if !own.session.vars.is_empty() {
                     *kept.borrow_mut() = Some(std::mem::take(&mut own.session.vars));
@@ -235,8 +235,8 @@ async fn one(
     client: &mut Client,
     generation: &Arc<Generation>,
     start: Instant,
-    message: Message,
-    info: RequestInfo,
+    (message, info): (Message, RequestInfo),
+    bad: bool,
 ) {
     let mut exchange = Exchange::begin(client, generation, start, clock::wall());
     let parts = &mut *exchange.parts;
@@ -253,7 +253,13 @@ async fn one(
     if let Some(stream) = stream(exchange.client) {
         stream.recycle(spare);
     }
-    let after = exchange.run().await;
+    let after = if bad {
+        // What is no request has none in its log line.
+        exchange.parts.txn.request_line.clear();
+        exchange.bad_request(h1::Fault::Target).await
+    } else {
+        exchange.run().await
+    };
     exchange.finish(false);
     if after != After::Abort {
         // What ends with the connection elsewhere ends with the stream here.

@@ -34,7 +34,10 @@ impl<'f> Said<'f> {
             b":protocol" => &mut self.protocol,
             _ => return Err(Code::Protocol),
         };
-        if place.replace(value).is_some() || value.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+        if place.replace(value).is_some()
+            || (name != b":method" && value.iter().any(|b| *b <= b' ' || *b == 0x7f))
+            || value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n'))
+        {
             return Err(Code::Protocol);
         }
         Ok(())
@@ -106,8 +109,7 @@ pub fn request(fields: &Fields, end: bool, into: &mut Message) -> Result<Request
 
 /// Method, target and version; the host where the target says it.
 fn start_line(said: &Said<'_>, info: &mut RequestInfo, into: &mut Message) -> Result<(), Code> {
-    let method = said.method.filter(|m| !m.is_empty() && m.iter().all(|b| h1::is_token_byte(*b)));
-    let method = method.ok_or(Code::Protocol)?;
+    let method = said.method.filter(|m| !m.is_empty()).ok_or(Code::Protocol)?;
     info.method = Method::of(method);
     let tunnel = info.method == Method::Connect;
     let authority = said.authority.filter(|a| !a.is_empty());
@@ -130,7 +132,7 @@ fn start_line(said: &Said<'_>, info: &mut RequestInfo, into: &mut Message) -> Re
     let scheme = said.scheme.ok_or(Code::Protocol)?;
     let path = said.path.ok_or(Code::Protocol)?;
     let whole = path == b"*" && info.method == Method::Options;
-    if !(path.first() == Some(&b'/') || whole) || !is_scheme(scheme) {
+    if !(path.first() == Some(&b'/') || whole) {
         return Err(Code::Protocol);
     }
     let method = into.store(method);
@@ -154,6 +156,16 @@ fn start_line(said: &Said<'_>, info: &mut RequestInfo, into: &mut Message) -> Re
     into.start = Start::Request { method, uri };
     into.version = (2, 0);
     Ok(())
+}
+
+/// Whether method and scheme of a request have their form; one with others is answered by 400, as haproxy does,
+/// where other faults end the stream without a word.
+pub fn is_good(fields: &Fields) -> bool {
+    fields.iter().all(|(name, value)| match name {
+        b":method" => value.iter().all(|b| h1::is_token_byte(*b)),
+        b":scheme" => is_scheme(value),
+        _ => true,
+    })
 }
 
 fn is_scheme(text: &[u8]) -> bool {
