@@ -312,9 +312,10 @@ mod tests {
             let mut buffer = [0; 4096];
             b.read(&mut buffer).unwrap_or(0) > 0
         };
-        assert_eq!([&empty, &full, &full, &empty, &empty, &full].map(&mut said), [
-            false, true, false, true, false, true
-        ]);
+        assert_eq!(
+            [&empty, &full, &full, &empty, &empty, &full].map(&mut said),
+            [false, true, false, true, false, true]
+        );
         assert_eq!(teller.holders(), ["VI_1"]);
     }
 
