@@ -10,7 +10,8 @@ use crate::io::{address, socket::Sockets};
 use crate::messages::StateName;
 use netlink::{Change, Commands};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -112,6 +113,8 @@ pub fn held(router: &Router, i: usize) -> Held {
 pub struct Teller {
     socket: UnixStream,
     waiting: Vec<u8>,
+    /// What was said last of each instance that holds something, as a hash of the line.
+    told: HashMap<String, u64>,
 }
 
 impl Teller {
@@ -119,23 +122,61 @@ impl Teller {
     pub fn new(fd: OwnedFd) -> io::Result<Self> {
         let socket = UnixStream::from(fd);
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, waiting: Vec::new() })
+        Ok(Self { socket, waiting: Vec::new(), told: HashMap::new() })
     }
 
     /// Says a line, now or with the next one.
     pub fn say(&mut self, line: &Line) {
-        if self.waiting.len() > WAITING_MAX {
+        self.push(line);
+        self.flush();
+    }
+
+    /// Notes what an instance holds, unless that is what was said of it last; goes with the next [`Self::flush`].
+    pub fn held(&mut self, held: Held) {
+        let holds = !(held.packets.is_empty() && held.addresses.is_empty());
+        if !holds && !self.told.contains_key(&held.name) {
             return;
         }
-        if serde_json::to_writer(&mut self.waiting, line).is_ok() {
-            self.waiting.push(b'\n');
+        let line = Line::Held(held);
+        let before = self.waiting.len();
+        if !self.push(&line) {
+            return;
         }
+        let mut hasher = DefaultHasher::new();
+        self.waiting[before..].hash(&mut hasher);
+        let (Line::Held(held), hash) = (line, hasher.finish()) else { return };
+        if !holds {
+            self.told.remove(&held.name);
+        } else if self.told.insert(held.name, hash) == Some(hash) {
+            self.waiting.truncate(before);
+        }
+    }
+
+    /// Instances that hold something as far as the supervisor knows.
+    pub fn holders(&self) -> Vec<String> {
+        self.told.keys().cloned().collect()
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub fn flush(&mut self) {
         while !self.waiting.is_empty() {
             match self.socket.write(&self.waiting) {
                 Ok(n) if n > 0 => drop(self.waiting.drain(..n)),
                 _ => return,
             }
         }
+        // A thousand lines at once are rare: their room is not kept.
+        self.waiting = Vec::new();
+    }
+
+    fn push(&mut self, line: &Line) -> bool {
+        let before = self.waiting.len();
+        if before > WAITING_MAX || serde_json::to_writer(&mut self.waiting, line).is_err() {
+            self.waiting.truncate(before);
+            return false;
+        }
+        self.waiting.push(b'\n');
+        true
     }
 }
 
@@ -254,6 +295,28 @@ mod tests {
         assert_eq!(keeper.held.keys().collect::<Vec<_>>(), ["VI_2"]);
         drop(teller);
         assert_eq!(keeper.read(), (vec![], false));
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        b.set_nonblocking(true).unwrap();
+        let mut teller = Teller::new(a.into()).unwrap();
+        let address =
+            HeldAddress { ifindex: 3, address: "10.0.0.1".parse().unwrap(), prefix_len: 32, peer: None };
+        let full = Held { name: "VI_1".into(), packets: Vec::new(), addresses: vec![address] };
+        let empty = Held { name: "VI_1".into(), ..Held::default() };
+        let mut said = |held: &Held| {
+            teller.held(held.clone());
+            teller.flush();
+            let mut buffer = [0; 4096];
+            b.read(&mut buffer).unwrap_or(0) > 0
+        };
+        assert_eq!(
+            [&empty, &full, &full, &empty, &empty, &full].map(&mut said),
+            [false, true, false, true, false, true]
+        );
+        assert_eq!(teller.holders(), ["VI_1"]);
     }
 
     #[test]

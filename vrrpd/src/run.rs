@@ -15,11 +15,11 @@ use crate::bus::Bus;
 use crate::config::model::{Config, DynamicInterfaces, Instance, Script, TrackFile, TrackProcess};
 use crate::core::router::{Effect, Input, Link, Outgoing, Router};
 use crate::dump;
-use crate::held::{Held, Line, Teller, held};
+use crate::held::{Line, Teller, held};
 use crate::io::address;
 use crate::io::alarm::Alarm;
 use crate::io::neighbour::Neighbour;
-use crate::io::socket::Sockets;
+use crate::io::socket::{Arrived, Sockets};
 use crate::messages::{Message, Note};
 use crate::notify::Notifier;
 use crate::track::Report;
@@ -143,7 +143,8 @@ struct Daemon {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     reloaded: (mpsc::Sender<Reloaded>, mpsc::Receiver<Reloaded>),
     teller: Option<Teller>,
-    told: HashMap<String, Held>,
+    /// Instances of which the supervisor does not yet know what they hold.
+    untold: VecDeque<Arc<Instance>>,
     unsent: HashSet<String>,
     reload_again: bool,
     pid_file: Option<service::PidFile>,
@@ -198,7 +199,7 @@ impl Daemon {
             reports: mpsc::channel(REPORTS_MAX),
             reloaded: mpsc::channel(1),
             teller,
-            told: HashMap::new(),
+            untold: VecDeque::new(),
             unsent: HashSet::new(),
             reload_again: false,
             pid_file,
@@ -251,19 +252,15 @@ impl Daemon {
         loop {
             let deadline = self.router.deadline();
             if deadline.is_some_and(|at| at <= Instant::now()) {
-                self.input(Input::Timeout);
+                self.timeout(&mut packets);
                 continue;
             }
             let spaced = self.neighbour.deadline();
             let busy = self.busy();
             tokio::select! {
                 biased;
-                _ = alarm.wait(deadline) => self.input(Input::Timeout),
-                _ = self.sockets.receive(&mut packets) => {
-                    for raw in std::mem::take(&mut packets) {
-                        self.input(Input::Packet(raw));
-                    }
-                }
+                _ = alarm.wait(deadline) => self.timeout(&mut packets),
+                _ = self.sockets.receive(&mut packets) => self.packets(&mut packets),
                 signal = signals.next() => {
                     if self.signal(signal) {
                         return self.end();
@@ -284,10 +281,28 @@ impl Daemon {
         }
     }
 
+    /// Adverts that are here first: after a time without the CPU it is they that say whether the master is alive.
+    fn timeout(&mut self, packets: &mut Vec<Arrived>) {
+        // An error of the poller concerns no packet; the timer is due in any case.
+        let _ = self.sockets.receive_now(packets);
+        self.packets(packets);
+        self.input(Input::Timeout);
+    }
+
+    fn packets(&mut self, packets: &mut Vec<Arrived>) {
+        for (at, raw) in packets.drain(..) {
+            self.input_at(at, Input::Packet(raw));
+        }
+    }
+
     /// Lets the core decide and sends its adverts.
     fn input(&mut self, input: Input) {
+        self.input_at(Instant::now(), input);
+    }
+
+    fn input_at(&mut self, at: Instant, input: Input) {
         let mut out = Vec::new();
-        self.router.handle(Instant::now(), input, &mut out);
+        self.router.handle(at, input, &mut out);
         self.effects(out);
     }
 
@@ -304,18 +319,17 @@ impl Daemon {
             }
         }
         if !send.is_empty() {
-            self.send(&send);
+            self.send(send);
         }
     }
 
-    fn send(&mut self, packets: &[Outgoing]) {
+    fn send(&mut self, mut packets: Vec<Outgoing>) {
         // One socket after the other, so that a batch is one call; the order of one instance's packets stays.
-        let mut sorted: Vec<Outgoing> = packets.to_vec();
-        if sorted.len() > 2 {
-            sorted.sort_by(|a, b| a.socket.cmp(&b.socket));
+        if packets.len() > 2 {
+            packets.sort_by(|a, b| a.socket.cmp(&b.socket));
         }
         let router = &self.router;
-        let unsent = self.sockets.send(&sorted, |index| router.interface(index));
+        let unsent = self.sockets.send(&packets, |index| router.interface(index));
         if unsent.is_empty() && self.unsent.is_empty() {
             return;
         }
@@ -358,11 +372,16 @@ impl Daemon {
     }
 
     fn busy(&self) -> bool {
-        !self.work.is_empty() || !self.repeats.is_empty() || !self.talk.is_empty()
+        let queues = [&self.work, &self.repeats, &self.talk];
+        queues.iter().any(|q| !q.is_empty()) || !self.untold.is_empty()
     }
 
     /// Does a little of the queues: what the kernel is asked for first, talk when that is done.
     fn slice(&mut self) {
+        if self.work.is_empty() && !self.untold.is_empty() {
+            self.tell_held();
+            return;
+        }
         if self.work.is_empty() && !self.repeats.is_empty() {
             self.repeat();
             return;
@@ -389,7 +408,7 @@ impl Daemon {
                 Some((instance, list)) => {
                     changes.extend(list.into_iter().map(|c| (c, Arc::clone(&instance))));
                     if matches!(effect, Effect::Addresses { .. }) {
-                        self.tell_held(&instance.name);
+                        self.untold.push_back(instance);
                     }
                 }
                 None => claims.push(effect),
@@ -484,16 +503,17 @@ impl Daemon {
         }
     }
 
-    fn tell_held(&mut self, name: &str) {
-        if self.teller.is_none() {
-            return;
+    /// Tells the supervisor what some instances hold now.
+    fn tell_held(&mut self) {
+        let n = self.untold.len().min(SLICE_OTHERS);
+        let part: Vec<Arc<Instance>> = self.untold.drain(..n).collect();
+        let Some(teller) = &mut self.teller else { return };
+        for instance in part {
+            if let Some(i) = self.router.position(&instance.name) {
+                teller.held(held(&self.router, i));
+            }
         }
-        let Some(i) = self.router.position(name) else { return };
-        let now = held(&self.router, i);
-        if self.told.get(name) != Some(&now) {
-            self.told.insert(name.into(), now.clone());
-            self.tell(&Line::Held(now));
-        }
+        teller.flush();
     }
 
     fn event(&mut self, event: Event) {

@@ -21,22 +21,29 @@ pub(super) fn pairs(rule: Rule, s: &str) -> impl Iterator<Item = Pair<'_, Rule>>
 
 /// Takes a comment and the blanks around away. The flag tells of a double quote that is never closed.
 pub(super) fn uncomment(text: &Text) -> (Text, bool) {
+    match text.s.find(['#', '!', '"']) {
+        None => (trimmed(text), false),
+        // Without a quote or a backslash before it a mark is one: the usual comment.
+        Some(first) if !text.s[first..].starts_with('"') && !text.s[..first].contains('\\') => {
+            (trimmed(&text.part(0, first)), false)
+        }
+        Some(_) => uncomment_by_grammar(text),
+    }
+}
+
+fn uncomment_by_grammar(text: &Text) -> (Text, bool) {
     let mut out = text.empty();
     let mut unclosed = false;
-    if text.s.contains(['#', '!', '"']) {
-        for pair in pairs(Rule::uncommented, &text.s) {
-            let at = pair.as_span();
-            match pair.as_rule() {
-                Rule::escaped => out.append(text, at.start() + 1, at.end()),
-                Rule::comment => break,
-                rule => {
-                    unclosed |= rule == Rule::lone_quote;
-                    out.append(text, at.start(), at.end());
-                }
+    for pair in pairs(Rule::uncommented, &text.s) {
+        let at = pair.as_span();
+        match pair.as_rule() {
+            Rule::escaped => out.append(text, at.start() + 1, at.end()),
+            Rule::comment => break,
+            rule => {
+                unclosed |= rule == Rule::lone_quote;
+                out.append(text, at.start(), at.end());
             }
         }
-    } else {
-        out = text.clone();
     }
     (trimmed(&out), unclosed)
 }
@@ -49,6 +56,7 @@ pub(super) fn trimmed(text: &Text) -> Text {
 }
 
 /// Words and braces between two statement ends.
+#[derive(Debug, PartialEq)]
 pub(super) struct Piece {
     pub(super) words: Vec<Word>,
     pub(super) brace: Brace,
@@ -56,42 +64,99 @@ pub(super) struct Piece {
     pub(super) end: usize,
 }
 
-/// Cuts a line at its braces.
-pub(super) fn pieces(text: &Text) -> Vec<Piece> {
-    let mut out = Vec::new();
-    let mut words: Vec<Word> = Vec::new();
-    let mut start = 0;
-    let mut flush = |words: &mut Vec<Word>, brace, start, end| {
-        if !words.is_empty() {
-            out.push(Piece { words: std::mem::take(words), brace, start, end });
+/// The pieces of one line under way.
+struct Cutter<'t> {
+    text: &'t Text,
+    out: Vec<Piece>,
+    words: Vec<Word>,
+    start: usize,
+}
+
+impl<'t> Cutter<'t> {
+    fn new(text: &'t Text) -> Self {
+        Self { text, out: Vec::new(), words: Vec::new(), start: 0 }
+    }
+
+    fn flush(&mut self, brace: Brace, end: usize) {
+        if !self.words.is_empty() {
+            let words = std::mem::take(&mut self.words);
+            self.out.push(Piece { words, brace, start: self.start, end });
         }
-    };
+    }
+
+    fn word(&mut self, content: &str, start: usize, end: usize, quoted: bool) {
+        if self.words.is_empty() {
+            self.start = start;
+        }
+        self.words.push(self.text.word(content, start, end, quoted));
+    }
+
+    fn open(&mut self, at: usize) {
+        self.word("{", at, at + 1, false);
+        self.flush(Brace::Open, at);
+    }
+
+    fn close(&mut self, at: usize) {
+        self.flush(Brace::None, at);
+        self.word("}", at, at + 1, false);
+        self.flush(Brace::Close, at);
+    }
+
+    fn finish(mut self) -> Vec<Piece> {
+        self.flush(Brace::None, self.text.s.len());
+        self.out
+    }
+}
+
+/// Cuts a line at its braces. Lines without quotes, nearly all of a file, are cut by their bytes; the grammar reads the
+/// others. A test holds the short way to the grammar.
+pub(super) fn pieces(text: &Text) -> Vec<Piece> {
+    if text.s.as_bytes().contains(&b'"') { pieces_by_grammar(text) } else { pieces_by_bytes(text) }
+}
+
+fn pieces_by_bytes(text: &Text) -> Vec<Piece> {
+    let bytes = text.s.as_bytes();
+    let mut cutter = Cutter::new(text);
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' | 0x0b | 0x0c | b'\r' => at += 1,
+            b'{' => {
+                cutter.open(at);
+                at += 1;
+            }
+            b'}' => {
+                cutter.close(at);
+                at += 1;
+            }
+            _ => {
+                let ends = |b: &u8| matches!(b, b' ' | b'\t' | 0x0b | 0x0c | b'\r' | b'{' | b'}');
+                let end = bytes[at..].iter().position(ends).map_or(bytes.len(), |n| at + n);
+                cutter.word(&text.s[at..end], at, end, false);
+                at = end;
+            }
+        }
+    }
+    cutter.finish()
+}
+
+fn pieces_by_grammar(text: &Text) -> Vec<Piece> {
+    let mut cutter = Cutter::new(text);
     for pair in pairs(Rule::tokens, &text.s) {
         let at = pair.as_span();
-        if words.is_empty() {
-            start = at.start();
-        }
         match pair.as_rule() {
-            Rule::open => {
-                words.push(text.word("{", at.start(), at.end(), false));
-                flush(&mut words, Brace::Open, start, at.start());
-            }
-            Rule::close => {
-                flush(&mut words, Brace::None, start, at.start());
-                words.push(text.word("}", at.start(), at.end(), false));
-                flush(&mut words, Brace::Close, at.start(), at.start());
-            }
+            Rule::open => cutter.open(at.start()),
+            Rule::close => cutter.close(at.start()),
             Rule::quoted => {
                 let inner = pair.into_inner().next().map_or("", |p| p.as_str());
-                words.push(text.word(inner, at.start(), at.end(), true));
+                cutter.word(inner, at.start(), at.end(), true);
             }
             // The original drops a word whose quote is never closed; the complaint was made when it was read.
             Rule::unclosed => {}
-            _ => words.push(text.word(pair.as_str(), at.start(), at.end(), false)),
+            _ => cutter.word(pair.as_str(), at.start(), at.end(), false),
         }
     }
-    flush(&mut words, Brace::None, start, text.s.len());
-    out
+    cutter.finish()
 }
 
 /// Why a command line can't be split.
@@ -178,4 +243,30 @@ pub(super) fn print(statement: &Statement) -> String {
         Brace::None => {}
     }
     out.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diag::FileId;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_ways_are_the_grammars(
+            line in proptest::collection::vec(proptest::sample::select(vec![
+                "a", "bc", "{", "}", " ", "\t", "\u{b}", "\u{c}", "\r", "#", "!", "\\", "\"", "ä", "\u{2028}", "$", "\u{f7ff}",
+            ]), 0..24)
+        ) {
+            let text = Text::of(FileId(0), 7, line.concat().as_bytes());
+            let (by_bytes, by_grammar) = (uncomment(&text), uncomment_by_grammar(&text));
+            prop_assert_eq!(&by_bytes.0.s, &by_grammar.0.s);
+            prop_assert_eq!(by_bytes.1, by_grammar.1);
+            if !text.s.contains('"') {
+                prop_assert_eq!(pieces_by_bytes(&text), pieces_by_grammar(&text));
+            }
+            // Cut out of comments, words still stand where they stood.
+            prop_assert_eq!(pieces(&by_bytes.0), pieces_by_grammar(&by_grammar.0));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Reads the files of a configuration and turns their lines into statements.
 
 use super::expand::Expander;
-use super::lex::{pieces, uncomment};
+use super::lex::{Piece, pieces, uncomment};
 use super::text::{Text, restore};
 use super::{Brace, Complaint, Statement, Tree, remedy};
 use diag::{FileId, Span};
@@ -140,7 +140,7 @@ impl Reader<'_> {
                 Brace::None => {}
             }
             let raw = text.s[piece.start..piece.end].trim();
-            let later = later_words(&text.part(piece.start, piece.end), piece.brace);
+            let later = later_words(text, &piece);
             self.tree.statements.push(Statement {
                 words: piece.words,
                 brace: piece.brace,
@@ -213,11 +213,12 @@ fn bare(line: &Text) -> (Text, bool) {
 }
 
 /// The words that the later passes see, where they differ.
-fn later_words(text: &Text, brace: Brace) -> Option<Vec<crate::Word>> {
-    if brace == Brace::Close || !text.s.contains(['#', '!']) {
+fn later_words(line: &Text, piece: &Piece) -> Option<Vec<crate::Word>> {
+    if piece.brace == Brace::Close || !line.s[piece.start..piece.end].contains(['#', '!']) {
         return None;
     }
-    let (again, _) = uncomment(text);
+    let text = line.part(piece.start, piece.end);
+    let (again, _) = uncomment(&text);
     if again.s.len() == text.s.trim_end().len() {
         return None;
     }

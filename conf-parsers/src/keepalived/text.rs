@@ -128,7 +128,7 @@ impl Text {
 /// The user's text again: private-use stand-ins become U+FFFD in the text and their byte in the raw form.
 pub(super) fn restore(content: &str) -> (String, Option<Box<[u8]>>) {
     let is_byte = |c: char| (BYTE_BASE + 0x80..=BYTE_BASE + 0xFF).contains(&(c as u32));
-    if !content.contains(is_byte) {
+    if content.is_ascii() || !content.contains(is_byte) {
         return (content.to_owned(), None);
     }
     let mut raw = Vec::with_capacity(content.len());

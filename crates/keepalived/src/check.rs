@@ -30,8 +30,33 @@ pub(crate) struct Judged {
     pub(crate) refused: bool,
 }
 
-/// Reads a tree with all passes: core, checker, VRRP, BFD; a missing parameter ends it.
-pub(crate) fn judge(tree: &Tree, options: &Options) -> Judged {
+/// What the parent itself needs of the configuration.
+pub(crate) struct Core {
+    /// Shared settings, and which parts have something to do.
+    pub(crate) globals: Globals,
+    /// Complaints and notices of the first pass, in the original's words.
+    pub(crate) lines: Vec<String>,
+    /// Whether nothing can be started with it.
+    pub(crate) refused: bool,
+}
+
+/// Reads the file with the first pass only; the parts read the rest.
+///
+/// # Errors
+/// The main file can't be read.
+pub(crate) fn core(options: &Options) -> std::io::Result<Core> {
+    let tree = parse(&options.file, &options.reading())?;
+    let (globals, report) = globals::read(&tree);
+    let said = report.items.iter().filter(|d| d.severity >= Severity::Notice);
+    let mut lines: Vec<String> = said.map(|d| style::keepalived(d, &tree.sources, true)).collect();
+    let taken = report.items.iter().filter(|d| d.severity == Severity::Diag);
+    lines.extend(taken.map(|d| format!("NOTICE: {}", style::keepalived(d, &tree.sources, true))));
+    Ok(Core { globals, lines, refused: report.refuses() || tree.include_failed })
+}
+
+/// Reads a tree with all passes: core, checker, VRRP, BFD; a missing parameter ends it. Without `vrrp` that pass is left
+/// to the part, which judges for itself what it reads anyway.
+pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
     let (globals, core) = globals::read(tree);
     let mut reports = vec![(core, true)];
     let namespace = options.namespace.as_ref().or(globals.net_namespace.as_ref());
@@ -40,7 +65,10 @@ pub(crate) fn judge(tree: &Tree, options: &Options) -> Judged {
     if reachable {
         let passes: [&dyn Fn() -> Report; 3] = [
             &|| checkd::config::read(tree, &globals).1,
-            &|| vrrpd::config::read(tree, &globals, vrrpd::config::interface_exists).1,
+            &|| match vrrp {
+                true => vrrpd::config::read(tree, &globals, vrrpd::config::interface_exists).1,
+                false => Report::new(),
+            },
             &|| crate::bfd::read(tree),
         ];
         for pass in passes {
@@ -100,7 +128,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         let _ = writeln!(out, "{}", crate::messages::no_config(&options.file));
         return ExitCode::from(crate::EXIT_NO_CONFIG);
     };
-    let judged = judge(&tree, options);
+    let judged = judge(&tree, options, true);
     // Whoever reads our complaints may have gone; the exit code says the rest.
     for line in &judged.lines {
         let _ = writeln!(out, "{line}");

@@ -67,5 +67,11 @@ fn daemon(options: Options) -> ExitCode {
         say(&messages::no_config(&options.file));
         return ExitCode::from(EXIT_NO_CONFIG);
     }
-    ExitCode::from(supervisor::run(places::settle(options)))
+    let core = check::core(&options);
+    let options = match &core {
+        Ok(core) => places::settle(options, &core.globals),
+        // Without a configuration nothing starts; who finds that out says so.
+        Err(_) => options,
+    };
+    ExitCode::from(supervisor::run(options, core))
 }

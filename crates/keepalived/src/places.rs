@@ -4,7 +4,7 @@
 //! Invariant: what the command line names stays as it is. Absent on purpose: pid files themselves.
 
 use crate::options::Options;
-use conf_parsers::keepalived::{globals, parse};
+use conf_parsers::keepalived::globals::Globals;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,8 @@ fn pid_file(name: &str, instance: Option<&str>, namespace: Option<&str>, own_dir
 }
 
 /// Fills in what the command line leaves open, for us and for the parts.
-pub(crate) fn settle(mut options: Options) -> Options {
-    // Without a configuration nothing starts; who finds that out says so.
-    let Ok(tree) = parse(&options.file, &options.reading()) else { return options };
-    let (globals, _) = globals::read(&tree);
-    let namespace = options.namespace.clone().or(globals.net_namespace);
+pub(crate) fn settle(mut options: Options, globals: &Globals) -> Options {
+    let namespace = options.namespace.clone().or_else(|| globals.net_namespace.clone());
     let (instance, namespace) = (globals.instance.as_deref(), namespace.as_deref());
     let file = |name| pid_file(name, instance, namespace, globals.use_pid_dir);
     options.pid_file.get_or_insert_with(|| file("keepalived"));

@@ -3,7 +3,7 @@
 //! Invariant: at most one child of each part; a part that died of its configuration is not started again; nothing
 //! here waits for a child except the loop itself. Absent on purpose: any decision about VRRP or health.
 
-use crate::check;
+use crate::check::{self, Core, Judged};
 use crate::messages;
 use crate::options::Options;
 use crate::part::Part;
@@ -82,11 +82,13 @@ struct Parent {
     pid_file: Option<PidFile>,
     ready: Option<Ready>,
     told_ready: bool,
+    /// A service manager waits for the end of a reload.
+    reloading: bool,
     child_wait: Duration,
 }
 
 /// Runs until a signal or a fatal child ends it; gives the exit code.
-pub(crate) fn run(options: Options) -> u8 {
+pub(crate) fn run(options: Options, core: std::io::Result<Core>) -> u8 {
     let pid_path = options.pid_file.clone().unwrap_or_else(|| PathBuf::from("/run/keepalived.pid"));
     if service::pidfile::read(&pid_path)
         .is_some_and(|pid| pid != std::process::id() && service::pidfile::alive(pid))
@@ -122,9 +124,10 @@ pub(crate) fn run(options: Options) -> u8 {
             pid_file: None,
             ready,
             told_ready: false,
+            reloading: false,
             child_wait: CHILD_WAIT,
         };
-        match parent.start(&pid_path) {
+        match parent.start(&pid_path, core) {
             Ok(()) => parent.live().await,
             Err(code) => {
                 let _ = Notify::Errno(i32::from(code)).send();
@@ -147,7 +150,7 @@ impl Parent {
         self.log.say(Severity::Info, text);
     }
 
-    fn start(&mut self, pid_path: &std::path::Path) -> Result<(), u8> {
+    fn start(&mut self, pid_path: &std::path::Path, core: std::io::Result<Core>) -> Result<(), u8> {
         self.say(&messages::starting());
         if !self.options.ident_suffix.is_empty() {
             self.say(&messages::ident(&format!("{IDENT}{}", self.options.ident_suffix)));
@@ -155,19 +158,13 @@ impl Parent {
         for name in &self.options.idle {
             self.say(&format!("option --{name} has no effect here"));
         }
-        let tree = parse(&self.options.file, &self.options.reading()).map_err(|error| {
+        let Core { globals, lines, refused } = core.map_err(|error| {
             self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
             crate::EXIT_NO_CONFIG
         })?;
         self.say(&format!("Opening file '{}'.", self.options.file.display()));
-        let (globals, core) = conf_parsers::keepalived::globals::read(&tree);
-        for d in core.items.iter().filter(|d| d.severity >= diag::Severity::Notice) {
-            self.say(&diag::style::keepalived(d, &tree.sources, true));
-        }
-        for d in core.items.iter().filter(|d| d.severity == diag::Severity::Diag) {
-            self.say(&format!("NOTICE: {}", diag::style::keepalived(d, &tree.sources, true)));
-        }
-        if core.refuses() || tree.include_failed {
+        lines.iter().for_each(|line| self.say(line));
+        if refused {
             return Err(EXIT_CONFIG);
         }
         if let Some(name) = self.options.namespace.as_ref().or(globals.net_namespace.as_ref())
@@ -305,8 +302,14 @@ impl Parent {
         for line in lines {
             match line {
                 Line::Ready { reload: false } => self.tell_ready(),
-                Line::Ready { reload: true } => self.say(messages::RELOAD_COMPLETE),
-                Line::Refused => self.say(messages::RELOAD_REFUSED),
+                Line::Ready { reload: true } => {
+                    self.say(messages::RELOAD_COMPLETE);
+                    self.reloaded();
+                }
+                Line::Refused => {
+                    self.say(messages::RELOAD_REFUSED);
+                    self.reloaded();
+                }
                 Line::Held(_) => {}
             }
         }
@@ -340,6 +343,9 @@ impl Parent {
                 self.say(&messages::buried(buried));
             }
         }
+        if self.reloading && matches!(part, Part::Vrrp { .. }) {
+            self.reloaded();
+        }
         self.say(&messages::child_status(pid, status.code(), status.signal()));
         if let Some(code) =
             status.code().filter(|c| *c == i32::from(EXIT_CONFIG) || *c == i32::from(EXIT_FATAL))
@@ -364,24 +370,50 @@ impl Parent {
     fn reload(&mut self) {
         self.say(messages::RELOADING);
         let _ = Notify::Reloading.send();
-        let judged = match parse(&self.options.file, &self.options.reading()) {
-            Ok(tree) => check::judge(&tree, &self.options),
+        let judged = match self.judge() {
+            Ok(judged) => judged,
             Err(error) => {
                 self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
                 self.say(messages::RELOAD_REFUSED);
-                let _ = Notify::Ready { main: std::process::id() }.send();
+                self.reloaded();
                 return;
             }
         };
         if judged.refused {
             judged.lines.iter().for_each(|l| self.say(l));
             self.say(messages::RELOAD_REFUSED);
-        } else {
-            self.pass(Signal::Hup.number());
-            self.add(Part::Checker, self.options.checker && judged.globals.has_checker);
-            self.add(Part::Vrrp { socket: None }, self.options.vrrp && judged.globals.has_vrrp);
+            self.reloaded();
+            return;
         }
+        self.pass(Signal::Hup.number());
+        self.add(Part::Checker, self.options.checker && judged.globals.has_checker);
+        self.add(Part::Vrrp { socket: None }, self.options.vrrp && judged.globals.has_vrrp);
+        // The VRRP part says when it is through; of the others nobody waits for an answer.
+        self.reloading = self.slots.iter().any(|s| s.keeper.is_some());
+        if !self.reloading {
+            self.reloaded();
+        }
+    }
+
+    /// All of the new configuration. Alone, the VRRP part judges its own blocks; with others beside it, and one still
+    /// to start, nobody must go ahead with what VRRP refuses.
+    fn judge(&self) -> std::io::Result<Judged> {
+        let tree = parse(&self.options.file, &self.options.reading())?;
+        let alone = self.vrrp_alone();
+        let judged = check::judge(&tree, &self.options, !alone);
+        let another = self.options.checker && judged.globals.has_checker;
+        Ok(if alone && another { check::judge(&tree, &self.options, true) } else { judged })
+    }
+
+    /// A service manager hears that the reload is over.
+    fn reloaded(&mut self) {
+        self.reloading = false;
         let _ = Notify::Ready { main: std::process::id() }.send();
+    }
+
+    /// Whether there is a VRRP part at work and no other.
+    fn vrrp_alone(&self) -> bool {
+        matches!(&self.slots[..], [Slot { part: Part::Vrrp { .. }, child: Some(_), .. }])
     }
 
     /// Starts a part that the new configuration needs for the first time.

@@ -15,6 +15,9 @@ use std::io;
 /// Most changes that go in one call: their answers must fit into the socket's receive buffer.
 const BATCH_MAX: usize = 64;
 
+/// Room for one answer: a header twice, a number and the kernel's explanation.
+const ANSWER_MAX: usize = 1024;
+
 /// One thing to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -72,33 +75,42 @@ impl Commands {
         changes.chunks(BATCH_MAX).flat_map(|part| self.apply_part(part)).collect()
     }
 
+    /// Only the last change asks for an answer, the others answer if they fail: answers come in order, one datagram each.
     fn apply_part(&mut self, changes: &[Change]) -> Vec<io::Result<()>> {
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::with_capacity(changes.len() * 96);
-        for change in changes {
+        for (i, change) in changes.iter().enumerate() {
             self.sequence = self.sequence.wrapping_add(1);
             let (message, flags) = change.message();
-            emit(message, self.sequence, NLM_F_REQUEST | NLM_F_ACK | flags, &mut bytes);
+            let answer = if i + 1 == changes.len() { NLM_F_ACK } else { 0 };
+            emit(message, self.sequence, NLM_F_REQUEST | answer | flags, &mut bytes);
         }
-        let mut results: Vec<io::Result<()>> =
-            changes.iter().map(|_| Err(io::Error::from(io::ErrorKind::BrokenPipe))).collect();
-        if let Err(error) = self.socket.send(&bytes, 0) {
+        let all = |error: &io::Error| {
             let code = error.raw_os_error().unwrap_or(libc_eio());
-            return changes.iter().map(|_| Err(io::Error::from_raw_os_error(code))).collect();
+            changes.iter().map(|_| Err(io::Error::from_raw_os_error(code))).collect()
+        };
+        if let Err(error) = self.socket.send(&bytes, 0) {
+            return all(&error);
         }
-        let mut missing = changes.len();
-        while missing > 0 {
-            let Ok((buffer, _)) = self.socket.recv_from_full() else { break };
-            for message in messages(&buffer) {
+        let mut results: Vec<io::Result<()>> = changes.iter().map(|_| Ok(())).collect();
+        let mut buffer = [0; ANSWER_MAX];
+        loop {
+            let n = match self.socket.recv(&mut &mut buffer[..], 0) {
+                Ok(n) => n,
+                Err(error) => return all(&error),
+            };
+            for message in messages(&buffer[..n]) {
                 let at = message.header.sequence_number.wrapping_sub(first) as usize;
                 if let (NetlinkPayload::Error(error), Some(slot)) = (message.payload, results.get_mut(at)) {
-                    *slot =
-                        error.code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code.get().abs())));
-                    missing -= 1;
+                    if let Some(code) = error.code {
+                        *slot = Err(io::Error::from_raw_os_error(code.get().abs()));
+                    }
+                    if at + 1 == changes.len() {
+                        return results;
+                    }
                 }
             }
         }
-        results
     }
 
     /// All links.

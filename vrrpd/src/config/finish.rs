@@ -188,7 +188,7 @@ fn sockets(b: &Builder, d: &mut Draft, report: &mut Report) -> bool {
             d.i.interface = default;
         } else if !unicast {
             let default = "eth0".to_owned();
-            if !(b.exists)(&default) {
+            if !b.interface_exists(&default) {
                 say(report, format!("({name}) Unknown interface!"));
                 return false;
             }

@@ -266,7 +266,7 @@ fn garp_pace(b: &mut B, line: &mut Line<'_>, arp: bool) -> Step {
 /// An item of `linkbeat_interfaces`.
 pub(super) fn linkbeat(b: &mut B, line: &mut Line<'_>) -> Step {
     let name = line.need(0)?;
-    if !(b.exists)(name) {
+    if !b.interface_exists(name) {
         line.say(format!("unknown interface {name} specified for linkbeat interface"));
         return Ok(());
     }
@@ -279,7 +279,7 @@ pub(super) fn linkbeat(b: &mut B, line: &mut Line<'_>) -> Step {
 /// An item of `interface_up_down_delays`.
 pub(super) fn up_down_delay(b: &mut B, line: &mut Line<'_>) -> Step {
     let name = line.need(0)?;
-    if !(b.exists)(name) {
+    if !b.interface_exists(name) {
         line.say_fatal(format!("unknown interface {name} specified for up/down delay"));
         return Ok(());
     }
@@ -306,7 +306,7 @@ pub(super) fn up_down_delay(b: &mut B, line: &mut Line<'_>) -> Step {
 pub(super) fn static_address(b: &mut B, line: &mut Line<'_>, mut address: Address) {
     if address.device.is_none() {
         let default = b.globals.default_interface.clone().unwrap_or_else(|| "eth0".to_owned());
-        if !(b.exists)(&default) && !b.globals.dynamic_interfaces {
+        if !b.interface_exists(&default) && !b.globals.dynamic_interfaces {
             line.say(format!(
                 "Static address {} requires either an interface or default interface must exist",
                 address.address

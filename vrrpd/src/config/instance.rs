@@ -715,7 +715,7 @@ fn use_vmac(b: &mut B, line: &mut Line<'_>) -> Step {
                         "({name}) VRRP instance {} is already using {word} - ignoring name",
                         other.i.name
                     ));
-                } else if (b.exists)(word) && !b.ours(word) {
+                } else if b.interface_exists(word) && !b.ours(word) {
                     line.say(format!("({name}) interface {word} already exists and is not a private macvlan; ignoring vmac if_name"));
                 } else {
                     vmac.name = Some(word.to_owned());

@@ -22,6 +22,8 @@ use conf_parsers::keepalived::{Tree, globals};
 use diag::Report;
 use instance::Draft;
 use model::{Config, Fifo, ScriptUser, TrackProcess};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The original's words where scripts run as root unprotected; `-t` ends with 6 then.
@@ -33,6 +35,8 @@ pub struct Builder {
     config: Config,
     globals: Globals,
     exists: fn(&str) -> bool,
+    /// What `exists` said: a thousand instances share a few interfaces, and each answer costs a socket.
+    known: RefCell<HashMap<String, bool>>,
     draft: Draft,
     drafts: Vec<Draft>,
     group: group::Draft,
@@ -89,6 +93,7 @@ impl Builder {
             config: Config { globals: finish::globals(globals), ..Config::default() },
             globals: globals.clone(),
             exists,
+            known: RefCell::default(),
             draft: Draft::default(),
             drafts: Vec::new(),
             group: group::Draft::default(),
@@ -135,9 +140,19 @@ impl Builder {
         draft
     }
 
+    /// Whether the host has an interface.
+    fn interface_exists(&self, name: &str) -> bool {
+        let known = self.known.borrow().get(name).copied();
+        known.unwrap_or_else(|| {
+            let found = (self.exists)(name);
+            self.known.borrow_mut().insert(name.to_owned(), found);
+            found
+        })
+    }
+
     /// Whether an interface may be named: it is there, or may come later.
     fn may_exist(&self, name: &str) -> bool {
-        self.globals.dynamic_interfaces || (self.exists)(name)
+        self.globals.dynamic_interfaces || self.interface_exists(name)
     }
 
     /// Whether an existing interface of this name is one that an earlier run of ours made.

@@ -235,7 +235,7 @@ fn plain(
 }
 
 fn check_device(b: &mut Builder, line: &mut Line<'_>, name: &str, what: &str) {
-    if !(b.exists)(name) {
+    if !b.interface_exists(name) {
         line.say(format!("WARNING - interface {name} for {what} doesn't exist"));
         b.missing_interface = true;
     }

@@ -122,7 +122,7 @@ macro_rules! owner {
 /// An item of `track_interface`.
 pub(super) fn interface(b: &mut Builder, line: &mut Line<'_>, group: bool) -> Step {
     let name = line.need(0)?;
-    let missing = !(b.exists)(name);
+    let missing = !b.interface_exists(name);
     let (owner, list) = owner!(b, group, track_interfaces);
     if missing {
         line.say(format!("({owner}) tracked interface {name} doesn't exist"));

@@ -55,6 +55,20 @@ pub struct Rules {
     pub higher_prio_send_advert: bool,
     /// The owner hears nobody.
     pub owner_ignore_adverts: bool,
+    /// How much earlier than an interval the second advert of a Master comes, see [`stagger`].
+    pub stagger: Duration,
+}
+
+/// How far apart instances advertise that became Master together: time for a peer to take over one.
+const APART: Duration = Duration::from_micros(250);
+
+/// What the second advert of instance number `i` comes early. A thousand that become Master in one moment would else
+/// advertise in one burst for ever: it overruns the receive buffers of peers, and it makes their take-over one burst too.
+/// Never more than a quarter of the interval; nothing for the first instance.
+pub(super) fn stagger(i: usize, advert_int: Duration) -> Duration {
+    let quarter = (advert_int / 4).as_micros().max(1);
+    let micros = APART.as_micros() * i as u128 % quarter;
+    Duration::from_micros(micros as u64)
 }
 
 impl Rules {
@@ -224,7 +238,8 @@ impl Context<'_> {
         self.act(Act::Entered(StateName::Master, why));
         self.act(Act::Take);
         self.act(Act::Claim(Claim::New));
-        State::Master(Master { next: self.now + self.rules.advert_int, since: self.now, answered: None })
+        let next = self.now + self.rules.advert_int.saturating_sub(self.rules.stagger);
+        State::Master(Master { next, since: self.now, answered: None })
     }
 
     fn enter_fault(&mut self, why: Why) -> State {
@@ -523,11 +538,13 @@ impl Machine {
         });
     }
 
-    /// Sends an advert out of turn (after a reload or a change of priority).
+    /// Sends an advert out of turn (after a reload or a change of priority); the beat stays, so that instances that do
+    /// this together do not fall into step.
     pub fn advertise(&mut self, now: Instant, out: &mut Vec<Act>) {
         self.step(now, out, |state, cx| match state {
             State::Master(mut master) => {
-                master.advertise(cx);
+                cx.act(Act::Advertise(*cx.priority));
+                master.next = master.next.min(now + cx.rules.advert_int);
                 State::Master(master)
             }
             State::Init(_) | State::Backup(_) | State::Fault(_) => state,

@@ -8,12 +8,31 @@ use super::machine::Act;
 use super::router::{Effect, Member, NoticeState, Router, Timer, rules};
 use crate::config::model::{Config, Instance};
 use crate::messages::StateName;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 fn same(a: &Instance, b: &Instance) -> bool {
     let way = |i: &Instance| (i.unicast_peers.is_empty(), i.source, i.mcast_group, i.vmac.is_some());
     (a.vrid, a.family, &a.interface) == (b.vrid, b.family, &b.interface) && way(a) == way(b)
+}
+
+/// For each new instance the old one that it carries on, each at most once, in the order of the file.
+fn partners(old: &[Option<Member>], new: &[Instance]) -> Vec<Option<usize>> {
+    let key = |i: &Instance| (i.vrid, i.family, i.interface.clone());
+    let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+    for (i, member) in old.iter().enumerate() {
+        if let Some(member) = member {
+            places.entry(key(&member.config)).or_default().push(i);
+        }
+    }
+    let mut partner = |instance: &Instance| {
+        let list = places.get_mut(&key(instance))?;
+        let fits = |i: &usize| old[*i].as_ref().is_some_and(|m| same(&m.config, instance));
+        let at = list.iter().position(fits)?;
+        Some(list.remove(at))
+    };
+    new.iter().map(&mut partner).collect()
 }
 
 /// What of `a` is not in `b`.
@@ -25,11 +44,9 @@ impl Router {
     /// Puts a new configuration into force.
     pub fn reload(&mut self, now: Instant, config: Config, out: &mut Vec<Effect>) {
         let mut old: Vec<Option<Member>> = self.members.drain(..).map(Some).collect();
-        let gone: Vec<usize> = (0..old.len())
-            .filter(|i| {
-                !config.instances.iter().any(|new| old[*i].as_ref().is_some_and(|o| same(&o.config, new)))
-            })
-            .collect();
+        let partners = partners(&old, &config.instances);
+        let taken: HashSet<usize> = partners.iter().flatten().copied().collect();
+        let gone: Vec<usize> = (0..old.len()).filter(|i| !taken.contains(i)).collect();
         self.dismiss(now, &mut old, &gone, out);
         self.scripts.retain(|name, _| {
             let script =
@@ -37,10 +54,9 @@ impl Router {
             script(&config).is_some() && script(&config) == script(&self.config)
         });
         let mut kept = Vec::new();
-        for instance in &config.instances {
-            let found = old.iter_mut().find(|o| o.as_ref().is_some_and(|m| same(&m.config, instance)));
+        for (instance, partner) in config.instances.iter().zip(partners) {
             let new = Arc::new(instance.clone());
-            match found.and_then(Option::take) {
+            match partner.and_then(|i| old[i].take()) {
                 Some(mut member) => {
                     kept.push((self.members.len(), Arc::clone(&member.config)));
                     member.machine.rules = rules(&new);

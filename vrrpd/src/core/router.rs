@@ -9,7 +9,7 @@ use super::advert::{self, Advert, Envelope, V3Checksum};
 pub use super::effect::{Effect, Input, Link, NoticeState, Outgoing, SocketKey, Subject};
 use super::garp::Plan;
 use super::group::Group;
-use super::machine::{Act, Claim, Machine, Rules, Why};
+use super::machine::{Act, Claim, Machine, Rules, Why, stagger};
 use crate::config::model::{Address, Authentication, Config, Family, Instance, Version};
 use crate::messages::{Message, Note, StateName};
 use sansio::Timers;
@@ -127,6 +127,7 @@ pub(super) fn rules(config: &Instance) -> Rules {
         lower_prio_no_advert: config.lower_prio_no_advert,
         higher_prio_send_advert: config.higher_prio_send_advert,
         owner_ignore_adverts: config.owner_ignore_adverts,
+        stagger: Duration::ZERO,
     }
 }
 
@@ -222,7 +223,10 @@ impl Router {
             groups.push(new);
         }
         self.groups = groups;
-        self.members.iter_mut().for_each(|m| m.group = None);
+        for (i, member) in self.members.iter_mut().enumerate() {
+            member.group = None;
+            member.machine.rules.stagger = stagger(i, member.config.advert_int);
+        }
         for (g, group) in self.groups.iter().enumerate() {
             group.members.iter().for_each(|m| self.members[*m].group = Some(g));
         }

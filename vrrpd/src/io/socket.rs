@@ -1,19 +1,22 @@
 //! Raw sockets for adverts: one to receive per (interface, family, protocol, group), one to send per source.
 //!
-//! Invariant: no call blocks, and one call reads a bounded number of packets, so a flood cannot hold up a timer.
+//! Invariant: no call blocks, and one call reads a bounded number of packets, so a flood cannot hold up a timer. A packet
+//! comes with the moment it arrived at the kernel, not that of its reading: timers start there.
 //! Absent on purpose: what a packet means (core/).
 
 use crate::config::model::Family;
 use crate::core::advert::{PROTO_AH, PROTO_VRRP, Raw, TTL};
 use crate::core::router::{Outgoing, SocketKey};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::socket::sockopt::Ipv6RecvPacketInfo;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recv, recvmsg, setsockopt};
+use nix::sys::socket::sockopt::{Ipv6RecvPacketInfo, ReceiveTimestampns};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt};
+use nix::sys::time::TimeSpec;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockFilter, Socket, Type};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -21,12 +24,16 @@ use tokio::io::unix::AsyncFd;
 const PACKET_MAX: usize = 4352;
 /// Packets read from one socket before timers are looked at again.
 const READ_MAX: usize = 64;
+/// A packet that waited longer counts as this old: should somebody set the clock just then, timers are off by no more.
+const AGE_MAX: Duration = Duration::from_secs(1);
 /// Internetwork control.
 const TCLASS: u32 = 0xc0;
 /// IPPROTO_RAW: sends what it is given, receives nothing.
 const PROTO_RAW: i32 = 255;
 /// Offset of the checksum in an advert.
 const CHECKSUM_OFFSET: i32 = 6;
+/// Sockets that are looked at in one call.
+const SOCKETS_MAX: usize = 16;
 /// BPF "return 0": a sending socket takes no packets in.
 const DROP_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
@@ -40,7 +47,11 @@ pub struct Sockets {
     send: HashMap<(SocketKey, IpAddr), Socket>,
     next: u64,
     buffer: Vec<u8>,
+    control: Vec<u8>,
 }
+
+/// A packet and when it arrived.
+pub type Arrived = (Instant, Raw);
 
 /// A packet that could not be sent.
 #[derive(Debug)]
@@ -70,7 +81,8 @@ impl Sockets {
         #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd owns its descriptor")]
         let epoll = AsyncFd::with_interest(copy, Interest::READABLE)?;
         let (receive, numbers, send) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { epoll, poll, receive, numbers, send, next: 0, buffer: vec![0; PACKET_MAX] })
+        let (buffer, control) = (vec![0; PACKET_MAX], nix::cmsg_space!(libc_in6_pktinfo, i32, TimeSpec));
+        Ok(Self { epoll, poll, receive, numbers, send, next: 0, buffer, control })
     }
 
     /// Opens and closes sockets until exactly `wanted` are open; `name` tells an interface's name. Returns the keys
@@ -110,6 +122,7 @@ impl Sockets {
         if let Some(device) = device {
             socket.bind_device(Some(device.as_bytes()))?;
         }
+        setsockopt(&socket, ReceiveTimestampns, &true)?;
         if let Some(octets) = key.rcvbuf {
             sys::packet::receive_buffer(&socket, octets)?;
         }
@@ -176,7 +189,7 @@ impl Sockets {
         Ok(socket)
     }
 
-    /// Sends packets in order, as many as possible in one system call; returns those that did not go.
+    /// Sends packets in order, those of one socket as many as possible in one system call; returns those that did not go.
     pub fn send(&mut self, packets: &[Outgoing], name: impl Fn(u32) -> Option<String>) -> Vec<Unsent> {
         let mut unsent = Vec::new();
         let mut rest = packets;
@@ -230,38 +243,55 @@ impl Sockets {
     }
 
     /// Waits for packets and reads a bounded number of them. Cancel safe.
-    pub async fn receive(&mut self, out: &mut Vec<Raw>) -> io::Result<()> {
+    pub async fn receive(&mut self, out: &mut Vec<Arrived>) -> io::Result<()> {
         loop {
             let mut guard = self.epoll.readable().await?;
-            let mut events = [EpollEvent::empty(); 16];
+            let mut events = [EpollEvent::empty(); SOCKETS_MAX];
             let n = self.poll.wait(&mut events, EpollTimeout::ZERO)?;
             if n == 0 {
                 guard.clear_ready();
                 continue;
             }
             drop(guard);
-            for event in &events[..n] {
-                let Some(key) = self.numbers.get(&event.data()).cloned() else { continue };
-                self.read(&key, out);
-            }
+            self.read_all(&events[..n], out);
             if !out.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    fn read(&mut self, key: &SocketKey, out: &mut Vec<Raw>) {
+    /// Reads a bounded number of the packets that are there.
+    pub fn receive_now(&mut self, out: &mut Vec<Arrived>) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); SOCKETS_MAX];
+        let n = self.poll.wait(&mut events, EpollTimeout::ZERO)?;
+        self.read_all(&events[..n], out);
+        Ok(())
+    }
+
+    fn read_all(&mut self, events: &[EpollEvent], out: &mut Vec<Arrived>) {
+        for event in events {
+            let Some(key) = self.numbers.get(&event.data()).cloned() else { continue };
+            self.read(&key, out);
+        }
+    }
+
+    fn read(&mut self, key: &SocketKey, out: &mut Vec<Arrived>) {
         let Some(socket) = self.receive.get(key) else { return };
         for _ in 0..READ_MAX {
-            let raw = match key.family {
-                Family::Inet => recv(socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT)
-                    .map(|n| (n, None, None, None)),
-                Family::Inet6 => receive_v6(socket, &mut self.buffer),
-            };
             // Nothing more, or an error of the interface (down): the netlink monitor tells about that.
-            let Ok((n, source, destination, hop_limit)) = raw else { return };
-            let bytes = self.buffer[..n].to_vec();
-            out.push(Raw { ifindex: key.ifindex, family: key.family, source, destination, hop_limit, bytes });
+            let Ok(read) = receive(socket, &mut self.buffer, &mut self.control) else { return };
+            let raw = Raw {
+                ifindex: key.ifindex,
+                family: key.family,
+                // An IPv4 sender's address is in the packet, and not one of this form.
+                source: read.source.filter(|_| key.family == Family::Inet6),
+                destination: read.destination,
+                hop_limit: read.hop_limit,
+                bytes: self.buffer[..read.octets].to_vec(),
+            };
+            let age = read.stamp.map_or(Duration::ZERO, |at| at.elapsed().unwrap_or_default());
+            let now = Instant::now();
+            out.push((now.checked_sub(age.min(AGE_MAX)).unwrap_or(now), raw));
         }
     }
 }
@@ -286,24 +316,33 @@ fn v6(address: Ipv6Addr, ifindex: u32) -> SockAddr {
     SockAddr::from(SocketAddrV6::new(address, 0, 0, scope))
 }
 
-type Received6 = (usize, Option<Ipv6Addr>, Option<Ipv6Addr>, Option<u8>);
+/// What one call read. Source and destination are those of IPv6; IPv4 has them in the packet.
+struct Received {
+    octets: usize,
+    source: Option<Ipv6Addr>,
+    destination: Option<Ipv6Addr>,
+    hop_limit: Option<u8>,
+    stamp: Option<SystemTime>,
+}
 
-fn receive_v6(socket: &Socket, buffer: &mut [u8]) -> nix::Result<Received6> {
-    let mut control = nix::cmsg_space!(libc_in6_pktinfo, i32);
+fn receive(socket: &Socket, buffer: &mut [u8], control: &mut Vec<u8>) -> nix::Result<Received> {
     let mut slices = [IoSliceMut::new(buffer)];
     let fd = socket.as_fd().as_raw_fd();
-    let message = recvmsg::<SockaddrIn6>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
-    let (mut destination, mut hops) = (None, None);
+    let message = recvmsg::<SockaddrIn6>(fd, &mut slices, Some(control), MsgFlags::MSG_DONTWAIT)?;
+    let source = message.address.map(|a| a.ip());
+    let mut read =
+        Received { octets: message.bytes, source, destination: None, hop_limit: None, stamp: None };
     for part in message.cmsgs()? {
         match part {
             ControlMessageOwned::Ipv6PacketInfo(info) => {
-                destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                read.destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
             }
-            ControlMessageOwned::Ipv6HopLimit(limit) => hops = u8::try_from(limit).ok(),
+            ControlMessageOwned::Ipv6HopLimit(limit) => read.hop_limit = u8::try_from(limit).ok(),
+            ControlMessageOwned::ScmTimestampns(at) => read.stamp = Some(UNIX_EPOCH + Duration::from(at)),
             _ => {}
         }
     }
-    Ok((message.bytes, message.address.map(|a| a.ip()), destination, hops))
+    Ok(read)
 }
 
 /// Room for a struct in6_pktinfo: an address and a number.

@@ -100,15 +100,14 @@ impl Daemon {
 
     /// Instances that are gone hold nothing; the others may hold something else.
     fn forget_held(&mut self) {
-        let names: Vec<String> = self.told.keys().cloned().collect();
-        for name in names {
-            if self.router.members.iter().any(|m| m.config.name == name) {
-                self.tell_held(&name);
-            } else {
-                self.told.remove(&name);
-                self.tell(&Line::Held(Held { name, ..Held::default() }));
+        let Some(teller) = &mut self.teller else { return };
+        for name in teller.holders() {
+            match self.router.position(&name) {
+                Some(i) => self.untold.push_back(Arc::clone(&self.router.members[i].config)),
+                None => teller.held(Held { name, ..Held::default() }),
             }
         }
+        teller.flush();
     }
 
     fn exchange_static(&mut self, config: &Config) {
