@@ -182,7 +182,9 @@ fn is_core(path: &Path) -> bool {
         "proxyd/src/stream/ending.rs",
     ];
     let in_core_folder = path.components().any(|c| c.as_os_str() == "core");
-    in_core_folder || ["crates/h1/src", "crates/http2/src"].iter().any(|d| path.starts_with(d)) || FILES.iter().any(|f| path == Path::new(f))
+    in_core_folder
+        || ["crates/h1/src", "crates/http2/src"].iter().any(|d| path.starts_with(d))
+        || FILES.iter().any(|f| path == Path::new(f))
 }
 
 #[test]

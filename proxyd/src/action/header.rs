@@ -227,22 +227,51 @@ struct Capture {
 /// `capture EXPR len N` or `capture EXPR id N`. The slot of `len` is given by the configuration layer, which knows
 /// how many there are: it comes behind the declared ones (see [`Scope::captures`]).
 pub fn capture(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
-    const USAGE: &str = "expects <expression> [ 'len' <length> | id <idx> ]";
+    if set == Set::RequestContent {
+        return capture_content(args, scope, set);
+    }
+    let usage = if set.is_response() {
+        "expects <expression> id <idx>"
+    } else {
+        "expects <expression> [ 'len' <length> | id <idx> ]"
+    };
     let expr = sample_word(args, scope, set)?;
     if !expr.output.casts_to(Type::Str) {
-        return Err(USAGE.into());
+        return Err(usage.into());
+    }
+    let (slot, len) = match (args.next().map(|w| w.as_str()), args.next().map(|w| w.as_str())) {
+        (Some("len"), Some(text)) if !set.is_response() => {
+            if !scope.kind.is_front() {
+                return Err(format!("proxy '{}' has no frontend capability", scope.proxy));
+            }
+            let len = text.parse::<usize>().ok().filter(|l| *l > 0).ok_or("length must be > 0")?;
+            (scope.captures.declare(len), Some(len))
+        }
+        (Some("id"), Some(text)) => {
+            let slot = text.parse::<usize>().map_err(|_| format!("cannot parse id '{text}'"))?;
+            scope.captures.named.push((set.name(), set.is_response(), slot));
+            (slot, None)
+        }
+        (Some(other), Some(_)) if set.is_response() => return Err(format!("expects 'id', found '{other}'")),
+        _ => return Err(usage.into()),
+    };
+    Ok(captured(Capture { expr, slot, len, response: set.is_response() }))
+}
+
+/// `tcp-request content capture EXPR len N`.
+fn capture_content(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
+    let expr = sample_word(args, scope, set)?;
+    if !scope.kind.is_front() {
+        return Err(format!("proxy '{}' has no frontend capability", scope.proxy));
     }
     let number = |args: &mut Args<'_>| args.next().and_then(|w| w.as_str().parse::<usize>().ok());
-    let (slot, len) = if args.take("len") {
-        let len = number(args).filter(|l| *l > 0).ok_or("length must be > 0")?;
-        (scope.captures.declare(len), Some(len))
-    } else if args.take("id") {
-        (number(args).ok_or("missing id value")?, None)
-    } else {
-        return Err(USAGE.into());
-    };
-    let data = Capture { expr, slot, len, response: set.is_response() };
-    Ok(act("capture", data, |c, view| {
+    let len = if args.take("len") { number(args).filter(|l| *l > 0) } else { None };
+    let len = len.ok_or("a positive 'len' argument is mandatory")?;
+    Ok(captured(Capture { expr, slot: scope.captures.declare(len), len: Some(len), response: false }))
+}
+
+fn captured(data: Capture) -> Box<dyn super::Action> {
+    act("capture", data, |c, view| {
         let front = &view.generation.config.proxies[view.session.frontend.0];
         let declared = if c.response { &front.capture_response } else { &front.capture_request };
         let len = c.len.or_else(|| declared.get(c.slot).map(|d| d.len)).unwrap_or(0);
@@ -257,5 +286,5 @@ pub fn capture(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
             slots[c.slot] = Some(text);
         }
         Flow::Continue
-    }))
+    })
 }

@@ -58,8 +58,7 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         let global = &cx.loader.config.global;
         super::certificate::of_bind(settings, global.crt_base.as_deref(), global.ca_base.as_deref())
             .map_err(|e| Fault::new(cx.line.span, format!("{place} : {e}")))?;
-        let none = settings.crt.is_empty() && settings.crt_list.is_empty();
-        if none && cx.line.words.iter().any(|w| w.text == "ssl") {
+        if settings.enabled && settings.crt.is_empty() && settings.crt_list.is_empty() {
             let text = format!(
                 "Proxy '{}': no SSL certificate specified for bind '{}' at [{}] (use 'crt').",
                 cx.draft.proxy.name, word.text, binds[0].origin
@@ -67,8 +66,17 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
             cx.loader.late.push(Diagnostic::global(Severity::Alert, text));
         }
     }
+    if let Some(new) = binds.first().filter(|b| b.id.is_some())
+        && let Some(first) = cx.draft.proxy.binds.iter().find(|b| b.id == new.id)
+    {
+        let id = new.id.unwrap_or_default();
+        let text = format!("'id' : custom id {id} already used at {} ('bind {}')", first.origin, first.text);
+        return Err(Fault::new(cx.line.span, format!("{place} : {text}")));
+    }
     let prefix = cx.loader.config.global.unix_bind.prefix.clone();
     for mut bind in binds {
+        // Without `ssl` itself the other words of TLS only stand there.
+        bind.tls.take_if(|tls| !tls.enabled);
         if let (BindAddress::Unix(path), Some(prefix)) = (&mut bind.address, &prefix) {
             let mut whole = std::ffi::OsString::from(prefix);
             whole.push(path.as_os_str());
@@ -187,25 +195,40 @@ struct Option_<'a, 'l> {
 
 impl Option_<'_, '_> {
     fn tls(&mut self) -> &mut BindTls {
-        self.bind.tls.get_or_insert_with(BindTls::default)
+        let global = &self.loader.config.global;
+        self.bind.tls.get_or_insert_with(|| super::tls::of_bind(global))
     }
 
     fn value(&self, args: &mut Args<'_>, what: &str) -> Result<String, Fault> {
-        let text = super::messages::bind_value(&self.option.text, what);
-        args.next().map(|w| w.text.clone()).ok_or_else(|| Fault::new(self.option.span, text))
+        self.value_or(args, || format!("'{}' : missing {what}", self.option.text))
     }
 
-    fn number(&self, args: &mut Args<'_>) -> Result<i64, Fault> {
+    /// The value, or this complaint.
+    fn value_or(&self, args: &mut Args<'_>, lacks: impl FnOnce() -> String) -> Result<String, Fault> {
+        args.next().map(|w| w.text.clone()).ok_or_else(|| Fault::new(self.option.span, lacks()))
+    }
+
+    fn number(&self, args: &mut Args<'_>, what: &str) -> Result<i64, Fault> {
         // What is no number counts as 0, as in the original.
-        self.value(args, "value").map(|text| lenient_int(&text))
+        self.value(args, what).map(|text| lenient_int(&text))
     }
 
     /// Words that TLS reads by name.
-    fn other(&mut self, args: &mut Args<'_>, takes: bool) -> Result<(), Fault> {
-        let value = if takes { self.value(args, "argument")? } else { String::new() };
+    fn other(&mut self, args: &mut Args<'_>, what: &str) -> Result<(), Fault> {
+        let value = if what.is_empty() { String::new() } else { self.value(args, what)? };
         let name = self.option.text.clone();
         self.tls().other.insert(name, value);
         Ok(())
+    }
+
+    /// `no-tlsv12`, `force-tlsv13` and the like.
+    fn versions(&mut self) -> Result<(), Fault> {
+        let name = self.option.text.clone();
+        let tls = self.tls();
+        match super::tls::versions(&name, &mut tls.min_version, &mut tls.max_version) {
+            Ok(()) => Ok(()),
+            Err(why) => self.none(why),
+        }
     }
 
     fn none(&mut self, why: &str) -> Result<(), Fault> {
@@ -241,7 +264,7 @@ const UNIX_ONLY: &str = "it has no counterpart here yet";
 /// All options of `bind`, in haproxy's order where it shows.
 static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("accept-netscaler-cip", |o, a| {
-        o.bind.accept_netscaler_cip = Some(o.number(a)? as u32);
+        o.bind.accept_netscaler_cip = Some(o.number(a, "value")? as u32);
         Ok(())
     }),
     ("accept-proxy", |o, _| {
@@ -249,11 +272,11 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("backlog", |o, a| {
-        o.bind.backlog = Some(o.number(a)?.max(0) as u32);
+        o.bind.backlog = Some(o.number(a, "value")?.max(0) as u32);
         Ok(())
     }),
     ("id", |o, a| {
-        let text = o.value(a, "value")?;
+        let text = o.value_or(a, || "'id' : expects an integer argument".into())?;
         let Some(id) = conf_parsers::value::strict_int(&text) else {
             let text = format!("'id' : expects an integer argument, found '{text}'");
             return Err(Fault::new(o.option.span, text));
@@ -265,7 +288,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("maxconn", |o, a| {
-        o.bind.maxconn = Some(o.number(a)?.max(0) as usize);
+        o.bind.maxconn = Some(o.number(a, "value")?.max(0) as usize);
         Ok(())
     }),
     ("name", |o, a| {
@@ -274,7 +297,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("nbconn", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("nice", |o, a| {
-        let nice = o.number(a)?;
+        let nice = o.number(a, "value")?;
         if !(-1024..=1024).contains(&nice) {
             let text = format!("'nice' : invalid value {nice}, allowed range is -1024..1024");
             return Err(Fault::new(o.option.span, text));
@@ -339,7 +362,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("mss", |o, a| {
-        let mss = o.number(a)?;
+        let mss = o.number(a, "MSS value")?;
         if mss == 0 || mss.abs() > 65_535 {
             let text = "'mss' : expects an MSS with and absolute value between 1 and 65535";
             return Err(Fault::new(o.option.span, text));
@@ -379,7 +402,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("gid", |o, a| {
-        o.bind.unix.gid = Some(o.number(a)? as u32);
+        o.bind.unix.gid = Some(o.number(a, "value")? as u32);
         Ok(())
     }),
     ("group", |o, a| {
@@ -388,14 +411,15 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("mode", |o, a| {
-        let text = o.value(a, "mode (octal integer expected)")?;
+        let lacks = "'mode' : missing or invalid mode '' (octal integer expected)";
+        let text = o.value_or(a, || lacks.into())?;
         let bad = format!("'mode' : missing or invalid mode '{text}' (octal integer expected)");
         let mode = u32::from_str_radix(&text, 8).map_err(|_| Fault::new(o.option.span, bad))?;
         o.bind.unix.mode = Some(mode);
         Ok(())
     }),
     ("uid", |o, a| {
-        o.bind.unix.uid = Some(o.number(a)? as u32);
+        o.bind.unix.uid = Some(o.number(a, "value")? as u32);
         Ok(())
     }),
     ("user", |o, a| {
@@ -420,10 +444,10 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.tls().ca_file = Some(o.value(a, "CAfile path")?);
         Ok(())
     }),
-    ("ca-ignore-err", |o, a| o.other(a, true)),
-    ("ca-sign-file", |o, a| o.other(a, true)),
-    ("ca-sign-pass", |o, a| o.other(a, true)),
-    ("ca-verify-file", |o, a| o.other(a, true)),
+    ("ca-ignore-err", |o, a| o.other(a, "error IDs list")),
+    ("ca-sign-file", |o, a| o.other(a, "argument")),
+    ("ca-sign-pass", |o, a| o.other(a, "argument")),
+    ("ca-verify-file", |o, a| o.other(a, "argument")),
     ("ciphers", |o, a| {
         o.tls().ciphers = Some(o.value(a, "cipher suite")?);
         Ok(())
@@ -432,7 +456,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.tls().ciphersuites = Some(o.value(a, "cipher suite")?);
         Ok(())
     }),
-    ("client-sigalgs", |o, a| o.other(a, true)),
+    ("client-sigalgs", |o, a| o.other(a, "argument")),
     ("crl-file", |o, a| {
         o.tls().crl_file = Some(o.value(a, "CRLfile path")?.into());
         Ok(())
@@ -444,7 +468,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("crt-ignore-err", |o, a| {
-        o.tls().ignore_errors = Some(o.value(a, "error IDs")?);
+        o.tls().ignore_errors = Some(o.value(a, "error IDs list")?);
         Ok(())
     }),
     ("crt-list", |o, a| {
@@ -468,15 +492,15 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.tls().curves = Some(o.value(a, "named curve")?);
         Ok(())
     }),
-    ("ech", |o, a| o.other(a, true)),
-    ("force-sslv3", |o, a| o.other(a, false)),
-    ("force-tlsv10", |o, a| o.other(a, false)),
-    ("force-tlsv11", |o, a| o.other(a, false)),
-    ("force-tlsv12", |o, a| o.other(a, false)),
-    ("force-tlsv13", |o, a| o.other(a, false)),
-    ("generate-certificates", |o, a| o.other(a, false)),
-    ("no-ca-names", |o, a| o.other(a, false)),
-    ("no-sslv3", |o, a| o.other(a, false)),
+    ("ech", |o, a| o.other(a, "argument")),
+    ("force-sslv3", |o, _| o.versions()),
+    ("force-tlsv10", |o, _| o.versions()),
+    ("force-tlsv11", |o, _| o.versions()),
+    ("force-tlsv12", |o, _| o.versions()),
+    ("force-tlsv13", |o, _| o.versions()),
+    ("generate-certificates", |o, a| o.other(a, "")),
+    ("no-ca-names", |o, a| o.other(a, "")),
+    ("no-sslv3", |o, _| o.versions()),
     ("no-strict-sni", |o, _| {
         o.tls().strict_sni = false;
         Ok(())
@@ -485,25 +509,25 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.tls().no_tls_tickets = true;
         Ok(())
     }),
-    ("tls-tickets", |o, a| o.other(a, false)),
-    ("no-tlsv10", |o, a| o.other(a, false)),
-    ("no-tlsv11", |o, a| o.other(a, false)),
-    ("no-tlsv12", |o, a| o.other(a, false)),
-    ("no-tlsv13", |o, a| o.other(a, false)),
-    ("npn", |o, a| o.other(a, true)),
-    ("ocsp-update", |o, a| o.other(a, true)),
-    ("prefer-client-ciphers", |o, a| o.other(a, false)),
-    ("sigalgs", |o, a| o.other(a, true)),
+    ("tls-tickets", |o, a| o.other(a, "")),
+    ("no-tlsv10", |o, _| o.versions()),
+    ("no-tlsv11", |o, _| o.versions()),
+    ("no-tlsv12", |o, _| o.versions()),
+    ("no-tlsv13", |o, _| o.versions()),
+    ("npn", |o, a| o.other(a, "the comma-delimited NPN protocol suite")),
+    ("ocsp-update", |o, a| o.other(a, "argument")),
+    ("prefer-client-ciphers", |o, a| o.other(a, "")),
+    ("sigalgs", |o, a| o.other(a, "argument")),
     ("ssl", |o, _| {
-        o.tls();
+        o.tls().enabled = true;
         Ok(())
     }),
     ("ssl-max-ver", |o, a| {
-        o.tls().max_version = Some(o.value(a, "TLS version")?);
+        o.tls().max_version = Some(o.value(a, "the ssl/tls version")?);
         Ok(())
     }),
     ("ssl-min-ver", |o, a| {
-        let version = o.value(a, "TLS version")?;
+        let version = o.value(a, "the ssl/tls version")?;
         if !super::server::TLS_VERSIONS.contains(&version.as_str()) {
             return Err(Fault::new(o.option.span, format!("'{version}' : unknown ssl/tls version")));
         }
@@ -514,7 +538,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.tls().strict_sni = true;
         Ok(())
     }),
-    ("tls-ticket-keys", |o, a| o.other(a, true)),
+    ("tls-ticket-keys", |o, a| o.other(a, "TLS ticket keys file path")),
     ("verify", |o, a| {
         o.tls().verify = match o.value(a, "verify method")?.as_str() {
             "none" => Verify::None,
@@ -533,6 +557,12 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("quic-force-retry", |o, _| o.none("there is no QUIC here yet")),
     ("quic-socket", |o, a| o.value(a, "value").and_then(|_| o.none("there is no QUIC here yet"))),
 ]);
+
+/// The options' names, for tests.
+#[cfg(test)]
+pub(super) fn options() -> impl Iterator<Item = &'static str> {
+    BIND_OPTIONS.names()
+}
 
 /// Curve names of OpenSSL's and ours that a list may hold.
 const CURVES: &[&str] = &[

@@ -99,6 +99,15 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
     let (before, after): (Vec<_>, Vec<_>) = slots.enumerate().partition(|(i, _)| *i < first);
     draft.proxy.capture_request.splice(0..0, before.into_iter().map(|(_, s)| s));
     draft.proxy.capture_request.extend(after.into_iter().map(|(_, s)| s));
+    let declared = [draft.proxy.capture_request.len(), draft.proxy.capture_response.len()];
+    for (set, response, slot) in std::mem::take(&mut c.captures.named) {
+        if draft.proxy.kind.is_front() && slot >= declared[usize::from(response)] {
+            c.late.push(format!(
+                "Proxy '{}': unable to find capture id '{slot}' referenced by {set} capture rule.",
+                draft.proxy.name
+            ));
+        }
+    }
     for text in c.late {
         c.loader.late.push(Diagnostic::at(Severity::Alert, draft.header, text).lead(Lead::Bare));
     }
@@ -362,9 +371,9 @@ impl Compiler<'_, '_> {
         let own = |name: &str| draft.formats.get(name).map(|n| (n.name.clone(), n.span));
         let [log, sd, error, unique] =
             [own("log-format"), own("log-format-sd"), own("error-log-format"), own("unique-id-format")];
-        let mut log_line = |found: Option<(String, Span)>, keyword: &str| {
+        let mut compiled = |found: Option<(String, Span)>, keyword: &str, usage: Use, at: Points| {
             let (text, span) = found?;
-            let compiled = self.scoped(span, |s| Ok(Format::compile(&text, Use::Log, Points::LOG, s)))?;
+            let compiled = self.scoped(span, |s| Ok(Format::compile(&text, usage, at, s)))?;
             match compiled {
                 Ok(format) => Some(Arc::new(format)),
                 Err(fault) => {
@@ -376,13 +385,11 @@ impl Compiler<'_, '_> {
                 }
             }
         };
-        draft.proxy.log_format = log_line(log.or(preset), "log-format");
-        draft.proxy.log_format_sd = log_line(sd, "log-format-sd");
-        draft.proxy.error_log_format = log_line(error, "error-log-format");
-        draft.proxy.unique_id_format = unique.and_then(|(text, span)| {
-            let at = Points::FE_REQUEST | Points::FE_CONTENT;
-            self.scoped(span, |s| Format::compile(&text, Use::Id, at, s).map(Arc::new))
-        });
+        draft.proxy.log_format = compiled(log.or(preset), "log-format", Use::Log, Points::LOG);
+        draft.proxy.log_format_sd = compiled(sd, "log-format-sd", Use::Log, Points::LOG);
+        draft.proxy.error_log_format = compiled(error, "error-log-format", Use::Log, Points::LOG);
+        let at = Points::FE_REQUEST | Points::FE_CONTENT;
+        draft.proxy.unique_id_format = compiled(unique, "unique-id", Use::Id, at);
     }
 
     /// `http-error` lines.
@@ -417,6 +424,19 @@ impl Compiler<'_, '_> {
     }
 
     fn stick_table(&mut self, draft: &mut Draft, line: &conf_parsers::Line) {
+        if let Some(first) = self.loader.tables.iter().find(|t| t.name == self.name) {
+            let text = format!(
+                "stick-table name '{}' conflicts with table declared in {} '{}' at {}:{}.",
+                self.name,
+                first.section,
+                first.name,
+                self.loader.sources.name(first.span),
+                self.loader.sources.line(first.span)
+            );
+            return self.loader.report.alert(line.span, text);
+        }
+        let section = draft.scope.word();
+        self.loader.tables.push(super::TableOrigin { name: self.name.clone(), section, span: line.span });
         match table(&self.name, &mut line.args()) {
             Ok(spec) => draft.proxy.stick_table = Some(spec),
             Err(text) => self.loader.report.alert(line.span, format!("stick-table: {text}.")),

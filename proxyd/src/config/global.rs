@@ -5,7 +5,7 @@ use super::{Loader, bind, kept};
 use crate::log::{Sample, Target};
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::Section;
-use conf_parsers::table::{Table, did_you_mean};
+use conf_parsers::table::{Named, Table, did_you_mean};
 use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, size, strict_int};
 use conf_parsers::{Line, Word};
 use diag::Span;
@@ -34,6 +34,36 @@ impl G<'_, '_> {
 
 type Run = for<'w> fn(&mut G<'_, '_>, &mut Args<'w>) -> Result<(), Fault>;
 
+/// A keyword of `global`.
+struct Row {
+    name: &'static str,
+    run: Run,
+    /// Words behind the value are not looked at.
+    lenient: bool,
+    /// `no` and `default` may stand before it.
+    negatable: bool,
+}
+
+impl Named for Row {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+const fn row(name: &'static str, run: Run) -> Row {
+    Row { name, run, lenient: false, negatable: false }
+}
+
+impl Row {
+    const fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
+    }
+
+    const fn negatable(self) -> Self {
+        Self { negatable: true, ..self }
+    }
+}
+
 macro_rules! number {
     ($($field:ident).+ as $t:ty) => {
         |g, a| {
@@ -60,17 +90,17 @@ macro_rules! path {
 }
 
 /// All keywords of `global`. The bare names at the end are kept by name for those who understand them.
-static KEYWORDS: Table<(&str, Run)> = Table::new(&[
-    ("daemon", |g, _| flag(g, |o| &mut o.daemon)),
-    ("master-worker", |g, a| {
+static KEYWORDS: Table<Row> = Table::new(&[
+    row("daemon", |g, _| flag(g, |o| &mut o.daemon)),
+    row("master-worker", |g, a| {
         if let Some(word) = a.next().filter(|w| w.text != "no-exit-on-failure") {
             let text = "'master-worker' only supports 'no-exit-on-failure' option.";
             return Err(Fault::new(word.span, text));
         }
         flag(g, |o| &mut o.master_worker)
     }),
-    ("nbthread", nbthread),
-    ("nbproc", |g, a| {
+    row("nbthread", nbthread),
+    row("nbproc", |g, a| {
         let n = integer(g, a)?;
         g.warn("nbproc is the syntax of old versions and has no effect; threads are used on all processors, see 'nbthread'.");
         if n > 1 && g.global().nbthread.is_none() {
@@ -78,23 +108,23 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         }
         Ok(())
     }),
-    ("maxconn", |g, a| {
+    row("maxconn", |g, a| {
         g.global().maxconn = Some(integer(g, a)?.max(0) as usize);
         Ok(())
     }),
-    ("ulimit-n", number!(some ulimit_n as u64)),
-    ("fd-hard-limit", |g, a| integer(g, a).and_then(|_| none(g, "the limit of the process decides"))),
-    ("uid", |g, a| {
+    row("ulimit-n", number!(some ulimit_n as u64)),
+    row("fd-hard-limit", |g, a| integer(g, a).and_then(|_| none(g, "the limit of the process decides"))),
+    row("uid", |g, a| {
         let id = id(g, a)?;
         g.global().uid = id;
         Ok(())
     }),
-    ("gid", |g, a| {
+    row("gid", |g, a| {
         let id = id(g, a)?;
         g.global().gid = id;
         Ok(())
     }),
-    ("user", |g, a| {
+    row("user", |g, a| {
         let name = a.next().map_or(String::new(), |w| w.text.clone());
         match bind::user_id(&name) {
             Some(uid) => g.global().uid = Some(uid),
@@ -104,7 +134,7 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         }
         Ok(())
     }),
-    ("group", |g, a| {
+    row("group", |g, a| {
         let name = a.next().map_or(String::new(), |w| w.text.clone());
         match bind::group_id(&name) {
             Some(gid) => g.global().gid = Some(gid),
@@ -114,16 +144,21 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         }
         Ok(())
     }),
-    ("chroot", path!(chroot, "'chroot' expects a directory as an argument.")),
-    ("pidfile", path!(pidfile, "'pidfile' expects a file name as an argument.")),
-    ("crt-base", path!(crt_base, "global statement 'crt-base' expects a directory path as an argument.")),
-    ("ca-base", path!(ca_base, "global statement 'ca-base' expects a directory path as an argument.")),
-    (
+    row("chroot", path!(chroot, "'chroot' expects a directory as an argument.")),
+    row("pidfile", path!(pidfile, "'pidfile' expects a file name as an argument.")),
+    row("crt-base", path!(crt_base, "global statement 'crt-base' expects a directory path as an argument.")),
+    row("ca-base", path!(ca_base, "global statement 'ca-base' expects a directory path as an argument.")),
+    row(
         "server-state-base",
         path!(server_state_base, "'server-state-base' expects one argument: a directory path."),
-    ),
-    ("server-state-file", path!(server_state_file, "'server-state-file' expect one argument: a file path.")),
-    ("node", |g, a| {
+    )
+    .lenient(),
+    row(
+        "server-state-file",
+        path!(server_state_file, "'server-state-file' expect one argument: a file path."),
+    )
+    .lenient(),
+    row("node", |g, a| {
         let name = |w: &Word| w.text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
         let Some(word) = a.next().filter(|w| !w.text.is_empty() && name(w)) else {
             let text = "'node' requires valid node name - non-empty string with digits(0-9), letters(A-Z, a-z), dot(.), hyphen(-) or underscode(_).";
@@ -132,15 +167,16 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         g.global().node = Some(word.text.clone());
         Ok(())
     }),
-    ("description", |g, a| {
+    row("description", |g, a| {
         let words: Vec<&str> = a.take_rest().iter().map(|w| w.text.as_str()).collect();
         if words.is_empty() {
             return Err(Fault::new(a.keyword().span, "'description' expects a string argument.").tight());
         }
         g.global().description = Some(words.join(" "));
         Ok(())
-    }),
-    ("log", |g, a| {
+    })
+    .lenient(),
+    row("log", |g, a| {
         if g.negative {
             g.global().logs.clear();
             return Ok(());
@@ -151,28 +187,32 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         let target = log_target(g.loader, a, "")?;
         g.global().logs.push(target);
         Ok(())
-    }),
-    ("log-tag", |g, a| {
+    })
+    .negatable(),
+    row("log-tag", |g, a| {
         let tag = text(g, a, "a tag for use in syslog")?;
         g.global().log_tag = Some(tag);
         Ok(())
     }),
-    ("log-send-hostname", |g, a| {
+    row("log-send-hostname", |g, a| {
         g.global().log_send_hostname = Some(a.next().map(|w| w.text.clone()));
         Ok(())
-    }),
-    ("stats", stats),
-    ("hard-stop-after", |g, a| {
+    })
+    .lenient(),
+    row("stats", stats).lenient(),
+    row("hard-stop-after", |g, a| {
         let value = time(g, a, "hard-stop-after")?;
         g.global().hard_stop_after = Some(value);
         Ok(())
-    }),
-    ("grace", |g, a| {
+    })
+    .lenient(),
+    row("grace", |g, a| {
         let value = time(g, a, "grace")?;
         g.global().grace = Some(value);
         Ok(())
-    }),
-    ("spread-checks", |g, a| {
+    })
+    .lenient(),
+    row("spread-checks", |g, a| {
         let word = a.next().ok_or_else(|| {
             Fault::new(a.keyword().span, "'spread-checks' expects an integer argument (0..50).").tight()
         })?;
@@ -183,41 +223,44 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         g.global().spread_checks = n as i32;
         Ok(())
     }),
-    ("external-check", |g, a| {
+    row("external-check", |g, a| {
         if a.peek().is_some_and(|w| w.text == "preserve-env") {
             a.next();
         }
         flag(g, |o| &mut o.external_check)
     }),
-    ("insecure-fork-wanted", |g, _| flag(g, |o| &mut o.insecure_fork_wanted)),
-    ("insecure-setuid-wanted", |g, _| none(g, "set-uid programs are never hindered here")),
-    ("set-dumpable", |g, a| {
+    row("insecure-fork-wanted", |g, _| flag(g, |o| &mut o.insecure_fork_wanted)).negatable(),
+    row("insecure-setuid-wanted", |g, _| none(g, "set-uid programs are never hindered here")),
+    row("set-dumpable", |g, a| {
         if a.peek().is_some_and(|w| matches!(w.text.as_str(), "on" | "off" | "libs")) {
             a.next();
         }
         none(g, "the host's settings decide about core dumps")
-    }),
-    ("strict-limits", |g, _| {
+    })
+    .negatable(),
+    row("strict-limits", |g, _| {
         g.global().strict_limits = Some(!g.negative);
         Ok(())
-    }),
-    ("localpeer", |g, a| {
+    })
+    .negatable(),
+    row("localpeer", |g, a| {
         let name = text(g, a, "a name as an argument")?;
         g.global().localpeer = Some(name);
         Ok(())
     }),
-    ("unix-bind", unix_bind),
-    ("maxconnrate", number!(maxconnrate as usize)),
-    ("maxsessrate", number!(maxsessrate as usize)),
-    ("setenv", pair),
-    ("presetenv", pair),
-    ("unsetenv", |_, a| {
+    row("unix-bind", unix_bind).lenient(),
+    row("maxconnrate", number!(maxconnrate as usize)),
+    row("maxsessrate", number!(maxsessrate as usize)),
+    row("setenv", pair).lenient(),
+    row("presetenv", pair).lenient(),
+    row("unsetenv", |_, a| {
         a.expect(|| "'unsetenv' expects at least one variable name.".into()).map(|_| ()).map_err(Fault::tight)
-    }),
-    ("resetenv", |_, _| Ok(())),
-    ("set-var", set_var),
-    ("set-var-fmt", set_var),
-    ("h1-case-adjust", |g, a| {
+    })
+    .lenient(),
+    row("resetenv", |_, _| Ok(())).lenient(),
+    row("set-var", set_var).lenient(),
+    row("set-var-fmt", set_var).lenient(),
+    row("h1-case-adjust", |g, a| {
         let (Some(from), Some(to)) = (a.next(), a.next()) else {
             return Err(a.fault("'h1-case-adjust' expects <from> and <to> as argument."));
         };
@@ -227,26 +270,26 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         }
         Err(a.fault("<from> and <to> must not differ execpt the case"))
     }),
-    ("h1-case-adjust-file", case_file),
-    ("debug", |g, _| old(g, "it has no effect in a file; start with -d")),
-    ("quiet", |_, _| Ok(())),
-    ("zero-warning", |g, _| {
+    row("h1-case-adjust-file", case_file),
+    row("debug", |g, _| old(g, "it has no effect in a file; start with -d")),
+    row("quiet", |_, _| Ok(())),
+    row("zero-warning", |g, _| {
         g.loader.zero_warning = true;
         Ok(())
     }),
-    ("expose-experimental-directives", |_, _| Ok(())),
-    ("expose-deprecated-directives", |_, _| Ok(())),
-    ("tune.bufsize", |g, a| {
+    row("expose-experimental-directives", |_, _| Ok(())).lenient(),
+    row("expose-deprecated-directives", |_, _| Ok(())).lenient(),
+    row("tune.bufsize", |g, a| {
         let n = positive(g, a)?;
         g.global().tune.bufsize = n;
         Ok(())
     }),
-    ("tune.maxrewrite", |g, a| {
+    row("tune.maxrewrite", |g, a| {
         let n = positive(g, a)?;
         g.global().tune.maxrewrite = n;
         Ok(())
     }),
-    ("tune.http.maxhdr", |g, a| {
+    row("tune.http.maxhdr", |g, a| {
         let n = integer(g, a)?;
         if !(1..=32_767).contains(&n) {
             return Err(a.fault("'tune.http.maxhdr' expects a numeric value between 1 and 32767"));
@@ -254,9 +297,9 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         g.global().tune.maxhdr = n as usize;
         Ok(())
     }),
-    ("tune.http.logurilen", number!(tune.logurilen as usize)),
-    ("tune.http.cookielen", number!(tune.cookielen as usize)),
-    ("tune.idletimer", |g, a| {
+    row("tune.http.logurilen", number!(tune.logurilen as usize)),
+    row("tune.http.cookielen", number!(tune.cookielen as usize)),
+    row("tune.idletimer", |g, a| {
         const LONGEST: Duration = Duration::from_millis(65_535);
         let range = "'tune.idletimer' expects a timer value between 0 and 65535 ms.";
         if a.peek().is_none() {
@@ -269,31 +312,31 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         g.global().tune.idletimer = value;
         Ok(())
     }),
-    ("tune.maxaccept", |g, a| {
+    row("tune.maxaccept", |g, a| {
         g.global().tune.maxaccept = Some(integer(g, a)? as i32);
         Ok(())
     }),
-    ("tune.pattern.cache-size", number!(tune.pattern_cache_size as usize)),
-    ("tune.pool-low-fd-ratio", |g, a| {
+    row("tune.pattern.cache-size", number!(tune.pattern_cache_size as usize)).lenient(),
+    row("tune.pool-low-fd-ratio", |g, a| {
         g.global().tune.pool_low_fd_ratio = ratio(g, a)?;
         Ok(())
     }),
-    ("tune.pool-high-fd-ratio", |g, a| {
+    row("tune.pool-high-fd-ratio", |g, a| {
         g.global().tune.pool_high_fd_ratio = ratio(g, a)?;
         Ok(())
     }),
-    ("tune.rcvbuf.client", number!(tune.rcvbuf_client as usize)),
-    ("tune.rcvbuf.server", number!(tune.rcvbuf_server as usize)),
-    ("tune.sndbuf.client", number!(tune.sndbuf_client as usize)),
-    ("tune.sndbuf.server", number!(tune.sndbuf_server as usize)),
-    ("tune.stick-counters", number!(tune.stick_counters as usize)),
-    ("tune.vars.global-max-size", |g, a| vars_size(g, a, 0)),
-    ("tune.vars.proc-max-size", |g, a| vars_size(g, a, 1)),
-    ("tune.vars.sess-max-size", |g, a| vars_size(g, a, 2)),
-    ("tune.vars.txn-max-size", |g, a| vars_size(g, a, 3)),
-    ("tune.vars.reqres-max-size", |g, a| vars_size(g, a, 4)),
-    ("tune.vars.check-max-size", |g, a| vars_size(g, a, 5)),
-    ("tune.comp.maxlevel", |g, a| {
+    row("tune.rcvbuf.client", number!(tune.rcvbuf_client as usize)),
+    row("tune.rcvbuf.server", number!(tune.rcvbuf_server as usize)),
+    row("tune.sndbuf.client", number!(tune.sndbuf_client as usize)),
+    row("tune.sndbuf.server", number!(tune.sndbuf_server as usize)),
+    row("tune.stick-counters", number!(tune.stick_counters as usize)),
+    row("tune.vars.global-max-size", |g, a| vars_size(g, a, 0)).lenient(),
+    row("tune.vars.proc-max-size", |g, a| vars_size(g, a, 1)).lenient(),
+    row("tune.vars.sess-max-size", |g, a| vars_size(g, a, 2)).lenient(),
+    row("tune.vars.txn-max-size", |g, a| vars_size(g, a, 3)).lenient(),
+    row("tune.vars.reqres-max-size", |g, a| vars_size(g, a, 4)).lenient(),
+    row("tune.vars.check-max-size", |g, a| vars_size(g, a, 5)).lenient(),
+    row("tune.comp.maxlevel", |g, a| {
         let n = integer(g, a)?;
         if !(1..=9).contains(&n) {
             return Err(a.fault("'tune.comp.maxlevel' expects a numeric value between 1 and 9"));
@@ -301,62 +344,30 @@ static KEYWORDS: Table<(&str, Run)> = Table::new(&[
         g.global().tune.comp_maxlevel = n as u32;
         Ok(())
     }),
-    ("tune.h2.max-frame-size", |g, a| {
+    row("tune.h2.max-frame-size", |g, a| {
         let n = integer(g, a)?;
         if !(16_384..=16_777_215).contains(&n) {
             return Err(
                 a.fault("'tune.h2.max-frame-size' expects a numeric value between 16384 and 16777215.")
             );
         }
-        g.loader.config.global.tune.other.insert("tune.h2.max-frame-size".into(), vec![n.to_string()]);
-        Ok(())
+        g.global().tune.other.insert("tune.h2.max-frame-size".into(), vec![n.to_string()]);
+        none(g, "HTTP/2 is not spoken yet")
     }),
 ]);
+
+/// The keywords' names, for tests.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KEYWORDS.names().chain(kept::SETTINGS.names())
+}
 
 /// Words that traffic depends on and that are not there yet.
 const REFUSED: &[&str] = &["lua-load", "lua-load-per-thread", "lua-prepend-path"];
 
-/// Keywords that `no` and `default` may stand before.
-const NEGATABLE: &[&str] = &[
-    "option",
-    "log",
-    "busy-polling",
-    "set-dumpable",
-    "strict-limits",
-    "insecure-fork-wanted",
-    "numa-cpu-mapping",
-];
-
 /// Said of other keywords.
 pub(super) const NOT_NEGATABLE: &str = "negation/default currently supported only for options, log, busy-polling, \
     set-dumpable, strict-limits, insecure-fork-wanted and numa-cpu-mapping.";
-
-/// Keywords whose words behind the value are not looked at.
-const LENIENT: &[&str] = &[
-    "description",
-    "expose-deprecated-directives",
-    "expose-experimental-directives",
-    "grace",
-    "hard-stop-after",
-    "log-send-hostname",
-    "presetenv",
-    "resetenv",
-    "server-state-base",
-    "server-state-file",
-    "set-var",
-    "set-var-fmt",
-    "setenv",
-    "stats",
-    "tune.pattern.cache-size",
-    "tune.vars.check-max-size",
-    "tune.vars.global-max-size",
-    "tune.vars.proc-max-size",
-    "tune.vars.reqres-max-size",
-    "tune.vars.sess-max-size",
-    "tune.vars.txn-max-size",
-    "unix-bind",
-    "unsetenv",
-];
 
 /// Reads the section.
 pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
@@ -376,15 +387,16 @@ fn one(loader: &mut Loader<'_>, line: &Line) -> Result<(), Fault> {
     let negative = matches!(line.keyword(), "no" | "default") && line.words.len() > 1;
     let word = &line.words[usize::from(negative)];
     let name = word.text.as_str();
-    if negative && !NEGATABLE.contains(&name) {
+    let (own, kept) = (KEYWORDS.find(name), kept::SETTINGS.find(name));
+    if negative && !(own.is_some_and(|r| r.negatable) || kept.is_some_and(|s| s.negatable)) {
         loader.report.push(Fault::new(word.span, NOT_NEGATABLE).tight().into_alert());
     }
     let mut args = Args::new(word, &line.words[1 + usize::from(negative)..]);
-    if let Some((_, run)) = KEYWORDS.find(name) {
-        run(&mut G { loader, line, negative }, &mut args)?;
-        return if LENIENT.contains(&name) { Ok(()) } else { args.none_left() };
+    if let Some(row) = own {
+        (row.run)(&mut G { loader, line, negative }, &mut args)?;
+        return if row.lenient { Ok(()) } else { args.none_left() };
     }
-    if let Some(setting) = kept::SETTINGS.find(name) {
+    if let Some(setting) = kept {
         return setting.read(loader, line, &mut args);
     }
     if REFUSED.contains(&name) {

@@ -72,8 +72,6 @@ impl Inert {
     }
 }
 
-const VERSIONS: &str = "the range of TLS versions is set by ssl-min-ver and ssl-max-ver alone";
-
 const fn whole(line: &'static str, example: &'static str, reason: &'static str) -> Inert {
     Inert { line, at: At::Line, word: "", values: &[], example, reason }
 }
@@ -103,6 +101,23 @@ const fn of(values: &'static [&'static str], row: Inert) -> Inert {
     Inert { values, ..row }
 }
 
+/// A server line of TLS with one more word.
+macro_rules! to_tls {
+    ($word:literal) => {
+        concat!("server s 127.0.0.1:1 ssl verify none ", $word)
+    };
+}
+
+/// A bind line of TLS with one more word.
+macro_rules! of_tls {
+    ($word:literal) => {
+        concat!("bind :80 ssl crt x.pem ", $word)
+    };
+}
+
+const SIGNATURES: &str = "signature algorithms are the library's";
+const GROUPS: &str = "key exchange groups are the library's";
+const TICKETS: &str = "tickets are made with keys of our own, new every few hours";
 const H2: &str = "checks and WebSockets go over HTTP/1.1";
 const FCGI: &str = "FastCGI is not spoken; connections are HTTP/1.1";
 const PLAIN: &str = "bytes are spliced or copied as the connection allows, whatever the option says";
@@ -110,8 +125,6 @@ const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
 const LOOKUP: &str = "names are looked up by the system's resolver";
-const SSL_DEFAULTS: &str =
-    "lines without settings of their own take TLS 1.2 and 1.3 with the library's ciphers";
 const CACHE: &str = "there is no cache; every answer comes from a server";
 
 /// All of them, by kind of line.
@@ -119,13 +132,24 @@ pub static INERT: &[Inert] = &[
     // bind
     bind("nice", "bind :80 nice 5", NICE),
     bind("allow-0rtt", "bind :80 ssl crt x.pem allow-0rtt", "early data is not taken"),
-    bind("curves", "bind :80 ssl crt x.pem curves X25519", "key exchange groups are the library's"),
-    bind("ecdhe", "bind :80 ssl crt x.pem ecdhe prime256v1", "key exchange groups are the library's"),
-    bind("no-tlsv12", "bind :80 ssl crt x.pem no-tlsv12", VERSIONS),
-    bind("no-tlsv13", "bind :80 ssl crt x.pem no-tlsv13", VERSIONS),
-    bind("force-tlsv12", "bind :80 ssl crt x.pem force-tlsv12", VERSIONS),
-    bind("force-tlsv13", "bind :80 ssl crt x.pem force-tlsv13", VERSIONS),
+    bind("curves", "bind :80 ssl crt x.pem curves X25519", GROUPS),
+    bind("ecdhe", "bind :80 ssl crt x.pem ecdhe prime256v1", GROUPS),
     bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
+    bind("ca-ignore-err", of_tls!("ca-ignore-err all"), "a client's certificate is good or not"),
+    bind("crt-ignore-err", of_tls!("crt-ignore-err all"), "a client's certificate is good or not"),
+    bind("ca-sign-file", of_tls!("ca-sign-file x"), "certificates are never made on the fly"),
+    bind("ca-sign-pass", of_tls!("ca-sign-pass x"), "certificates are never made on the fly"),
+    bind("generate-certificates", of_tls!("generate-certificates"), "certificates are never made on the fly"),
+    bind("ca-verify-file", of_tls!("ca-verify-file x"), "certificates are verified against ca-file alone"),
+    bind("client-sigalgs", of_tls!("client-sigalgs x"), SIGNATURES),
+    bind("sigalgs", of_tls!("sigalgs x"), SIGNATURES),
+    bind("ech", of_tls!("ech x"), "the greeting is never encrypted"),
+    bind("no-ca-names", of_tls!("no-ca-names"), "names of authorities are always sent"),
+    bind("npn", of_tls!("npn x"), "NPN is not spoken; see alpn"),
+    bind("ocsp-update", of_tls!("ocsp-update on"), "answers of OCSP are not fetched"),
+    bind("prefer-client-ciphers", of_tls!("prefer-client-ciphers"), "the server's order decides"),
+    bind("tls-ticket-keys", of_tls!("tls-ticket-keys x"), TICKETS),
+    bind("tls-tickets", of_tls!("tls-tickets"), "tickets are given unless no-tls-tickets is said"),
     // server
     of(&["fcgi"], server("proto", "server s 127.0.0.1:1 proto fcgi", FCGI)),
     of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),
@@ -149,7 +173,41 @@ pub static INERT: &[Inert] = &[
         "server s 127.0.0.1:1 pool-low-conn 5",
         "threads do not take each other's connections",
     ),
+    server("allow-0rtt", to_tls!("allow-0rtt"), "early data is not sent"),
+    server("client-sigalgs", to_tls!("client-sigalgs x"), SIGNATURES),
+    server("sigalgs", to_tls!("sigalgs x"), SIGNATURES),
+    server("curves", to_tls!("curves X25519"), GROUPS),
+    server("ech", to_tls!("ech x"), "the greeting is never encrypted"),
+    server("ktls", to_tls!("ktls on"), "encryption is the library's"),
+    server("no-sni-auto", to_tls!("no-sni-auto"), "no name is sent unless sni says it"),
+    server("sni-auto", to_tls!("sni-auto"), "no name is sent unless sni says it"),
+    server("no-renegotiate", to_tls!("no-renegotiate"), "the library never renegotiates"),
+    server("renegotiate", to_tls!("renegotiate"), "the library never renegotiates"),
+    server("no-ssl-reuse", to_tls!("no-ssl-reuse"), "sessions are resumed where the server allows it"),
+    server("ssl-reuse", to_tls!("ssl-reuse"), "sessions are resumed where the server allows it"),
+    server("no-tls-tickets", to_tls!("no-tls-tickets"), "sessions are resumed where the server allows it"),
+    server("tls-tickets", to_tls!("tls-tickets"), "sessions are resumed where the server allows it"),
+    server("npn", to_tls!("npn x"), "NPN is not spoken; see alpn"),
     // options
+    second(
+        "option",
+        "transparent",
+        "option transparent",
+        "requests need a server line; without one they are answered with 503",
+    ),
+    whole(
+        "transparent",
+        "transparent",
+        "requests need a server line; without one they are answered with 503",
+    ),
+    Inert {
+        line: "retry-on",
+        at: At::From(1),
+        word: "0rtt-rejected",
+        values: &[],
+        example: "retry-on 0rtt-rejected",
+        reason: "early data is not sent to servers",
+    },
     second("option", "checkcache", "option checkcache", "cacheable cookies are not looked for"),
     second("option", "contstats", "option contstats", "bytes are counted as they pass in any case"),
     second("option", "http-no-delay", "option http-no-delay", "bytes are never held back"),
@@ -189,14 +247,10 @@ pub static INERT: &[Inert] = &[
     // global
     whole("max-spread-checks", "max-spread-checks 1s", "checks are spread over their whole interval"),
     whole("localpeer", "localpeer x", "stick tables are not shared with peers"),
+    whole("h1-case-adjust-file", "h1-case-adjust-file /dev/null", CASE),
+    whole("insecure-fork-wanted", "insecure-fork-wanted", "checks may always start programs"),
     whole("h1-case-adjust", "h1-case-adjust content-type Content-Type", CASE),
-    whole("ssl-default-bind-options", "ssl-default-bind-options no-tls-tickets", SSL_DEFAULTS),
-    whole("ssl-default-bind-ciphers", "ssl-default-bind-ciphers x", SSL_DEFAULTS),
-    whole("ssl-default-bind-ciphersuites", "ssl-default-bind-ciphersuites x", SSL_DEFAULTS),
-    whole("ssl-default-bind-curves", "ssl-default-bind-curves X25519", SSL_DEFAULTS),
-    whole("ssl-default-server-options", "ssl-default-server-options no-tls-tickets", SSL_DEFAULTS),
-    whole("ssl-default-server-ciphers", "ssl-default-server-ciphers x", SSL_DEFAULTS),
-    whole("ssl-default-server-ciphersuites", "ssl-default-server-ciphersuites x", SSL_DEFAULTS),
+    whole("ssl-default-bind-curves", "ssl-default-bind-curves X25519", GROUPS),
     whole("tune.idletimer", "tune.idletimer 1s", PARSER),
     whole("tune.maxaccept", "tune.maxaccept 5", PARSER),
     whole("tune.rcvbuf.client", "tune.rcvbuf.client 65536", PARSER),
@@ -238,7 +292,13 @@ mod tests {
     }
 
     fn file(row: &Inert) -> String {
-        let globals = ["max-spread-checks", "localpeer", "h1-case-adjust"];
+        let globals = [
+            "max-spread-checks",
+            "localpeer",
+            "h1-case-adjust",
+            "h1-case-adjust-file",
+            "insecure-fork-wanted",
+        ];
         let global = globals.contains(&row.line)
             || row.line.starts_with("tune.")
             || row.line.starts_with("ssl-default");

@@ -37,7 +37,7 @@ pub(super) enum Value {
 pub(super) enum Use {
     /// Read by the TLS part under its name.
     Tls,
-    /// Read under its name by whoever understands it.
+    /// Kept under its name for HTTP/2, which is not spoken yet.
     Tune,
     /// Nothing: it tunes machinery of the original that is not there.
     Inert,
@@ -49,6 +49,8 @@ pub(super) struct Setting {
     name: &'static str,
     value: Value,
     usage: Use,
+    /// `no` and `default` may stand before it.
+    pub(super) negatable: bool,
 }
 
 impl Named for Setting {
@@ -58,7 +60,11 @@ impl Named for Setting {
 }
 
 const fn row(name: &'static str, value: Value, usage: Use) -> Setting {
-    Setting { name, value, usage }
+    Setting { name, value, usage, negatable: false }
+}
+
+const fn negatable(name: &'static str, value: Value, usage: Use) -> Setting {
+    Setting { name, value, usage, negatable: true }
 }
 
 use Use::{Inert, Tls, Tune};
@@ -72,7 +78,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row(
         "issuers-chain-path",
         OneWord("global statement 'issuers-chain-path' expects a directory path as an argument."),
-        Tls,
+        Inert,
     ),
     row(
         "ssl-default-bind-ciphers",
@@ -89,22 +95,18 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
         OneWord(
             "global statement 'ssl-default-bind-client-sigalgs' expects a list of algorithms as an argument.",
         ),
-        Tls,
+        Inert,
     ),
     row(
         "ssl-default-bind-curves",
         OneWord("global statement 'ssl-default-bind-curves' expects a curves suite as an arguments."),
         Tls,
     ),
-    row(
-        "ssl-default-bind-options",
-        Words("global statement 'ssl-default-bind-options' expects an option as an argument."),
-        Tls,
-    ),
+    row("ssl-default-bind-options", Check(super::tls::options), Tls),
     row(
         "ssl-default-bind-sigalgs",
         OneWord("global statement 'ssl-default-bind-sigalgs' expects a list of algorithms as an argument."),
-        Tls,
+        Inert,
     ),
     row(
         "ssl-default-server-ciphers",
@@ -121,58 +123,54 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
         OneWord(
             "global statement 'ssl-default-server-client-sigalgs' expects a list of algorithms as an argument.",
         ),
-        Tls,
+        Inert,
     ),
     row(
         "ssl-default-server-curves",
         OneWord("global statement 'ssl-default-server-curves' expects a curves suite as an arguments."),
-        Tls,
+        Inert,
     ),
-    row(
-        "ssl-default-server-options",
-        Words("global statement 'ssl-default-server-options' expects an option as an argument."),
-        Tls,
-    ),
+    row("ssl-default-server-options", Check(super::tls::options), Tls),
     row(
         "ssl-default-server-sigalgs",
         OneWord("global statement 'ssl-default-server-sigalgs' expects a list of algorithms as an argument."),
-        Tls,
+        Inert,
     ),
-    row("ssl-dh-param-file", OneWord("'ssl-dh-param-file' expects a file path as an argument."), Tls),
-    row("ssl-load-extra-del-ext", Flag, Tls),
+    row("ssl-dh-param-file", Check(dh_file), Inert),
+    row("ssl-load-extra-del-ext", Flag, Inert),
     row(
         "ssl-load-extra-files",
         Words(
             "'ssl-load-extra-files' expects one or multiple arguments (none, all, bundle, sctl, ocsp, issuer).",
         ),
-        Tls,
+        Inert,
     ),
-    row("ssl-passphrase-cmd", Any, Tls),
-    row("ssl-security-level", Any, Tls),
+    row("ssl-passphrase-cmd", Any, Inert),
+    row("ssl-security-level", Any, Inert),
     row(
         "ssl-server-verify",
         OneOf(&["none", "required"], "'ssl-server-verify' expects 'none' or 'required' as argument."),
         Tls,
     ),
-    row("ssl-skip-self-issued-ca", Any, Tls),
-    row("tune.applet.zero-copy-forwarding", Any, Tune),
-    row("tune.buffers.limit", Int, Tune),
-    row("tune.buffers.reserve", Int, Tune),
-    row("tune.bufsize.large", Int, Tune),
-    row("tune.bufsize.small", Int, Tune),
-    row("tune.cli.max-payload-size", Int, Tune),
-    row("tune.defaults.purge", Any, Tune),
-    row("tune.disable-fast-forward", Any, Tune),
-    row("tune.disable-zero-copy-forwarding", Any, Tune),
-    row("tune.epoll.mask-events", Any, Tune),
-    row("tune.events.max-events-at-once", Int, Tune),
-    row("tune.fail-alloc", Any, Tune),
-    row("tune.fd.edge-triggered", Int, Tune),
-    row("tune.glitches.kill.cpu-usage", Int, Tune),
-    row("tune.h1.be.glitches-threshold", Int, Tune),
-    row("tune.h1.fe.glitches-threshold", Int, Tune),
-    row("tune.h1.zero-copy-fwd-recv", Any, Tune),
-    row("tune.h1.zero-copy-fwd-send", Any, Tune),
+    row("ssl-skip-self-issued-ca", Any, Inert),
+    row("tune.applet.zero-copy-forwarding", Any, Inert),
+    row("tune.buffers.limit", Int, Inert),
+    row("tune.buffers.reserve", Int, Inert),
+    row("tune.bufsize.large", Int, Inert),
+    row("tune.bufsize.small", Int, Inert),
+    row("tune.cli.max-payload-size", Int, Inert),
+    row("tune.defaults.purge", Any, Inert),
+    row("tune.disable-fast-forward", Any, Inert),
+    row("tune.disable-zero-copy-forwarding", Any, Inert),
+    row("tune.epoll.mask-events", Any, Inert),
+    row("tune.events.max-events-at-once", Int, Inert),
+    row("tune.fail-alloc", Any, Inert),
+    row("tune.fd.edge-triggered", Int, Inert),
+    row("tune.glitches.kill.cpu-usage", Int, Inert),
+    row("tune.h1.be.glitches-threshold", Int, Inert),
+    row("tune.h1.fe.glitches-threshold", Int, Inert),
+    row("tune.h1.zero-copy-fwd-recv", Any, Inert),
+    row("tune.h1.zero-copy-fwd-send", Any, Inert),
     row("tune.h2.be.glitches-threshold", Int, Tune),
     row("tune.h2.be.initial-window-size", Int, Tune),
     row("tune.h2.be.max-concurrent-streams", Int, Tune),
@@ -205,92 +203,92 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row(
         "tune.idle-pool.shared",
         OneOf(&["on", "off"], "'tune.idle-pool.shared' expects either 'on' or 'off'"),
-        Tune,
+        Inert,
     ),
-    row("tune.listener.default-shards", Any, Tune),
+    row("tune.listener.default-shards", Any, Inert),
     row(
         "tune.listener.multi-queue",
         OneOf(&["on", "off", "fair"], "'tune.listener.multi-queue' expects either 'on' or 'off'"),
-        Tune,
+        Inert,
     ),
-    row("tune.lua.bool-sample-conversion", Any, Tune),
-    row("tune.lua.burst-timeout", Any, Tune),
-    row("tune.lua.forced-yield", Any, Tune),
-    row("tune.lua.log.loggers", Any, Tune),
-    row("tune.lua.log.stderr", Any, Tune),
-    row("tune.lua.maxmem", Any, Tune),
-    row("tune.lua.service-timeout", Any, Tune),
-    row("tune.lua.session-timeout", Any, Tune),
-    row("tune.lua.task-timeout", Any, Tune),
-    row("tune.max-checks-per-thread", Int, Tune),
-    row("tune.max-rules-at-once", Int, Tune),
-    row("tune.maxpollevents", Int, Tune),
-    row("tune.memory.hot-size", Int, Tune),
-    row("tune.notsent-lowat.client", Int, Tune),
-    row("tune.notsent-lowat.server", Int, Tune),
+    row("tune.lua.bool-sample-conversion", Any, Inert),
+    row("tune.lua.burst-timeout", Any, Inert),
+    row("tune.lua.forced-yield", Any, Inert),
+    row("tune.lua.log.loggers", Any, Inert),
+    row("tune.lua.log.stderr", Any, Inert),
+    row("tune.lua.maxmem", Any, Inert),
+    row("tune.lua.service-timeout", Any, Inert),
+    row("tune.lua.session-timeout", Any, Inert),
+    row("tune.lua.task-timeout", Any, Inert),
+    row("tune.max-checks-per-thread", Int, Inert),
+    row("tune.max-rules-at-once", Int, Inert),
+    row("tune.maxpollevents", Int, Inert),
+    row("tune.memory.hot-size", Int, Inert),
+    row("tune.notsent-lowat.client", Int, Inert),
+    row("tune.notsent-lowat.server", Int, Inert),
     row(
         "tune.peers.max-updates-at-once",
         Range(1, LARGEST, "'tune.peers.max-updates-at-once' expects an integer argument greater than 0."),
-        Tune,
+        Inert,
     ),
-    row("tune.pipesize", Int, Tune),
-    row("tune.pt.zero-copy-forwarding", Any, Tune),
-    row("tune.quic.cc-hystart", Any, Tune),
-    row("tune.quic.frontend.conn-tx-buffers.limit", Any, Tune),
-    row("tune.quic.frontend.max-idle-timeout", Any, Tune),
-    row("tune.quic.frontend.max-streams-bidi", Any, Tune),
-    row("tune.quic.frontend.max-tx-mem", Any, Tune),
-    row("tune.quic.listen", Any, Tune),
-    row("tune.quic.retry-threshold", Any, Tune),
-    row("tune.quic.socket-owner", Any, Tune),
-    row("tune.rcvbuf.backend", Int, Tune),
-    row("tune.rcvbuf.frontend", Int, Tune),
-    row("tune.recv_enough", Int, Tune),
-    row("tune.renice.runtime", Int, Tune),
-    row("tune.renice.startup", Int, Tune),
-    row("tune.ring.queues", Int, Tune),
-    row("tune.runqueue-depth", Int, Tune),
+    row("tune.pipesize", Int, Inert),
+    row("tune.pt.zero-copy-forwarding", Any, Inert),
+    row("tune.quic.cc-hystart", Any, Inert),
+    row("tune.quic.frontend.conn-tx-buffers.limit", Any, Inert),
+    row("tune.quic.frontend.max-idle-timeout", Any, Inert),
+    row("tune.quic.frontend.max-streams-bidi", Any, Inert),
+    row("tune.quic.frontend.max-tx-mem", Any, Inert),
+    row("tune.quic.listen", Any, Inert),
+    row("tune.quic.retry-threshold", Any, Inert),
+    row("tune.quic.socket-owner", Any, Inert),
+    row("tune.rcvbuf.backend", Int, Inert),
+    row("tune.rcvbuf.frontend", Int, Inert),
+    row("tune.recv_enough", Int, Inert),
+    row("tune.renice.runtime", Int, Inert),
+    row("tune.renice.startup", Int, Inert),
+    row("tune.ring.queues", Int, Inert),
+    row("tune.runqueue-depth", Int, Inert),
     row(
         "tune.sched.low-latency",
         OneOf(&["on", "off"], "'tune.sched.low-latency' expects either 'on' or 'off'"),
-        Tune,
+        Inert,
     ),
-    row("tune.sndbuf.backend", Int, Tune),
-    row("tune.sndbuf.frontend", Int, Tune),
+    row("tune.sndbuf.backend", Int, Inert),
+    row("tune.sndbuf.frontend", Int, Inert),
     row(
         "tune.ssl.cachesize",
         Range(0, LARGEST, "'tune.ssl.cachesize' expects a positive numeric value."),
-        Tune,
+        Inert,
     ),
-    row("tune.ssl.capture-buffer-size", Int, Tune),
-    row("tune.ssl.capture-cipherlist-size", Int, Tune),
-    row("tune.ssl.certificate-compression", Any, Tune),
+    row("tune.ssl.capture-buffer-size", Int, Inert),
+    row("tune.ssl.capture-cipherlist-size", Int, Inert),
+    row("tune.ssl.certificate-compression", Any, Inert),
     row(
         "tune.ssl.default-dh-param",
         Range(1024, LARGEST, "'tune.ssl.default-dh-param' expects a value >= 1024."),
-        Tune,
+        Inert,
     ),
-    row("tune.ssl.force-private-cache", Any, Tune),
-    row("tune.ssl.hard-maxrecord", Int, Tune),
-    row("tune.ssl.keylog", OneOf(&["on", "off"], "'tune.ssl.keylog' expects either 'on' or 'off'"), Tune),
+    row("tune.ssl.force-private-cache", Any, Inert),
+    row("tune.ssl.hard-maxrecord", Int, Inert),
+    row("tune.ssl.keylog", OneOf(&["on", "off"], "'tune.ssl.keylog' expects either 'on' or 'off'"), Inert),
     row(
         "tune.ssl.lifetime",
         OneWord("'tune.ssl.lifetime' expects ssl sessions <lifetime> in seconds as argument."),
-        Tune,
+        Inert,
     ),
     row(
         "tune.ssl.maxrecord",
         Range(0, LARGEST, "'tune.ssl.maxrecord' expects a positive numeric value."),
-        Tune,
+        Inert,
     ),
-    row("tune.ssl.ocsp-update.maxdelay", Int, Tune),
-    row("tune.ssl.ocsp-update.mindelay", Int, Tune),
-    row("tune.ssl.ssl-ctx-cache-size", Int, Tune),
-    row("tune.streams.max-glitches", Int, Tune),
-    row("tune.takeover-other-tg-connections", Any, Tune),
-    row("tune.zlib.memlevel", Int, Tune),
-    row("tune.zlib.windowsize", Int, Tune),
-    row("busy-polling", Flag, Inert),
+    row("tune.ssl.ocsp-update.maxdelay", Int, Inert),
+    row("tune.ssl.ocsp-update.mindelay", Int, Inert),
+    row("tune.ssl.ssl-ctx-cache-size", Int, Inert),
+    row("tune.streams.max-glitches", Int, Inert),
+    row("tune.takeover-other-tg-connections", Any, Inert),
+    row("tune.zlib.memlevel", Int, Inert),
+    row("tune.zlib.windowsize", Int, Inert),
+    negatable("busy-polling", Flag, Inert),
     row("close-spread-time", Time, Inert),
     row("cluster-secret", Words("expects an ASCII string argument."), Inert),
     row("cpu-map", Check(cpu_map), Inert),
@@ -340,7 +338,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("noreuseport", Flag, Inert),
     row("nosplice", Flag, Inert),
     row("nosplice-in", Flag, Inert),
-    row("numa-cpu-mapping", Any, Inert),
+    negatable("numa-cpu-mapping", Any, Inert),
     row("ocsp-update.disable", Any, Inert),
     row("ocsp-update.httpproxy", Any, Inert),
     row("ocsp-update.maxdelay", Any, Inert),
@@ -379,8 +377,14 @@ impl Setting {
         let words: Vec<String> = args.rest().iter().map(|w| w.text.clone()).collect();
         self.check(args)?;
         match self.usage {
-            Tls => drop(loader.config.global.ssl_defaults.insert(self.name.to_owned(), words)),
-            Tune => drop(loader.config.global.tune.other.insert(self.name.to_owned(), words)),
+            Tls => {
+                loader.config.global.ssl_defaults.insert(self.name.to_owned(), words);
+                super::tls::tell(loader, line);
+            }
+            Tune => {
+                loader.config.global.tune.other.insert(self.name.to_owned(), words);
+                loader.no_effect(line.span, self.name, "HTTP/2 is not spoken yet");
+            }
             Inert => loader.no_effect(line.span, self.name, "it tunes machinery that is not there"),
         }
         Ok(())
@@ -420,6 +424,13 @@ impl Setting {
         }
         args.none_left()
     }
+}
+
+fn dh_file(args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.expect(|| "'ssl-dh-param-file' expects a file path as an argument.".into())?;
+    let text = format!("'ssl-dh-param-file': unable to load DH parameters from file <{}>.", word.text);
+    std::fs::metadata(&word.text).map_err(|_| Fault::new(word.span, text))?;
+    args.none_left()
 }
 
 fn default_path(args: &mut Args<'_>) -> Result<(), Fault> {

@@ -55,6 +55,8 @@ pub(super) struct Row {
     place: Place,
     /// Refused in `defaults`.
     not_in_defaults: bool,
+    /// `no` and `default` may stand before it.
+    negatable: bool,
     hint: &'static str,
     run: Run,
 }
@@ -66,15 +68,19 @@ impl Named for Row {
 }
 
 const fn row(name: &'static str, place: Place, run: Run) -> Row {
-    Row { name, place, not_in_defaults: false, hint: "", run }
+    Row { name, place, not_in_defaults: false, negatable: false, hint: "", run }
 }
 
 const fn own(name: &'static str, place: Place, run: Run) -> Row {
-    Row { name, place, not_in_defaults: true, hint: "", run }
+    Row { name, place, not_in_defaults: true, negatable: false, hint: "", run }
 }
 
 const fn hinted(name: &'static str, place: Place, hint: &'static str, run: Run) -> Row {
-    Row { name, place, not_in_defaults: false, hint, run }
+    Row { name, place, not_in_defaults: false, negatable: false, hint, run }
+}
+
+const fn negatable(name: &'static str, place: Place, run: Run) -> Row {
+    Row { name, place, not_in_defaults: false, negatable: true, hint: "", run }
 }
 
 /// All keywords of defaults, frontend, backend and listen.
@@ -89,7 +95,7 @@ pub(super) static PROXY_KEYWORDS: Table<Row> = Table::new(&[
     row("default_backend", Place::Front, setting::default_backend),
     own("use_backend", Place::Front, rule::use_backend),
     own("use-server", Place::Back, rule::use_server),
-    row("option", Place::Any, option::option),
+    negatable("option", Place::Any, option::option),
     row("timeout", Place::Any, option::timeout),
     row("clitimeout", Place::Any, option::old_timeout),
     row("contimeout", Place::Any, option::old_timeout),
@@ -116,7 +122,7 @@ pub(super) static PROXY_KEYWORDS: Table<Row> = Table::new(&[
     row("http-check", Place::Back, check::step),
     row("tcp-check", Place::Back, check::step),
     row("external-check", Place::Any, setting::external_check),
-    row("log", Place::Any, setting::log),
+    negatable("log", Place::Any, setting::log),
     row("log-format", Place::Any, setting::log_format),
     row("log-format-sd", Place::Any, setting::log_format),
     row("error-log-format", Place::Any, setting::log_format),
@@ -150,7 +156,7 @@ pub(super) static PROXY_KEYWORDS: Table<Row> = Table::new(&[
     row("tcp-request", Place::Any, rule::ordered),
     row("tcp-response", Place::Any, rule::ordered),
     own("redirect", Place::Any, rule::ordered),
-    row("quic-initial", Place::Any, rule::ordered),
+    row("quic-initial", Place::Any, setting::refused),
     own("force-persist", Place::Back, rule::persist),
     own("ignore-persist", Place::Back, rule::persist),
     own("force-be-switch", Place::Front, rule::be_switch),
@@ -231,7 +237,7 @@ pub(super) fn line(loader: &mut Loader<'_>, draft: &mut Draft, line: &Line) {
         let text = format!("unknown keyword '{}' in '{kind}' section", word.text);
         return unknown(loader, word.span, text, &word.text);
     };
-    if negative && !matches!(row.name, "option" | "log") {
+    if negative && !row.negatable {
         let text = super::global::NOT_NEGATABLE;
         loader.report.push(Fault::new(word.span, text).tight().into_alert());
         return;

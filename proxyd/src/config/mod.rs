@@ -13,7 +13,7 @@ mod global;
 pub mod inert;
 mod kept;
 mod keyword;
-mod messages;
+mod late;
 pub mod model;
 mod option;
 mod other;
@@ -23,7 +23,10 @@ mod rule;
 mod server;
 mod setting;
 mod stats;
+mod tls;
 
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +73,13 @@ pub struct Loaded {
     pub files_at_fault: Vec<String>,
 }
 
+/// Where a stick table was defined.
+pub(crate) struct TableOrigin {
+    name: String,
+    section: &'static str,
+    span: Span,
+}
+
 /// State while files are read.
 pub(crate) struct Loader<'l> {
     sources: &'l SourceMap,
@@ -80,6 +90,8 @@ pub(crate) struct Loader<'l> {
     env: BTreeMap<String, String>,
     resolvers: Vec<String>,
     peers: Vec<String>,
+    /// Stick tables so far.
+    tables: Vec<TableOrigin>,
     /// `set-var` lines of the `global` section, compiled when all sections were read.
     proc_vars: Vec<Line>,
     refs: Refs,
@@ -127,6 +139,7 @@ pub fn load(settings: &Settings) -> Loaded {
         env: reading.env,
         resolvers: vec!["default".into()],
         peers: Vec::new(),
+        tables: Vec::new(),
         proc_vars: Vec::new(),
         refs: Refs::default(),
         late: Vec::new(),

@@ -109,6 +109,18 @@ static OPTIONS: Table<(&str, (Side, Run))> = Table::new(&[
     ("tcpsplice", (Side::Any, tcpsplice)),
 ]);
 
+/// The options' names, for tests.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SWITCHES.names().chain(OPTIONS.names())
+}
+
+/// The timeouts' names, for tests.
+#[cfg(test)]
+pub(super) fn timeouts() -> impl Iterator<Item = &'static str> {
+    TIMEOUTS.names()
+}
+
 /// `option`, `no option`, `default option`.
 pub(super) fn option(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let Some(word) = args.next() else {
@@ -202,8 +214,7 @@ fn htx(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn tcpsplice(cx: &mut Cx<'_, '_>, _: &mut Args<'_>) -> Result<(), Fault> {
-    cx.warn("option 'tcpsplice' is the syntax of old versions; please use 'option splice-auto'.");
-    cx.draft.proxy.options.splice_auto = true;
+    cx.warn("option 'tcpsplice' is the syntax of old versions and has no effect; please remove it.");
     Ok(())
 }
 
@@ -244,7 +255,6 @@ fn log_preset(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let preset = if clf { format!("{name} clf") } else { name };
     cx.draft.log_preset = Some(Named { name: preset, span });
     cx.draft.formats.remove("log-format");
-    cx.draft.proxy.options.log_format_named = true;
     Ok(())
 }
 

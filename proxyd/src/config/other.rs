@@ -168,6 +168,11 @@ pub(super) fn ring(loader: &mut Loader<'_>, section: &Section) {
     let Some(name) = name_of(loader, section) else { return };
     let mut ring = Ring { format: "short".into(), maxlen: 1024, size: 1 << 20, ..Ring::default() };
     for line in &section.lines {
+        let words: Vec<&str> = line.words.iter().map(|w| w.text.as_str()).collect();
+        if matches!(words[..], ["backing-file", ..] | ["timeout", "server", ..]) {
+            let why = "messages are kept in memory, and a connection is given up where it breaks";
+            loader.no_effect(line.span, &format!("ring … {}", line.keyword()), why);
+        }
         if let Err(fault) = ring_line(&mut ring, line) {
             loader.report.push(fault.into_alert());
         }

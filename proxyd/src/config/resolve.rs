@@ -76,6 +76,7 @@ pub(super) fn all(loader: &mut Loader<'_>) {
         modes(loader, draft);
         timeouts(loader, draft);
     }
+    super::late::all(loader, &mut drafts, &names.back);
     for draft in &mut drafts {
         if draft.log_global {
             let mut logs = loader.config.global.logs.clone();

@@ -11,7 +11,7 @@ use super::setting::read_source;
 use conf_parsers::Word;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::address::{self, Host, Ports};
-use conf_parsers::table::{Table, did_you_mean};
+use conf_parsers::table::{Named as Keyword, Table, did_you_mean};
 use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, strict_int};
 use diag::{Diagnostic, Lead, Severity, Span};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -204,7 +204,7 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
 /// Reads all options; the first fault ends the line, as haproxy's does.
 fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place: &str) {
     while let Some(option) = args.next() {
-        let Some((_, run)) = SERVER_OPTIONS.find(&option.text) else {
+        let Some(row) = SERVER_OPTIONS.find(&option.text) else {
             let hint = did_you_mean(&option.text, SERVER_OPTIONS.names());
             let end = if hint.is_empty() { "." } else { "" };
             let text = format!("{place} : unknown keyword '{}'{hint}{end}", option.text);
@@ -212,8 +212,8 @@ fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place:
             return;
         };
         let (warnings, track, fault) = {
-            let mut o = Srv { server, option, place, cx, warnings: Vec::new(), track: None };
-            let fault = run(&mut o, args).err();
+            let mut o = Srv { server, option, lacks: row.lacks, cx, warnings: Vec::new(), track: None };
+            let fault = (row.run)(&mut o, args).err();
             (o.warnings, o.track, fault)
         };
         for text in warnings {
@@ -232,7 +232,8 @@ fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place:
 struct Srv<'a, 'c, 'l> {
     server: &'a mut Server,
     option: &'a Word,
-    place: &'a str,
+    /// What is said where its value is missing.
+    lacks: &'static str,
     cx: &'a mut Cx<'c, 'l>,
     warnings: Vec<String>,
     track: Option<Named>,
@@ -244,8 +245,10 @@ impl Srv<'_, '_, '_> {
     }
 
     fn value(&self, args: &mut Args<'_>) -> Result<String, Fault> {
-        let text = super::messages::server_value(&self.option.text);
-        args.next().map(|w| w.text.clone()).ok_or_else(|| self.fault(text))
+        args.next().map(|w| w.text.clone()).ok_or_else(|| match self.lacks {
+            "" => self.fault(format!("'{}' expects an argument", self.option.text)),
+            own => self.fault(own),
+        })
     }
 
     fn number(&self, args: &mut Args<'_>) -> Result<i64, Fault> {
@@ -290,7 +293,8 @@ impl Srv<'_, '_, '_> {
     }
 
     fn tls(&mut self) -> &mut ServerTls {
-        self.server.tls.get_or_insert_with(ServerTls::default)
+        let global = &self.cx.loader.config.global;
+        self.server.tls.get_or_insert_with(|| super::tls::of_server(global))
     }
 
     fn other(&mut self, args: &mut Args<'_>, takes: bool) -> Result<(), Fault> {
@@ -298,6 +302,22 @@ impl Srv<'_, '_, '_> {
         let name = self.option.text.clone();
         self.tls().other.insert(name, value);
         Ok(())
+    }
+
+    /// A number above 0.
+    fn above_0(&self, args: &mut Args<'_>) -> Result<u32, Fault> {
+        let n = u32::try_from(self.number(args)?).ok().filter(|n| *n > 0);
+        n.ok_or_else(|| self.fault(format!("'{}' has to be > 0.", self.option.text)))
+    }
+
+    /// `no-tlsv12`, `force-tlsv13` and the like.
+    fn versions(&mut self) -> Result<(), Fault> {
+        let name = self.option.text.clone();
+        let tls = self.tls();
+        match super::tls::versions(&name, &mut tls.min_version, &mut tls.max_version) {
+            Ok(()) => Ok(()),
+            Err(why) => self.inert(why),
+        }
     }
 
     fn inert(&mut self, why: &str) -> Result<(), Fault> {
@@ -308,6 +328,30 @@ impl Srv<'_, '_, '_> {
 }
 
 type Run = for<'w> fn(&mut Srv<'_, '_, '_>, &mut Args<'w>) -> Result<(), Fault>;
+
+/// An option of `server` lines.
+pub(super) struct Row {
+    name: &'static str,
+    /// haproxy's complaint where the value is missing; empty: the general one.
+    lacks: &'static str,
+    run: Run,
+}
+
+impl Keyword for Row {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+const fn row(name: &'static str, run: Run) -> Row {
+    Row { name, lacks: "", run }
+}
+
+impl Row {
+    const fn lacks(self, lacks: &'static str) -> Self {
+        Self { lacks, ..self }
+    }
+}
 
 const NOT_YET: &str = "it has no counterpart here yet";
 
@@ -320,67 +364,74 @@ macro_rules! set {
     };
 }
 
+/// A field that is set to the value behind the word.
+macro_rules! some {
+    ($($field:ident).+ = $read:ident) => {
+        |o, a| {
+            o.server.$($field).+ = Some(o.$read(a)?);
+            Ok(())
+        }
+    };
+}
+
 /// All options of `server` and `default-server`.
-static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
-    ("backup", set!(backup = true)),
-    ("no-backup", set!(backup = false)),
-    ("cookie", |o, a| {
-        o.server.cookie = Some(o.value(a)?);
-        Ok(())
-    }),
-    ("disabled", set!(disabled = true)),
-    ("enabled", set!(disabled = false)),
-    ("error-limit", |o, a| {
+static SERVER_OPTIONS: Table<Row> = Table::new(&[
+    row("backup", set!(backup = true)),
+    row("no-backup", set!(backup = false)),
+    row("cookie", some!(cookie = value)).lacks("'cookie' expects <value> as argument."),
+    row("disabled", set!(disabled = true)),
+    row("enabled", set!(disabled = false)),
+    row("error-limit", |o, a| {
         let limit = o.number(a)?;
         if limit <= 0 {
             return Err(o.fault("error-limit has to be > 0."));
         }
         o.server.error_limit = limit as u32;
         Ok(())
-    }),
-    ("guid", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("id", |o, a| {
+    }).lacks("'error-limit' expects an integer argument."),
+    row("guid", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("id", |o, a| {
         let id = o.number(a)?;
         if id <= 0 {
             return Err(o.fault("'id' : custom id has to be > 0"));
         }
         o.server.uuid = id as u32;
         Ok(())
-    }),
-    ("init-addr", init_addr),
-    ("init-state", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("log-bufsize", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("log-proto", |o, a| match o.value(a)?.as_str() {
+    }).lacks("'id' : expects an integer argument"),
+    row("init-addr", init_addr),
+    row("init-state", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("log-bufsize", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("log-proto", |o, a| match o.value(a)?.as_str() {
         "legacy" | "octet-count" => o.inert(NOT_YET),
         got => Err(o.fault(format!("'log-proto' expects one of 'legacy' or 'octet-count' but got '{got}'"))),
     }),
-    ("maxconn", |o, a| {
+    row("maxconn", |o, a| {
         o.server.maxconn = o.number(a)?.max(0) as u32;
         Ok(())
     }),
-    ("maxqueue", |o, a| {
+    row("maxqueue", |o, a| {
         o.server.maxqueue = o.number(a)?.max(0) as u32;
         Ok(())
     }),
-    ("max-reuse", |o, a| {
+    row("max-reuse", |o, a| {
         o.server.max_reuse = o.number(a)? as i32;
         Ok(())
-    }),
-    ("minconn", |o, a| {
+    }).lacks("'max-reuse' expects <value> as argument."),
+    row("minconn", |o, a| {
         o.server.minconn = o.number(a)?.max(0) as u32;
         Ok(())
     }),
-    ("namespace", |o, a| {
+    row("namespace", |o, a| {
         let name = o.value(a)?;
         if name == "*" {
             return o.inert("connections are made in the namespace of the process");
         }
         o.server.namespace = Some(name);
         Ok(())
-    }),
-    ("non-stick", set!(non_stick = true)),
-    ("stick", set!(non_stick = false)),
-    ("observe", |o, a| {
+    }).lacks("'namespace' : expects <name> as argument"),
+    row("non-stick", set!(non_stick = true)),
+    row("stick", set!(non_stick = false)),
+    row("observe", |o, a| {
         o.server.observe = match o.value(a)?.as_str() {
             "none" => Observe::No,
             "layer4" => Observe::Layer4,
@@ -391,8 +442,8 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             }
         };
         Ok(())
-    }),
-    ("on-error", |o, a| {
+    }).lacks("'observe' expects <mode> as argument."),
+    row("on-error", |o, a| {
         o.server.on_error = match o.value(a)?.as_str() {
             "fastinter" => OnError::Fastinter,
             "fail-check" => OnError::FailCheck,
@@ -406,57 +457,54 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             }
         };
         Ok(())
-    }),
-    ("on-marked-down", |o, a| match o.value(a)?.as_str() {
+    }).lacks("'on-error' expects one of 'fastinter', 'fail-check', 'sudden-death' or 'mark-down' but got ''"),
+    row("on-marked-down", |o, a| match o.value(a)?.as_str() {
         "shutdown-sessions" => {
             o.server.on_marked_down_shutdown = true;
             Ok(())
         }
         got => Err(o.fault(format!("'on-marked-down' expects 'shutdown-sessions' but got '{got}'"))),
-    }),
-    ("on-marked-up", |o, a| match o.value(a)?.as_str() {
+    }).lacks("'on-marked-down' expects 'shutdown-sessions' but got ''"),
+    row("on-marked-up", |o, a| match o.value(a)?.as_str() {
         "shutdown-backup-sessions" => {
             o.server.on_marked_up_shutdown_backup = true;
             Ok(())
         }
         got => Err(o.fault(format!("'on-marked-up' expects 'shutdown-backup-sessions' but got '{got}'"))),
-    }),
-    ("pool-low-conn", |o, a| {
+    }).lacks("'on-marked-up' expects 'shutdown-backup-sessions' but got ''"),
+    row("pool-low-conn", |o, a| {
         o.server.pool_low_conn = o.number(a)?.max(0) as u32;
         Ok(())
-    }),
-    ("pool-max-conn", |o, a| {
+    }).lacks("'pool-low-conn' expects <value> as argument."),
+    row("pool-max-conn", |o, a| {
         let most = o.number(a)?;
         if most < -1 {
             return Err(o.fault("'pool-max-conn' must be >= -1"));
         }
         o.server.pool_max_conn = most as i32;
         Ok(())
-    }),
-    ("pool-purge-delay", |o, a| {
+    }).lacks("'pool-max-conn' expects <value> as argument."),
+    row("pool-purge-delay", |o, a| {
         o.server.pool_purge_delay = o.time(a)?;
         Ok(())
-    }),
-    ("pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("strict-maxconn", |o, _| o.inert(NOT_YET)),
-    ("proto", |o, a| {
+    }).lacks("'pool-purge-delay' expects <value> as argument."),
+    row("pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("strict-maxconn", |o, _| o.inert(NOT_YET)),
+    row("proto", |o, a| {
         o.server.proto = Some(protocol(o, a)?);
         Ok(())
     }),
-    ("proxy-v2-options", |o, a| {
+    row("proxy-v2-options", |o, a| {
         let names: Vec<String> = o.value(a)?.split(',').map(str::to_owned).collect();
         if let Some(bad) = names.iter().find(|n| !PROXY_V2_OPTIONS.contains(&n.as_str())) {
             return Err(o.fault(format!("'{bad}' : proxy v2 option not implemented")));
         }
         o.server.proxy_v2_options = names;
         Ok(())
-    }),
-    ("set-proxy-v2-tlv-fmt", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("redir", |o, a| {
-        o.server.redir = Some(o.value(a)?);
-        Ok(())
-    }),
-    ("resolve-net", |o, a| {
+    }).lacks("'' : proxy v2 option not implemented"),
+    row("set-proxy-v2-tlv-fmt", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("redir", some!(redir = value)).lacks("'redir' expects <prefix> as argument."),
+    row("resolve-net", |o, a| {
         let text = o.value(a)?;
         let network = |n: &str| n.parse::<ipnet::IpNet>().is_ok() || n.parse::<std::net::IpAddr>().is_ok();
         if let Some(bad) = text.split(',').find(|n| !network(n)) {
@@ -464,7 +512,7 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         }
         o.inert("names are looked up by the host's resolver here")
     }),
-    ("resolve-opts", |o, a| {
+    row("resolve-opts", |o, a| {
         let text = o.value(a)?;
         if let Some(bad) =
             text.split(',').find(|n| !["allow-dup-ip", "ignore-weight", "prevent-dup-ip"].contains(n))
@@ -476,55 +524,52 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         }
         o.inert("names are looked up by the host's resolver here")
     }),
-    ("resolve-prefer", |o, a| {
+    row("resolve-prefer", |o, a| {
         o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {
             "ipv4" => true,
             "ipv6" => false,
             _ => return Err(o.fault("'resolve-prefer' expects either ipv4 or ipv6 as argument.")),
         };
         Ok(())
-    }),
-    ("resolvers", |o, a| {
+    }).lacks("'resolve-prefer' expects either ipv4 or ipv6 as argument."),
+    row("resolvers", |o, a| {
         o.server.resolvers = Some(o.value(a)?);
         Ok(())
     }),
-    ("send-proxy", set!(send_proxy = Some(SendProxy::V1))),
-    ("no-send-proxy", set!(send_proxy = None)),
-    ("send-proxy-v2", set!(send_proxy = Some(SendProxy::V2))),
-    ("no-send-proxy-v2", set!(send_proxy = None)),
-    ("send-proxy-v2-ssl", set!(send_proxy = Some(SendProxy::V2Ssl))),
-    ("no-send-proxy-v2-ssl", set!(send_proxy = None)),
-    ("send-proxy-v2-ssl-cn", set!(send_proxy = Some(SendProxy::V2SslCn))),
-    ("no-send-proxy-v2-ssl-cn", set!(send_proxy = None)),
-    ("shard", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("slowstart", |o, a| {
+    row("send-proxy", set!(send_proxy = Some(SendProxy::V1))),
+    row("no-send-proxy", set!(send_proxy = None)),
+    row("send-proxy-v2", set!(send_proxy = Some(SendProxy::V2))),
+    row("no-send-proxy-v2", set!(send_proxy = None)),
+    row("send-proxy-v2-ssl", set!(send_proxy = Some(SendProxy::V2Ssl))),
+    row("no-send-proxy-v2-ssl", set!(send_proxy = None)),
+    row("send-proxy-v2-ssl-cn", set!(send_proxy = Some(SendProxy::V2SslCn))),
+    row("no-send-proxy-v2-ssl-cn", set!(send_proxy = None)),
+    row("shard", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("slowstart", |o, a| {
         let text = o.value(a)?;
         let value = duration(&text, TimeUnit::Ms).map_err(|e| o.bad_time(&text, e))?;
         o.server.slowstart = Some(value);
         Ok(())
-    }),
-    ("socks4", |o, a| {
+    }).lacks("unexpected character '"),
+    row("socks4", |o, a| {
         let text = o.value(a)?;
         let bad = format!("'socks4' : invalid address '{text}'");
         o.server.socks4 = Some(text.parse().map_err(|_| o.fault(bad))?);
         Ok(())
-    }),
-    ("source", |o, a| {
+    }).lacks("'socks4' expects <addr>:<port> as argument."),
+    row("source", |o, a| {
         o.server.source = Some(read_source(a)?);
         Ok(())
     }),
-    ("tcp-ut", |o, a| {
-        o.server.tcp_ut = Some(o.time(a)?);
-        Ok(())
-    }),
-    ("tfo", set!(tfo = true)),
-    ("no-tfo", set!(tfo = false)),
-    ("track", |o, a| {
+    row("tcp-ut", some!(tcp_ut = time)),
+    row("tfo", set!(tfo = true)),
+    row("no-tfo", set!(tfo = false)),
+    row("track", |o, a| {
         let name = o.value(a)?;
         o.track = Some(Named { name, span: o.option.span });
         Ok(())
-    }),
-    ("weight", |o, a| {
+    }).lacks("'track' expects [<proxy>/]<server> as argument."),
+    row("weight", |o, a| {
         let weight = o.number(a)?;
         if !(0..=WEIGHT_MAX).contains(&weight) {
             let text = format!("weight of server {} is not within 0 and 256 ({weight}).", o.server.name);
@@ -533,15 +578,15 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.server.weight = weight as u32;
         Ok(())
     }),
-    ("ws", |o, a| {
+    row("ws", |o, a| {
         o.server.ws = Some(match o.value(a)?.as_str() {
             mode @ ("auto" | "h1" | "h2") => mode.to_owned(),
             _ => return Err(o.fault("'ws' has to be 'auto', 'h1' or 'h2'")),
         });
         Ok(())
-    }),
-    ("usesrc", |o, _| Err(o.fault("'usesrc' only allowed after a 'source' statement."))),
-    ("addr", |o, a| {
+    }).lacks("'ws' has to be 'auto', 'h1' or 'h2'"),
+    row("usesrc", |o, _| Err(o.fault("'usesrc' only allowed after a 'source' statement."))),
+    row("addr", |o, a| {
         let text = o.value(a)?;
         let parsed = address::parse(&text).map_err(|e| o.fault(format!("'addr' : {e}")))?;
         o.server.check.addr = match parsed.host {
@@ -556,158 +601,121 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
             o.server.check.port = Some(port);
         }
         Ok(())
-    }),
-    ("agent-addr", |o, a| {
+    }).lacks("'addr' expects <ipv4|ipv6> as argument."),
+    row("agent-addr", |o, a| {
         let text = o.value(a)?;
         let ip = text.parse().ok().or_else(|| resolve::host(&text));
         let bad = format!("parsing agent-addr failed. Check if '{text}' is correct address.");
         o.server.agent.addr = Some(ip.ok_or_else(|| o.fault(bad))?);
         Ok(())
-    }),
-    ("agent-check", set!(agent.enabled = true)),
-    ("no-agent-check", set!(agent.enabled = false)),
-    ("agent-inter", |o, a| {
-        o.server.agent.inter = Some(o.time(a)?);
-        Ok(())
-    }),
-    ("agent-port", |o, a| {
+    }).lacks("'agent-addr' expects an address as argument."),
+    row("agent-check", set!(agent.enabled = true)),
+    row("no-agent-check", set!(agent.enabled = false)),
+    row("agent-inter", some!(agent.inter = time)).lacks("'agent-inter' expects a delay as argument."),
+    row("agent-port", |o, a| {
         o.server.agent.port = u16::try_from(o.number(a)?).ok();
         Ok(())
-    }),
-    ("agent-send", |o, a| {
-        o.server.agent.send = Some(o.value(a)?);
-        Ok(())
-    }),
-    ("check", set!(check.enabled = true)),
-    ("no-check", set!(check.enabled = false)),
-    ("check-alpn", |o, a| {
+    }).lacks("'agent-port' expects a port number as argument."),
+    row("agent-send", some!(agent.send = value)).lacks("'agent-send' expects a string as argument."),
+    row("check", set!(check.enabled = true)),
+    row("no-check", set!(check.enabled = false)),
+    row("check-alpn", |o, a| {
         o.server.check.alpn = Some(o.value(a)?.split(',').map(str::to_owned).collect());
         Ok(())
-    }),
-    ("check-pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("check-proto", |o, a| {
+    }).lacks("'check-alpn' : missing the comma-delimited ALPN protocol suite"),
+    row("check-pool-conn-name", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("check-proto", |o, a| {
         o.server.check.proto = Some(protocol(o, a)?);
         Ok(())
     }),
-    ("check-reuse-pool", |o, _| o.inert(NOT_YET)),
-    ("no-check-reuse-pool", |o, _| o.inert(NOT_YET)),
-    ("check-send-proxy", set!(check.send_proxy = true)),
-    ("no-check-send-proxy", set!(check.send_proxy = false)),
-    ("check-sni", |o, a| {
-        o.server.check.sni = Some(o.value(a)?);
-        Ok(())
-    }),
-    ("check-sni-auto", |o, _| o.inert(NOT_YET)),
-    ("no-check-sni-auto", |o, _| o.inert(NOT_YET)),
-    ("check-ssl", set!(check.ssl = true)),
-    ("no-check-ssl", |o, _| {
+    row("check-reuse-pool", |o, _| o.inert(NOT_YET)),
+    row("no-check-reuse-pool", |o, _| o.inert(NOT_YET)),
+    row("check-send-proxy", set!(check.send_proxy = true)),
+    row("no-check-send-proxy", set!(check.send_proxy = false)),
+    row("check-sni", some!(check.sni = value)).lacks("'check-sni' : missing SNI"),
+    row("check-sni-auto", |o, _| o.inert(NOT_YET)),
+    row("no-check-sni-auto", |o, _| o.inert(NOT_YET)),
+    row("check-ssl", set!(check.ssl = true)),
+    row("no-check-ssl", |o, _| {
         o.server.check.ssl = false;
         o.server.check.no_ssl = true;
         Ok(())
     }),
-    ("check-via-socks4", set!(check.via_socks4 = true)),
-    ("fall", |o, a| {
-        let fall = o.number(a)?;
-        if fall <= 0 {
-            return Err(o.fault("'fall' has to be > 0."));
-        }
-        o.server.check.fall = fall as u32;
-        Ok(())
-    }),
-    ("rise", |o, a| {
-        let rise = o.number(a)?;
-        if rise <= 0 {
-            return Err(o.fault("'rise' has to be > 0."));
-        }
-        o.server.check.rise = rise as u32;
-        Ok(())
-    }),
-    ("inter", |o, a| {
+    row("check-via-socks4", set!(check.via_socks4 = true)),
+    row("fall", |o, a| o.above_0(a).map(|n| o.server.check.fall = n)).lacks("'fall' expects an integer argument."),
+    row("rise", |o, a| o.above_0(a).map(|n| o.server.check.rise = n)).lacks("'rise' expects an integer argument."),
+    row("inter", |o, a| {
         o.server.check.inter = o.time(a)?;
         Ok(())
-    }),
-    ("fastinter", |o, a| {
-        o.server.check.fastinter = Some(o.time(a)?);
-        Ok(())
-    }),
-    ("downinter", |o, a| {
-        o.server.check.downinter = Some(o.time(a)?);
-        Ok(())
-    }),
-    ("port", |o, a| {
+    }).lacks("'inter' expects a delay as argument."),
+    row("fastinter", some!(check.fastinter = time)).lacks("'fastinter' expects a delay as argument."),
+    row("downinter", some!(check.downinter = time)).lacks("'downinter' expects a delay as argument."),
+    row("port", |o, a| {
         let port = o.number(a)?;
         o.server.check.port =
             Some(u16::try_from(port).map_err(|_| o.fault("'port' has to be between 0 and 65535."))?);
         Ok(())
-    }),
-    ("allow-0rtt", |o, a| o.other(a, false)),
-    ("alpn", |o, a| {
+    }).lacks("'port' expects a port number as argument."),
+    row("allow-0rtt", |o, a| o.other(a, false)),
+    row("alpn", |o, a| {
         let list = o.value(a)?.split(',').map(str::to_owned).collect();
         o.tls().alpn = Some(list);
         Ok(())
-    }),
-    ("ca-file", |o, a| {
-        let path = o.value(a)?;
-        o.tls().ca_file = Some(path);
-        Ok(())
-    }),
-    ("cc", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("ciphers", |o, a| o.other(a, true)),
-    ("ciphersuites", |o, a| o.other(a, true)),
-    ("client-sigalgs", |o, a| o.other(a, true)),
-    ("crl-file", |o, a| {
+    }).lacks("'alpn' : missing the comma-delimited ALPN protocol suite"),
+    row("ca-file", |o, a| o.value(a).map(|v| o.tls().ca_file = Some(v))).lacks("'ca-file' : missing CAfile path"),
+    row("cc", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("ciphers", |o, a| o.other(a, true)),
+    row("ciphersuites", |o, a| o.other(a, true)),
+    row("client-sigalgs", |o, a| o.other(a, true)),
+    row("crl-file", |o, a| {
         let path = o.value(a)?;
         o.tls().crl_file = Some(path.into());
         Ok(())
     }),
-    ("crt", |o, a| {
+    row("crt", |o, a| {
         let path = o.value(a)?;
         let path = o.cx.loader.certificate(&path);
         o.tls().crt = Some(path);
         Ok(())
-    }),
-    ("curves", |o, a| o.other(a, true)),
-    ("ech", |o, a| o.other(a, true)),
-    ("force-sslv3", |o, a| o.other(a, false)),
-    ("force-tlsv10", |o, a| o.other(a, false)),
-    ("force-tlsv11", |o, a| o.other(a, false)),
-    ("force-tlsv12", |o, a| o.other(a, false)),
-    ("force-tlsv13", |o, a| o.other(a, false)),
-    ("ktls", |o, a| o.other(a, true)),
-    ("no-sni-auto", |o, a| o.other(a, false)),
-    ("sni-auto", |o, a| o.other(a, false)),
-    ("no-renegotiate", |o, a| o.other(a, false)),
-    ("renegotiate", |o, a| o.other(a, false)),
-    ("no-ssl", |o, _| {
+    }).lacks("'crt' : missing certificate file path"),
+    row("curves", |o, a| o.other(a, true)),
+    row("ech", |o, a| o.other(a, true)),
+    row("force-sslv3", |o, _| o.versions()),
+    row("force-tlsv10", |o, _| o.versions()),
+    row("force-tlsv11", |o, _| o.versions()),
+    row("force-tlsv12", |o, _| o.versions()),
+    row("force-tlsv13", |o, _| o.versions()),
+    row("ktls", |o, a| o.other(a, true)),
+    row("no-sni-auto", |o, a| o.other(a, false)),
+    row("sni-auto", |o, a| o.other(a, false)),
+    row("no-renegotiate", |o, a| o.other(a, false)),
+    row("renegotiate", |o, a| o.other(a, false)),
+    row("no-ssl", |o, _| {
         o.server.tls = None;
         Ok(())
     }),
-    ("no-ssl-reuse", |o, a| o.other(a, false)),
-    ("ssl-reuse", |o, a| o.other(a, false)),
-    ("no-sslv3", |o, a| o.other(a, false)),
-    ("no-tls-tickets", |o, a| o.other(a, false)),
-    ("tls-tickets", |o, a| o.other(a, false)),
-    ("no-tlsv10", |o, a| o.other(a, false)),
-    ("no-tlsv11", |o, a| o.other(a, false)),
-    ("no-tlsv12", |o, a| o.other(a, false)),
-    ("no-tlsv13", |o, a| o.other(a, false)),
-    ("no-verifyhost", |o, _| {
+    row("no-ssl-reuse", |o, a| o.other(a, false)),
+    row("ssl-reuse", |o, a| o.other(a, false)),
+    row("no-sslv3", |o, _| o.versions()),
+    row("no-tls-tickets", |o, a| o.other(a, false)),
+    row("tls-tickets", |o, a| o.other(a, false)),
+    row("no-tlsv10", |o, _| o.versions()),
+    row("no-tlsv11", |o, _| o.versions()),
+    row("no-tlsv12", |o, _| o.versions()),
+    row("no-tlsv13", |o, _| o.versions()),
+    row("no-verifyhost", |o, _| {
         o.tls().verifyhost = None;
         Ok(())
     }),
-    ("npn", |o, a| o.other(a, true)),
-    ("sigalgs", |o, a| o.other(a, true)),
-    ("sni", sni),
-    ("ssl", |o, _| {
+    row("npn", |o, a| o.other(a, true)),
+    row("sigalgs", |o, a| o.other(a, true)),
+    row("sni", sni).lacks("'sni' : missing sni expression"),
+    row("ssl", |o, _| {
         o.tls().enabled = true;
         Ok(())
     }),
-    ("ssl-max-ver", |o, a| {
-        let version = o.value(a)?;
-        o.tls().max_version = Some(version);
-        Ok(())
-    }),
-    ("ssl-min-ver", |o, a| {
+    row("ssl-max-ver", |o, a| o.value(a).map(|v| o.tls().max_version = Some(v))),
+    row("ssl-min-ver", |o, a| {
         let version = o.value(a)?;
         if !TLS_VERSIONS.contains(&version.as_str()) {
             return Err(o.fault(format!("'{version}' : unknown ssl/tls version")));
@@ -715,8 +723,8 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.tls().min_version = Some(version);
         Ok(())
     }),
-    ("tcp-md5sig", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("verify", |o, a| {
+    row("tcp-md5sig", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("verify", |o, a| {
         let verify = match o.value(a)?.as_str() {
             "none" => Verify::None,
             "required" => Verify::Required,
@@ -729,16 +737,18 @@ static SERVER_OPTIONS: Table<(&str, Run)> = Table::new(&[
         };
         o.tls().verify = verify;
         Ok(())
-    }),
-    ("verifyhost", |o, a| {
-        let host = o.value(a)?;
-        o.tls().verifyhost = Some(host);
-        Ok(())
-    }),
-    ("hash-key", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("idle-ping", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    ("quic-cc-algo", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    }).lacks("'verify' : missing verify method"),
+    row("verifyhost", |o, a| o.value(a).map(|v| o.tls().verifyhost = Some(v))).lacks("'verifyhost' : missing hostname to verify against"),
+    row("hash-key", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("idle-ping", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
+    row("quic-cc-algo", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
 ]);
+
+/// The options' names, for tests.
+#[cfg(test)]
+pub(super) fn options_of_servers() -> impl Iterator<Item = &'static str> {
+    SERVER_OPTIONS.names()
+}
 
 /// What `proxy-v2-options` may list.
 const PROXY_V2_OPTIONS: &[&str] =
@@ -781,6 +791,5 @@ fn sni(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     conf_parsers::haproxy::expr::prefix(&text)
         .map_err(|e| o.fault(format!("error detected while parsing sni expression : {e}.")))?;
     o.tls().other.insert("sni".into(), text);
-    let _ = (&o.place, &o.warnings);
     Ok(())
 }

@@ -371,17 +371,29 @@ pub(super) fn read_source(args: &mut Args<'_>) -> Result<Source, Fault> {
     };
     loop {
         if args.take("usesrc") {
-            source.usesrc = Some(
-                one_word(args, "'usesrc' expects <addr>[:<port>], 'client', or 'clientip' as argument.")?
-                    .text
-                    .clone(),
-            );
+            let missing = "'usesrc' expects <addr>[:<port>], 'client', or 'clientip' as argument.";
+            source.usesrc = Some(usesrc(one_word(args, missing)?)?);
         } else if args.take("interface") {
             source.interface = Some(one_word(args, "'source' : missing interface name.")?.text.clone());
         } else {
             return Ok(source);
         }
     }
+}
+
+/// What `usesrc` may name: a word for the client's address, a header that holds one, or an address.
+fn usesrc(word: &Word) -> Result<String, Fault> {
+    let text = word.text.as_str();
+    if !matches!(text, "client" | "clientip") && !text.starts_with("hdr_ip(") {
+        let bad = |e: String| Fault::new(word.span, format!("'usesrc {text}' : {e}"));
+        let parsed = address::parse(text).map_err(bad)?;
+        if let address::Host::Name(name) = parsed.host
+            && super::resolve::host(&name).is_none()
+        {
+            return Err(bad(format!("invalid address: '{name}' in '{text}'")));
+        }
+    }
+    Ok(text.to_owned())
 }
 
 /// `dispatch ADDR:PORT`.

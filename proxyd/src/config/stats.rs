@@ -11,6 +11,24 @@ fn defaults() -> Stats {
     Stats { uri: "/haproxy?stats".into(), ..Stats::default() }
 }
 
+/// Words that may follow, for tests; each is an arm of [`line`].
+#[cfg(test)]
+pub(super) const WORDS: [&str; 13] = [
+    "enable",
+    "uri",
+    "realm",
+    "refresh",
+    "auth",
+    "scope",
+    "hide-version",
+    "show-legends",
+    "show-modules",
+    "show-node",
+    "show-desc",
+    "admin",
+    "http-request",
+];
+
 /// `stats WORD …`.
 pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let Some(word) = args.next() else {

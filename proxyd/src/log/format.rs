@@ -6,6 +6,7 @@
 //! Absent on purpose: where a line goes (`mod.rs`), what a tag prints (`tag.rs`).
 
 use super::tag::{self, Tag};
+use crate::config::model::Mode;
 use crate::sample::expr::{Expr, Scope};
 use crate::sample::source::Points;
 use crate::sample::{Buf, Type};
@@ -130,6 +131,9 @@ impl Format {
                             "no such format variable '{tag}'. If you wanted to emit the '%' character verbatim, you need to use '%%'"
                         )
                     })?;
+                    if row.needs_http && usage != Use::Http && scope.mode != Mode::Http {
+                        return Err(format!("format variable '{tag}' is reserved for HTTP mode"));
+                    }
                     out.items.push(Item::Tag(row, global.apply(&flags)));
                 }
                 FormatItem::Expr { expr, flags, .. } => {
@@ -157,15 +161,6 @@ impl Format {
             [Item::Text(t)] => Some(t),
             _ => None,
         }
-    }
-
-    /// The string without its formats when there are none of expressions: haproxy's names of expressions in use.
-    pub fn needs_http(&self) -> bool {
-        self.items.iter().any(|i| match i {
-            Item::Expr(e, _) => e.source().needs_http(),
-            Item::Tag(t, _) => t.needs_http,
-            Item::Text(_) => false,
-        })
     }
 
     /// Writes the string for a view, behind what `out` holds.

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Tag {
     /// The name behind `%`.
     pub name: &'static str,
-    /// Whether it means something in mode http only.
+    /// Whether it is refused outside of mode http.
     pub needs_http: bool,
     /// Prints it.
     pub write: fn(&View<'_>, &mut Writer<'_>),
@@ -47,7 +47,7 @@ pub static LOG_TAGS: &[Tag] = &[
     http("HP", |v, w| path(v, w, false)),
     http("HPO", |v, w| path(v, w, true)),
     http("HQ", |v, w| {
-        let uri = txn(v).map_or(&b""[..], |t| &t.uri);
+        let uri = uri(v);
         if uri.is_empty() {
             return bad(w);
         }
@@ -61,7 +61,7 @@ pub static LOG_TAGS: &[Tag] = &[
     }),
     http("HU", |v, w| match txn(v) {
         Some(t) if t.uri.is_empty() => bad(w),
-        t => w.encoded(t.map_or(&b""[..], |t| &t.uri), URL_ODD),
+        _ => w.encoded(uri(v), URL_ODD),
     }),
     http("HV", |v, w| match txn(v) {
         Some(t) if !t.method.is_empty() => w.text(version(t.version).as_bytes()),
@@ -69,12 +69,12 @@ pub static LOG_TAGS: &[Tag] = &[
     }),
     tag("ID", |v, w| w.text(txn(v).and_then(|t| t.unique_id.get()).map_or(b"", |id| id))),
     tag("OG", |v, w| w.text(if txn(v).is_some() { b"txn" } else { b"sess" })),
-    http("ST", |v, w| {
+    tag("ST", |v, w| {
         // Where there never was a stream, the status is 0; where it has none, it is -1.
         w.int(txn(v).map_or(-1, |t| if t.status == 0 && t.id != 0 { -1 } else { i64::from(t.status) }));
     }),
     tag("T", |v, w| date(w, &civil(epoch(v.session.accepted_at)), Style::Zoned)),
-    tag("Ta", |v, w| {
+    http("Ta", |v, w| {
         let idle = txn(v).and_then(|t| t.times.first_byte).unwrap_or_default();
         open_ended(v, w);
         span(v, w, |t| t.times.end.map(|e| e.saturating_sub(idle)));
@@ -87,7 +87,7 @@ pub static LOG_TAGS: &[Tag] = &[
         });
     }),
     tag("Th", |v, w| w.int(handshake(v).as_millis() as i64)),
-    tag("Ti", |v, w| {
+    http("Ti", |v, w| {
         let handshake = handshake(v);
         span(v, w, |t| t.times.first_byte.map(|f| f.saturating_sub(handshake)).or(Some(Duration::ZERO)));
     }),
@@ -135,10 +135,10 @@ pub static LOG_TAGS: &[Tag] = &[
         }
         w.text(&name);
     }),
-    http("hr", |v, w| captured(v, w, true, false)),
-    http("hrl", |v, w| captured(v, w, true, true)),
-    http("hs", |v, w| captured(v, w, false, false)),
-    http("hsl", |v, w| captured(v, w, false, true)),
+    tag("hr", |v, w| captured(v, w, true, false)),
+    tag("hrl", |v, w| captured(v, w, true, true)),
+    tag("hs", |v, w| captured(v, w, false, false)),
+    tag("hsl", |v, w| captured(v, w, false, true)),
     tag("lc", |v, w| {
         let state = v.generation.proxies.get(v.session.frontend.0);
         w.int(state.map_or(0, |s| s.log_lines.load(Relaxed) as i64));
@@ -156,7 +156,9 @@ pub static LOG_TAGS: &[Tag] = &[
     }),
     tag("pid", |_, w| w.hex_int(i64::from(std::process::id()), 4)),
     http("r", |v, w| match txn(v) {
-        Some(t) if !t.request_line.is_empty() => w.encoded(&t.request_line, URL_ODD),
+        Some(t) if !t.request_line.is_empty() => {
+            w.encoded(&t.request_line[..t.request_line.len().min(line_max(v))], URL_ODD);
+        }
         _ => bad(w),
     }),
     tag("rc", |v, w| {
@@ -184,11 +186,11 @@ pub static LOG_TAGS: &[Tag] = &[
     tag("sslc", |v, w| w.text(v.session.tls.as_deref().map_or(&b""[..], |t| t.cipher.as_bytes()))),
     tag("sslv", |v, w| w.text(v.session.tls.as_deref().map_or(&b""[..], |t| t.version.as_bytes()))),
     tag("t", |v, w| date(w, &local(v.session.accepted_at), Style::Millis(millis(v.session.accepted_at)))),
-    tag("tr", |v, w| date(w, &local(request_at(v)), Style::Millis(millis(request_at(v))))),
-    tag("trg", |v, w| date(w, &civil(epoch(request_at(v))), Style::Zoned)),
-    tag("trl", |v, w| date(w, &local(request_at(v)), Style::Zoned)),
+    http("tr", |v, w| date(w, &local(request_at(v)), Style::Millis(millis(request_at(v))))),
+    http("trg", |v, w| date(w, &civil(epoch(request_at(v))), Style::Zoned)),
+    http("trl", |v, w| date(w, &local(request_at(v)), Style::Zoned)),
     tag("ts", |v, w| ending_code(v, w, 2)),
-    http("tsc", |v, w| ending_code(v, w, 4)),
+    tag("tsc", |v, w| ending_code(v, w, 4)),
 ];
 
 /// The tag of a name.
@@ -215,9 +217,21 @@ fn known(view: &View<'_>, w: &mut Writer<'_>, part: fn(&Txn) -> &Vec<u8>) {
     }
 }
 
+/// Bytes of a request line that logs show: `tune.http.logurilen`, less the zero at its end.
+fn line_max(view: &View<'_>) -> usize {
+    view.generation.config.global.tune.logurilen.saturating_sub(1)
+}
+
+/// What of the request's target a shown request line has room for.
+fn uri<'v>(view: &'v View<'_>) -> &'v [u8] {
+    let Some(t) = txn(view) else { return b"" };
+    let room = line_max(view).saturating_sub(t.method.len() + 1);
+    &t.uri[..t.uri.len().min(room)]
+}
+
 /// `%HP` keeps scheme and authority of a target in absolute form, `%HPO` does not.
 fn path(view: &View<'_>, w: &mut Writer<'_>, only: bool) {
-    let uri = txn(view).map_or(&b""[..], |t| &t.uri);
+    let uri = uri(view);
     if uri.is_empty() {
         return bad(w);
     }

@@ -211,6 +211,8 @@ pub struct Captures {
     pub count: usize,
     /// Slot and length of those that `capture … len` rules made.
     pub by_rules: Vec<(usize, usize)>,
+    /// Slots that rules name by number: the set, whether it is one of responses, the number.
+    pub named: Vec<(&'static str, bool, usize)>,
 }
 
 impl Captures {

@@ -115,6 +115,8 @@ pub enum SeverityOutput {
 /// TLS of a bind line.
 #[derive(Debug, Clone, Default)]
 pub struct BindTls {
+    /// `ssl` itself: without it the other words have no effect.
+    pub enabled: bool,
     /// `crt` files and directories.
     pub crt: Vec<PathBuf>,
     /// `crt-list` files.

@@ -84,8 +84,6 @@ pub struct Options {
     pub http_use_proxy_header: bool,
     /// `option http_proxy`.
     pub http_proxy: bool,
-    /// `option httpslog`, `httplog`, `tcplog` chose [`Proxy::log_format`]; this says that one was chosen.
-    pub log_format_named: bool,
     /// `option idle-close-on-response`.
     pub idle_close_on_response: bool,
     /// `option independent-streams`.

@@ -1,0 +1,123 @@
+//! What only whole sections show: settings that contradict or lack each other, in haproxy's words.
+//!
+//! Invariant: nothing here changes what a section means, but for lengths that a limit cuts.
+
+use super::Loader;
+use super::model::{CheckKind, Kind, Mode, Proxy, Server, ServerAddress};
+use super::proxy::{Draft, noun};
+use diag::{Diagnostic, Lead, Severity, Span};
+use std::collections::HashMap;
+
+/// Tells all of it; `backs` finds sections with servers by name.
+pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap<String, usize>) {
+    let names: Vec<String> = drafts.iter().map(|d| d.proxy.name.clone()).collect();
+    for draft in drafts.iter_mut().filter(|d| !d.proxy.disabled) {
+        external(loader, draft);
+        loops(loader, draft, &names, backs);
+        captures(loader, draft);
+        unheard(loader, draft);
+        for server in &draft.proxy.servers {
+            if lacks_port(&draft.proxy, server) {
+                let text = format!(
+                    "config: {} '{}': server '{}' has neither service port nor check port nor tcp_check rule 'connect' with port information.",
+                    noun(draft.proxy.kind),
+                    draft.proxy.name,
+                    server.name
+                );
+                say(loader, Severity::Alert, draft.header, text);
+            }
+        }
+    }
+}
+
+fn say(loader: &mut Loader<'_>, severity: Severity, span: Span, text: String) {
+    loader.report.push(Diagnostic::at(severity, span, text).lead(Lead::Bare));
+}
+
+/// `option external-check` asks for the word in `global` and for a command.
+fn external(loader: &mut Loader<'_>, draft: &Draft) {
+    let proxy = &draft.proxy;
+    if proxy.check.kind != CheckKind::External || !proxy.kind.is_back() {
+        return;
+    }
+    let who = format!("Proxy '{}' :", proxy.name);
+    let option = "'option external-check'";
+    if !loader.config.global.external_check {
+        let text = format!("{who} {option} unable to find required 'global.external-check'.");
+        say(loader, Severity::Alert, draft.header, text);
+    }
+    if proxy.external_check.as_ref().is_none_or(|c| c.command.is_none()) {
+        let text = format!("{who} {option} unable to find required 'external-check command'.");
+        say(loader, Severity::Alert, draft.header, text);
+    }
+    if !loader.config.global.insecure_fork_wanted {
+        let text = format!(
+            "{who} 'insecure-fork-wanted' not enabled in the global section, {option} will likely fail."
+        );
+        say(loader, Severity::Warning, draft.header, text);
+    }
+}
+
+/// A backend that names itself as the backend to use: haproxy takes the line where no frontend is, and finds a loop.
+fn loops(loader: &mut Loader<'_>, draft: &Draft, names: &[String], backs: &HashMap<String, usize>) {
+    if draft.proxy.kind != Kind::Backend {
+        return;
+    }
+    let own = &draft.proxy.name;
+    let found = |target: &str| backs.get(target).is_some_and(|at| names[*at] == *own);
+    if draft.default_backend.as_ref().is_some_and(|t| found(&t.name)) {
+        let text = format!("Proxy '{own}': loop detected for default_backend: '{own}'.");
+        say(loader, Severity::Alert, draft.header, text);
+    }
+    for switch in draft.switches.iter().filter(|s| s.format.is_none() && found(&s.target.text)) {
+        let text = format!("Proxy '{own}': loop detected for use_backend: '{own}'.");
+        say(loader, Severity::Alert, switch.target.span, text);
+    }
+}
+
+/// `capture cookie` keeps no more than `tune.http.cookielen` bytes.
+fn captures(loader: &mut Loader<'_>, draft: &mut Draft) {
+    let most = loader.config.global.tune.cookielen;
+    let (name, noun, span) = (draft.proxy.name.clone(), noun(draft.proxy.kind), draft.header);
+    let Some(capture) = draft.proxy.capture_cookie.as_mut() else { return };
+    if capture.len > most {
+        capture.len = most;
+        let text = format!("truncating capture length to {most} bytes for {noun} '{name}'.");
+        say(loader, Severity::Warning, span, text);
+    }
+    if draft.proxy.mode != Mode::Http {
+        let text = format!("'capture' statement ignored for {noun} '{name}' as it requires HTTP mode.");
+        say(loader, Severity::Warning, span, text);
+    }
+}
+
+/// A log format without anybody to send lines to.
+fn unheard(loader: &mut Loader<'_>, draft: &Draft) {
+    let proxy = &draft.proxy;
+    let targets = proxy.logs.is_empty() && (!draft.log_global || loader.config.global.logs.is_empty());
+    let formats = proxy.log_format.is_some() || proxy.log_format_sd.is_some();
+    if targets && formats && proxy.kind.is_front() {
+        let text = format!(
+            "log format ignored for {} '{}' since it has no log address.",
+            noun(proxy.kind),
+            proxy.name
+        );
+        say(loader, Severity::Warning, draft.header, text);
+    }
+}
+
+/// Whether no port is known that a check could go to.
+fn lacks_port(proxy: &Proxy, server: &Server) -> bool {
+    let own = match server.address {
+        ServerAddress::Inet(address) => address.port(),
+        ServerAddress::Name(_, port) | ServerAddress::Destination(port) => port,
+        ServerAddress::Unix(_) | ServerAddress::Abstract(_) => return false,
+    };
+    let checked = server.check.enabled && server.track.is_none();
+    let steps = &proxy.check.steps;
+    let connects = || steps.iter().filter(|s| s.keyword == "connect");
+    let told = connects().any(|_| true)
+        && connects().all(|s| s.words.iter().any(|w| matches!(w.as_str(), "port" | "addr")));
+    let speaks = !matches!(proxy.check.kind, CheckKind::External);
+    checked && speaks && own == 0 && server.check.port.is_none_or(|p| p == 0) && !told
+}
