@@ -21,6 +21,7 @@ pub mod log;
 pub mod mux;
 pub mod net;
 pub mod process;
+pub mod resolve;
 pub mod runtime;
 pub mod sample;
 pub mod stats;

@@ -10,6 +10,7 @@ pub mod map;
 pub mod normalize;
 pub mod redirect;
 pub mod reply;
+pub mod resolve;
 pub mod sets;
 pub mod track;
 pub mod uri;
@@ -64,6 +65,8 @@ pub enum Wait {
     ResponseBytes,
     /// A time.
     Delay(Duration),
+    /// The address that `do-resolve` asked for; it comes, or the news that there is none, whatever time rules have.
+    Address,
     /// A body of the message that the rule is about: all of it, or `at_least` bytes when that is not 0. When it takes
     /// longer than `time` the exchange ends.
     Body {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an action that is not in a set's table is refused with the list of those that are.
 
-use super::{Action, Rule, conn, flow, header, map, normalize, redirect, reply, track, uri, var};
+use super::{Action, Rule, conn, flow, header, map, normalize, redirect, reply, resolve, track, uri, var};
 use crate::acl::Condition;
 use crate::config::model::Kind;
 use crate::sample::expr::Scope;
@@ -102,7 +102,7 @@ pub static TCP_REQUEST: &[Row] = &[
     row("sc-set-gpt(*", track::set_tag),
     row("sc-set-gpt0*", track::set_tag),
     row("send-spoe-group", flow::refused),
-    row("do-resolve(*", flow::refused),
+    row("do-resolve(*", resolve::parse),
     row("set-var-fmt*", var::set_format),
     row("set-var*", var::set),
     row("unset-var*", var::unset),
@@ -152,7 +152,7 @@ pub static HTTP: &[Row] = &[
     row("sc-set-gpt(*", track::set_tag),
     row("sc-set-gpt0*", track::set_tag),
     row("send-spoe-group", flow::refused),
-    request("do-resolve(*", flow::refused),
+    request("do-resolve(*", resolve::parse),
     request("cache-use", flow::no_cache),
     response("cache-store", flow::no_cache),
     row("add-acl(*", map::edit),

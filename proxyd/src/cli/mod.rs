@@ -10,6 +10,7 @@ pub mod help;
 pub mod inner;
 pub mod map;
 pub mod proxies;
+pub mod resolvers;
 pub mod server;
 pub mod session;
 pub mod show;
@@ -257,6 +258,13 @@ pub const COMMANDS: &[CommandRow] = &[
         "report information about the running process",
         User,
         show::info,
+    ),
+    row(
+        &["show", "resolvers"],
+        "show resolvers [id]",
+        "dumps counters from all resolvers section and associated name servers",
+        User,
+        resolvers::show,
     ),
     row(&["show", "schema", "json"], "show schema json", "report schema used for stats", User, show::schema),
     row(

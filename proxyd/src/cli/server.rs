@@ -1,8 +1,9 @@
 //! Commands about servers.
 
 use super::{Answer, Call};
-use crate::config::model::{ProxyId, Server, ServerAddress, ServerId};
-use crate::runtime::board::{ServerDetail, ServerState, oper};
+use crate::config::model::{ProxyId, Server, ServerId};
+use crate::resolve::Request;
+use crate::runtime::board::{ServerDetail, ServerState, admin, oper};
 use crate::runtime::transitions::{self, Wanted};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::PoisonError;
@@ -316,14 +317,6 @@ fn port(call: &Call<'_>, found: Found, store: fn(&mut ServerDetail, u16), what: 
     }
 }
 
-/// The address in force: what was set, else what the configuration says.
-pub fn address_of(server: &Server, detail: &ServerDetail) -> Option<SocketAddr> {
-    detail.address.or(match &server.address {
-        ServerAddress::Inet(a) => Some(*a),
-        _ => None,
-    })
-}
-
 fn address(call: &Call<'_>, found: Found) -> Answer {
     let text = call.word(4);
     if text.is_empty() {
@@ -331,10 +324,8 @@ fn address(call: &Call<'_>, found: Found) -> Answer {
     }
     let by = " by 'stats socket command'\n";
     let Ok(ip) = text.parse::<IpAddr>() else { return Answer::error(format!("Invalid addr '{text}'{by}")) };
-    let config = config(call, found);
     with_detail(call, found, |detail| {
-        let old = address_of(config, detail);
-        let (old_ip, old_port) = (old.map(|a| a.ip()), old.map_or(0, |a| a.port()));
+        let (old_ip, old_port) = (detail.address.map(|a| a.ip()), detail.port);
         let ip_part = match old_ip {
             Some(old) if old == ip => "no need to change the addr".to_owned(),
             Some(old) => format!("IP changed from '{old}' to '{ip}'"),
@@ -355,6 +346,7 @@ fn address(call: &Call<'_>, found: Found) -> Answer {
             _ => (old_port, String::new()),
         };
         detail.address = Some(SocketAddr::new(ip, port));
+        detail.port = port;
         Answer::info(format!("{ip_part}{port_part}{by}"))
     })
 }
@@ -364,11 +356,22 @@ fn fqdn(call: &Call<'_>, found: Found) -> Answer {
     if name.is_empty() {
         return Answer::error("set server <b>/<s> fqdn requires a FQDN.\n");
     }
-    if config(call, found).resolvers.is_none() {
+    let config = config(call, found);
+    if config.resolvers.is_none() {
         return Answer::error("set server <b>/<s> fqdn failed because no resolution is configured.\n");
     }
-    with_detail(call, found, |d| d.fqdn = Some(name.to_owned()));
-    Answer::info(format!("{} changed its FQDN to {name} by 'stats socket command'\n", call.word(2)))
+    if config.srv_record.is_some() {
+        return Answer::error("set server <b>/<s> fqdn failed because SRV resolution is configured.\n");
+    }
+    let old = with_detail(call, found, |d| d.fqdn.replace(name.to_owned()));
+    let server = format!("{}/{}", call.generation.proxy(found.0).name, config.name);
+    if old.as_deref() == Some(name) {
+        return Answer::info("no need to change the FDQN by 'stats socket command'\n");
+    }
+    state(call, found).admin.fetch_or(admin::RENAMED, Relaxed);
+    call.generation.board.resolvers.send(Request::Renamed(found));
+    let old = old.as_deref().unwrap_or("(null)").to_owned();
+    Answer::info(format!("{server} changed its FQDN from {old} to {name} by 'stats socket command'\n"))
 }
 
 fn ssl(call: &Call<'_>, found: Found) -> Answer {

@@ -1,6 +1,5 @@
 //! `show servers state` (the server-state file's format) and `show servers conn`.
 
-use super::server::address_of;
 use super::{Answer, Call};
 use crate::config::model::{Proxy, ProxyId, Server};
 use crate::runtime::Generation;
@@ -72,7 +71,7 @@ pub fn state_text(generation: &Generation, backends: &[ProxyId]) -> String {
 
 fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerState, now: u64) {
     let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-    let address = address_of(server, &detail);
+    let address = detail.address;
     let check = &detail.check;
     let status = STATUS_NUMBERS.iter().find(|(name, _)| *name == check.status).map_or(1, |(_, n)| *n);
     let result = match check.status {
@@ -86,7 +85,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
     let (agent_address, agent_port) = agent_target(server, &detail);
     let _ = writeln!(
         out,
-        "{} {} {} {} {} {} {} {} {} {} {status} {result} {} {} {} {} {} {} {} - {} {} {} {} {}",
+        "{} {} {} {} {} {} {} {} {} {} {status} {result} {} {} {} {} {} {} {} {} {} {} {} {} {}",
         proxy.uuid,
         proxy.name,
         server.uuid,
@@ -103,7 +102,8 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         0,
         0,
         dash(detail.fqdn.clone()),
-        address.map_or(0, |a| a.port()),
+        detail.port,
+        dash(server.srv_record.clone()),
         u8::from(server.tls.as_ref().is_some_and(|t| t.enabled)),
         check.port.or(server.check.port).unwrap_or(0),
         dash(check.address.or(server.check.addr).map(|a| a.to_string())),
@@ -147,7 +147,7 @@ pub fn connections(call: &mut Call<'_>) -> Answer {
         let proxy = &generation.config.proxies[id.0];
         for (server, state) in proxy.servers.iter().zip(&generation.servers[id.0]) {
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-            let address = address_of(server, &detail);
+            let address = detail.address;
             let (safe, unsafe_idle) = (state.idle[0].load(Relaxed), state.idle[1].load(Relaxed));
             let _ = write!(
                 out,
@@ -157,7 +157,7 @@ pub fn connections(call: &mut Call<'_>) -> Answer {
                 proxy.uuid,
                 server.uuid,
                 address.map_or_else(|| "-".into(), |a| a.ip().to_string()),
-                address.map_or(0, |a| a.port()),
+                detail.port,
                 server.pool_purge_delay.as_millis(),
                 state.used.load(Relaxed),
                 state.counters.max_sess.load(Relaxed),

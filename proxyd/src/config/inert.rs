@@ -124,7 +124,6 @@ const PLAIN: &str = "bytes are spliced or copied as the connection allows, whate
 const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
-const LOOKUP: &str = "names are looked up by the system's resolver";
 const CACHE: &str = "there is no cache; every answer comes from a server";
 
 /// All of them, by kind of line.
@@ -162,7 +161,6 @@ pub static INERT: &[Inert] = &[
             "the header tells TLS version and cipher, not what the certificate holds",
         ),
     ),
-    server("resolve-prefer", "server s 127.0.0.1:1 resolve-prefer ipv4", LOOKUP),
     server(
         "check-via-socks4",
         "server s 127.0.0.1:1 check check-via-socks4",

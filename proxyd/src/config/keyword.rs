@@ -4,7 +4,7 @@
 //! family; nothing is accepted that has no row.
 
 use super::proxy::{Draft, Scope};
-use super::{Loader, bind, check, option, other, proxy, rule, server, setting, stats};
+use super::{Loader, bind, check, option, other, proxy, resolvers, rule, server, setting, stats};
 use conf_parsers::Line;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::Section;
@@ -214,7 +214,7 @@ pub(super) static SECTIONS: Table<(&str, ReadSection)> = Table::new(&[
     ("peers", other::peers),
     ("mailers", other::inert),
     ("namespace_list", other::inert),
-    ("resolvers", other::resolvers),
+    ("resolvers", resolvers::section),
     ("ring", other::ring),
     ("http-errors", other::http_errors),
     ("cache", other::inert),

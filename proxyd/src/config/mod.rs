@@ -19,6 +19,7 @@ mod option;
 mod other;
 mod proxy;
 mod resolve;
+mod resolvers;
 mod rule;
 mod server;
 mod setting;
@@ -88,7 +89,7 @@ pub(crate) struct Loader<'l> {
     drafts: Vec<proxy::Draft>,
     defaults: Vec<proxy::Draft>,
     env: BTreeMap<String, String>,
-    resolvers: Vec<String>,
+    named: resolvers::Seen,
     peers: Vec<String>,
     /// Stick tables so far.
     tables: Vec<TableOrigin>,
@@ -137,7 +138,7 @@ pub fn load(settings: &Settings) -> Loaded {
         drafts: Vec::new(),
         defaults: Vec::new(),
         env: reading.env,
-        resolvers: vec!["default".into()],
+        named: resolvers::Seen::default(),
         peers: Vec::new(),
         tables: Vec::new(),
         proc_vars: Vec::new(),
@@ -151,6 +152,7 @@ pub fn load(settings: &Settings) -> Loaded {
             read(&mut loader, section);
         }
     }
+    resolvers::implicit(&mut loader);
     if let Some(patterns) = &settings.patterns {
         loader.config.patterns = Arc::clone(patterns);
     }

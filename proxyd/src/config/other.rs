@@ -1,4 +1,4 @@
-//! Sections beside global and the proxies: userlist, http-errors, ring, resolvers, peers and the inert ones; and the
+//! Sections beside global and the proxies: userlist, http-errors, ring, peers and the inert ones; and the
 //! error pages of proxies.
 
 use super::Loader;
@@ -228,44 +228,6 @@ fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// `resolvers NAME`: read for its syntax; names are looked up by the host's resolver.
-pub(super) fn resolvers(loader: &mut Loader<'_>, section: &Section) {
-    let Some(name) = name_of(loader, section) else { return };
-    const WORDS: [&str; 8] = [
-        "nameserver",
-        "parse-resolv-conf",
-        "hold",
-        "resolve_retries",
-        "timeout",
-        "accepted_payload_size",
-        "server",
-        "resolve-prefer",
-    ];
-    for line in section.lines.iter().filter(|l| !WORDS.contains(&l.keyword())) {
-        unknown(loader, section, line);
-    }
-    for line in section.lines.iter().filter(|l| l.keyword() == "nameserver") {
-        if let Err(fault) = nameserver(line) {
-            loader.report.push(fault.into_alert());
-        }
-    }
-    loader.resolvers.push(name);
-    loader.no_effect(
-        section.header.span,
-        "section 'resolvers'",
-        "names are looked up by the host's resolver",
-    );
-}
-
-fn nameserver(line: &Line) -> Result<(), Fault> {
-    let mut args = line.args();
-    let _ = args.expect(|| "'nameserver' expects <name> and <addr>[:<port>] as arguments.".into())?;
-    let address = args.expect(|| "'nameserver' expects <name> and <addr>[:<port>] as arguments.".into())?;
-    address::parse(&address.text)
-        .map(|_| ())
-        .map_err(|e| Fault::new(address.span, format!("'nameserver' : {e}")))
 }
 
 /// `peers NAME`: stick tables are kept locally until the protocol is spoken.

@@ -1,12 +1,12 @@
 //! defaults, frontend, backend and listen: opening and inheritance.
 
+use super::Loader;
 use super::keyword;
 use super::model::CheckKind;
 use super::model::{
     Algorithm, Balance, Check, ErrorReply, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn,
     Server, Timeouts,
 };
-use super::{Loader, server};
 use crate::{acl, action, stick};
 use conf_parsers::args::Args;
 use conf_parsers::haproxy::Section;
@@ -104,7 +104,7 @@ pub(super) struct Draft {
     pub(super) inherited: usize,
     pub(super) tracks: Vec<(usize, Named)>,
     pub(super) default_server: Server,
-    pub(super) server_lines: Vec<server::Origin>,
+    pub(super) server_lines: Vec<super::server::Origin>,
     /// `no` (true) or `default` (false) stood before the keyword of this line.
     pub(super) negation: Option<bool>,
     /// `option httplog` and the like: the word and where.
@@ -213,7 +213,7 @@ impl Draft {
             heirs: None,
             inherited: 0,
             tracks: Vec::new(),
-            default_server: server::template_of_defaults(),
+            default_server: Server::default(),
             server_lines: Vec::new(),
             negation: None,
             log_preset: None,

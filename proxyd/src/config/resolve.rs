@@ -4,7 +4,8 @@
 
 use super::Loader;
 use super::model::{
-    BackendTarget, Config, Kind, Mode, Proxy, ProxyId, ServerAddress, ServerId, UseBackend, UseServer, Verify,
+    BackendTarget, Config, InitAddr, Kind, Mode, Proxy, ProxyId, Server, ServerAddress, ServerId, UseBackend,
+    UseServer, Verify,
 };
 use super::proxy::{Draft, ErrorPage, noun};
 use diag::{Diagnostic, Lead, Report, Severity, Span};
@@ -323,7 +324,9 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
             );
             loader.report.push(bare(Severity::Alert, origin.line, text));
         }
-        if let Some(name) = server.resolvers.as_ref().filter(|n| !loader.resolvers.contains(n)) {
+        if let Some(name) =
+            server.resolvers.as_ref().filter(|n| !loader.config.resolvers.iter().any(|r| r.name == **n))
+        {
             let text = format!(
                 "{} '{}', server '{}': unable to find required resolvers '{name}'",
                 noun_of_backend(draft.proxy.kind),
@@ -445,66 +448,64 @@ fn timeouts(loader: &mut Loader<'_>, draft: &Draft) {
     }
 }
 
-/// Names of servers to addresses, all names at once.
+/// Names of servers to addresses, all names at once: `init-addr`, whose default is `last,libc`.
 fn resolve_hosts(loader: &mut Loader<'_>, drafts: &mut [Draft]) {
-    let needs = |s: &super::model::Server| {
-        let libc = s.init_addr.as_ref().is_none_or(|m| m.contains(&super::model::InitAddr::Libc));
-        libc && matches!(s.address, ServerAddress::Name(..))
+    let asks_host = |s: &Server| {
+        let methods =
+            s.init_addr.iter().flatten().take_while(|m| !matches!(m, InitAddr::None | InitAddr::Ip(_)));
+        s.fqdn.is_some()
+            && matches!(s.address, ServerAddress::Name(..))
+            && (s.init_addr.is_none() || methods.into_iter().any(|m| *m == InitAddr::Libc))
     };
     let wanted: HashSet<String> = drafts
         .iter()
         .flat_map(|d| &d.proxy.servers)
-        .filter(|s| needs(s))
-        .filter_map(|s| match &s.address {
-            ServerAddress::Name(name, _) => Some(name.clone()),
-            _ => None,
-        })
+        .filter(|s| asks_host(s))
+        .filter_map(|s| s.fqdn.clone())
         .collect();
     let found = look_up(wanted.into_iter().collect());
     for draft in drafts {
         let place = draft.proxy.name.clone();
         for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
-            if !needs(server) {
-                first_ip(server);
+            let ServerAddress::Name(name, port) = server.address.clone() else { continue };
+            let ip = server.fqdn.as_ref().filter(|_| asks_host(server)).and_then(|name| *found.get(name)?);
+            if let Some(ip) = ip.or_else(|| fixed_ip(server)) {
+                server.address = ServerAddress::Inet(SocketAddr::new(ip, port));
                 continue;
             }
-            let ServerAddress::Name(name, port) = &server.address else { continue };
-            if let Some(Some(ip)) = found.get(name) {
-                server.address = ServerAddress::Inet(SocketAddr::new(*ip, *port));
-                continue;
+            if let Some(fault) = unresolved(server, &name, &place) {
+                loader.report.push(Diagnostic { span: Some(origin.address), ..fault });
             }
-            // A resolvers section or `init-addr …,none` may find it later.
-            let later = server.resolvers.is_some()
-                && server.init_addr.as_ref().is_some_and(|m| m.contains(&super::model::InitAddr::None));
-            let none = server.init_addr.as_ref().is_some_and(|m| m.contains(&super::model::InitAddr::None));
-            if later || none || first_ip_is_there(server) {
-                first_ip(server);
-                continue;
-            }
-            let text = format!("'server {place}/{}' : could not resolve address '{name}'.", server.name);
-            loader.report.push(
-                Diagnostic::at(Severity::Alert, origin.address, text)
-                    .lead(Lead::Bracket)
-                    .help("the host's resolver does not know this name; 'init-addr none' starts without it"),
-            );
         }
     }
 }
 
-fn first_ip_is_there(server: &super::model::Server) -> bool {
-    server.init_addr.iter().flatten().any(|m| matches!(m, super::model::InitAddr::Ip(_)))
+/// What is told of a server that starts without an address.
+fn unresolved(server: &Server, name: &str, proxy: &str) -> Option<Diagnostic> {
+    if server.init_addr.iter().flatten().any(|m| *m == InitAddr::None) {
+        return None;
+    }
+    let place = format!("'server {proxy}/{}'", server.name);
+    let (severity, text) = match (&server.srv_record, &server.resolvers) {
+        (Some(_), Some(_)) => return None,
+        (Some(_), None) => {
+            (Severity::Alert, format!("{place} : no method found to resolve address '{name}'."))
+        }
+        (None, Some(_)) => {
+            (Severity::Warning, format!("{place} : could not resolve address '{name}', disabling server."))
+        }
+        (None, None) => (Severity::Alert, format!("{place} : could not resolve address '{name}'.")),
+    };
+    let help = "the host's resolver does not know this name; 'init-addr none' starts without it";
+    Some(Diagnostic::global(severity, text).lead(Lead::Bracket).help(help))
 }
 
 /// `init-addr …,IP`: starts with that address.
-fn first_ip(server: &mut super::model::Server) {
-    let ServerAddress::Name(_, port) = &server.address else { return };
-    let ip = server.init_addr.iter().flatten().find_map(|m| match m {
-        super::model::InitAddr::Ip(ip) => Some(*ip),
+fn fixed_ip(server: &Server) -> Option<IpAddr> {
+    server.init_addr.iter().flatten().find_map(|m| match m {
+        InitAddr::Ip(ip) => Some(*ip),
         _ => None,
-    });
-    if let Some(ip) = ip {
-        server.address = ServerAddress::Inet(SocketAddr::new(ip, *port));
-    }
+    })
 }
 
 /// Threads that look names up at the same time.

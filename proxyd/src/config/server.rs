@@ -2,8 +2,7 @@
 
 use super::keyword::Cx;
 use super::model::{
-    AgentCheck, InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerCheck,
-    ServerTls, Verify,
+    InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerTls, Verify,
 };
 use super::proxy::Named;
 use super::resolve;
@@ -14,6 +13,7 @@ use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Named as Keyword, Table, did_you_mean};
 use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, strict_int};
 use diag::{Diagnostic, Lead, Severity, Span};
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,52 +29,6 @@ pub(super) struct Origin {
 const WEIGHT_MAX: i64 = 256;
 /// Servers of one template.
 const TEMPLATE_MAX: i64 = 65_535;
-
-/// A server as haproxy has it before any option.
-pub(super) fn template_of_defaults() -> Server {
-    Server {
-        name: String::new(),
-        uuid: 0,
-        address: ServerAddress::Destination(0),
-        address_text: String::new(),
-        map_ports: MapPorts::No,
-        weight: 1,
-        backup: false,
-        disabled: false,
-        cookie: None,
-        maxconn: 0,
-        minconn: 0,
-        maxqueue: 0,
-        slowstart: None,
-        check: ServerCheck::default(),
-        agent: AgentCheck::default(),
-        on_error: OnError::FailCheck,
-        error_limit: 10,
-        observe: Observe::No,
-        on_marked_down_shutdown: false,
-        on_marked_up_shutdown_backup: false,
-        track: None,
-        redir: None,
-        source: None,
-        send_proxy: None,
-        proxy_v2_options: Vec::new(),
-        init_addr: None,
-        resolvers: None,
-        resolve_prefer_ipv4: false,
-        pool_max_conn: -1,
-        pool_purge_delay: Duration::from_secs(5),
-        pool_low_conn: 0,
-        max_reuse: -1,
-        tfo: false,
-        tcp_ut: None,
-        namespace: None,
-        non_stick: false,
-        proto: None,
-        ws: None,
-        tls: None,
-        socks4: None,
-    }
-}
 
 /// `server NAME ADDR …`.
 pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -144,6 +98,11 @@ fn set_address(cx: &mut Cx<'_, '_>, server: &mut Server, word: &Word) -> Result<
         Host::Name(name) => {
             if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(*c))) {
                 return Err(format!("invalid character '{bad}' in address '{name}' in '{text}'"));
+            }
+            if name.starts_with('_') {
+                server.srv_record = Some(name.clone());
+            } else {
+                server.fqdn = Some(name.clone());
             }
             ServerAddress::Name(name, port)
         }
@@ -506,11 +465,14 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("redir", some!(redir = value)).lacks("'redir' expects <prefix> as argument."),
     row("resolve-net", |o, a| {
         let text = o.value(a)?;
-        let network = |n: &str| n.parse::<ipnet::IpNet>().is_ok() || n.parse::<std::net::IpAddr>().is_ok();
-        if let Some(bad) = text.split(',').find(|n| !network(n)) {
-            return Err(o.fault(format!("'resolve-net' invalid network '{bad}'.")));
+        let network = |n: &str| n.parse().ok().or_else(|| n.parse::<IpAddr>().ok().map(IpNet::from));
+        let mut networks = Vec::new();
+        for word in text.split(',') {
+            let bad = || o.fault(format!("'resolve-net' invalid network '{word}'."));
+            networks.push(network(word).ok_or_else(bad)?);
         }
-        o.inert("names are looked up by the host's resolver here")
+        o.server.resolve.networks = networks;
+        Ok(())
     }),
     row("resolve-opts", |o, a| {
         let text = o.value(a)?;
@@ -522,10 +484,16 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
             );
             return Err(o.fault(text));
         }
-        o.inert("names are looked up by the host's resolver here")
+        for option in text.split(',') {
+            match option {
+                "ignore-weight" => o.server.resolve.ignore_weight = true,
+                option => o.server.resolve.allow_dup_ip = option == "allow-dup-ip",
+            }
+        }
+        Ok(())
     }),
     row("resolve-prefer", |o, a| {
-        o.server.resolve_prefer_ipv4 = match o.value(a)?.as_str() {
+        o.server.resolve.prefer_ipv4 = match o.value(a)?.as_str() {
             "ipv4" => true,
             "ipv6" => false,
             _ => return Err(o.fault("'resolve-prefer' expects either ipv4 or ipv6 as argument.")),
@@ -533,7 +501,8 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         Ok(())
     }).lacks("'resolve-prefer' expects either ipv4 or ipv6 as argument."),
     row("resolvers", |o, a| {
-        o.server.resolvers = Some(o.value(a)?);
+        // A section that is not named is looked for as one without a name.
+        o.server.resolvers = Some(a.next().map_or(String::new(), |w| w.text.clone()));
         Ok(())
     }),
     row("send-proxy", set!(send_proxy = Some(SendProxy::V1))),

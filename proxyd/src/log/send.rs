@@ -285,7 +285,8 @@ pub fn notices(generation: &Generation, notices: &[Notice]) {
 pub fn on_stderr(notices: &[Notice]) {
     use std::io::Write;
     let pid = std::process::id();
-    for notice in notices {
+    // What is for the logs alone has no text here.
+    for notice in notices.iter().filter(|n| !n.stderr.is_empty()) {
         let label = if notice.level == Level::Emergency { "[ALERT]  " } else { "[WARNING]" };
         // Nobody may be reading any more; the logs have it too.
         let _ = writeln!(std::io::stderr(), "{label}  ({pid}) : {}", notice.stderr);

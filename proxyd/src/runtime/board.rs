@@ -31,6 +31,8 @@ pub struct Board {
     pub captured: super::captured::Count,
     /// Wakes those who wait for connections, so that they look at their limits again.
     pub limits_changed: tokio::sync::Notify,
+    /// Where names are asked for, and counters of name servers.
+    pub resolvers: crate::resolve::Desk,
     /// The way to the streams of all threads.
     pub streams: super::streams::Registry,
     /// Grows whenever a weight changes, so that balancers notice.
@@ -230,10 +232,10 @@ pub mod admin {
     pub const INHERITED_DRAIN: u32 = 0x10;
     /// Maintenance since the name does not resolve.
     pub const RESOLUTION_MAINT: u32 = 0x20;
-    /// Maintenance since the name's records ended (host removed).
-    pub const HOSTNAME_MAINT: u32 = 0x40;
+    /// The name is another than the configuration's: by an operator, or by a service's records. No maintenance.
+    pub const RENAMED: u32 = 0x40;
     /// Any maintenance; that of the configuration comes with a forced one, which operators may lift.
-    pub const MAINT: u32 = 0x63;
+    pub const MAINT: u32 = 0x23;
     /// Any drain.
     pub const DRAIN: u32 = 0x18;
 }
@@ -290,6 +292,8 @@ impl ServerState {
 pub struct ServerDetail {
     /// Address in force; changed by the CLI, DNS or agents.
     pub address: Option<std::net::SocketAddr>,
+    /// The port, which is there without an address, too; 0 is none.
+    pub port: u16,
     /// Name behind the address.
     pub fqdn: Option<String>,
     /// The health check.

@@ -230,6 +230,10 @@ impl Watch {
             self.state().suspicion.note_usual(outcome.duration);
         }
         judge_health(&self.generation, self.at, outcome, changed);
+        if matches!(outcome.status, Status::L4Connection | Status::L4Timeout) {
+            // Its name may lead elsewhere by now.
+            self.generation.board.resolvers.send(crate::resolve::Request::Hurry(self.at));
+        }
         let judge = self.judge();
         if judge.health() == judge.full()
             && let Some(round) = &mut self.round

@@ -127,6 +127,7 @@ pub fn start(
         joins.push(thread.spawn(move || run(index, engine, inbox))?);
     }
     joins.push(super::checks::start(&engine)?);
+    joins.extend(crate::resolve::task::start(&engine)?);
     let running = Running { engine, joins };
     running.engine.listen(listening);
     Ok(running)

@@ -123,18 +123,27 @@ impl Board {
         if server.disabled {
             state.admin.store(board::admin::CONFIGURED_MAINT | board::admin::FORCED_MAINT, Relaxed);
         }
-        state.oper.store(if server.disabled { board::oper::STOPPED } else { board::oper::RUNNING }, Relaxed);
+        // A name without an address keeps its server out until it has one.
+        let nowhere = matches!(server.address, crate::config::model::ServerAddress::Name(..));
+        if nowhere {
+            state.admin.fetch_or(board::admin::RESOLUTION_MAINT, Relaxed);
+        }
+        let out = server.disabled || nowhere;
+        state.oper.store(if out { board::oper::STOPPED } else { board::oper::RUNNING }, Relaxed);
         state.user_weight.store(server.weight, Relaxed);
         state.initial_weight.store(server.weight, Relaxed);
         state.maxconn.store(server.maxconn, Relaxed);
-        let health = if server.disabled { 0 } else { server.check.rise };
+        let health = if out { 0 } else { server.check.rise };
         state.health.store(health, Relaxed);
         if let Ok(mut detail) = state.detail.lock() {
             match &server.address {
-                crate::config::model::ServerAddress::Inet(address) => detail.address = Some(*address),
-                crate::config::model::ServerAddress::Name(name, _) => detail.fqdn = Some(name.clone()),
+                crate::config::model::ServerAddress::Inet(address) => {
+                    (detail.address, detail.port) = (Some(*address), address.port());
+                }
+                crate::config::model::ServerAddress::Name(_, port) => detail.port = *port,
                 _ => {}
             }
+            detail.fqdn.clone_from(&server.fqdn);
             detail.last_change = now_s();
             detail.check.configured = server.check.enabled;
             detail.check.enabled = server.check.enabled;

@@ -6,8 +6,8 @@
 //! Absent on purpose: writing the file, which is up to whoever reloads.
 
 use super::Generation;
-use super::board::{ServerState, admin, oper};
-use crate::config::model::{Config, Proxy, Server, ServerAddress};
+use super::board::{ServerDetail, ServerState, admin, oper};
+use crate::config::model::{Config, InitAddr, Proxy, Server};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -108,6 +108,7 @@ struct Line<'a> {
     agent_state: u32,
     fqdn: Option<&'a str>,
     port: Option<u16>,
+    srv_record: Option<&'a str>,
     check: (Option<u16>, Option<IpAddr>),
     agent: (Option<u16>, Option<IpAddr>),
 }
@@ -128,6 +129,7 @@ impl<'a> Line<'a> {
             agent_state: number(14)?,
             fqdn: named(17),
             port: port(18),
+            srv_record: named(19),
             check: (port(21), named(22).and_then(|a| a.parse().ok())),
             agent: (port(24), named(23).and_then(|a| a.parse().ok())),
         })
@@ -151,6 +153,11 @@ fn one(generation: &Generation, server: &Server, state: &ServerState, words: &[&
         (false, false) => {}
     }
     state.admin.store(bits, Relaxed);
+    place(server, state, &mut detail, &line);
+    if detail.address.is_none() && (server.fqdn.is_some() || server.srv_record.is_some()) {
+        bits |= admin::RESOLUTION_MAINT;
+        state.admin.fetch_or(admin::RESOLUTION_MAINT, Relaxed);
+    }
     let checked = detail.check.configured || detail.agent.configured;
     let wanted = match (bits & admin::MAINT != 0, checked) {
         (true, _) => oper::STOPPED,
@@ -175,15 +182,30 @@ fn one(generation: &Generation, server: &Server, state: &ServerState, words: &[&
     detail.check.address = line.check.1.or(detail.check.address);
     detail.agent.port = line.agent.0.or(detail.agent.port);
     detail.agent.address = line.agent.1.or(detail.agent.address);
-    address(server, &mut detail.address, &line);
 }
 
-/// A name that had this address has it again, and a port that was changed stays.
-fn address(server: &Server, current: &mut Option<SocketAddr>, line: &Line<'_>) {
-    let named = matches!(&server.address, ServerAddress::Name(name, ..) if line.fqdn == Some(name.as_str()));
-    if named && let (Some(ip), Some(port)) = (line.address, line.port) {
-        *current = Some(SocketAddr::new(ip, port));
-    } else if let (Some(old), Some(port)) = (*current, line.port) {
-        *current = Some(SocketAddr::new(old.ip(), port));
+/// Where a server is: a name that had an address has it again where `init-addr` takes the last one first, a name or
+/// a service's host that came at run time stays, and so does a port that was changed.
+fn place(server: &Server, state: &ServerState, detail: &mut ServerDetail, line: &Line<'_>) {
+    let renamed = line.admin & admin::RENAMED != 0 && server.resolvers.is_some();
+    let of_service = line.srv_record.is_some() && line.srv_record == server.srv_record.as_deref();
+    if (of_service || renamed && server.srv_record.is_none() && server.fqdn.is_some()) && line.fqdn.is_some()
+    {
+        detail.fqdn = line.fqdn.map(str::to_owned);
+        state.admin.fetch_or(admin::RENAMED, Relaxed);
     }
+    detail.port = line.port.unwrap_or(detail.port);
+    let named = detail.fqdn.is_some() && line.fqdn == detail.fqdn.as_deref();
+    let last = line.address.filter(|_| named && takes_last(server, detail.address.is_none()));
+    if let Some(ip) = last.or(detail.address.map(|a| a.ip())) {
+        detail.address = Some(SocketAddr::new(ip, detail.port));
+    }
+}
+
+/// Whether `init-addr` (`last,libc` where none is said) prefers the last address to what was found.
+fn takes_last(server: &Server, found_none: bool) -> bool {
+    let Some(methods) = &server.init_addr else { return true };
+    let last = methods.iter().position(|m| *m == InitAddr::Last);
+    let first = methods.iter().position(|m| *m != InitAddr::Last);
+    last.is_some_and(|last| found_none || first.is_none_or(|first| last < first))
 }

@@ -292,23 +292,41 @@ pub fn set_admin(
     };
     // Maintenance leaves a forced drain in place, to be found again afterwards.
     let clear = if wanted == Wanted::Maint { 0 } else { clear };
-    change_admin(generation, proxy, server, clear, set, out);
+    change_admin(generation, (proxy, server), clear, set, "", out);
     let inherited = match wanted {
         Wanted::Ready => (admin::INHERITED_MAINT | admin::INHERITED_DRAIN, 0),
         Wanted::Drain => (admin::INHERITED_MAINT, admin::INHERITED_DRAIN),
         Wanted::Maint => (0, admin::INHERITED_MAINT),
     };
     for (p, s) in trackers(generation, proxy, server) {
-        change_admin(generation, p, s, inherited.0, inherited.1, out);
+        change_admin(generation, (p, s), inherited.0, inherited.1, "", out);
+    }
+}
+
+/// A server's name led nowhere for longer than its resolver holds. Servers that track it follow.
+pub fn set_resolution(generation: &Generation, at: (ProxyId, ServerId), why: &str, out: &mut Vec<Notice>) {
+    change_admin(generation, at, 0, admin::RESOLUTION_MAINT, why, out);
+    for tracker in trackers(generation, at.0, at.1) {
+        change_admin(generation, tracker, 0, admin::INHERITED_MAINT, "", out);
+    }
+}
+
+/// A server's name leads somewhere again. Servers that track it follow.
+pub fn clear_resolution(generation: &Generation, at: (ProxyId, ServerId), out: &mut Vec<Notice>) {
+    change_admin(generation, at, admin::RESOLUTION_MAINT, 0, "", out);
+    if !generation.server(at.0, at.1).in_maintenance() {
+        for tracker in trackers(generation, at.0, at.1) {
+            change_admin(generation, tracker, admin::INHERITED_MAINT, 0, "", out);
+        }
     }
 }
 
 fn change_admin(
     generation: &Generation,
-    proxy: ProxyId,
-    server: ServerId,
+    (proxy, server): (ProxyId, ServerId),
     clear: u32,
     set: u32,
+    why: &str,
     out: &mut Vec<Notice>,
 ) {
     let change = Change::begin(generation, proxy, server);
@@ -330,14 +348,25 @@ fn change_admin(
             slowstart::end(state);
             let via = if set & admin::INHERITED_MAINT != 0 {
                 format!(" via {}", detail.tracked.unwrap_or_default())
-            } else {
+            } else if why.is_empty() {
                 String::new()
+            } else {
+                format!(" ({why})")
             };
-            let text =
-                format!("{name} is going DOWN for maintenance{via}{}", change.tail(true, change.requeue()));
-            change.push(Level::Alert, text, out);
+            let moved = change.requeue();
+            if change.was_down {
+                change.push(Level::Notice, format!("{name} was DOWN and now enters maintenance{via}."), out);
+            } else {
+                let tail = change.tail(true, moved);
+                change.push(Level::Alert, format!("{name} is going DOWN for maintenance{via}{tail}"), out);
+            }
         }
-        (2, after) => {
+        (2, 2) if old & !new & admin::RESOLUTION_MAINT != 0 => {
+            let host = detail.fqdn.unwrap_or_default();
+            let text = format!("{name} ('{host}') resolves again but remains in maintenance.");
+            change.push(Level::Notice, text, out);
+        }
+        (2, after @ (0 | 1)) => {
             let up = come_back(generation, (proxy, server));
             if up {
                 change.requeue();
@@ -350,7 +379,12 @@ fn change_admin(
             };
             let forced =
                 if old & (admin::FORCED_MAINT | admin::CONFIGURED_MAINT) != 0 { "forced " } else { "" };
-            change.push(Level::Notice, format!("{name} is {word} (leaving {forced}maintenance)."), out);
+            let text = if old & !new & admin::RESOLUTION_MAINT == 0 {
+                format!("{name} is {word} (leaving {forced}maintenance).")
+            } else {
+                format!("{name} ('{}') is {word} (resolves again).", detail.fqdn.unwrap_or_default())
+            };
+            change.push(Level::Notice, text, out);
             if after == 1 {
                 change.push(Level::Notice, format!("{name} remains in forced drain mode."), out);
             }
@@ -378,8 +412,10 @@ fn change_admin(
 fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
     let state = generation.server(at.0, at.1);
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-    detail.check.health = detail.check.rise;
-    state.health.store(detail.check.rise, Relaxed);
+    if detail.check.configured {
+        detail.check.health = detail.check.rise;
+    }
+    state.health.store(detail.check.health, Relaxed);
     if detail.agent.enabled && detail.agent.health < detail.agent.rise {
         state.oper.store(oper::STOPPED, Relaxed);
         return false;

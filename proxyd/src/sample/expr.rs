@@ -81,6 +81,8 @@ enum Late {
 #[derive(Debug, Default)]
 pub struct Refs {
     list: Vec<(Late, String)>,
+    /// `resolvers` sections that rules ask, with what is told where there is no such section.
+    pub resolvers: Vec<(String, String)>,
 }
 
 impl Refs {
@@ -105,14 +107,17 @@ impl Refs {
     /// Takes over another list.
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);
+        self.resolvers.extend(other.resolvers);
     }
 
     /// What can't be resolved in a whole configuration, in haproxy's texts; nothing is bound.
     pub fn check(&self, config: &Config) -> Vec<String> {
         let finder = Finder::new(config);
+        let known = |name: &str| config.resolvers.iter().any(|r| r.name == *name);
         self.list
             .iter()
             .filter_map(|(late, place)| finder.complaint(late).map(|e| format!("{e} referenced in {place}.")))
+            .chain(self.resolvers.iter().filter(|(name, _)| !known(name)).map(|(_, text)| text.clone()))
             .collect()
     }
 

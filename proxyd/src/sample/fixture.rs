@@ -117,6 +117,7 @@ fn session() -> Session {
 fn txn(request: &Message) -> Txn {
     let line = [request.method(), b" ", request.uri(), b" HTTP/1.1"].concat();
     Txn {
+        resolving: None,
         id: 7,
         number: 0,
         start: Instant::now(),

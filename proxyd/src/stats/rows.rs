@@ -414,7 +414,9 @@ fn effective_weight(state: &ServerState, detail: &ServerDetail, clock: Clock) ->
 }
 
 fn address_text(cfg: &Server, detail: &ServerDetail) -> String {
-    detail.address.map_or_else(|| cfg.address_text.clone(), |a| a.to_string())
+    let by_name = cfg.fqdn.is_some() || cfg.srv_record.is_some();
+    let written = || if by_name { String::new() } else { cfg.address_text.clone() };
+    detail.address.map_or_else(written, |a| a.to_string())
 }
 
 fn check_columns(row: &mut Row, detail: &ServerDetail, cfg: &Server, maintenance: bool, down_now: u64) {

@@ -111,6 +111,7 @@ impl Txn {
             timeout_tunnel: None,
             timeout_client: None,
             no_l7_retry: false,
+            resolving: None,
             last_rule: None,
             server_ends: (Peer::Unknown, Peer::Unknown),
             compression: None,
@@ -171,6 +172,7 @@ impl Txn {
             timeout_tunnel,
             timeout_client,
             no_l7_retry,
+            resolving,
             last_rule,
             server_ends,
             compression,
@@ -194,6 +196,7 @@ impl Txn {
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
         (*timeout_server, *timeout_tunnel, *timeout_client) = (None, None, None);
+        *resolving = None;
         (*no_l7_retry, *strict_rewriting) = (false, true);
         unique_id.take();
         (*cookie_req, *cookie_res, *log_level, *last_rule) = (None, None, None, None);

@@ -10,7 +10,7 @@ use super::answer;
 use super::connect::Server;
 use super::http::{After, Exchange};
 use super::transfer::Event;
-use super::txn::{EndedBy, EndedIn};
+use super::txn::{EndedBy, EndedIn, Resolving};
 use super::view::Phase;
 use crate::acl::Answer;
 use crate::action::{Flow as Next, Rule, RuleSet, Wait};
@@ -173,6 +173,7 @@ impl Exchange<'_> {
                         }
                         at += 1;
                     }
+                    Next::Wait(Wait::Address) => self.resolved().await,
                     Next::Wait(_) if !may_wait => at += 1,
                     Next::Wait(wait) => {
                         let until = *give_up.get_or_insert_with(|| clock::now() + delay.unwrap_or(unlimited));
@@ -188,6 +189,13 @@ impl Exchange<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the address that a rule asked for. The resolver always answers, if only by going away.
+    async fn resolved(&mut self) {
+        if let Some(Resolving::Asked(answer)) = self.parts.txn.resolving.take() {
+            self.parts.txn.resolving = Some(Resolving::Done(answer.await.ok().flatten()));
+        }
     }
 
     /// Runs one rule where nothing can be waited for.

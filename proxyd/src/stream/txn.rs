@@ -235,9 +235,20 @@ pub struct Times {
     pub end: Option<Duration>,
 }
 
+/// An address that a rule asks for (`do-resolve`).
+#[derive(Debug)]
+pub enum Resolving {
+    /// It will come here.
+    Asked(tokio::sync::oneshot::Receiver<Option<std::net::IpAddr>>),
+    /// It came; `None` where the name leads nowhere.
+    Done(Option<std::net::IpAddr>),
+}
+
 /// One request and its response, or one TCP stream.
 #[derive(Debug)]
 pub struct Txn {
+    /// The address that a rule waits for.
+    pub resolving: Option<Resolving>,
     /// Process-wide number.
     pub id: u64,
     /// How many streams there were before (`%rt`).

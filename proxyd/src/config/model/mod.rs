@@ -9,6 +9,7 @@ mod check;
 mod global;
 mod http;
 mod options;
+mod resolvers;
 mod server;
 
 pub use balance::*;
@@ -17,6 +18,7 @@ pub use check::*;
 pub use global::*;
 pub use http::*;
 pub use options::*;
+pub use resolvers::*;
 pub use server::*;
 
 use crate::{acl, action, log};
@@ -46,6 +48,8 @@ pub struct Config {
     pub http_errors: BTreeMap<String, Arc<BTreeMap<u16, ErrorReply>>>,
     /// Pattern and map files and inline lists of all rules; the board serves them to the CLI.
     pub patterns: Arc<acl::file::PatRefs>,
+    /// `resolvers` sections in file order, the one of the host's own name servers last.
+    pub resolvers: Vec<Arc<Resolvers>>,
     /// `ring` sections by name.
     pub rings: BTreeMap<String, Ring>,
     /// Names in rules and expressions that are bound once all sections are read.

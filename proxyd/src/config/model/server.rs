@@ -1,6 +1,6 @@
 //! `server` lines.
 
-use super::{ProxyId, ServerId, Verify};
+use super::{ProxyId, ResolveOptions, ServerId, Verify};
 use crate::sample;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -90,8 +90,12 @@ pub struct Server {
     pub init_addr: Option<Vec<InitAddr>>,
     /// `resolvers`.
     pub resolvers: Option<String>,
-    /// `resolve-prefer`: prefers IPv4.
-    pub resolve_prefer_ipv4: bool,
+    /// Preferences between the addresses that a name has.
+    pub resolve: ResolveOptions,
+    /// The name that the line gives in place of an address.
+    pub fqdn: Option<String>,
+    /// The name of a service (`_http._tcp.example.org`) whose records say host, port and weight.
+    pub srv_record: Option<String>,
     /// `pool-max-conn`; -1 is none.
     pub pool_max_conn: i32,
     /// `pool-purge-delay`.
@@ -116,6 +120,56 @@ pub struct Server {
     pub tls: Option<ServerTls>,
     /// `socks4`.
     pub socks4: Option<SocketAddr>,
+}
+
+impl Default for Server {
+    /// A server as haproxy has it before any option.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            uuid: 0,
+            address: ServerAddress::Destination(0),
+            address_text: String::new(),
+            map_ports: MapPorts::No,
+            weight: 1,
+            backup: false,
+            disabled: false,
+            cookie: None,
+            maxconn: 0,
+            minconn: 0,
+            maxqueue: 0,
+            slowstart: None,
+            check: ServerCheck::default(),
+            agent: AgentCheck::default(),
+            on_error: OnError::FailCheck,
+            error_limit: 10,
+            observe: Observe::No,
+            on_marked_down_shutdown: false,
+            on_marked_up_shutdown_backup: false,
+            track: None,
+            redir: None,
+            source: None,
+            send_proxy: None,
+            proxy_v2_options: Vec::new(),
+            init_addr: None,
+            resolvers: None,
+            resolve: ResolveOptions::default(),
+            fqdn: None,
+            srv_record: None,
+            pool_max_conn: -1,
+            pool_purge_delay: Duration::from_secs(5),
+            pool_low_conn: 0,
+            max_reuse: -1,
+            tfo: false,
+            tcp_ut: None,
+            namespace: None,
+            non_stick: false,
+            proto: None,
+            ws: None,
+            tls: None,
+            socks4: None,
+        }
+    }
 }
 
 /// TLS towards a server.
