@@ -12,6 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub mod frames;
+pub mod names;
 pub mod netns;
 pub mod node;
 pub mod oracle;

@@ -7,7 +7,7 @@
 
 use super::core::{Core, Effect, Input, Key, Status};
 use super::servers::{self, Seat};
-use super::wire::{Data, Kind};
+use super::wire::{self, Data, Kind};
 use super::{At, Request};
 use crate::config::model::{ProxyId, ResolveOptions, ServerId};
 use crate::runtime::Generation;
@@ -36,6 +36,16 @@ struct Waiting {
     reply: oneshot::Sender<Option<IpAddr>>,
 }
 
+/// A service's records, and the servers of one backend that take their hosts from them.
+#[derive(Debug, Clone)]
+struct Service {
+    section: usize,
+    key: Key,
+    members: Vec<At>,
+    /// Members without a host, in the order in which they get one.
+    free: Vec<At>,
+}
+
 /// All sections and who follows what.
 #[derive(Debug)]
 pub struct Book {
@@ -43,8 +53,7 @@ pub struct Book {
     cores: Vec<Core>,
     /// What each server follows by its own name.
     own: BTreeMap<At, (usize, Key)>,
-    /// Services and the servers that take their hosts from them: section, name, servers of one backend.
-    services: Vec<(usize, Key, Vec<At>)>,
+    services: Vec<Service>,
     waiting: HashMap<(usize, Key), Vec<Waiting>>,
 }
 
@@ -78,18 +87,22 @@ impl Book {
                 }
             }
         }
-        for (section, key, _) in self.services.clone() {
-            self.input(section, now, Input::Follow(key), out);
+        for service in self.services.clone() {
+            self.input(service.section, now, Input::Follow(service.key), out);
         }
     }
 
     fn join_service(&mut self, section: usize, key: Key, at: At) {
-        let same = |(s, k, members): &&mut (usize, Key, Vec<At>)| {
-            *s == section && *k == key && members.first().is_some_and(|m| m.0 == at.0)
+        let is_free = self.seat(at).with(|d| d.fqdn.is_none());
+        let same = |s: &&mut Service| {
+            s.section == section && s.key == key && s.members.first().is_some_and(|m| m.0 == at.0)
         };
-        match self.services.iter_mut().find(same) {
-            Some((_, _, members)) => members.push(at),
-            None => self.services.push((section, key, vec![at])),
+        if let Some(service) = self.services.iter_mut().find(same) {
+            service.members.push(at);
+            service.free.extend(is_free.then_some(at));
+        } else {
+            let free = is_free.then_some(at).into_iter().collect();
+            self.services.push(Service { section, key, members: vec![at], free });
         }
     }
 
@@ -179,7 +192,7 @@ impl Book {
         self.answer(section, key, now, out);
         if key.kind == Kind::Srv {
             for i in 0..self.services.len() {
-                if self.services[i].0 == section && self.services[i].1 == *key {
+                if self.services[i].section == section && self.services[i].key == *key {
                     self.service(i, now, out);
                 }
             }
@@ -240,62 +253,69 @@ impl Book {
             seat.resolved(&mut out.notices);
             seat.ready(&mut out.notices);
         }
-        self.cores[section].took(key, &Data::Ip(ip));
     }
 
     /// What a resolution of a service means to the servers that take their hosts from it.
     fn service(&mut self, index: usize, now: Instant, out: &mut Out) {
-        let (section, key, members) = self.services[index].clone();
+        let Service { section, key, mut members, .. } = self.services[index].clone();
         let core = &self.cores[section];
         let Some(lookup) = core.lookup(&key) else { return };
         if lookup.status != Status::Valid && !lookup.is_given_up(now, core.section()) {
             return;
         }
         let records: Vec<Data> = lookup.records().cloned().collect();
-        let host_of = |book: &Self, at: At| book.seat(at).with(|d| d.fqdn.clone().map(|f| (f, d.port)));
         let holds = |host: &str, at_port: u16| {
             let mut all = records.iter();
             all.any(|r| matches!(r, Data::Srv { target, port, .. } if target == host && *port == at_port))
         };
+        members.sort_by_cached_key(|at| self.host(*at).map(|(host, _)| wire::rank_of_host(&host)));
         for at in &members {
-            if let Some((host, port)) = host_of(self, *at)
-                && !holds(&host, port)
-            {
+            if self.host(*at).is_some_and(|(host, port)| !holds(&host, port)) {
                 self.leave(*at, now, out);
                 self.seat(*at).removed(&mut out.notices);
+                self.services[index].free.push(*at);
             }
         }
         for record in &records {
             let Data::Srv { weight, port, target, ip } = record else { continue };
-            let has = |at: &&At| host_of(self, **at).is_some_and(|(h, p)| h == *target && p == *port);
+            let has = |at: &&At| self.host(**at).is_some_and(|(h, p)| h == *target && p == *port);
             let known = members.iter().find(has).copied();
             // Hosts beyond the servers there are wait until one is free.
-            let Some(at) = known.or_else(|| members.iter().find(|at| host_of(self, **at).is_none()).copied())
-            else {
+            if known.is_none() && self.services[index].free.is_empty() {
                 continue;
-            };
-            self.seat(at).set_weight(*weight);
-            match ip {
-                Some(ip) => {
-                    self.leave(at, now, out);
-                    self.seat(at).with(|d| d.port = *port);
-                    self.seat(at).set_ip(*ip, "DNS additional record", &mut out.notices);
-                    if known.is_none() {
-                        self.seat(at).set_host(target, *port, &mut out.notices);
-                    }
-                    if self.seat(at).is_out() {
-                        self.seat(at).resolved(&mut out.notices);
-                    }
-                }
-                None => {
-                    if known.is_none() {
-                        self.seat(at).set_host(target, *port, &mut out.notices);
-                    }
-                    if !self.own.contains_key(&at) {
-                        self.follow(at, section, now, out);
-                    }
-                }
             }
+            let at = known.unwrap_or_else(|| self.services[index].free.remove(0));
+            self.seat(at).set_weight(*weight);
+            self.host_of_service(at, (section, known.is_none()), (target, *port, *ip), now, out);
+        }
+    }
+
+    fn host(&self, at: At) -> Option<(String, u16)> {
+        self.seat(at).with(|d| d.fqdn.clone().map(|host| (host, d.port)))
+    }
+
+    /// A server takes the place of a service's host: with the address that came along, or by the host's name.
+    fn host_of_service(
+        &mut self,
+        at: At,
+        (section, fresh): (usize, bool),
+        (host, port, ip): (&str, u16, Option<IpAddr>),
+        now: Instant,
+        out: &mut Out,
+    ) {
+        if let Some(ip) = ip {
+            self.leave(at, now, out);
+            self.seat(at).with(|d| d.port = port);
+            self.seat(at).set_ip(ip, "DNS additional record", &mut out.notices);
+        }
+        if fresh {
+            self.seat(at).set_host(host, port, &mut out.notices);
+        }
+        if ip.is_none() && !self.own.contains_key(&at) {
+            self.follow(at, section, now, out);
+        }
+        if ip.is_some() && self.seat(at).is_out() {
+            self.seat(at).resolved(&mut out.notices);
         }
     }
 }

@@ -112,7 +112,7 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// The records that count.
+    /// The records that count, in haproxy's order (see [`Data::rank`]).
     pub fn records(&self) -> impl Iterator<Item = &Data> {
         self.records.iter().map(|s| &s.data)
     }
@@ -167,16 +167,6 @@ impl Core {
     /// What is known of a name.
     pub fn lookup(&self, key: &Key) -> Option<&Lookup> {
         self.lookups.get(key)
-    }
-
-    /// A record that a server took goes behind the others, so that the next server takes another one.
-    pub fn took(&mut self, key: &Key, data: &Data) {
-        if let Some(lookup) = self.lookups.get_mut(key)
-            && let Some(at) = lookup.records.iter().position(|s| s.data == *data)
-        {
-            let taken = lookup.records.remove(at);
-            lookup.records.push(taken);
-        }
     }
 
     /// Takes one input and says what is to be done.
@@ -371,6 +361,7 @@ fn remember(lookup: &mut Lookup, records: Vec<Data>, now: Instant, obsolete: Dur
         }
     }
     lookup.records.retain(|s| s.last == now || now < s.last + obsolete);
+    lookup.records.sort_by_cached_key(|s| s.data.rank());
 }
 
 /// Whether two records name the same thing, weights aside.

@@ -27,7 +27,7 @@ pub fn reason(status: Status) -> &'static str {
 /// The reason for servers whose host left a service's records.
 pub const REMOVED: &str = "entry removed from SRV record";
 
-/// Of several addresses the best: of the preferred family, in a preferred network, the one in use.
+/// Of several addresses the best: of the preferred family, in a preferred network, nobody else's, the one in use.
 pub fn pick(
     addresses: impl IntoIterator<Item = IpAddr>,
     options: &ResolveOptions,
@@ -36,13 +36,15 @@ pub fn pick(
 ) -> Option<IpAddr> {
     const FAMILY: u8 = 8;
     const NETWORK: u8 = 4;
+    const ALONE: u8 = 2;
     const CURRENT: u8 = 1;
     let mut best: Option<(u8, IpAddr)> = None;
     for ip in addresses {
-        if !options.allow_dup_ip && is_taken(ip) {
+        let taken = is_taken(ip);
+        if taken && !options.allow_dup_ip {
             continue;
         }
-        let mut score = 0;
+        let mut score = if taken { 0 } else { ALONE };
         if ip.is_ipv4() == options.prefer_ipv4 {
             score += FAMILY;
         }
@@ -212,5 +214,6 @@ mod tests {
         assert_eq!(pick(["10.0.0.1"].map(ip), &v4, None, taken), None);
         let both = ResolveOptions { allow_dup_ip: true, ..v4 };
         assert_eq!(pick(["10.0.0.1"].map(ip), &both, None, taken), Some(ip("10.0.0.1")));
+        assert_eq!(pick(["10.0.0.1", "10.0.0.2"].map(ip), &both, None, taken), Some(ip("10.0.0.2")));
     }
 }

@@ -8,6 +8,7 @@
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::net::IpAddr;
+use xxhash_rust::xxh32::xxh32;
 
 /// Bytes of a message's head.
 const HEAD: usize = 12;
@@ -60,6 +61,31 @@ pub enum Data {
         /// Its address, where the answer says it, too.
         ip: Option<IpAddr>,
     },
+}
+
+impl Data {
+    /// The place of a record among others. haproxy keeps records by a hash of what they hold, so which of several
+    /// addresses a server takes does not depend on the order in which a name server lists them.
+    pub fn rank(&self) -> u32 {
+        const TYPE_A: u32 = 1;
+        const TYPE_AAAA: u32 = 28;
+        match self {
+            Self::Ip(IpAddr::V4(ip)) => xxh32(&ip.octets(), TYPE_A),
+            Self::Ip(IpAddr::V6(ip)) => xxh32(&ip.octets(), TYPE_AAAA),
+            Self::Srv { target, .. } => rank_of_host(target),
+        }
+    }
+}
+
+/// [`Data::rank`] of a service's host.
+pub fn rank_of_host(host: &str) -> u32 {
+    const TYPE_SRV: u32 = 33;
+    let mut wire = Vec::with_capacity(host.len() + 1);
+    for label in host.split('.') {
+        wire.push(label.len() as u8);
+        wire.extend_from_slice(label.as_bytes());
+    }
+    xxh32(&wire, TYPE_SRV)
 }
 
 /// What is wrong with an answer.
@@ -188,5 +214,20 @@ fn add_addresses(found: &mut [Data], message: &Message) {
                 *ip = Some(address);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order in which haproxy 2.6.12 gave these addresses and hosts to servers of a template.
+    #[test]
+    fn records_stand_in_the_originals_order() {
+        let order = ["10.30.113.134", "10.84.158.75", "10.120.155.27", "10.109.13.213", "10.133.139.50"];
+        let ranks = order.map(|ip| Data::Ip(ip.parse().unwrap()).rank());
+        assert!(ranks.is_sorted(), "{ranks:?}");
+        let ranks = ["h6.test", "h3.test", "h1.test", "h2.test", "h0.test", "h5.test"].map(rank_of_host);
+        assert!(ranks.is_sorted(), "{ranks:?}");
     }
 }

@@ -1,0 +1,185 @@
+//! Names that proxyd resolves while it runs, beside Debian's haproxy: both ask the same name server, which changes its
+//! mind; after each change both must come to the same states of servers, and have told the same.
+//!
+//! Absent on purpose: how long each of both takes (the phases wait until both agree), and checks, whose failures would
+//! hurry resolutions.
+
+use holdfast_tests::names::Answer::{self, Code, Foreign, Garbage, Records, Silence, Spoofed, Truncated};
+use holdfast_tests::names::NameServer;
+use holdfast_tests::names::Record::{self, A, Aaaa, Alias, Extra, Service};
+use holdfast_tests::netns::wait_for;
+use holdfast_tests::node::Program;
+use holdfast_tests::oracle::Suite;
+use holdfast_tests::pair::{Origin, Side};
+use regex::Regex;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+const CONFIG: &str = include_str!("proxy_names/haproxy.cfg");
+/// How long both may take to agree; nothing is judged by it while they do.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long both must agree for a phase to be over: a hold of the configuration and a pause.
+const CALM: Duration = Duration::from_millis(900);
+
+fn ask(side: &Side, command: &str) -> String {
+    let mut stream = UnixStream::connect(side.directory().join("admin")).expect("the socket is there");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    let _ = stream.write_all(format!("{command}\n").as_bytes());
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer ends");
+    answer
+}
+
+/// What matters of the servers' states: all columns but ages, and what `show stat` calls them.
+fn states(side: &Side) -> String {
+    let mut out = String::new();
+    for line in ask(side, "show servers state").lines().skip(2) {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        if words.len() > 9 {
+            words[9] = "N";
+            out += &format!("{}\n", words.join(" "));
+        }
+    }
+    let stat = ask(side, "show stat");
+    let head: Vec<&str> = stat.lines().next().unwrap_or_default().split(',').collect();
+    let column = |name: &str| head.iter().position(|h| *h == name).expect("a column");
+    let (status, weight, address) = (column("status"), column("weight"), column("addr"));
+    for line in stat.lines().skip(1).filter(|l| !l.is_empty()) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let pick = [cells[0], cells[1], cells[status], cells[weight], cells[address]];
+        out += &format!("{}\n", pick.join(","));
+    }
+    out
+}
+
+/// What was told since the last time, in no order: answers to several questions come as they like.
+fn told(side: &Side, from: &mut usize) -> String {
+    let all = std::fs::read_to_string(side.directory().join("output")).expect("the output can be read");
+    let new = &all[*from..];
+    let pid = Regex::new(r"\(\d+\)|\[NOTICE\].*\n").expect("a pattern");
+    let text = pid.replace_all(new, "").replace(&side.directory().display().to_string(), "DIR");
+    *from = all.len();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, last)
+}
+
+fn both(name: &str, with: &dyn Fn() -> Answer, server: &NameServer) {
+    server.set(&format!("{name} A"), with());
+    server.set(&format!("{name} AAAA"), with());
+}
+
+fn addresses(last: &[u8]) -> Answer {
+    Records(last.iter().map(|n| A(ip(*n))).collect())
+}
+
+fn services(all: &[(u16, u16, &'static str)]) -> Vec<Record> {
+    all.iter().map(|(weight, port, host)| Service(*weight, *port, host)).collect()
+}
+
+type Phase = (&'static str, fn(&NameServer));
+
+/// What the name server says, one change after the other.
+const PHASES: &[Phase] = &[
+    ("one more host", |s| {
+        s.set("h3.test A", addresses(&[6]));
+        let all = [(10, 8001, "h1.test"), (600, 8002, "h2.test"), (65_535, 9001, "h3.test")];
+        s.set("_http._tcp.test SRV", Records(services(&all)));
+    }),
+    ("no such name", |s| both("web.test", &|| Code(3), s)),
+    ("back with another address", |s| s.set("web.test A", addresses(&[9, 2]))),
+    ("refused", |s| both("web.test", &|| Code(5), s)),
+    ("back in IPv6", |s| {
+        s.set("web.test A", Records(vec![]));
+        s.set("web.test AAAA", Records(vec![Aaaa("fd00::1".parse().expect("an address"))]));
+    }),
+    ("by an alias", |s| s.set("web.test A", Records(vec![Alias("behind.test", ip(7))]))),
+    ("silence", |s| both("web.test", &|| Silence, s)),
+    ("spoofed ids do not count", |s| both("web.test", &|| Spoofed(vec![A(ip(66))]), s)),
+    ("garbage does not count", |s| both("web.test", &|| Garbage, s)),
+    ("another name's address does not count", |s| both("web.test", &|| Foreign(ip(66)), s)),
+    ("cut off", |s| both("web.test", &|| Truncated(vec![A(ip(8))]), s)),
+    ("three addresses for two", |s| s.set("web.test A", addresses(&[2, 3, 4]))),
+    ("one goes", |s| s.set("web.test A", addresses(&[3, 4]))),
+    ("a host leaves the service", |s| {
+        s.set("_http._tcp.test SRV", Records(services(&[(10, 8001, "h1.test"), (256, 8002, "h2.test")])));
+    }),
+    ("its address comes along", |s| {
+        let mut all = services(&[(10, 8001, "h1.test"), (256, 8002, "h2.test"), (1, 9009, "h4.test")]);
+        all.push(Extra("h4.test", ip(11)));
+        s.set("_http._tcp.test SRV", Records(all));
+    }),
+    ("the service is gone", |s| s.set("_http._tcp.test SRV", Code(3))),
+];
+
+/// Waits until both agree, and have for a while; gives what they say.
+fn agree(sides: [&Side; 2]) -> [String; 2] {
+    let mut last = sides.map(states);
+    let _ = wait_for(PATIENCE, || {
+        std::thread::sleep(CALM);
+        let now = sides.map(states);
+        let calm = now[0] == now[1] && now == last;
+        last = now;
+        calm.then_some(())
+    });
+    last
+}
+
+#[test]
+fn names_lead_where_the_originals_lead() {
+    let Some(original) = Program::original("proxy_names", "haproxy") else { return };
+    let ours = Program::ours("proxyd", "haproxy");
+    let (origin, server) = (Origin::start(), NameServer::start());
+    server.set("web.test A", addresses(&[2, 3]));
+    server.set("h1.test A", addresses(&[4]));
+    server.set("h2.test A", addresses(&[5]));
+    server.set("over-tcp.test A", Truncated(vec![A(ip(12))]));
+    server.set("_http._tcp.test SRV", Records(services(&[(10, 8001, "h1.test"), (600, 8002, "h2.test")])));
+    let config = CONFIG.replace("@DNS@", &server.address.to_string());
+    let sides = [&original.path, &ours.path].map(|path| Side::start(path, &config, 1, &origin));
+    let pair = [&sides[0], &sides[1]];
+    let mut suite = Suite::new("proxy_names");
+    let mut seen = [0, 0];
+    let mut compare = |suite: &mut Suite, name: &str| {
+        let [theirs, mine] = agree(pair);
+        suite.case(&format!("{name}: states"), &theirs, &mine);
+        let [a, b] = &mut seen;
+        suite.case(&format!("{name}: told"), &told(pair[0], a), &told(pair[1], b));
+    };
+    compare(&mut suite, "start");
+    for (name, change) in PHASES {
+        change(&server);
+        compare(&mut suite, name);
+    }
+    for command in [
+        "set server b/s2 fqdn web.test",
+        "set server b/s2 fqdn other.test",
+        "set server b/s2 fqdn",
+        "set server svc/w1 fqdn other.test",
+        "set server plain/s1 fqdn other.test",
+        "show resolvers nothing",
+    ] {
+        let [theirs, mine] = pair.map(|side| ask(side, command));
+        suite.case(command, &theirs, &mine);
+    }
+    server.set("other.test A", addresses(&[13]));
+    compare(&mut suite, "renamed");
+    for host in ["web.test", "nowhere.test", "h1.test", "over-tcp.test", "", "not a name"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Name: {host}\r\nConnection: close\r\n\r\n");
+        let [theirs, mine] = pair.map(|side| {
+            let seen = side.try_bytes(0, request.as_bytes(), false);
+            String::from_utf8_lossy(&seen.client).into_owned()
+        });
+        suite.case(&format!("do-resolve '{host}'"), &theirs, &mine);
+    }
+    let (all, equal) = suite.score();
+    println!("{equal} of {all} equal");
+    suite.finish();
+}
