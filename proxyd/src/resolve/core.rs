@@ -145,7 +145,10 @@ pub struct Core {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("section", &self.section.name).field("lookups", &self.lookups).finish()
+        f.debug_struct("Core")
+            .field("section", &self.section.name)
+            .field("lookups", &self.lookups)
+            .finish_non_exhaustive()
     }
 }
 

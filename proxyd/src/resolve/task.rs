@@ -64,7 +64,7 @@ async fn supervise(engine: Arc<Engine>, mut requests: mpsc::UnboundedReceiver<Re
         let generation = engine.generation.load_full();
         let (events, mut inbox) = mpsc::channel(QUEUE_MAX);
         let mut lines = Lines::open(&generation.config, &events);
-        let mut book = Book::new(Arc::clone(&generation), || Box::new(|| rand::random()));
+        let mut book = Book::new(Arc::clone(&generation), || Box::new(rand::random));
         let mut out = Out::default();
         book.open(Instant::now(), &mut out);
         let mut look = tokio::time::interval(LOOK_EVERY);

@@ -161,6 +161,37 @@ impl<'a> Change<'a> {
         balancer.queue.dissolve(self.server)
     }
 
+    /// Into maintenance.
+    fn go_out(&self, name: &str, via: &str, out: &mut Vec<Notice>) {
+        let state = self.state();
+        state.oper.store(oper::STOPPED, Relaxed);
+        state.detail.lock().unwrap_or_else(PoisonError::into_inner).check.health = 0;
+        state.health.store(0, Relaxed);
+        slowstart::end(state);
+        let moved = self.requeue();
+        if self.was_down {
+            self.push(Level::Notice, format!("{name} was DOWN and now enters maintenance{via}."), out);
+        } else {
+            let tail = self.tail(true, moved);
+            self.push(Level::Alert, format!("{name} is going DOWN for maintenance{via}{tail}"), out);
+        }
+    }
+
+    /// Out of maintenance, up or down by its agent's last word.
+    fn come_back(&self, name: &str, (ready, why): (bool, &str), out: &mut Vec<Notice>) {
+        let up = come_back(self.generation, (self.proxy, self.server));
+        if up {
+            self.requeue();
+        }
+        let word = match (up, ready) {
+            (true, true) => "UP/READY",
+            (true, false) => "UP/DRAIN",
+            (false, true) => "DOWN/READY",
+            (false, false) => "DOWN/DRAIN",
+        };
+        self.push(Level::Notice, format!("{name} is {word} ({why})."), out);
+    }
+
     /// Ages, transitions of the backend, tracking servers.
     fn finish(self, out: &mut Vec<Notice>) {
         let now = self.generation.board.clock().wall_s;
@@ -337,15 +368,13 @@ fn change_admin(
         return;
     }
     let kind = |bits: u32| if bits & admin::MAINT != 0 { 2 } else { u8::from(bits & admin::DRAIN != 0) };
-    state.admin.store(new, Relaxed);
+    // Bit by bit: operators and the resolver change others at the same time.
+    state.admin.fetch_and(!clear, Relaxed);
+    state.admin.fetch_or(set, Relaxed);
     let name = change.name();
     let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match (kind(old), kind(new)) {
         (0 | 1, 2) => {
-            state.oper.store(oper::STOPPED, Relaxed);
-            state.detail.lock().unwrap_or_else(PoisonError::into_inner).check.health = 0;
-            state.health.store(0, Relaxed);
-            slowstart::end(state);
             let via = if set & admin::INHERITED_MAINT != 0 {
                 format!(" via {}", detail.tracked.unwrap_or_default())
             } else if why.is_empty() {
@@ -353,13 +382,7 @@ fn change_admin(
             } else {
                 format!(" ({why})")
             };
-            let moved = change.requeue();
-            if change.was_down {
-                change.push(Level::Notice, format!("{name} was DOWN and now enters maintenance{via}."), out);
-            } else {
-                let tail = change.tail(true, moved);
-                change.push(Level::Alert, format!("{name} is going DOWN for maintenance{via}{tail}"), out);
-            }
+            change.go_out(&name, &via, out);
         }
         (2, 2) if old & !new & admin::RESOLUTION_MAINT != 0 => {
             let host = detail.fqdn.unwrap_or_default();
@@ -367,24 +390,14 @@ fn change_admin(
             change.push(Level::Notice, text, out);
         }
         (2, after @ (0 | 1)) => {
-            let up = come_back(generation, (proxy, server));
-            if up {
-                change.requeue();
-            }
-            let word = match (up, after) {
-                (true, 0) => "UP/READY",
-                (true, _) => "UP/DRAIN",
-                (false, 0) => "DOWN/READY",
-                (false, _) => "DOWN/DRAIN",
+            let forced = old & (admin::FORCED_MAINT | admin::CONFIGURED_MAINT) != 0;
+            let resolved = old & !new & admin::RESOLUTION_MAINT != 0;
+            let (host, why) = match (resolved, forced) {
+                (true, _) => (format!(" ('{}')", detail.fqdn.unwrap_or_default()), "resolves again"),
+                (false, true) => (String::new(), "leaving forced maintenance"),
+                (false, false) => (String::new(), "leaving maintenance"),
             };
-            let forced =
-                if old & (admin::FORCED_MAINT | admin::CONFIGURED_MAINT) != 0 { "forced " } else { "" };
-            let text = if old & !new & admin::RESOLUTION_MAINT == 0 {
-                format!("{name} is {word} (leaving {forced}maintenance).")
-            } else {
-                format!("{name} ('{}') is {word} (resolves again).", detail.fqdn.unwrap_or_default())
-            };
-            change.push(Level::Notice, text, out);
+            change.come_back(&format!("{name}{host}"), (after == 0, why), out);
             if after == 1 {
                 change.push(Level::Notice, format!("{name} remains in forced drain mode."), out);
             }

@@ -182,8 +182,7 @@ impl Txn {
             server_tls,
             strict_rewriting,
         } = self;
-        *times = Times::default();
-        (*backend, *server, *server_note) = (None, None, None);
+        (*times, *backend, *server, *server_note) = (Times::default(), None, None, None);
         [method, request_line, uri].into_iter().for_each(Vec::clear);
         (*version, *status, *server_status, *counts) = ((1, 1), 0, 0, [0; 4]);
         (*bytes_out, *bytes_in, *server_queue, *backend_queue) = (0, 0, 0, 0);
@@ -196,8 +195,7 @@ impl Txn {
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
         (*timeout_server, *timeout_tunnel, *timeout_client) = (None, None, None);
-        *resolving = None;
-        (*no_l7_retry, *strict_rewriting) = (false, true);
+        (*no_l7_retry, *resolving, *strict_rewriting) = (false, None, true);
         unique_id.take();
         (*cookie_req, *cookie_res, *log_level, *last_rule) = (None, None, None, None);
         (*server_ends, *dst, *server_tls) = ((Peer::Unknown, Peer::Unknown), None, None);
