@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -336,6 +336,11 @@ impl Side {
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits for the process to end.
+    pub fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        crate::netns::wait_for(timeout, || self.child.try_wait().ok().flatten())
     }
 
     /// Does what a script says on a connection to a frontend and gathers what came of it.

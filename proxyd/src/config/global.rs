@@ -1,6 +1,6 @@
 //! The `global` section and `log` lines.
 
-use super::model::{Global, UnixPermissions};
+use super::model::{CloseSpread, Global, UnixPermissions};
 use super::{Loader, bind, kept};
 use crate::log::{Sample, Target};
 use conf_parsers::args::{Args, Fault, time_fault_text};
@@ -203,6 +203,16 @@ static KEYWORDS: Table<Row> = Table::new(&[
     row("hard-stop-after", |g, a| {
         let value = time(g, a, "hard-stop-after")?;
         g.global().hard_stop_after = Some(value);
+        Ok(())
+    })
+    .lenient(),
+    row("close-spread-time", |g, a| {
+        let spread = if a.take("infinite") {
+            Some(CloseSpread::Never)
+        } else {
+            Some(time(g, a, "close-spread-time")?).filter(|t| !t.is_zero()).map(CloseSpread::Within)
+        };
+        g.global().close_spread = spread;
         Ok(())
     })
     .lenient(),

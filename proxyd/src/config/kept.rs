@@ -20,8 +20,6 @@ pub(super) enum Value {
     Range(i64, i64, &'static str),
     /// One of these words, with the original's words where it is not.
     OneOf(&'static [&'static str], &'static str),
-    /// A time in milliseconds.
-    Time,
     /// At least one word, with the original's words where there is none.
     Words(&'static str),
     /// Exactly one word, with the original's words where there is none.
@@ -68,7 +66,7 @@ const fn negatable(name: &'static str, value: Value, usage: Use) -> Setting {
 }
 
 use Use::{Inert, Tls, Tune};
-use Value::{Any, Check, Flag, Int, OneOf, OneWord, Range, Time, Words};
+use Value::{Any, Check, Flag, Int, OneOf, OneWord, Range, Words};
 
 /// Largest number of the original's integers.
 const LARGEST: i64 = i32::MAX as i64;
@@ -289,7 +287,6 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("tune.zlib.memlevel", Int, Inert),
     row("tune.zlib.windowsize", Int, Inert),
     negatable("busy-polling", Flag, Inert),
-    row("close-spread-time", Time, Inert),
     row("cluster-secret", Words("expects an ASCII string argument."), Inert),
     row("cpu-map", Check(cpu_map), Inert),
     row("cpu-policy", Any, Inert),
@@ -409,11 +406,6 @@ impl Setting {
                     let text = if ends { complaint.into() } else { format!("{complaint} but got '{word}'.") };
                     return Err(args.fault(text));
                 }
-            }
-            Time => {
-                let word = args.expect(|| format!("'{name}' expects <time> as argument."))?;
-                time(&word.text, TimeUnit::Ms)
-                    .map_err(|e| args.fault(time_fault_text(&word.text, name, e)))?;
             }
             Words(missing) => {
                 args.expect(|| missing.into())?;

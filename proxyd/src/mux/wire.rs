@@ -1,9 +1,10 @@
 //! One connection, its kind, and the bytes read ahead.
 
 use crate::runtime::buffers::Buf;
+use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -71,7 +72,45 @@ fn once(fd: RawFd, room: &mut [u8], got: &mut Option<usize>) -> io::Result<()> {
     if n > 0 && n < room.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
 }
 
+/// A plain socket without a place in the runtime's poller.
+#[derive(Debug)]
+pub enum Bare {
+    /// TCP.
+    Tcp(std::net::TcpStream),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl AsFd for Bare {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(io) => io.as_fd(),
+            Self::Unix(io) => io.as_fd(),
+        }
+    }
+}
+
+impl Bare {
+    fn wire(self) -> io::Result<Wire> {
+        match self {
+            Self::Tcp(io) => TcpStream::from_std(io).map(Wire::Tcp),
+            Self::Unix(io) => UnixStream::from_std(io).map(Wire::Unix),
+        }
+    }
+}
+
 impl Wire {
+    /// Leaves the runtime's poller. The error is for wires with more than a socket, and for a socket that was lost.
+    pub fn bare(self) -> io::Result<Bare> {
+        match self {
+            Self::Tcp(io) => io.into_std().map(Bare::Tcp),
+            Self::Unix(io) => io.into_std().map(Bare::Unix),
+            Self::Gone | Self::TlsServer(_) | Self::TlsClient(_) | Self::H2(_) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
+    }
+
     /// The TCP socket itself, where nothing lies between it and the stream.
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
@@ -109,6 +148,13 @@ pub enum Habit {
 /// What is read at first of a message with long content: room for nearly every head.
 const FIRST_READ: usize = 2048;
 
+impl Habit {
+    /// Bytes to read at most at the begin of a message.
+    fn first_read(self) -> usize {
+        if matches!(self, Self::Long | Self::Chunks) { FIRST_READ } else { usize::MAX }
+    }
+}
+
 /// A connection with its read buffer.
 #[derive(Debug)]
 pub struct Conn {
@@ -128,6 +174,24 @@ impl Conn {
     /// A connection of which nothing was read.
     pub fn new(wire: Wire) -> Self {
         Self { wire, buf: Buf::default(), eof: false, shut: false, habit: Habit::Short }
+    }
+
+    /// A connection that comes back to the runtime's poller since something came. That is read before the poller
+    /// watches it: the request need not wait for a turn in which it is told of.
+    pub fn back(bare: Bare, habit: Habit) -> io::Result<Self> {
+        let (mut buf, large, most) = (Buf::default(), habit == Habit::Middle, habit.first_read());
+        let room = buf.room(large);
+        let len = room.len().min(most);
+        let got = recv(bare.as_fd().as_raw_fd(), &mut room[..len], MsgFlags::MSG_DONTWAIT);
+        buf.filled(got.unwrap_or(0));
+        // An error that is no want of bytes is the end of the connection: the kernel tells it once.
+        let eof = got.map_or_else(|e| e != Errno::EAGAIN && e != Errno::EINTR, |n| n == 0);
+        Ok(Self { wire: bare.wire()?, buf, eof, shut: false, habit })
+    }
+
+    /// Whether it is a plain socket with nothing read, sent or closed that is not done with.
+    pub fn is_plain_and_idle(&self) -> bool {
+        matches!(self.wire, Wire::Tcp(_) | Wire::Unix(_)) && self.buf.is_empty() && !self.eof && !self.shut
     }
 
     /// Takes the TCP socket out, for a handshake on it.
@@ -151,11 +215,7 @@ impl Conn {
     /// and much where all of it may fit a large buffer.
     #[inline]
     pub fn poll_fill_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        match self.habit {
-            Habit::Short => self.poll_fill_some(cx, false, usize::MAX),
-            Habit::Long | Habit::Chunks => self.poll_fill_some(cx, false, FIRST_READ),
-            Habit::Middle => self.poll_fill_some(cx, true, usize::MAX),
-        }
+        self.poll_fill_some(cx, self.habit == Habit::Middle, self.habit.first_read())
     }
 
     /// Shows what is to be read next without taking it; the buffer must be empty. Pending too at the end.

@@ -11,15 +11,16 @@ use crate::config::model::ProxyId;
 use crate::runtime::board::Board;
 use crate::runtime::worker::{PURGE_EVERY, Worker};
 use crate::runtime::{Generation, buffers, clock, timers};
+use crate::stream::park;
 use arc_swap::ArcSwap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -66,6 +67,8 @@ pub struct Engine {
     threads: Vec<Thread>,
     /// A soft stop is under way: keep-alive ends with the next response.
     pub stopping: AtomicBool,
+    /// When it began.
+    pub stopped_at: OnceLock<Instant>,
     quit: watch::Sender<Phase>,
     connections_max: usize,
     /// Connections of clients now.
@@ -114,6 +117,7 @@ pub fn start(
         generation: ArcSwap::new(generation),
         threads: handles,
         stopping: AtomicBool::new(false),
+        stopped_at: OnceLock::new(),
         quit,
         connections_max,
         connections: AtomicUsize::new(0),
@@ -162,12 +166,18 @@ impl Engine {
 
     /// Takes no more connections; keep-alive connections end with their next response.
     pub fn stop_accepting(&self) {
+        let _ = self.stopped_at.set(Instant::now());
         self.stopping.store(true, Relaxed);
         self.quit.send_if_modified(|p| {
             let changed = *p < Phase::Draining;
             *p = (*p).max(Phase::Draining);
             changed
         });
+    }
+
+    /// Waits until a soft stop begins.
+    pub async fn draining(&self) {
+        let _ = self.quit.subscribe().wait_for(|p| *p >= Phase::Draining).await;
     }
 
     /// Whether a soft stop is through: nothing is taken any more, and nobody is left.
@@ -203,19 +213,29 @@ fn run(index: usize, engine: Arc<Engine>, inbox: mpsc::UnboundedReceiver<Job>) {
     let mut quit = engine.quit.subscribe();
     let answering = engine.generation.load().board.streams.join();
     let worker = Rc::new(Worker::new(index, engine));
-    runtime.block_on(async move {
+    runtime.block_on(async {
         tokio::task::spawn_local(timers::drive());
         tokio::task::spawn_local(answering.serve(Rc::clone(&worker)));
         tokio::task::spawn_local(purge(Rc::clone(&worker)));
-        tokio::task::spawn_local(serve(worker, inbox));
+        tokio::task::spawn_local(clock::ticking(park::drive(Rc::clone(&worker))));
+        tokio::task::spawn_local(serve(Rc::clone(&worker), inbox));
         let _ = quit.wait_for(|p| *p == Phase::Ended).await;
+        worker.lot.close_all(&worker);
     });
 }
 
+/// Closes server connections that were idle for too long, and puts clients' connections away that only wait.
 async fn purge(worker: Rc<Worker>) {
+    let mut purged = Instant::now();
     loop {
-        tokio::time::sleep(PURGE_EVERY).await;
-        worker.purge(&worker.engine.generation.load(), Instant::now());
+        let look = if worker.streams.is_empty() { PURGE_EVERY } else { park::LOOK_EVERY };
+        tokio::time::sleep(look).await;
+        let now = Instant::now();
+        worker.streams.ask_waiting(now, Some(park::AFTER));
+        if now.saturating_duration_since(purged) >= PURGE_EVERY {
+            purged = now;
+            worker.purge(&worker.engine.generation.load(), now);
+        }
     }
 }
 

@@ -38,7 +38,20 @@ pub enum Phase {
     Established,
 }
 
-/// One connection, as long as it lives.
+/// Whether a connection waits for a request, and what it is asked meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// It does not.
+    Not,
+    /// Since then.
+    Since(Instant),
+    /// It does, and stays a task whatever happens.
+    Stays,
+    /// Its task is asked to end, and to leave a record only.
+    Asked,
+}
+
+/// One connection, as long as its task lives.
 #[derive(Debug)]
 pub struct Live {
     /// Number of the connection.
@@ -69,6 +82,8 @@ pub struct Live {
     pub server_fd: Cell<i32>,
     /// Connection retries of its stream.
     pub retries: Cell<u32>,
+    /// Whether it waits for a request.
+    pub waits: Cell<Waits>,
     /// What wakes the task.
     pub alarm: Alarm,
 }
@@ -213,6 +228,26 @@ impl Streams {
         self.free.borrow_mut().push(slot);
     }
 
+    /// Asks those who have waited for a request for that long to leave a record only; `None` asks all that wait.
+    pub fn ask_waiting(&self, now: Instant, after: Option<Duration>) {
+        for live in self.slots.borrow().iter().flatten() {
+            let long = match (live.waits.get(), after) {
+                (Waits::Since(at), Some(after)) => now.saturating_duration_since(at) >= after,
+                (Waits::Since(_) | Waits::Stays, None) => true,
+                _ => false,
+            };
+            if long {
+                live.waits.set(Waits::Asked);
+                live.alarm.nudge();
+            }
+        }
+    }
+
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        self.slots.borrow().len() == self.free.borrow().len()
+    }
+
     fn each(&self, mut f: impl FnMut(&Live)) {
         self.slots.borrow().iter().flatten().filter(|l| l.phase.get() != Phase::Idle).for_each(|l| f(l));
     }
@@ -352,8 +387,28 @@ mod tests {
             chosen: Cell::new(Instant::now()),
             server_fd: Cell::new(-1),
             retries: Cell::new(0),
+            waits: Cell::new(Waits::Not),
             alarm: deadline.alarm(),
         })
+    }
+
+    #[test]
+    fn those_who_wait_long_enough_are_asked_once() {
+        let (streams, deadline) = (Streams::default(), Deadline::default());
+        let (a, b) = (live(1, &deadline), live(2, &deadline));
+        streams.enter(Rc::clone(&a));
+        streams.enter(Rc::clone(&b));
+        let now = Instant::now();
+        a.waits.set(Waits::Since(now));
+        streams.ask_waiting(now + Duration::from_millis(9), Some(Duration::from_millis(10)));
+        assert_eq!((a.waits.get(), b.waits.get()), (Waits::Since(now), Waits::Not));
+        streams.ask_waiting(now + Duration::from_millis(10), Some(Duration::from_millis(10)));
+        assert_eq!((a.waits.get(), b.waits.get()), (Waits::Asked, Waits::Not));
+        a.waits.set(Waits::Stays);
+        streams.ask_waiting(now + Duration::from_secs(10), Some(Duration::ZERO));
+        assert_eq!(a.waits.get(), Waits::Stays);
+        streams.ask_waiting(now, None);
+        assert_eq!(a.waits.get(), Waits::Asked);
     }
 
     #[test]

@@ -57,6 +57,13 @@ impl Alarm {
         }
     }
 
+    /// Lets the task look around without anything having passed.
+    pub fn nudge(&self) {
+        if let Some(waker) = self.0.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
     /// Time until the deadline; `None` without one.
     pub fn left(&self) -> Option<Duration> {
         let at = Some(self.0.at_ms.get()).filter(|at| *at != NEVER)?;

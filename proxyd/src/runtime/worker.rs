@@ -7,7 +7,7 @@ use crate::mux::wire::Conn;
 use crate::runtime::Generation;
 use crate::runtime::engine::Engine;
 use crate::stream::parts::Parts;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,8 +52,8 @@ pub struct Worker {
     spare: RefCell<Vec<Box<Parts>>>,
     /// The connections it serves, for those who look.
     pub streams: super::streams::Streams,
-    /// Connections held by this thread.
-    pub connections: Cell<usize>,
+    /// The connections that only wait.
+    pub lot: crate::stream::park::Lot,
     /// HTTP/2 connections to servers, by generation, proxy and server.
     askers: RefCell<Vec<(u64, ProxyId, ServerId, Asked)>>,
 }
@@ -78,7 +78,7 @@ impl Worker {
             pools: RefCell::default(),
             spare: RefCell::default(),
             streams: super::streams::Streams::new(index),
-            connections: Cell::new(0),
+            lot: crate::stream::park::Lot::default(),
             askers: RefCell::default(),
         }
     }

@@ -10,7 +10,7 @@ use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
 use crate::runtime::clock;
 use crate::runtime::engine;
-use crate::runtime::streams::{Live, Phase};
+use crate::runtime::streams::{Live, Phase, Waits};
 use crate::runtime::timers::Deadline;
 use crate::runtime::worker::Worker;
 use std::cell::Cell;
@@ -37,8 +37,8 @@ pub struct Client {
     /// What others see of it.
     pub live: Rc<Live>,
     slot: usize,
-    /// One stream of many on a connection, which is counted by itself.
-    stream: bool,
+    /// It is not counted: one stream of many on a connection, or a record is left of it, which counts.
+    pub uncounted: bool,
     /// Its last server connection, kept for it alone (`http-reuse never`).
     pub private: Option<((ProxyId, crate::config::model::ServerId), crate::runtime::worker::Idle)>,
 }
@@ -46,12 +46,42 @@ pub struct Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.worker.streams.leave(self.slot);
-        if self.stream {
-            return;
+        if !self.uncounted {
+            left(&self.worker, &self.generation, self.session.frontend);
         }
-        leave(&self.generation, self.session.frontend);
-        engine::ended(&self.worker);
     }
+}
+
+impl Client {
+    /// A task's view of a connection, which is counted already.
+    pub fn new(
+        worker: &Rc<Worker>,
+        generation: Arc<Generation>,
+        conn: Conn,
+        session: Session,
+        since: Instant,
+    ) -> Self {
+        let deadline = Deadline::default();
+        let fd = conn.wire.socket().map_or(-1, |s| s.as_raw_fd());
+        let live = Rc::new(seen(&session, fd, since, &deadline));
+        Self {
+            worker: Rc::clone(worker),
+            generation,
+            conn,
+            session: Box::new(session),
+            deadline,
+            slot: worker.streams.enter(Rc::clone(&live)),
+            live,
+            uncounted: false,
+            private: None,
+        }
+    }
+}
+
+/// Counts a connection of this thread off.
+pub fn left(worker: &Worker, generation: &Generation, frontend: ProxyId) {
+    leave(generation, frontend);
+    engine::ended(worker);
 }
 
 /// Counts a connection among those of the moment. The thread that accepts does it, before it looks at the limits
@@ -134,20 +164,7 @@ fn begin(
         thread: worker.index,
         ..Session::blank()
     };
-    let (conn, deadline) = (Conn::new(wire), Deadline::default());
-    let fd = conn.wire.socket().map_or(-1, |s| s.as_raw_fd());
-    let live = Rc::new(seen(&session, fd, at, &deadline));
-    let client = Client {
-        worker: Rc::clone(worker),
-        generation,
-        conn,
-        session: Box::new(session),
-        deadline,
-        slot: worker.streams.enter(Rc::clone(&live)),
-        live,
-        stream: false,
-        private: None,
-    };
+    let client = Client::new(worker, generation, Conn::new(wire), session, at);
     tokio::task::spawn_local(clock::ticking(serve(client)));
 }
 
@@ -168,6 +185,7 @@ fn seen(session: &Session, fd: i32, at: Instant, deadline: &Deadline) -> Live {
         chosen: Cell::new(at),
         server_fd: Cell::new(-1),
         retries: Cell::new(0),
+        waits: Cell::new(Waits::Not),
         alarm: deadline.alarm(),
     }
 }
@@ -185,7 +203,7 @@ impl Client {
             deadline,
             slot: self.worker.streams.enter(Rc::clone(&live)),
             live,
-            stream: true,
+            uncounted: true,
             private: None,
         }
     }
@@ -220,6 +238,7 @@ async fn serve(mut client: Client) {
         generation.proxies[client.session.frontend.0].front.denied_sess.fetch_add(1, Relaxed);
         return;
     }
+    super::tracking::session(&client);
     let front = &generation.proxies[client.session.frontend.0].front;
     let ms = client.worker.engine.ms(client.session.accepted);
     front.cum_sess.fetch_add(1, Relaxed);
@@ -232,7 +251,12 @@ async fn serve(mut client: Client) {
     };
     match proxy.mode {
         Mode::Http if speaks_h2(&client, proxy) => Box::pin(super::multiplexed::serve(&mut client)).await,
-        Mode::Http => super::requests::serve(&mut client).await,
+        Mode::Http => {
+            let accepted = client.session.accepted;
+            if let Some(since) = super::requests::serve(&mut client, accepted).await {
+                super::park::park(client, since);
+            }
+        }
         Mode::Tcp => Box::pin(super::tcp::serve(&mut client)).await,
         Mode::Health => {
             let _ = std::future::poll_fn(|cx| client.conn.poll_write(cx, b"OK")).await;

@@ -338,6 +338,9 @@ impl Exchange<'_> {
                 if reply.denied {
                     let denied = if in_response { &front.denied_resp } else { &front.denied_req };
                     denied.fetch_add(1, Relaxed);
+                    if !in_response {
+                        self.track_denied();
+                    }
                     let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                     self.set_end((EndedBy::Proxy, within));
                 } else {
@@ -352,6 +355,7 @@ impl Exchange<'_> {
             }
             Verdict::Tarpit(reply) => {
                 front.denied_req.fetch_add(1, Relaxed);
+                self.track_denied();
                 let timeouts = &self.back().timeouts;
                 self.client.deadline.set(clock::now(), timeouts.tarpit.or(timeouts.connect));
                 self.client.deadline.passed().await;
@@ -655,6 +659,7 @@ impl Exchange<'_> {
                 count_times(&counters.rates, txn);
             }
         }
+        self.track_bytes();
         self.count_now();
         if !silent && !self.silent {
             let proxy = self.frontend();

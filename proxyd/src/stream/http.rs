@@ -166,9 +166,10 @@ impl<'c> Exchange<'c> {
         let ms = self.client.worker.engine.ms(txn.start);
         front.rates.req.add(ms, 1);
         self.generation.board.process.cum_req.fetch_add(1, Relaxed);
+        self.track_request();
         self.keep = self.parts.info.keep_alive
             && self.frontend().options.connection_mode != ConnectionMode::Close
-            && !self.client.worker.engine.stopping.load(Relaxed);
+            && super::park::goes_on(&self.client.worker.engine, self.generation);
     }
 
     /// Sends the request, waits for the response, passes both on.
@@ -374,6 +375,7 @@ impl<'c> Exchange<'c> {
     }
 
     fn count_failed_response(&self, server: &Server<'_>) {
+        self.track_failed_response();
         self.generation.proxies[self.backend.0].back.failed_resp.fetch_add(1, Relaxed);
         server.state(self.generation).counters.failed_resp.fetch_add(1, Relaxed);
     }
@@ -402,6 +404,7 @@ impl<'c> Exchange<'c> {
             return Sent::Again;
         }
         server.count_status(self.generation, status);
+        self.track_status(status);
         observe::seen(self.generation, server.at, Seen::Answered(status));
         if info.framing == Framing::Chunked
             && let Err(fault) = scan(server.conn.buf.bytes())
@@ -590,6 +593,7 @@ impl<'c> Exchange<'c> {
 
     /// Sends a page where there is no request to answer.
     pub async fn refuse_raw(&mut self, status: u16, cause: Cause) {
+        self.track_bad_request(cause);
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.failed_req.fetch_add(1, Relaxed);
         front.http_req.fetch_add(1, Relaxed);

@@ -2,7 +2,7 @@
 //!
 //! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`multiplexed`] many
 //! at once, [`http`] is one exchange, [`tcp`] a stream without messages; both use [`analyse`], [`assign`],
-//! [`connect`] and [`transfer`].
+//! [`connect`] and [`transfer`]. A connection that only waits is put away by [`park`].
 
 pub mod accept;
 pub mod analyse;
@@ -13,11 +13,13 @@ pub mod ending;
 pub mod handshake;
 pub mod http;
 pub mod multiplexed;
+pub mod park;
 pub mod parts;
 pub mod requests;
 pub mod rules;
 pub mod service;
 pub mod tcp;
+pub mod tracking;
 pub mod transfer;
 pub mod txn;
 pub mod vars;

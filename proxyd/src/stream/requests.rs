@@ -1,7 +1,8 @@
 //! The HTTP/1 connection of a client: one request after the other.
 //!
 //! While it waits for a request the connection holds neither buffer nor stream; both are taken with the first
-//! byte and given back with the end of the response.
+//! byte and given back with the end of the response. When it has waited for long, it gives up its task too
+//! ([`super::park`]).
 //!
 //! Invariant: after a response whose request was not read to its end, no further request is read.
 
@@ -12,6 +13,7 @@ use super::http::{After, Exchange};
 use crate::config::model::Timeouts;
 use crate::runtime::Generation;
 use crate::runtime::clock;
+use crate::runtime::streams::Waits;
 use h1::{Options, Progress};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -22,35 +24,40 @@ use std::time::{Duration, Instant};
 /// The begin of an HTTP/2 connection that no HTTP/1 request looks like.
 const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// Serves requests until one of them, or the client, ends the connection.
-pub async fn serve(client: &mut Client) {
+/// Serves requests until one of them, or the client, ends the connection. It waits for the first one since `start`;
+/// what is given back says that it only waits now, and since when.
+pub async fn serve(client: &mut Client, mut start: Instant) -> Option<Instant> {
     let generation = Arc::clone(&client.generation);
-    let mut start = client.session.accepted;
     loop {
-        let first = client.session.requests == 0;
-        if client.conn.buf.is_empty() && !first_byte(client, &generation, first, start).await {
-            return;
+        if client.conn.buf.is_empty() {
+            match first_byte(client, &generation, start).await {
+                Waited::Came => {}
+                Waited::Gone => return None,
+                Waited::Long => return Some(start),
+            }
         }
-        if first && client.conn.buf.bytes().first() == Some(&b'P') && is_h2(client, &generation).await {
-            return Box::pin(super::multiplexed::serve(client)).await;
+        let may_be_h2 = client.session.requests == 0 && client.conn.buf.bytes().first() == Some(&b'P');
+        if may_be_h2 && is_h2(client, &generation).await {
+            Box::pin(super::multiplexed::serve(client)).await;
+            return None;
         }
         let after = Box::pin(one(client, &generation, start)).await;
         match after {
             After::Keep => {}
             After::Close => {
                 answer::close(&mut client.conn, &client.deadline).await;
-                return;
+                return None;
             }
-            After::Abort => return,
+            After::Abort => return None,
         }
         client.session.requests += 1;
         start = clock::now();
         let engine = &client.worker.engine;
-        if engine.generation_number.load(Relaxed) != generation.number || engine.stopping.load(Relaxed) {
-            // A connection of an old generation may go on only while requests are in its buffer.
-            if client.conn.buf.is_empty() {
-                return;
-            }
+        let ends = engine.generation_number.load(Relaxed) != generation.number
+            || (engine.stopping.load(Relaxed) && generation.config.global.close_spread.is_none());
+        // A connection of an old generation may go on only while requests are in its buffer.
+        if ends && client.conn.buf.is_empty() {
+            return None;
         }
     }
 }
@@ -82,39 +89,68 @@ async fn is_h2(client: &mut Client, generation: &Arc<Generation>) -> bool {
     .await
 }
 
-/// Waits for the first byte of a request; false says that the connection ended meanwhile.
-async fn first_byte(client: &mut Client, generation: &Arc<Generation>, first: bool, start: Instant) -> bool {
-    let timeouts = &generation.proxy(client.session.frontend).timeouts;
-    let limit = if first {
+/// How long a request may be waited for.
+pub fn wait_limit(timeouts: &Timeouts, first: bool) -> Option<Duration> {
+    if first {
         timeouts.http_request.or(timeouts.client)
     } else {
         timeouts.http_keep_alive.or(timeouts.http_request).or(timeouts.client)
-    };
-    client.deadline.set(start, limit);
-    let (conn, deadline) = (&mut client.conn, &client.deadline);
-    let outcome = poll_fn(|cx| match conn.poll_fill_first(cx) {
-        Poll::Ready(Ok(0)) => Poll::Ready(Some(Cause::ClientClosed)),
-        Poll::Ready(Ok(_)) => Poll::Ready(None),
-        Poll::Ready(Err(_)) => Poll::Ready(Some(Cause::ClientClosed)),
-        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Some(Cause::ClientTimeout)),
-        Poll::Pending => Poll::Pending,
-    });
-    match outcome.await {
-        None => true,
-        Some(cause) => {
-            if first {
-                Box::pin(nothing_came(client, generation, start, cause)).await;
-            }
-            false
-        }
     }
+}
+
+/// How waiting for a request went.
+enum Waited {
+    /// Its first bytes are there.
+    Came,
+    /// The connection ended.
+    Gone,
+    /// It goes on, and needs no task for it.
+    Long,
+}
+
+/// Waits for the first byte of a request.
+async fn first_byte(client: &mut Client, generation: &Arc<Generation>, start: Instant) -> Waited {
+    let first = client.session.requests == 0;
+    let timeouts = &generation.proxy(client.session.frontend).timeouts;
+    client.deadline.set(start, wait_limit(timeouts, first));
+    client.live.waits.set(Waits::Since(start));
+    let cause = loop {
+        let (conn, deadline, live) = (&mut client.conn, &client.deadline, &client.live);
+        let outcome = poll_fn(|cx| match conn.poll_fill_first(cx) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Some(Cause::ClientClosed))),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(Some(Cause::ClientTimeout))),
+            Poll::Pending if live.waits.get() == Waits::Asked => Poll::Ready(Err(None)),
+            Poll::Pending => Poll::Pending,
+        });
+        match outcome.await {
+            Ok(()) => {
+                live.waits.set(Waits::Not);
+                return Waited::Came;
+            }
+            Err(Some(cause)) => break cause,
+            Err(None) if super::park::is_fit(client) => return Waited::Long,
+            Err(None) => match super::park::last_wait(client) {
+                Some(Duration::ZERO) => return Waited::Gone,
+                Some(rest) => client.deadline.set(clock::now(), Some(rest)),
+                None => {}
+            },
+        }
+        client.live.waits.set(Waits::Stays);
+    };
+    client.live.waits.set(Waits::Not);
+    if first {
+        Box::pin(nothing_came(client, generation, start, cause)).await;
+    }
+    Waited::Gone
 }
 
 /// The first request of a connection never came: told to the client after a timeout, and logged.
 async fn nothing_came(client: &mut Client, generation: &Arc<Generation>, start: Instant, cause: Cause) {
     let proxy = generation.proxy(client.session.frontend);
     let probe = proxy.options.http_ignore_probes;
-    let mut exchange = Exchange::begin(client, generation, start, clock::wall());
+    let accepted_at = client.session.accepted_at;
+    let mut exchange = Exchange::begin(client, generation, start, accepted_at);
     if probe {
         exchange.set_end(ending::request(cause));
         exchange.parts.txn.status = if cause == Cause::ClientTimeout { 408 } else { 0 };

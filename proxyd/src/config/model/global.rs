@@ -7,6 +7,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How idle and further connections end once a soft stop begins (`close-spread-time`); without it all at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseSpread {
+    /// Each at some moment within this time.
+    Within(Duration),
+    /// Only by their timeouts.
+    Never,
+}
+
 /// The `global` section; `None` and empty mean haproxy's default.
 #[derive(Debug, Default, Clone)]
 pub struct Global {
@@ -46,6 +55,8 @@ pub struct Global {
     pub stats_maxconn: Option<usize>,
     /// `hard-stop-after`.
     pub hard_stop_after: Option<Duration>,
+    /// `close-spread-time`.
+    pub close_spread: Option<CloseSpread>,
     /// `grace`.
     pub grace: Option<Duration>,
     /// `spread-checks`, percent, -50..50.
