@@ -75,6 +75,9 @@ impl Decoder {
             let start = out.bytes.len();
             let value = if first & 0x80 != 0 {
                 let (name, value) = self.table.at(integer(&mut rest, 7)?).ok_or(Bad)?;
+                if out.too_large {
+                    continue; // a byte of the block may stand for a whole table: not copied for nothing
+                }
                 out.bytes.extend_from_slice(name);
                 out.bytes.extend_from_slice(value);
                 start + name.len()
