@@ -98,6 +98,7 @@ impl std::fmt::Debug for Options {
 
 /// Runs until SIGTERM or SIGINT; the exit code. Enter a network namespace and fork before.
 pub fn run(options: Options) -> u8 {
+    sys::process::share_memory();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -105,12 +106,15 @@ pub fn run(options: Options) -> u8 {
             return EXIT_FATAL;
         }
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match Daemon::start(options).await {
             Ok(daemon) => daemon.live().await,
             Err(code) => code,
         }
-    })
+    });
+    // A name that is being looked up for a mail must not hold up the end.
+    runtime.shutdown_background();
+    code
 }
 
 #[derive(PartialEq)]
@@ -206,7 +210,8 @@ impl Daemon {
             bus,
         };
         daemon.resync().map_err(fatal)?;
-        if let Some(line) = daemon.missing_interface(&daemon.router.config) {
+        let instances = daemon.router.members.iter().map(|m| &*m.config);
+        if let Some(line) = daemon.missing_interface(&daemon.router.config, instances) {
             complain(&line);
             return Err(EXIT_CONFIG);
         }
@@ -220,16 +225,21 @@ impl Daemon {
         if let Some(ready) = options.ready.take() {
             ready();
         }
+        sys::process::release_memory();
         Ok(daemon)
     }
 
     /// The complaint about an interface that does not exist and may not come later.
-    fn missing_interface(&self, config: &Config) -> Option<String> {
+    fn missing_interface<'a>(
+        &self,
+        config: &Config,
+        instances: impl IntoIterator<Item = &'a Instance>,
+    ) -> Option<String> {
         if config.globals.dynamic_interfaces != DynamicInterfaces::No {
             return None;
         }
         let missing = |i: &&Instance| !i.interface.is_empty() && self.router.link(&i.interface).is_none();
-        let instance = config.instances.iter().find(missing)?;
+        let instance = instances.into_iter().find(missing)?;
         Some(format!(
             "WARNING - interface {} for vrrp_instance {} doesn't exist",
             instance.interface, instance.name

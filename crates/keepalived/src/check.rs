@@ -65,9 +65,9 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
     if reachable {
         let passes: [&dyn Fn() -> Report; 3] = [
             &|| checkd::config::read(tree, &globals).1,
-            &|| match vrrp {
-                true => vrrpd::config::read(tree, &globals, vrrpd::config::interface_exists).1,
-                false => Report::new(),
+            &|| {
+                let read = || vrrpd::config::read(tree, &globals, vrrpd::config::interface_exists).1;
+                if vrrp { read() } else { Report::new() }
             },
             &|| crate::bfd::read(tree),
         ];

@@ -163,7 +163,9 @@ impl Parent {
             crate::EXIT_NO_CONFIG
         })?;
         self.say(&format!("Opening file '{}'.", self.options.file.display()));
-        lines.iter().for_each(|line| self.say(line));
+        for line in &lines {
+            self.say(line);
+        }
         if refused {
             return Err(EXIT_CONFIG);
         }
@@ -201,6 +203,8 @@ impl Parent {
         for i in 0..self.slots.len() {
             self.spawn(i);
         }
+        // What reading took is not needed again before a reload.
+        sys::process::release_memory();
         Ok(())
     }
 
@@ -400,9 +404,13 @@ impl Parent {
     fn judge(&self) -> std::io::Result<Judged> {
         let tree = parse(&self.options.file, &self.options.reading())?;
         let alone = self.vrrp_alone();
-        let judged = check::judge(&tree, &self.options, !alone);
-        let another = self.options.checker && judged.globals.has_checker;
-        Ok(if alone && another { check::judge(&tree, &self.options, true) } else { judged })
+        let mut judged = check::judge(&tree, &self.options, !alone);
+        if alone && self.options.checker && judged.globals.has_checker {
+            judged = check::judge(&tree, &self.options, true);
+        }
+        drop(tree);
+        sys::process::release_memory();
+        Ok(judged)
     }
 
     /// A service manager hears that the reload is over.

@@ -62,6 +62,25 @@ pub fn signal(pid: u32, number: i32) -> bool {
     unsafe { libc::kill(pid, number) == 0 }
 }
 
+/// Lets all threads share one heap, for daemons whose threads hardly ever allocate at the same time: what one frees
+/// another can use. Call it before there are threads; a C library other than glibc has nothing to set.
+pub fn share_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes plain integers and may be called at any time; M_ARENA_MAX only limits later arenas.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives memory that is free now back to the system, after something large that will not come again soon.
+pub fn release_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a plain integer, is thread-safe and touches only memory that nobody holds.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ pub struct Config {
     pub written: conf_parsers::keepalived::globals::Globals,
     /// What instances that say nothing have.
     pub defaults: Instance,
-    /// `vrrp_instance` blocks in file order.
+    /// `vrrp_instance` blocks in file order; empty once the core has them.
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group` blocks in file order; members exist and belong to one group only.
     pub groups: Vec<SyncGroup>,

@@ -59,15 +59,17 @@ pub struct Rules {
     pub stagger: Duration,
 }
 
-/// How far apart instances advertise that became Master together: time for a peer to take over one.
-const APART: Duration = Duration::from_micros(250);
+/// Instances that advertise together: one waking of the process for all of them.
+const TOGETHER: usize = 8;
+/// How far apart such parties are: time for a peer to take over eight.
+const APART: Duration = Duration::from_millis(2);
 
 /// What the second advert of instance number `i` comes early. A thousand that become Master in one moment would else
 /// advertise in one burst for ever: it overruns the receive buffers of peers, and it makes their take-over one burst too.
-/// Never more than a quarter of the interval; nothing for the first instance.
+/// Never more than a quarter of the interval; nothing for the first eight instances.
 pub(super) fn stagger(i: usize, advert_int: Duration) -> Duration {
     let quarter = (advert_int / 4).as_micros().max(1);
-    let micros = APART.as_micros() * i as u128 % quarter;
+    let micros = APART.as_micros() * (i / TOGETHER) as u128 % quarter;
     Duration::from_micros(micros as u64)
 }
 

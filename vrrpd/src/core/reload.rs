@@ -42,7 +42,7 @@ fn minus<T: PartialEq + Clone>(a: &[T], b: &[T]) -> Vec<T> {
 
 impl Router {
     /// Puts a new configuration into force.
-    pub fn reload(&mut self, now: Instant, config: Config, out: &mut Vec<Effect>) {
+    pub fn reload(&mut self, now: Instant, mut config: Config, out: &mut Vec<Effect>) {
         let mut old: Vec<Option<Member>> = self.members.drain(..).map(Some).collect();
         let partners = partners(&old, &config.instances);
         let taken: HashSet<usize> = partners.iter().flatten().copied().collect();
@@ -54,8 +54,8 @@ impl Router {
             script(&config).is_some() && script(&config) == script(&self.config)
         });
         let mut kept = Vec::new();
-        for (instance, partner) in config.instances.iter().zip(partners) {
-            let new = Arc::new(instance.clone());
+        for (instance, partner) in std::mem::take(&mut config.instances).into_iter().zip(partners) {
+            let new = Arc::new(instance);
             match partner.and_then(|i| old[i].take()) {
                 Some(mut member) => {
                     kept.push((self.members.len(), Arc::clone(&member.config)));

@@ -94,7 +94,7 @@ pub(super) enum Timer {
 /// The core.
 #[derive(Debug, Clone)]
 pub struct Router {
-    /// The configuration in force.
+    /// The configuration in force, but for its instances.
     pub config: Arc<Config>,
     /// Instances in file order.
     pub members: Vec<Member>,
@@ -180,8 +180,8 @@ impl Member {
 }
 
 impl Router {
-    /// A core that has heard of nothing yet.
-    pub fn new(config: Config) -> Self {
+    /// A core that has heard of nothing yet. It takes the instances out of the configuration: the members have them.
+    pub fn new(mut config: Config) -> Self {
         let mut router = Self {
             config: Arc::new(Config::default()),
             members: Vec::new(),
@@ -200,7 +200,8 @@ impl Router {
             started: false,
             stopped: false,
         };
-        router.members = config.instances.iter().map(|i| Member::new(Arc::new(i.clone()))).collect();
+        let instances = std::mem::take(&mut config.instances);
+        router.members = instances.into_iter().map(|i| Member::new(Arc::new(i))).collect();
         router.config = Arc::new(config);
         router.index();
         router

@@ -69,7 +69,8 @@ impl Daemon {
         for line in loaded.notices {
             self.say(&Message::Text(format!("NOTICE: {line}")));
         }
-        let missing = loaded.config.as_ref().and_then(|config| self.missing_interface(config));
+        let missing =
+            loaded.config.as_ref().and_then(|config| self.missing_interface(config, &config.instances));
         if let Some(line) = &missing {
             self.say(&Message::Text(line.clone()));
         }
@@ -93,6 +94,7 @@ impl Daemon {
                 self.tell(&Line::Refused);
             }
         }
+        sys::process::release_memory();
         if std::mem::take(&mut self.reload_again) {
             self.begin_reload();
         }

@@ -24,9 +24,11 @@ impl Daemon {
     /// Starts the sources of what is tracked, keeps those that have not changed, ends the others.
     pub(super) fn start_trackers(&mut self) {
         let config = Arc::clone(&self.router.config);
-        let used: HashSet<&str> = config
-            .instances
+        let used: HashSet<&str> = self
+            .router
+            .members
             .iter()
+            .map(|m| &m.config)
             .flat_map(|i| i.track_scripts.iter().chain(&i.track_files).chain(&i.track_processes))
             .chain(
                 config
@@ -66,7 +68,7 @@ impl Daemon {
     pub(super) fn say_unused(&mut self) {
         let config = Arc::clone(&self.router.config);
         let tracked = |name: &str| {
-            let lists = config.instances.iter().map(|i| &i.track_scripts);
+            let lists = self.router.members.iter().map(|m| &m.config.track_scripts);
             lists.chain(config.groups.iter().map(|g| &g.track_scripts)).flatten().any(|t| t.name == name)
         };
         for script in config.scripts.iter().filter(|s| !tracked(&s.name)) {

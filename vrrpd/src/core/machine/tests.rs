@@ -73,19 +73,18 @@ fn a_backup_waits_out_its_timer_and_lower_adverts_do_not_move_it() {
 #[test]
 fn masters_of_one_moment_advertise_apart() {
     let (t0, second) = (Instant::now(), Duration::from_secs(1));
-    assert_eq!(stagger(0, second), Duration::ZERO);
+    assert!((0..8).all(|i| stagger(i, second).is_zero()));
     assert!((0..5000).all(|i| stagger(i, second) < second / 4));
     assert!((0..5000).all(|i| stagger(i, Duration::from_millis(10)) < Duration::from_millis(3)));
-    let early = stagger(7, second);
-    assert_eq!(early, Duration::from_micros(1750));
+    let early = stagger(30, second);
+    assert_eq!(early, Duration::from_millis(6));
     let mut machine = master(t0, 150, Rules { stagger: early, ..rules(Version::V2) });
-    let mut beats = Vec::new();
-    for _ in 0..3 {
+    let beats = [(); 3].map(|()| {
         let at = machine.deadline().unwrap();
         machine.timeout(at, &mut Vec::new());
-        beats.push(at);
-    }
-    assert_eq!(beats, [t0 + second - early, t0 + second * 2 - early, t0 + second * 3 - early]);
+        at
+    });
+    assert_eq!(beats.map(|at| at + early), [t0 + second, t0 + second * 2, t0 + second * 3]);
     // Out of turn, together with all others: the beat stays.
     let mut out = Vec::new();
     let now = beats[2] + second / 2;
