@@ -5,7 +5,7 @@
 //!
 //! Absent on purpose: reading of configurations (the caller's [`Loader`]) and pid files (its process model).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -160,6 +160,8 @@ struct Daemon {
     outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     signals: Signals,
     sync: Vec<(SyncState, SyncDaemon)>,
+    /// VRRP instances that were master when they were last heard of.
+    masters: HashSet<String>,
     /// Tells at once when an address comes or goes; there while a service has `ha_suspend`.
     addresses: Option<netlink::Monitor>,
     bus: Bus,
@@ -193,6 +195,7 @@ impl Daemon {
             outcomes: mpsc::channel(OUTCOMES_MAX),
             signals,
             sync: Vec::new(),
+            masters: HashSet::new(),
             addresses: None,
             bus,
         };
@@ -337,6 +340,7 @@ impl Daemon {
             .flat_map(|d| {
                 let states: &[SyncState] = match &d.instance {
                     None => &[SyncState::Master, SyncState::Backup],
+                    Some(instance) if self.masters.contains(instance) => &[SyncState::Master],
                     // Its state comes over the bus; until then this host is a backup.
                     Some(_) => &[SyncState::Backup],
                 };
@@ -370,6 +374,11 @@ impl Daemon {
 
     /// A VRRP instance became master or backup.
     fn follow(&mut self, instance: &str, master: bool) {
+        if master {
+            self.masters.insert(instance.to_owned());
+        } else {
+            self.masters.remove(instance);
+        }
         let Some(daemon) = self.core.model().globals.sync_daemon.clone() else { return };
         if daemon.instance.as_deref() == Some(instance) {
             let state = if master { SyncState::Master } else { SyncState::Backup };

@@ -588,7 +588,7 @@ impl Daemon {
             Signal::Usr1 => format!("Printing VRRP data for process({pid}) on signal"),
             Signal::Usr2 => format!("Printing VRRP stats for process({pid}) on signal"),
             Signal::Real(2) => format!("Printing VRRP as json for process({pid}) on signal"),
-            Signal::Real(29) => format!("Clearing VRRP stats for process({pid}) on signal"),
+            Signal::Real(29) => format!("Printing and clearing VRRP stats for process({pid}) on signal"),
             _ => return false,
         };
         self.say(&Message::Text(text));
@@ -601,8 +601,9 @@ impl Daemon {
             Signal::Usr2 => dump::stats(&self.router),
             Signal::Real(2) => dump::json(&self.router),
             _ => {
+                let written = dump::stats(&self.router);
                 self.router.clear_stats();
-                Ok(())
+                written
             }
         };
         if let Err((path, error)) = written {

@@ -188,3 +188,67 @@ fn a_script_that_hangs_holds_nobody_up() {
         until(&mut daemon, &[a]).await;
     });
 }
+
+/// What a VRRP daemon publishes of an instance.
+fn publish(server: &::bus::endpoint::Server, name: &str, state: &str) {
+    let data = ::bus::payload::VrrpInstance { state: state.to_owned(), ..Default::default() };
+    server.publish(&format!("vrrp.instance/{name}"), serde_json::to_value(data).expect("serialises"));
+}
+
+#[test]
+fn the_sync_daemon_follows_its_vrrp_instance() {
+    block(async {
+        let dir = tempfile::tempdir().expect("dir");
+        let following = |vrid| {
+            let sync_daemon = SyncDaemon {
+                interface: "lo".into(),
+                instance: Some("VI_1".into()),
+                id: Some(vrid),
+                max_len: None,
+                port: None,
+                ttl: None,
+                group: None,
+            };
+            let mut model = model(&[]);
+            model.globals.sync_daemon = Some(sync_daemon);
+            model
+        };
+        let (mut options, first) = options(vec![Some(following(51)), Some(following(52))]);
+        options.bus = Some(dir.path().to_owned());
+        let mut daemon = Daemon::start(options, first).expect("started");
+        let states = |d: &Daemon| -> Vec<(SyncState, Option<u8>)> {
+            d.sync.iter().map(|(state, daemon)| (*state, daemon.id)).collect()
+        };
+        assert_eq!(states(&daemon), [(SyncState::Backup, Some(51))], "before anything is heard");
+        let server = ::bus::endpoint::Server::unserved();
+        let _requests = server.serve(dir.path(), ::bus::Role::Vrrpd).expect("served");
+        publish(&server, "VI_2", "MASTER");
+        for (state, wanted) in [
+            ("MASTER", SyncState::Master),
+            ("BACKUP", SyncState::Backup),
+            ("MASTER", SyncState::Master),
+            ("FAULT", SyncState::Backup),
+            ("MASTER", SyncState::Master),
+        ] {
+            publish(&server, "VI_1", state);
+            until_sync(&mut daemon, wanted).await;
+        }
+        // A reload with other settings: the daemon is another one, its role the same.
+        daemon.reload();
+        assert_eq!(states(&daemon), [(SyncState::Master, Some(52))]);
+        publish(&server, "VI_1", "STOP");
+        until_sync(&mut daemon, SyncState::Backup).await;
+        daemon.stop();
+    });
+}
+
+/// Serves until one sync daemon runs, in this role.
+async fn until_sync(daemon: &mut Daemon, wanted: SyncState) {
+    for _ in 0..1000 {
+        if matches!(&daemon.sync[..], [(state, _)] if *state == wanted) {
+            return;
+        }
+        let _ = tokio::time::timeout(SHORT, daemon.serve()).await;
+    }
+    panic!("no sync daemon is {wanted:?}");
+}

@@ -54,6 +54,16 @@ pub(crate) fn buried(instances: usize) -> String {
     format!("Released {instances} instance(s) of the dead VRRP process: sent 0 priority, removed VIPs")
 }
 
+/// The parent writes its data.
+pub(crate) fn dumping(pid: u32) -> String {
+    format!("Printing parent data for process({pid}) on signal")
+}
+
+/// It can't.
+pub(crate) fn no_dump(path: &Path, error: &std::io::Error) -> String {
+    format!("Can't open dump file {} ({}: {error})", path.display(), error.raw_os_error().unwrap_or_default())
+}
+
 /// A second start.
 pub(crate) const ALREADY_RUNNING: &str = "daemon is already running";
 /// A reload begins.

@@ -7,6 +7,7 @@ use crate::check::{self, Core, Judged};
 use crate::messages;
 use crate::options::Options;
 use crate::part::Part;
+use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::parse;
 use logging::{Contract, Severity};
 use service::{Background, Notify, PidFile, Signal, Signals, background::Ready};
@@ -85,6 +86,8 @@ struct Parent {
     /// A service manager waits for the end of a reload.
     reloading: bool,
     child_wait: Duration,
+    /// The settings in force.
+    globals: Globals,
 }
 
 /// Runs until a signal or a fatal child ends it; gives the exit code.
@@ -126,6 +129,7 @@ pub(crate) fn run(options: Options, core: std::io::Result<Core>) -> u8 {
             told_ready: false,
             reloading: false,
             child_wait: CHILD_WAIT,
+            globals: Globals::default(),
         };
         match parent.start(&pid_path, core) {
             Ok(()) => parent.live().await,
@@ -203,6 +207,7 @@ impl Parent {
         for i in 0..self.slots.len() {
             self.spawn(i);
         }
+        self.globals = globals;
         // What reading took is not needed again before a reload.
         sys::process::release_memory();
         Ok(())
@@ -264,7 +269,12 @@ impl Parent {
             match self.next(&mut signals, late).await {
                 Event::Signal(Signal::Term | Signal::Int) => return self.stop(EXIT_OK).await,
                 Event::Signal(Signal::Hup) => self.reload(),
-                Event::Signal(signal) => self.pass(signal.number()),
+                Event::Signal(signal) => {
+                    if signal == Signal::Usr1 {
+                        self.dump();
+                    }
+                    self.pass(signal.number());
+                }
                 Event::Late => self.tell_ready(),
                 Event::News(i) => self.news(i),
                 Event::Respawn(i) => self.spawn(i),
@@ -392,6 +402,7 @@ impl Parent {
         self.pass(Signal::Hup.number());
         self.add(Part::Checker, self.options.checker && judged.globals.has_checker);
         self.add(Part::Vrrp { socket: None }, self.options.vrrp && judged.globals.has_vrrp);
+        self.globals = judged.globals;
         // The VRRP part says when it is through; of the others nobody waits for an answer.
         self.reloading = self.slots.iter().any(|s| s.keeper.is_some());
         if !self.reloading {
@@ -429,6 +440,14 @@ impl Parent {
         if wanted && !self.slots.iter().any(|s| s.part == part) {
             self.slots.push(Slot::new(part));
             self.spawn(self.slots.len() - 1);
+        }
+    }
+
+    /// What the parent itself has to show.
+    fn dump(&self) {
+        self.say(&messages::dumping(std::process::id()));
+        if let Err((path, error)) = vrrpd::dump::parent(&self.globals) {
+            self.say(&messages::no_dump(&path, &error));
         }
     }
 

@@ -11,6 +11,8 @@ mod tracker;
 
 use crate::config::model::{Command, Config, Notify, Version};
 use crate::core::router::{Router, SocketKey};
+use conf_parsers::keepalived::Tree;
+use conf_parsers::keepalived::globals::Globals;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -46,12 +48,13 @@ fn enabled(value: bool) -> &'static str {
 
 /// The configured path, or the original's name in TMPDIR or /tmp.
 fn path(configured: Option<&PathBuf>, config: &Config, extension: &str) -> PathBuf {
-    if let Some(path) = configured {
-        return path.clone();
-    }
+    configured.cloned().unwrap_or_else(|| usual_path("keepalived", config, extension))
+}
+
+fn usual_path(name: &str, config: &Config, extension: &str) -> PathBuf {
     let directory = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     let instance = config.globals.instance_name.as_ref().filter(|_| config.globals.data_use_instance);
-    let name = instance.map_or_else(|| "keepalived".to_string(), |i| format!("keepalived.{i}"));
+    let name = instance.map_or_else(|| name.to_owned(), |i| format!("{name}.{i}"));
     directory.join(format!("{name}.{extension}"))
 }
 
@@ -160,6 +163,15 @@ pub fn data(view: &View<'_>) -> Written {
     interface::interfaces(&mut out, view);
     let file = path(config.globals.state_dump_file.as_ref(), config, "data");
     write(file, &out)
+}
+
+/// keepalived_parent.data: what the supervisor knows, the global definitions.
+pub fn parent(globals: &Globals) -> Written {
+    let (config, _) = crate::config::read(&Tree::default(), globals, |_| false);
+    let mut out = String::new();
+    globals::globals(&mut out, &config);
+    out.push('\n');
+    write(usual_path("keepalived_parent", &config, "data"), &out)
 }
 
 /// keepalived.stats: the counters.
