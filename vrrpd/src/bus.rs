@@ -340,7 +340,7 @@ mod tests {
             }
             assert!(topics.contains("daemon.status") && topics.contains("vrrp.group/G"), "{topics:?}");
             let mut config = (*r.config).clone();
-            config.instances.pop();
+            config.instances = r.members[..2].iter().map(|m| (*m.config).clone()).collect();
             r.reload(Instant::now(), config, &mut Vec::new());
             ours.publish_all(&r);
             loop {

@@ -369,7 +369,8 @@ impl Parent {
         }
         self.say(&messages::child_died(part.title(), pid, respawn));
         if !respawn {
-            return Some(EXIT_FATAL);
+            // As asked for: no failure of ours.
+            return Some(EXIT_OK);
         }
         let slot = &mut self.slots[i];
         if slot.started.elapsed() >= HEALTHY {

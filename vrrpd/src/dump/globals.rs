@@ -50,7 +50,9 @@ pub(super) fn globals(out: &mut String, config: &Config) {
     let _ = writeln!(out, " {test} config before reload");
     let dynamic = g.dynamic_interfaces != crate::config::model::DynamicInterfaces::No;
     let _ = writeln!(out, " Dynamic interfaces = {}", yes(dynamic));
-    let _ = writeln!(out, " Default interface = {}", g.default_interface);
+    if !g.default_interface.is_empty() {
+        let _ = writeln!(out, " Default interface = {}", g.default_interface);
+    }
     notices(out, config);
     processes(out, config);
     scripts(out, config);

@@ -167,10 +167,11 @@ pub fn data(view: &View<'_>) -> Written {
 
 /// keepalived_parent.data: what the supervisor knows, the global definitions.
 pub fn parent(globals: &Globals) -> Written {
-    let (config, _) = crate::config::read(&Tree::default(), globals, |_| false);
+    let (mut config, _) = crate::config::read(&Tree::default(), globals, |_| false);
+    // Interfaces are the VRRP part's.
+    config.globals.default_interface.clear();
     let mut out = String::new();
     globals::globals(&mut out, &config);
-    out.push('\n');
     write(usual_path("keepalived_parent", &config, "data"), &out)
 }
 
