@@ -8,6 +8,7 @@ use holdfast_tests::netns::{Host, Net, wait_for};
 use holdfast_tests::node::{Node, Program};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use vrrpd::config::model::{Authentication, Version};
@@ -17,6 +18,7 @@ use vrrpd::core::advert::{Advert, Envelope, V3Checksum, encode};
 const PATIENCE: Duration = Duration::from_secs(20);
 const VIP: &str = "10.9.0.100";
 const ATTACKER: &str = "10.9.0.66";
+const VIP6: &str = "fe80::100";
 const SECRET: [u8; 8] = *b"secret12";
 
 /// How the instance under test speaks.
@@ -25,31 +27,38 @@ enum Kind {
     Pass,
     Ah,
     V3,
+    /// Version 3 over IPv6.
+    V6,
 }
 
 impl Kind {
     fn version(self) -> Version {
-        if self == Self::V3 { Version::V3 } else { Version::V2 }
+        if matches!(self, Self::V3 | Self::V6) { Version::V3 } else { Version::V2 }
     }
 
     fn authentication(self) -> Authentication {
         match self {
             Self::Pass => Authentication::Pass(SECRET),
             Self::Ah => Authentication::Ah(SECRET),
-            Self::V3 => Authentication::None,
+            Self::V3 | Self::V6 => Authentication::None,
         }
+    }
+
+    fn vip(self) -> &'static str {
+        if self == Self::V6 { VIP6 } else { VIP }
     }
 
     fn configuration(self, priority: u8) -> String {
         let (version, more) = match self {
             Self::Pass => (2, " authentication {\n  auth_type PASS\n  auth_pass secret12\n }\n"),
             Self::Ah => (2, " authentication {\n  auth_type AH\n  auth_pass secret12\n }\n"),
-            Self::V3 => (3, ""),
+            Self::V3 | Self::V6 => (3, ""),
         };
+        let vip = self.vip();
         format!(
             "global_defs {{\n router_id t\n vrrp_version {version}\n}}\nvrrp_instance VI_1 {{\n state BACKUP\n \
              interface eth0\n virtual_router_id 51\n priority {priority}\n advert_int 1\n{more} virtual_ipaddress {{\n  \
-             {VIP}\n }}\n}}\n"
+             {vip}\n }}\n}}\n"
         )
     }
 }
@@ -166,7 +175,74 @@ fn cases(kind: Kind) -> Vec<(&'static str, Vec<u8>)> {
     cases
 }
 
-/// Sends IPv4 packets as frames from `host`'s eth0.
+/// An advert over IPv6 from `source`, its payload changed before the checksum is made.
+fn advert6(
+    source: Ipv6Addr,
+    hop_limit: u8,
+    change: impl FnOnce(&mut Advert),
+    rewrite: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    let group: Ipv6Addr = "ff02::12".parse().expect("an address");
+    let mut advert = Advert {
+        version: Version::V3,
+        vrid: 51,
+        priority: 200,
+        interval_cs: 100,
+        addresses: vec![VIP6.parse().expect("an address")],
+    };
+    change(&mut advert);
+    let envelope = Envelope {
+        source: source.into(),
+        destination: group.into(),
+        ttl: hop_limit,
+        id: 1,
+        authentication: Authentication::None,
+        sequence: 0,
+        checksum: V3Checksum::Pseudo,
+        group: "224.0.0.18".parse().expect("an address"),
+    };
+    let mut pdu = encode(&advert, &envelope);
+    rewrite(&mut pdu);
+    if pdu.len() >= 8 {
+        pdu[6..8].fill(0);
+        let pseudo = sum(&group.octets(), sum(&source.octets(), 112 + pdu.len() as u32));
+        let value = folded(sum(&pdu, pseudo));
+        pdu[6..8].copy_from_slice(&value);
+    }
+    let mut packet = vec![0x6c, 0, 0, 0];
+    packet.extend((pdu.len() as u16).to_be_bytes());
+    packet.extend([112, hop_limit]);
+    packet.extend(source.octets());
+    packet.extend(group.octets());
+    packet.extend(pdu);
+    packet
+}
+
+/// As [`cases`], over IPv6, but for the advert that seems to be our own: the original gives way to it.
+fn cases6() -> Vec<(&'static str, Vec<u8>)> {
+    let attacker: Ipv6Addr = "fe80::66".parse().expect("an address");
+    let changed = |change: &dyn Fn(&mut Advert)| advert6(attacker, 255, change, |_| {});
+    let rewritten = |rewrite: &dyn Fn(&mut Vec<u8>)| advert6(attacker, 255, |_| {}, rewrite);
+    let mut sum_wrong = changed(&|_| {});
+    sum_wrong[46] ^= 0x55;
+    let mut truncated = changed(&|_| {});
+    truncated.truncate(50);
+    vec![
+        ("hop limit", advert6(attacker, 254, |_| {}, |_| {})),
+        ("unknown VRID", changed(&|a| a.vrid = 99)),
+        ("count", changed(&|a| a.addresses.push("fe80::101".parse().expect("an address")))),
+        ("addresses", changed(&|a| a.addresses = vec!["fe80::250".parse().expect("an address")])),
+        ("truncated", truncated),
+        ("only a header", rewritten(&|pdu| pdu.truncate(4))),
+        ("checksum", sum_wrong),
+        ("short", rewritten(&|pdu| pdu.truncate(9))),
+        ("long", rewritten(&|pdu| pdu.extend([0; 40]))),
+        ("packet type", rewritten(&|pdu| pdu[0] = pdu[0] & 0xf0 | 2)),
+        ("version", rewritten(&|pdu| pdu[0] = 0x21)),
+    ]
+}
+
+/// Sends IP packets as frames from `host`'s eth0.
 struct Sender {
     socket: std::os::fd::OwnedFd,
     ifindex: u32,
@@ -184,7 +260,11 @@ impl Sender {
         let frames: Vec<Vec<u8>> = packets
             .iter()
             .map(|p| {
-                let mut frame = vec![1, 0, 0x5e, 0, 0, 0x12, 2, 0, 0, 0, 0, 0x66, 8, 0];
+                let six = p[0] >> 4 == 6;
+                let group = if six { [0x33, 0x33, 0, 0, 0, 0x12] } else { [1, 0, 0x5e, 0, 0, 0x12] };
+                let mut frame = group.to_vec();
+                frame.extend([2, 0, 0, 0, 0, 0x66]);
+                frame.extend(if six { [0x86, 0xdd] } else { [8, 0] });
                 frame.extend_from_slice(p);
                 frame
             })
@@ -241,22 +321,31 @@ impl Scene {
         net.plug(&attacker, "eth0", &bridge, &["10.9.0.66/24"]);
         Some(Self { _net: net, target, attacker })
     }
+
+    /// The address that the target advertises from over IPv6.
+    fn own6(&self) -> Ipv6Addr {
+        let text = self.target.sh("ip -6 -o address show dev eth0 scope link");
+        let words = text.split_whitespace().filter_map(|w| w.split('/').next()?.parse::<Ipv6Addr>().ok());
+        words.into_iter().find(|a| a.to_string() != VIP6).expect("a link-local address")
+    }
 }
 
 /// Sends every case once to a master; what it counted and said.
 fn observe(name: &str, kind: Kind, program: &Program) -> Option<(BTreeMap<String, u64>, Vec<String>)> {
     let scene = Scene::new(name)?;
     let node = start(&scene.target, program, &kind.configuration(100));
-    wait_for(PATIENCE, || scene.target.holds(VIP).then_some(())).expect("the only one is master");
+    let holds = || scene.target.holds(kind.vip());
+    wait_for(PATIENCE, || holds().then_some(())).expect("the only one is master");
     let before = stats(&scene.target, &node);
     let quiet = node.output().lines().count();
     let sender = Sender::new(&scene.attacker);
-    for (_, packet) in cases(kind) {
+    let packets = if kind == Kind::V6 { cases6() } else { cases(kind) };
+    for (_, packet) in packets {
         assert_eq!(sender.send(&[&packet]), 1);
         std::thread::sleep(Duration::from_millis(60));
     }
     std::thread::sleep(Duration::from_millis(300));
-    assert!(scene.target.holds(VIP), "{name}: {}: gave way\n{}", program.name, node.output());
+    assert!(holds(), "{name}: {}: gave way\n{}", program.name, node.output());
     let after = stats(&scene.target, &node);
     let grown = after.into_iter().filter_map(|(name, n)| {
         let n = n - before.get(&name).copied().unwrap_or(0);
@@ -329,6 +418,7 @@ fn version_2_with_a_password() {
             "IPv4 VRRP packet too short - 24 bytes",
             "(VI_1) Invalid VRRPv2 checksum",
             "(VI_1) vrrp packet too short, length 29 and expect 40",
+            "(VI_1) vrrp packet too long, length 80 and expect 40",
             "(VI_1) Invalid packet type. 2 and expect 1",
             "(VI_1) wrong version. Received 3 and expect 2",
             "(VI_1) received an invalid passwd!",
@@ -359,12 +449,52 @@ fn version_3() {
             "IPv4 VRRP packet too short - 24 bytes",
             "(VI_1) Invalid VRRPv3 checksum",
             "(VI_1) vrrp packet too short, length 29 and expect 32",
+            "(VI_1) vrrp packet too long, length 72 and expect 32",
             "(VI_1) Invalid packet type. 2 and expect 1",
             "(VI_1) wrong version. Received 2 and expect 3",
         ],
         // The original counts neither a wrong checksum nor a wrong version.
         &[("Packet Errors/Length", 2)],
     );
+}
+
+#[test]
+fn version_3_over_ipv6() {
+    compare(
+        "bad input v6",
+        Kind::V6,
+        &[
+            ("Advertisements/Received", 1),
+            ("Packet Errors/Address List", 2),
+            ("Packet Errors/Invalid Type", 1),
+            ("Packet Errors/Length", 3),
+            ("Packet Errors/TTL", 1),
+        ],
+        &[
+            "(VI_1) invalid TTL/HL. Received 254 and expect 255",
+            "(VI_1) received an unexpected ip number count 2, expected 1!",
+            "(VI_1) ip address associated with VRID 51 not present in MASTER advert: fe80::100",
+            "(VI_1) vrrp packet too short, length 9 and expect 24",
+            "(VI_1) vrrp packet too long, length 64 and expect 24",
+            "(VI_1) Invalid packet type. 2 and expect 1",
+            "(VI_1) wrong version. Received 2 and expect 3",
+        ],
+        // The kernel drops what is truncated, shorter than a checksum or has a wrong one. The original does not count a
+        // wrong version.
+        &[("Packet Errors/Length", 1)],
+    );
+}
+
+#[test]
+fn an_advert_from_our_own_address_over_ipv6_is_nobodys() {
+    let Some(scene) = Scene::new("bad input v6, own address") else { return };
+    let node = start(&scene.target, &Program::ours("keepalived", "keepalived"), &Kind::V6.configuration(100));
+    wait_for(PATIENCE, || scene.target.holds(VIP6).then_some(())).expect("the only one is master");
+    assert_eq!(Sender::new(&scene.attacker).send(&[&advert6(scene.own6(), 255, |_| {}, |_| {})]), 1);
+    node.wait_output("equal priority advert received from remote host with our IP address", PATIENCE);
+    let counted = stats(&scene.target, &node);
+    assert_eq!(counted["Advertisements/Received"], 0, "{counted:?}");
+    assert!(scene.target.holds(VIP6), "{}", node.output());
 }
 
 #[test]

@@ -371,7 +371,8 @@ pub fn decode(parts: &Parts<'_>, expected: &Expected) -> Result<Decoded, Fault> 
     }
     let size = if expected.family == Family::Inet { 4 } else { 16 };
     let count = usize::from(pdu[3]);
-    let tail = if pdu[0] >> 4 == 2 { AUTH_LEN } else { 0 };
+    // There is no version 2 of IPv6: what says it is one has the wrong version, not the wrong length.
+    let tail = if pdu[0] >> 4 == 2 && expected.family == Family::Inet { AUTH_LEN } else { 0 };
     let want = HEADER_LEN + count * size + tail;
     if pdu.len() < want || (pdu.len() > want && !padding(parts, want)) {
         // The original counts what its raw socket gives it: with the IPv4 header, without the IPv6 one.

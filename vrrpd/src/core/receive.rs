@@ -22,7 +22,7 @@ fn cause(fault: &Fault) -> u32 {
     match fault {
         Fault::UnexpectedAh => 1,
         Fault::MissingAh => 2,
-        Fault::Length(..) => 3,
+        Fault::Length(false, ..) => 3,
         Fault::Ttl(_) => 4,
         Fault::Version(_) => 5,
         Fault::Kind(_) => 6,
@@ -32,6 +32,7 @@ fn cause(fault: &Fault) -> u32 {
         Fault::Replay(_) => 10,
         Fault::Interval(_) => 11,
         Fault::Checksum => 12,
+        Fault::Length(true, ..) => 13,
     }
 }
 
