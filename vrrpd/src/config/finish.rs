@@ -184,6 +184,11 @@ fn sockets(b: &Builder, d: &mut Draft, report: &mut Report) -> bool {
     d.i.family = d.family.unwrap_or_default();
     let unicast = !d.i.unicast_peers.is_empty() || d.i.unicast_fault_no_peer;
     if d.i.interface.is_empty() {
+        // Another interface than the one that was meant would be worse than none.
+        if d.loopback && !unicast {
+            say(report, format!("({name}) Unknown interface!"));
+            return false;
+        }
         if let Some(default) = b.globals.default_interface.clone().filter(|_| !unicast || !d.unicast_source) {
             d.i.interface = default;
         } else if !unicast {

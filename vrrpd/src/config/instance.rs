@@ -35,6 +35,8 @@ pub(super) struct Draft {
     pub(super) accept: Option<bool>,
     pub(super) strict: Option<bool>,
     pub(super) smtp_alert: Option<bool>,
+    /// An interface was named that can't be one.
+    pub(super) loopback: bool,
     pub(super) unicast_keyword: bool,
     pub(super) unicast_source: bool,
     pub(super) has_peer_block: bool,
@@ -385,6 +387,7 @@ fn interface(b: &mut B, line: &mut Line<'_>) -> Step {
             "({}) cannot use a loopback interface ({name}) for vrrp - ignoring",
             b.draft.i.name
         ));
+        b.draft.loopback = true;
         return Ok(());
     }
     name.clone_into(&mut b.draft.i.interface);
