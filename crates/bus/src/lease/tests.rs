@@ -81,6 +81,7 @@ struct World {
     slots: BTreeMap<LeaseId, Instant>,
     longest: Duration,
     remote: u32,
+    restarts: u32,
 }
 
 impl World {
@@ -155,6 +156,24 @@ impl World {
         }
     }
 
+    /// The owner's daemon starts anew: it probes at once, and knows nothing of leases.
+    fn restart_owner(&mut self) {
+        self.restarts += 1;
+        self.net.forget(OWNER, HOLDER);
+        let mut out = Vec::new();
+        self.holder.closed(1, &mut out);
+        self.hold(out);
+        self.lease = Lease::new(INTER, Duration::from_secs(1), 0, 1);
+        (self.probing, self.slot, self.last_judged) = (true, self.net.now(), self.net.now());
+        self.owner(Input::Available);
+    }
+
+    /// The holder is busy or stopped: what it should probe waits.
+    fn holder_naps(&mut self) {
+        let length = self.net.rng.between(Duration::ZERO, TTL * 2);
+        self.slots.values_mut().for_each(|at| *at += length);
+    }
+
     /// The connection or the holder's whole process dies; the owner hears of it now or only by silence.
     fn break_off(&mut self) {
         self.net.forget(OWNER, HOLDER);
@@ -176,7 +195,7 @@ fn never_two_judges_and_never_a_long_gap() {
         delay_min: Duration::from_millis(1),
         delay_max: Duration::from_millis(2500),
     };
-    let mut remote = 0;
+    let (mut remote, mut restarts) = (0, 0);
     for seed in seeds(2000) {
         let net = Net::new(seed, if seed % 10 == 0 { Link::PERFECT } else { storm });
         let now = net.now();
@@ -190,6 +209,7 @@ fn never_two_judges_and_never_a_long_gap() {
             slots: BTreeMap::new(),
             longest: Duration::ZERO,
             remote: 0,
+            restarts: 0,
         };
         world.owner(Input::Available);
         let end = world.net.at(Duration::from_mins(2));
@@ -201,14 +221,19 @@ fn never_two_judges_and_never_a_long_gap() {
                 Step::Deadline => world.due(),
                 Step::End => break,
             }
-            if world.net.rng.chance(10) {
-                world.break_off();
+            match world.net.rng.below(300) {
+                0..3 => world.break_off(),
+                3 => world.restart_owner(),
+                4 => world.holder_naps(),
+                _ => {}
             }
             let silent = world.net.now() - world.last_judged;
             assert!(silent <= TTL + INTER, "seed {seed}: nothing judged for {silent:?}");
         }
         assert!(world.longest <= TTL + INTER, "seed {seed}: {:?}", world.longest);
         remote += world.remote;
+        restarts += world.restarts;
     }
     assert!(remote > 0, "no outcome of a holder was ever judged");
+    assert!(restarts > 0 || seeds(2000).count() < 100, "no owner was ever restarted");
 }
