@@ -182,10 +182,15 @@ impl<'a> Args<'a> {
 
 /// haproxy's words for a bad time: `timer overflow in argument <x> to <y>, …`, without a final stop.
 pub fn time_fault_text(written: &str, to: &str, fault: NumberFault) -> String {
+    time_fault_text_up_to(written, to, fault, "2147483647 ms (~24.8 days)")
+}
+
+/// The same with the limit that the keyword's unit gives, such as `2147483647 s (~68 years)`.
+pub fn time_fault_text_up_to(written: &str, to: &str, fault: NumberFault, limit: &str) -> String {
     match fault {
-        NumberFault::Overflow => format!(
-            "timer overflow in argument <{written}> to <{to}>, maximum value is 2147483647 ms (~24.8 days)."
-        ),
+        NumberFault::Overflow => {
+            format!("timer overflow in argument <{written}> to <{to}>, maximum value is {limit}.")
+        }
         NumberFault::Underflow => {
             format!("timer underflow in argument <{written}> to <{to}>, minimum non-null value is 1 ms.")
         }

@@ -77,6 +77,11 @@ pub fn did_you_mean(word: &str, names: impl Iterator<Item = &'static str>) -> St
     suggest(word, names).map(|n| format!("; did you mean '{n}' maybe ?")).unwrap_or_default()
 }
 
+/// ` Did you mean 'x' maybe ?`, or nothing: the same behind a complaint that is a sentence of its own.
+pub fn did_you_mean_then(word: &str, names: impl Iterator<Item = &'static str>) -> String {
+    suggest(word, names).map(|n| format!(" Did you mean '{n}' maybe ?")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +105,7 @@ mod tests {
     #[test]
     fn complaints_name_the_likely_word() {
         assert_eq!(did_you_mean("maxcon", T.names()), "; did you mean 'maxconn' maybe ?");
+        assert_eq!(did_you_mean_then("maxcon", T.names()), " Did you mean 'maxconn' maybe ?");
         assert_eq!(did_you_mean("zzzzz", T.names()), "");
     }
 }

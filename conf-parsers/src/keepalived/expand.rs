@@ -15,16 +15,17 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Substitutions in one resulting line: more than any sane line holds, few enough to end at once.
 const SUBSTITUTIONS_MAX: usize = 256;
-/// Bytes looked through for references for one physical line, over all lines that it becomes: 100 blocks of 100
-/// lines with ten references each take a tenth of it.
+/// Bytes looked through for references in a configuration: 100 blocks of 100 lines with ten references each take a
+/// tenth of it.
 const WORK_MAX: usize = 256 << 20;
 /// What one round of a sequence or list counts for in [`WORK_MAX`], beside its text: the manual's largest example has
-/// 65,024 rounds, an eighth of what fits.
-const ROUND_WORK: usize = 512;
+/// 65,024 rounds, a quarter of what fits.
+const ROUND_WORK: usize = 1024;
 /// Bytes of one line after substitution; the original's buffer holds a good thousand.
 const TEXT_MAX: usize = 4096;
-/// Lines that one physical line may become, over all sequences and multi-line parameters in it.
-const LINES_MAX: usize = 2_000_000;
+/// Lines that one physical line may become, over all sequences and multi-line parameters in it: as many rounds as
+/// [`WORK_MAX`] leaves.
+const LINES_MAX: usize = WORK_MAX / ROUND_WORK;
 /// Depth to which lines that come out of parameters may bring further lines.
 const DEPTH_MAX: usize = 12;
 /// Bounds of `${_RANDOM}` without arguments.
@@ -35,6 +36,8 @@ pub(super) struct Expander {
     config_id: String,
     parameters: HashMap<String, Vec<String>>,
     random: u64,
+    /// What was spent of [`WORK_MAX`].
+    work: usize,
 }
 
 /// A complaint: where, in which words, and its remedy.
@@ -51,12 +54,23 @@ struct Run<'a> {
     open: Vec<String>,
 }
 
+impl Run<'_> {
+    /// Told once for a line: what multiplies would be told as often.
+    fn too_many(&mut self, span: Span) {
+        let fault = (span, "Too many substitutions - ignoring".to_owned(), remedy::ENDLESS);
+        if self.faults.last() != Some(&fault) {
+            self.faults.push(fault);
+        }
+    }
+}
+
 impl Expander {
     pub(super) fn new(config_id: &str) -> Self {
         Self {
             config_id: config_id.to_owned(),
             parameters: HashMap::new(),
             random: RandomState::new().build_hasher().finish() | 1,
+            work: 0,
         }
     }
 
@@ -67,9 +81,11 @@ impl Expander {
         pwd: &str,
         more: &mut Continuation<'_, '_>,
     ) -> (Vec<Text>, Vec<Fault>) {
+        let work = self.work;
         let mut run =
-            Run { pwd, texts: Vec::new(), faults: Vec::new(), substitutions: 0, work: 0, open: Vec::new() };
+            Run { pwd, texts: Vec::new(), faults: Vec::new(), substitutions: 0, work, open: Vec::new() };
         self.process(text, true, 0, &mut run, Some(more));
+        self.work = run.work;
         (run.texts, run.faults)
     }
 
@@ -81,8 +97,9 @@ impl Expander {
         run: &mut Run<'_>,
         more: Option<&mut Continuation<'_, '_>>,
     ) {
-        if run.texts.len() >= LINES_MAX || depth > DEPTH_MAX || run.work > WORK_MAX {
-            return;
+        // What stands in the file itself is always read.
+        if depth > 0 && (run.texts.len() >= LINES_MAX || depth > DEPTH_MAX || run.work > WORK_MAX) {
+            return run.too_many(text.span(0, text.s.len()));
         }
         let Some(text) = self.condition(text) else { return };
         if may_define && self.definition(&text, more) {
@@ -192,6 +209,7 @@ impl Expander {
             // Rounds inside of rounds multiply, also those that leave no line.
             run.work += body.s.len() + ROUND_WORK;
             if run.texts.len() >= LINES_MAX || run.work > WORK_MAX {
+                run.too_many(span);
                 break;
             }
             for (i, name) in rounds.names.iter().enumerate() {
@@ -233,7 +251,7 @@ impl Expander {
                 || run.open.contains(&reference.name)
             {
                 let span = text.span(0, text.s.len());
-                run.faults.push((span, "Too many substitutions - ignoring".to_owned(), remedy::ENDLESS));
+                run.too_many(span);
                 return None;
             }
             let (start, end) = (reference.start, reference.end);

@@ -280,3 +280,13 @@ fn rounds_that_leave_no_line_end_too() {
     // Deeper than lines are followed, so that no line ever counts.
     assert!(words(&format!("{} x", "~SEQ(A, 99999) ".repeat(14))).is_empty());
 }
+
+#[test]
+fn what_is_left_out_is_told() {
+    let tree = tree("~SEQ(V, 8888888888888887) s$V\n~SEQ(V, 2) t$V\nx\n");
+    let told: Vec<_> = tree.complaints().map(|c| c.text.as_str()).collect();
+    assert_eq!(told, ["Too many substitutions - ignoring"; 2]);
+    // What needs no more work is read.
+    assert_eq!(tree.statements.last().map(|s| s.words[0].text.as_str()), Some("x"));
+    assert!(tree.statements.len() > 65_024, "the manual's largest example");
+}

@@ -200,7 +200,7 @@ pub fn define(
 impl Test {
     fn compile(words: &[Word], scope: &mut Scope<'_>, acl: &str) -> Result<Self, String> {
         let Some(first) = words.first() else {
-            return Err("missing fetch method in ACL expression ''.".into());
+            return Err("missing fetch method in ACL expression ''".into());
         };
         let text = first.as_str();
         let tree = syntax::expression(text)?;
@@ -212,8 +212,13 @@ impl Test {
         let Some(fetch) = fetch else {
             return Err(format!("unknown fetch method '{}' in ACL expression '{text}'", tree.fetch.name));
         };
-        let expr = Expr::with_fetch(fetch, &tree, scope)
-            .map_err(|e| e.replacen("fetch method '", "ACL keyword '", 1))?;
+        let expr = Expr::with_fetch(fetch, &tree, scope).map_err(|e| match (alias, &tree.fetch.name) {
+            (None, _) => format!("{e} in ACL expression '{text}'"),
+            (Some(_), name) => match e.strip_prefix("fetch method '") {
+                Some(fault) => format!("ACL keyword '{fault}"),
+                None => format!("ACL keyword '{name}' : {e}."),
+            },
+        })?;
         let mut options = Options::read(&words[1..], expr.fetch_name())?;
         let preset = alias.filter(|_| tree.converters.is_empty()).map(|(_, _, m)| *m);
         let method = options.method.or(preset).or_else(|| Method::default_for(expr.output));

@@ -10,7 +10,7 @@ use crate::sample::source::Points;
 use conf_parsers::Word;
 use conf_parsers::args::Args;
 use conf_parsers::haproxy::condition;
-use conf_parsers::table::did_you_mean;
+use conf_parsers::table::did_you_mean_then;
 
 /// Parses the words behind an action's name, up to `if` or `unless`; the error is haproxy's text.
 pub type Parse = fn(&mut Args<'_>, &mut Scope<'_>, Set) -> Result<Box<dyn Action>, String>;
@@ -304,8 +304,9 @@ impl Set {
     }
 
     /// `'a', 'b(*)'` as haproxy lists them.
-    fn expected(self) -> String {
+    fn expected(self, counters: usize) -> String {
         let shown = |r: &Row| match r.name.strip_suffix('*') {
+            Some(p @ "track-sc") if !self.is_http() => format!("'{p}0' ... '{p}{}'", counters.max(1) - 1),
             Some(p) => format!("'{}(*)'", p.trim_end_matches('(')),
             None => format!("'{}'", r.name),
         };
@@ -316,23 +317,23 @@ impl Set {
 /// Compiles one rule from the words behind its set's name. The error is haproxy's text after
 /// `parsing [file:line] : `.
 pub fn rule(set: Set, words: &[Word], scope: &mut Scope<'_>) -> Result<Rule, String> {
-    let side = if scope.kind.is_front() {
-        if scope.kind == Kind::Listen { "proxy" } else { "frontend" }
-    } else {
-        "backend"
-    };
+    let side = scope.kind.side();
     let name = words.first().map_or("", |w| w.as_str());
     let Some(row) = set.find(name) else {
         let known = set.rows().map(|r| r.name.trim_end_matches(['*', '(']));
-        let hint = did_you_mean(name, known);
+        let hint = did_you_mean_then(name, known);
         return Err(if set.is_http() {
             let missing = if name.is_empty() { " (missing argument)" } else { "" };
-            format!("'{}' expects {}, but got '{name}'{missing}.{hint}", set.name(), set.expected())
+            format!(
+                "'{}' expects {}, but got '{name}'{missing}.{hint}",
+                set.name(),
+                set.expected(scope.stick_counters)
+            )
         } else {
             format!(
                 "'{}' expects {} in {side} '{}' (got '{name}').{hint}",
                 set.name(),
-                set.expected(),
+                set.expected(scope.stick_counters),
                 scope.proxy
             )
         });
@@ -348,10 +349,13 @@ pub fn rule(set: Set, words: &[Word], scope: &mut Scope<'_>) -> Result<Rule, Str
     })?;
     if let Some(extra) = args.peek() {
         let found = extra.as_str();
-        return Err(format!(
-            "'{} {name}' expects either 'if' or 'unless' followed by a condition but found '{found}'.",
-            set.name()
-        ));
+        let rule = format!("'{} {name}'", set.name());
+        return Err(if set.is_http() {
+            format!("{rule} expects either 'if' or 'unless' followed by a condition but found '{found}'.")
+        } else {
+            let proxy = scope.proxy;
+            format!("{rule} only accepts 'if' or 'unless', in {side} '{proxy}' (got '{found}')")
+        });
     }
     let condition = compile_condition(set, name, &words[cut..], scope)?;
     let origin = format!("{}:{}", scope.origin.0, scope.origin.1);

@@ -79,9 +79,10 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
 
 fn unknown(http: bool, word: &str) -> String {
     if http {
-        return "'http-check' only supports 'disable-on-404', 'comment', 'connect', 'send', 'expect', 'send-state', \
-                'set-var' and 'unset-var'."
-            .to_owned();
+        return format!(
+            "'http-check' only supports 'disable-on-404', 'send-state', 'comment', 'connect', 'send', 'expect', \
+             'set-var-fmt(*)', 'set-var(*)', 'unset-var(*)'. but got '{word}'"
+        );
     }
     format!(
         "'tcp-check' only supports 'comment', 'connect', 'send', 'send-binary', 'expect', 'set-var-fmt(*)', \

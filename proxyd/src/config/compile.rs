@@ -174,7 +174,9 @@ impl Compiler<'_, '_> {
         match done {
             Ok(value) => Some(value),
             Err(text) => {
-                self.loader.report.alert(span, text);
+                // About an HTTP rule's own words haproxy leaves the blank out.
+                let lead = if text.starts_with("'http-") { Lead::Tight } else { Lead::Parsing };
+                self.loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(lead));
                 None
             }
         }
@@ -191,6 +193,8 @@ impl Compiler<'_, '_> {
                 return;
             }
             ("stick-table", _) => return self.stick_table(draft, line),
+            // That it is ignored was said.
+            ("stick", _) if !self.kind.is_back() => return,
             ("stick", _) => return self.stick(&mut draft.proxy.stick_rules, line),
             ("http-request", _) => (Set::Request, 1),
             ("http-response", _) => (Set::Response, 1),
@@ -202,15 +206,17 @@ impl Compiler<'_, '_> {
             ("tcp-request" | "tcp-response", "inspect-delay") => return self.inspect_delay(draft, rule),
             ("tcp-request", _) => {
                 let text = format!(
-                    "'tcp-request' expects 'inspect-delay', 'connection', 'session' or 'content' in proxy '{}' (got '{second}').",
+                    "'tcp-request' expects 'inspect-delay', 'connection', or 'content' in {} '{}' (got '{second}')",
+                    self.kind.side(),
                     self.name
                 );
                 return self.loader.report.alert(line.span, text);
             }
             _ => {
                 let text = format!(
-                    "'{}' expects 'inspect-delay' or 'content' in proxy '{}' (got '{second}').",
+                    "'{}' expects 'inspect-delay' or 'content' in {} '{}' (got '{second}')",
                     line.keyword(),
+                    self.kind.side(),
                     self.name
                 );
                 return self.loader.report.alert(line.span, text);
@@ -255,9 +261,8 @@ impl Compiler<'_, '_> {
         let mut acls = std::mem::take(&mut self.acls);
         let words = words.get(1..).unwrap_or_default();
         self.scoped(span, |s| {
-            acl::define(&mut acls, name, words, s).map_err(|e| {
-                format!("error detected while parsing ACL '{name}' : {}.", e.trim_end_matches('.'))
-            })
+            acl::define(&mut acls, name, words, s)
+                .map_err(|e| format!("error detected while parsing ACL '{name}' : {e}."))
         });
         self.acls = acls;
     }
@@ -285,7 +290,8 @@ impl Compiler<'_, '_> {
             return Some(None);
         }
         self.scoped(span, |s| {
-            let blame = |e: String| format!("error detected while parsing {what} : {e}.");
+            let lead = if what.starts_with("sticking") { "'stick': " } else { "" };
+            let blame = |e: String| format!("{lead}error detected while parsing {what} : {e}.");
             let tree = condition::parse(words).map_err(|f| blame(f.text))?;
             let condition = Condition::compile(&tree, s).map_err(blame)?;
             s.warnings.extend(condition.misplaced(at, what));
@@ -451,8 +457,7 @@ impl Compiler<'_, '_> {
             return self.loader.report.alert(line.span, text);
         }
         let Some(pattern) = words.get(2) else {
-            let text = format!("'stick {verb}': missing fetch method.");
-            return self.loader.report.alert(line.span, text);
+            return self.loader.report.alert(line.span, "'stick' expects a fetch method.");
         };
         let mut rest = &words[3..];
         let mut table = self.name.clone();
@@ -462,18 +467,27 @@ impl Compiler<'_, '_> {
             table.clone_from(&name.text);
             rest = tail;
         }
+        if let Some(word) = rest.first().filter(|w| !condition::opens(w)) {
+            return self.loader.report.alert(word.span, format!("'stick': unknown keyword '{}'.", word.text));
+        }
         let response = verb == "store-response";
         let at = if response { Points::BE_RESPONSE } else { Points::BE_CONTENT | Points::BE_REQUEST };
         let make = |c: &mut Self| {
-            let expr = c.expression(&pattern.text, line.span)?;
-            let condition = c.condition(rest, line.span, "sticking rule", at)?;
+            let blame = |e: String| format!("'stick': {e}");
+            let expr = c.scoped(line.span, |s| {
+                Expr::compile(&expr::expression(&pattern.text).map_err(blame)?, s).map_err(blame)
+            })?;
+            let condition = c.condition(rest, line.span, "sticking condition", at)?;
             let slot = c.loader.refs.table(&table, &format!("stick rule of backend '{}'", c.name));
             Some(StickRule { expr, table: slot, condition })
         };
         match verb {
             "on" => {
-                rules.matches.extend(make(self));
-                rules.store_request.extend(make(self));
+                // What is wrong was said the first time.
+                if let Some(rule) = make(self) {
+                    rules.matches.push(rule);
+                    rules.store_request.extend(make(self));
+                }
             }
             "match" => rules.matches.extend(make(self)),
             "store-request" => rules.store_request.extend(make(self)),
@@ -505,13 +519,22 @@ fn table(name: &str, args: &mut Args<'_>) -> Result<TableSpec, String> {
                     NumberFault::Unexpected(c) => {
                         format!("unexpected character '{}' in argument of '{key}'", char::from(c))
                     }
-                    _ => format!("unexpected character '{}' in argument of '{key}'", &text[..1]),
+                    // haproxy sees the last digit as the one too many.
+                    _ => format!(
+                        "unexpected character '{}' in argument of '{key}'",
+                        text.chars().next_back().unwrap_or(' ')
+                    ),
                 })? as usize;
             }
             "expire" => {
                 let text = argument()?;
                 let time = value::duration(&text, TimeUnit::Ms);
-                let fault = |e| time_fault_text(&text, "expire", e).trim_end_matches('.').to_owned();
+                let fault = |e| match e {
+                    NumberFault::Unexpected(c) => {
+                        format!("unexpected character '{}' in argument of '{key}'", char::from(c))
+                    }
+                    e => time_fault_text(&text, key, e).trim_end_matches('.').to_owned(),
+                };
                 spec.expire = Some(time.map_err(fault)?).filter(|d: &Duration| !d.is_zero());
             }
             "nopurge" => spec.nopurge = true,

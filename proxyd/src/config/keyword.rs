@@ -256,7 +256,8 @@ pub(super) fn line(loader: &mut Loader<'_>, draft: &mut Draft, line: &Line) {
 }
 
 fn unknown(loader: &mut Loader<'_>, span: Span, mut text: String, word: &str) {
-    text.push_str(&did_you_mean(word, PROXY_KEYWORDS.names()));
+    let sections = ["listen", "frontend", "backend", "defaults"];
+    text.push_str(&did_you_mean(word, PROXY_KEYWORDS.names().chain(sections)));
     let mut alert = Diagnostic::at(Severity::Alert, span, text);
     if let Some(name) = PROXY_KEYWORDS.suggest(word) {
         alert = alert.help(format!("write '{name}'"));

@@ -7,7 +7,7 @@ use super::model::{ErrorReply, Ring, User, Userlist};
 use super::proxy::ErrorPage;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::{Section, address};
-use conf_parsers::value::{TimeUnit, duration, size};
+use conf_parsers::value::{TimeUnit, duration, lenient_int, size};
 use conf_parsers::{Line, Word};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +51,14 @@ pub(super) fn inert(loader: &mut Loader<'_>, section: &Section) {
     }
     if keyword == "cache" {
         section.lines.iter().for_each(|l| cache_line(loader, l));
+        let sized = |l: &Line| {
+            l.keyword() == "total-max-size" && l.words.get(1).is_some_and(|w| lenient_int(&w.text) > 0)
+        };
+        if !section.lines.iter().any(sized) {
+            let name = section.header.words.get(1).map_or("", |w| w.text.as_str());
+            let text = format!("Size not specified for cache '{name}'");
+            loader.report.push(diag::Diagnostic::global(diag::Severity::Alert, text));
+        }
     }
     loader.no_effect(
         section.header.span,
@@ -95,13 +103,13 @@ pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
         let done = match line.keyword() {
             "group" => group(line).map(|g| groups.push(g)),
             "user" => user(&mut list, line),
-            _ => {
-                unknown(loader, section, line);
-                Ok(())
+            other => {
+                let text = format!("unknown keyword '{other}' in 'users' section");
+                Err(Fault::new(line.words[0].span, text))
             }
         };
         if let Err(fault) = done {
-            loader.report.push(fault.into_alert());
+            loader.report.push(fault.tight().into_alert());
         }
     }
     for (user, group) in list.users.iter().flat_map(|(n, u)| u.groups.iter().map(move |g| (n, g))) {
@@ -273,7 +281,8 @@ pub(super) fn http_errors(loader: &mut Loader<'_>, section: &Section) {
 
 fn status_of(word: Option<&Word>, args: &Args<'_>, keyword: &str) -> Result<u16, Fault> {
     let text = word.map_or("", |w| w.text.as_str());
-    let status = text.parse::<u16>().ok().filter(|s| STATUSES.contains(s));
+    // What stands behind the digits is not looked at.
+    let status = u16::try_from(lenient_int(text)).ok().filter(|s| STATUSES.contains(s));
     status.ok_or_else(|| args.fault(format!("{keyword} : status code '{text}' not handled.")))
 }
 

@@ -68,7 +68,10 @@ fn with_condition(args: &Args<'_>, what: &str) -> Result<(), Fault> {
             .map(|_| ())
             .map_err(|f| Fault::new(f.span, format!("error detected while parsing {what} : {}.", f.text))),
         Some(word) => {
-            let text = format!("unexpected keyword '{}' after {what}.", word.text);
+            let text = format!(
+                "unexpected keyword '{}' after {what}, only 'if' and 'unless' are allowed.",
+                word.text
+            );
             Err(Fault::new(word.span, text))
         }
     }
@@ -387,11 +390,26 @@ pub(super) fn filter(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
         "trace" => cx.no_effect("filter trace", "the trace channel shows streams instead"),
         "compression" => {}
         "cache" => cx.no_effect("filter cache", "answers always come from the servers"),
-        "" => return Err(args.fault("missing filter name.")),
+        "" => {
+            let (name, section) = (&cx.draft.proxy.name, cx.draft.proxy.kind.side());
+            return Err(args.fault(format!("missing argument for 'filter' in {section} '{name}'.")));
+        }
         "spoe" | "fcgi-app" | "opentracing" | "opentelemetry" | "bwlim-in" | "bwlim-out" => {
             return Err(args.fault(format!("filter '{name}' is not supported yet.")));
         }
-        _ => return Err(args.fault(format!("unknown filter '{name}'"))),
+        _ => {
+            let known = [
+                "[CACHE] cache",
+                "[COMP] compression",
+                "[FCGI] fcgi-app",
+                "[  OT] opentracing",
+                "[SPOE] spoe",
+                "[TRACE] trace",
+            ];
+            let known = known.map(|k| format!("\n    {k}")).concat();
+            let text = format!("'filter' : unknown keyword '{name}'. Registered keywords :{known}");
+            return Err(args.fault(text));
+        }
     }
     Ok(())
 }

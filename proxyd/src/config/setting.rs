@@ -7,7 +7,7 @@ use super::model::{
 };
 use super::proxy::{Named, Scope};
 use conf_parsers::Word;
-use conf_parsers::args::{Args, Fault};
+use conf_parsers::args::{Args, Fault, time_fault_text_up_to};
 use conf_parsers::haproxy::address;
 use conf_parsers::value::{TimeUnit, duration};
 
@@ -259,7 +259,8 @@ pub(super) fn cookie(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
             };
             let value = w.ok_or_else(|| Fault::new(word.span, missing).tight())?;
             duration(&value.text, TimeUnit::Sec).map_err(|e| {
-                Fault::new(value.span, conf_parsers::args::time_fault_text(&value.text, what, e)).tight()
+                let limit = "2147483647 s (~68 years)";
+                Fault::new(value.span, time_fault_text_up_to(&value.text, what, e, limit)).tight()
             })
         };
         match word.text.as_str() {
@@ -653,17 +654,18 @@ pub(super) fn compression(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
 /// `capture request|response header NAME len N`, `capture cookie NAME len N`.
 pub(super) fn capture(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.next().map_or("", |w| w.text.as_str());
+    let kinds = "'capture' expects 'cookie' or 'request header' or 'response header'.";
     let (family, usage) = match word {
-        "cookie" => ("cookie", "'capture cookie' expects 'cookie' <cookie_name> 'len' <len>."),
-        "request" => ("request", "'capture request header' expects 'header' <header_name> 'len' <len>."),
-        "response" => ("response", "'capture response header' expects 'header' <header_name> 'len' <len>."),
-        _ => return Err(args.fault("'capture' expects 'cookie' or 'request header' or 'response header'.")),
+        "cookie" => ("cookie", "'capture' expects 'cookie' <cookie_name> 'len' <len>."),
+        "request" => ("request", "'capture request' expects 'header' <header_name> 'len' <len>."),
+        "response" => ("response", "'capture response' expects 'header' <header_name> 'len' <len>."),
+        _ => return Err(args.fault(kinds)),
     };
     if family != "cookie" && !args.take("header") {
-        return Err(args.fault(usage));
+        return Err(args.fault(kinds));
     }
     let name = one_word(args, usage)?.text.clone();
-    if !args.take("len") {
+    if !args.take("len") || args.peek().is_none() {
         return Err(args.fault(usage));
     }
     let len = number(args, "capture")? as usize;
@@ -683,26 +685,37 @@ pub(super) fn capture(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
 
 /// `declare capture request|response len N`: a slot without a header.
 pub(super) fn declare(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    if !args.take("capture") {
-        return Err(args.fault("'declare' : this keyword only supports 'capture'"));
-    }
-    let side = args.next().map_or("", |w| w.text.as_str());
-    if !args.take("len") {
-        return Err(args.fault("'declare capture' : expects 'len' <len>."));
-    }
-    let word = one_word(args, "'declare capture' : missing length value")?;
-    let Some(len) = conf_parsers::value::strict_int(&word.text).filter(|n| *n >= 0) else {
-        return Err(args.fault("'declare capture': cannot parse the length 'len'."));
-    };
-    let slot = Capture { name: String::new(), len: len as usize };
-    match side {
-        "request" => cx.draft.proxy.capture_request.push(slot),
-        "response" => cx.draft.proxy.capture_response.push(slot),
-        other => {
-            let text = format!("'declare capture' requires 'request' or 'response', got '{other}'");
+    match args.next().map(|w| w.text.as_str()) {
+        Some("capture") => {}
+        Some(other) => {
+            return Err(args.fault(format!("unknown declaration type '{other}' (supports 'capture')")));
+        }
+        None => {
+            let text = "'declare' needs a second keyword that specify the type of declaration ('capture')";
             return Err(args.fault(text));
         }
     }
+    let side = args.next().map_or("", |w| w.text.as_str());
+    if !matches!(side, "request" | "response") {
+        return Err(args.fault("'declare capture' requires a direction ('request' or 'response')"));
+    }
+    if !args.take("len") {
+        return Err(args.fault("'declare capture' requires a capture length ('len')"));
+    }
+    let missing = "'declare capture': 'len' requires a numeric value that represents the capture length";
+    let word = one_word(args, missing)?;
+    let Some(len) = conf_parsers::value::strict_int(&word.text) else {
+        return Err(args.fault("'declare capture': cannot parse the length 'len'."));
+    };
+    if len <= 0 {
+        return Err(args.fault("length must be > 0"));
+    }
+    let slot = Capture { name: String::new(), len: len as usize };
+    let slots = match side {
+        "request" => &mut cx.draft.proxy.capture_request,
+        _ => &mut cx.draft.proxy.capture_response,
+    };
+    slots.push(slot);
     Ok(())
 }
 

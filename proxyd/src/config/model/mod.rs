@@ -85,6 +85,15 @@ impl Kind {
         self != Self::Backend
     }
 
+    /// What haproxy calls the section in complaints about rules.
+    pub fn side(self) -> &'static str {
+        match self {
+            Self::Frontend => "frontend",
+            Self::Backend => "backend",
+            Self::Listen => "proxy",
+        }
+    }
+
     /// Whether it has servers.
     pub fn is_back(self) -> bool {
         self != Self::Frontend
