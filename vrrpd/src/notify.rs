@@ -293,7 +293,8 @@ mod tests {
         let mail = Mail {
             to: vec!["a@b".into()],
             from: Some("k@h".into()),
-            server: Some("127.0.0.1".into()),
+            // A name: it is looked up beside everything else, when there is something to deliver.
+            server: Some("localhost".into()),
             port: Some(port),
             helo: Some("me".into()),
             connect_timeout: None,
