@@ -558,6 +558,19 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("quic-socket", |o, a| o.value(a, "value").and_then(|_| o.none("there is no QUIC here yet"))),
 ]);
 
+/// Each option, whether it belongs to TLS, and how many words it takes.
+pub(super) fn shapes() -> Vec<(&'static str, bool, usize)> {
+    let shape = |(name, run): &(&'static str, Run)| {
+        let mut bind = empty(BindAddress::Fd(-1), "", String::new());
+        let words = super::words::taken(name, |loader, option, args| {
+            let line = option.span;
+            run(&mut Option_ { bind: &mut bind, loader, option, line }, args).is_ok()
+        });
+        (*name, *name != "ssl" && bind.tls.is_some(), words)
+    };
+    BIND_OPTIONS.rows().iter().map(shape).collect()
+}
+
 /// The options' names, for tests.
 #[cfg(test)]
 pub(super) fn options() -> impl Iterator<Item = &'static str> {

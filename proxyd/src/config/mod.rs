@@ -25,6 +25,7 @@ mod server;
 mod setting;
 mod stats;
 mod tls;
+pub mod words;
 
 #[cfg(test)]
 mod standing;
@@ -68,6 +69,8 @@ pub struct Loaded {
     pub report: Report,
     /// The files, for places.
     pub sources: SourceMap,
+    /// How many words have no effect here.
+    pub idle: usize,
     /// `zero-warning`: warnings refuse too.
     pub zero_warning: bool,
     /// Files whose own lines were at fault, in order.
@@ -100,6 +103,30 @@ pub(crate) struct Loader<'l> {
     late: Vec<Diagnostic>,
     zero_warning: bool,
     check: bool,
+    /// Words without effect so far.
+    idle: usize,
+}
+
+impl<'l> Loader<'l> {
+    fn new(sources: &'l SourceMap) -> Self {
+        Self {
+            sources,
+            report: Report::new(),
+            config: Config::default(),
+            drafts: Vec::new(),
+            defaults: Vec::new(),
+            env: BTreeMap::new(),
+            named: resolvers::Seen::default(),
+            peers: Vec::new(),
+            tables: Vec::new(),
+            proc_vars: Vec::new(),
+            refs: Refs::default(),
+            late: Vec::new(),
+            zero_warning: false,
+            check: false,
+            idle: 0,
+        }
+    }
 }
 
 impl Loader<'_> {
@@ -109,6 +136,7 @@ impl Loader<'_> {
 
     /// Says once for a line that a word was read and does nothing.
     fn no_effect(&mut self, span: Span, what: &str, why: &str) {
+        self.idle += 1;
         if self.check {
             let text = format!("{what} is accepted and has no effect here: {why}.");
             self.report.push(Diagnostic::at(Severity::Notice, span, text));
@@ -131,22 +159,7 @@ pub fn load(settings: &Settings) -> Loaded {
     let files = load::haproxy(&settings.paths, &mut sources, &mut report);
     let mut reading = Reading { env: settings.env.clone(), facts: &settings.facts };
     let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
-    let mut loader = Loader {
-        sources: &sources,
-        report: Report::new(),
-        config: Config::default(),
-        drafts: Vec::new(),
-        defaults: Vec::new(),
-        env: reading.env,
-        named: resolvers::Seen::default(),
-        peers: Vec::new(),
-        tables: Vec::new(),
-        proc_vars: Vec::new(),
-        refs: Refs::default(),
-        late: Vec::new(),
-        zero_warning: false,
-        check: settings.check,
-    };
+    let mut loader = Loader { env: reading.env, check: settings.check, ..Loader::new(&sources) };
     for section in &tree.sections {
         if let Some((_, read)) = keyword::SECTIONS.find(section.header.keyword()) {
             read(&mut loader, section);
@@ -170,15 +183,15 @@ pub fn load(settings: &Settings) -> Loaded {
         report.extend(std::mem::take(&mut loader.report));
     }
     loader.config.global.env.clone_from(&loader.env);
-    let (mut config, drafts, refs, zero_warning) =
-        (loader.config, loader.drafts, loader.refs, loader.zero_warning);
+    let (idle, zero_warning) = (loader.idle, loader.zero_warning);
+    let (mut config, drafts, refs) = (loader.config, loader.drafts, loader.refs);
     config.refs = refs;
     config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
     if !report.refuses() {
         resolve::names_in_rules(&config, &mut report);
     }
     let config = Some(config).filter(|_| !report.refuses());
-    Loaded { config, report, sources, zero_warning, files_at_fault }
+    Loaded { config, report, sources, idle, zero_warning, files_at_fault }
 }
 
 fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {

@@ -713,10 +713,20 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("quic-cc-algo", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
 ]);
 
-/// The options' names, for tests.
-#[cfg(test)]
-pub(super) fn options_of_servers() -> impl Iterator<Item = &'static str> {
-    SERVER_OPTIONS.names()
+/// Each option and how many words it takes.
+pub(super) fn shapes() -> Vec<(&'static str, usize)> {
+    let shape = |row: &Row| {
+        let words = super::words::taken(row.name, |loader, option, args| {
+            let mut draft = super::proxy::Draft::blank(option.span);
+            let line = conf_parsers::Line { words: Vec::new(), span: option.span };
+            let mut cx = Cx { loader, draft: &mut draft, line: &line };
+            let (mut server, lacks, warnings) = (template_of_defaults(), row.lacks, Vec::new());
+            let server = &mut server;
+            (row.run)(&mut Srv { server, option, lacks, cx: &mut cx, warnings, track: None }, args).is_ok()
+        });
+        (row.name, words)
+    };
+    SERVER_OPTIONS.rows().iter().map(shape).collect()
 }
 
 /// What `proxy-v2-options` may list.

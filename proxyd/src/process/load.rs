@@ -45,6 +45,16 @@ impl Loaded {
             messages::say(Label::Alert, "Some warnings were found and 'zero-warning' is set. Aborting.");
             return Err(1);
         }
+        if let (Some(classes), false) = (&options.dump_keywords, refused) {
+            messages::print(&super::keywords::dump(classes));
+        }
+        if self.idle > 0 && !options.check && !options.quiet && !refused {
+            let text = format!(
+                "config : words of the configuration that have no effect here: {}. '-c' names each with its reason.",
+                self.idle
+            );
+            messages::say(Label::Notice, &text);
+        }
         match self.config {
             Some(_) if options.check && !refused => {
                 if !options.quiet {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const OWN: [&str; 4] = ["explain", "no-delegate", "no-bus", "worker"];
 
 /// Options that are taken and change nothing: option, reason.
-pub const NO_EFFECT: [(&str, &str); 16] = [
+pub const NO_EFFECT: [(&str, &str); 15] = [
     ("-de", "the runtime's poller is epoll"),
     ("-dp", "poll is not used"),
     ("-dk", "kqueue is not used"),
@@ -21,7 +21,6 @@ pub const NO_EFFECT: [(&str, &str); 16] = [
     ("-dM", "memory is not pooled by hand"),
     ("-dL", "there are no shared objects to list"),
     ("-dG", "names are always resolved by getaddrinfo"),
-    ("-dK", "keywords are listed in the compatibility table"),
     ("-dC", "the configuration is not printed"),
     ("-dr", "a name that can't be resolved is refused as without it"),
     ("-dR", "every thread has a listening socket of its own, which takes SO_REUSEPORT"),
@@ -185,7 +184,6 @@ impl Options {
     /// The options of this command line that are in [`NO_EFFECT`] and whose absence users could notice.
     pub fn without_effect(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         let given = [
-            ("-dK", self.dump_keywords.is_some()),
             ("-dC", self.dump_config.is_some()),
             ("-dr", self.ignore_resolution),
             ("-dR", self.no_reuseport),
