@@ -528,7 +528,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("ssl-min-ver", |o, a| {
         let version = o.value(a, "the ssl/tls version")?;
-        if !super::server::TLS_VERSIONS.contains(&version.as_str()) {
+        if !super::tls::VERSIONS.contains(&version.as_str()) {
             return Err(Fault::new(o.option.span, format!("'{version}' : unknown ssl/tls version")));
         }
         o.tls().min_version = Some(version);

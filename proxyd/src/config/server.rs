@@ -455,7 +455,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     }),
     row("proxy-v2-options", |o, a| {
         let names: Vec<String> = o.value(a)?.split(',').map(str::to_owned).collect();
-        if let Some(bad) = names.iter().find(|n| !PROXY_V2_OPTIONS.contains(&n.as_str())) {
+        if let Some(bad) = names.iter().find(|n| !super::tls::PROXY_V2_OPTIONS.contains(&n.as_str())) {
             return Err(o.fault(format!("'{bad}' : proxy v2 option not implemented")));
         }
         o.server.proxy_v2_options = names;
@@ -686,7 +686,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("ssl-max-ver", |o, a| o.value(a).map(|v| o.tls().max_version = Some(v))),
     row("ssl-min-ver", |o, a| {
         let version = o.value(a)?;
-        if !TLS_VERSIONS.contains(&version.as_str()) {
+        if !super::tls::VERSIONS.contains(&version.as_str()) {
             return Err(o.fault(format!("'{version}' : unknown ssl/tls version")));
         }
         o.tls().min_version = Some(version);
@@ -729,19 +729,12 @@ pub(super) fn shapes() -> Vec<(&'static str, usize)> {
     SERVER_OPTIONS.rows().iter().map(shape).collect()
 }
 
-/// What `proxy-v2-options` may list.
-const PROXY_V2_OPTIONS: &[&str] =
-    &["ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key", "authority", "crc32c", "unique-id"];
-
 fn protocol(o: &Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<String, Fault> {
     let name = o.value(args)?;
     let known = super::bind::PROTOCOLS.contains(&name.as_str());
     let text = format!("'{}' :  unknown MUX protocol '{name}'", o.option.text);
     if known { Ok(name) } else { Err(o.fault(text)) }
 }
-
-/// Names of TLS versions that options take.
-pub(super) const TLS_VERSIONS: &[&str] = &["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
 fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let text = args.next().map_or(String::new(), |w| w.text.clone());

@@ -83,7 +83,8 @@ fn commands(out: &mut String) {
         let new = if c.experimental { "[EXPERIM] " } else { "" };
         format!("{name} {both}[WORKER] {expert}{new}")
     });
-    let workers: Vec<String> = of_workers.collect();
+    let of_sessions = cli::OWN_WORDS.iter().map(|name| format!("{name} [MASTER] [WORKER] "));
+    let workers: Vec<String> = of_workers.chain(of_sessions).collect();
     let alone = masters.iter().filter(|m| !workers.iter().any(|w| w.starts_with(&format!("{m} [MASTER] "))));
     let alone: Vec<String> = alone.map(|m| format!("{m} [MASTER] ")).collect();
     sorted(out, workers.into_iter().chain(alone));
@@ -98,7 +99,7 @@ fn converters(out: &mut String) {
     head(out, "sample converter functions");
     let rows = conv::CONVERTERS.iter().copied().flatten();
     let line =
-        |r: &conv::Row| format!("{}{}: {} => {}", r.name, arguments(r.args), r.input.name(), r.output.name());
+        |r: &conv::Row| format!("{}{}: {} => {}", r.name, arguments(r.args), r.output.name(), r.input.name());
     sorted(out, rows.map(line));
 }
 
