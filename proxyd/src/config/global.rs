@@ -364,7 +364,7 @@ static KEYWORDS: Table<Row> = Table::new(&[
             );
         }
         g.global().tune.other.insert("tune.h2.max-frame-size".into(), vec![n.to_string()]);
-        none(g, "HTTP/2 is not spoken yet")
+        none(g, "limits of HTTP/2 are fixed here")
     }),
 ]);
 

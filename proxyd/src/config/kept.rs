@@ -35,7 +35,7 @@ pub(super) enum Value {
 pub(super) enum Use {
     /// Read by the TLS part under its name.
     Tls,
-    /// Kept under its name for HTTP/2, which is not spoken yet.
+    /// Kept under its name for HTTP/2, whose limits are fixed so far.
     Tune,
     /// Nothing: it tunes machinery of the original that is not there.
     Inert,
@@ -363,6 +363,11 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("warn-blocked-traffic-after-ms", Any, Inert),
 ]);
 
+/// Names of those that have no effect, for the compatibility table.
+pub(super) fn idle() -> impl Iterator<Item = &'static str> {
+    SETTINGS.rows().iter().filter(|s| s.usage == Inert).map(|s| s.name)
+}
+
 impl Setting {
     /// Checks the value, then keeps it, or tells that it does nothing.
     pub(super) fn read(
@@ -380,7 +385,7 @@ impl Setting {
             }
             Tune => {
                 loader.config.global.tune.other.insert(self.name.to_owned(), words);
-                loader.no_effect(line.span, self.name, "HTTP/2 is not spoken yet");
+                loader.no_effect(line.span, self.name, "limits of HTTP/2 are fixed here");
             }
             Inert => loader.no_effect(line.span, self.name, "it tunes machinery that is not there"),
         }

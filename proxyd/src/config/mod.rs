@@ -54,6 +54,8 @@ pub struct Settings {
     pub facts: cc::Facts,
     /// Whether only a check was asked for (`-c`): then notices about settings without effect are told.
     pub check: bool,
+    /// `-dV`: certificates of servers are not verified unless a line asks for it.
+    pub unverified: bool,
     /// The program's name: log tag where none is said.
     pub log_tag: String,
     /// Pattern lists of the configuration in force, which a new one goes on with.
@@ -160,6 +162,10 @@ pub fn load(settings: &Settings) -> Loaded {
     let mut reading = Reading { env: settings.env.clone(), facts: &settings.facts };
     let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
     let mut loader = Loader { env: reading.env, check: settings.check, ..Loader::new(&sources) };
+    if settings.unverified {
+        let words = vec!["none".to_owned()];
+        loader.config.global.ssl_defaults.insert("ssl-server-verify".into(), words);
+    }
     for section in &tree.sections {
         if let Some((_, read)) = keyword::SECTIONS.find(section.header.keyword()) {
             read(&mut loader, section);
@@ -255,6 +261,11 @@ impl Host for Reading<'_> {
 /// Names of all keywords a proxy section takes, for `-dKcfg` and the compatibility table.
 pub fn proxy_keywords() -> Vec<&'static str> {
     keyword::PROXY_KEYWORDS.rows().iter().map(Named::name).collect()
+}
+
+/// Names of settings of `global` that tune machinery which is not there.
+pub fn idle_settings() -> Vec<&'static str> {
+    kept::idle().collect()
 }
 
 /// Names of all sections.

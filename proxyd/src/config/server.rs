@@ -720,7 +720,7 @@ pub(super) fn shapes() -> Vec<(&'static str, usize)> {
             let mut draft = super::proxy::Draft::blank(option.span);
             let line = conf_parsers::Line { words: Vec::new(), span: option.span };
             let mut cx = Cx { loader, draft: &mut draft, line: &line };
-            let (mut server, lacks, warnings) = (template_of_defaults(), row.lacks, Vec::new());
+            let (mut server, lacks, warnings) = (Server::default(), row.lacks, Vec::new());
             let server = &mut server;
             (row.run)(&mut Srv { server, option, lacks, cx: &mut cx, warnings, track: None }, args).is_ok()
         });
