@@ -283,7 +283,10 @@ impl Sources {
 
     /// Whether a value that is kept under this name is asked for.
     fn names(&self, word: &str) -> bool {
-        self.engine.contains(&format!("\"{word}\""))
+        // HTTP/2 puts the names of its settings together.
+        let part = word.strip_prefix("tune.h2.").unwrap_or(word);
+        let part = part.trim_start_matches("fe.").trim_start_matches("be.");
+        self.engine.contains(&format!("\"{part}\""))
     }
 }
 
