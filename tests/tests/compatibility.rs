@@ -106,6 +106,8 @@ fn tables() -> String {
         let _ = writeln!(out, "- `{}`: {}", row.name(), row.reason);
     }
     out.push('\n');
+    let idle = proxyd::config::idle_settings();
+    names(&mut out, "settings of global that tune machinery which is not there", idle.into_iter());
     names(&mut out, "sample fetches", proxyd::fetch::FETCHES.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "converters", proxyd::conv::CONVERTERS.iter().copied().flatten().map(|r| r.name));
     names(&mut out, "matching methods", proxyd::acl::matcher::MATCHERS.iter().map(|r| r.0));

@@ -227,6 +227,17 @@ pub static HTTP_AFTER_RESPONSE: &[Row] = &[
 ];
 
 impl Set {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Connection,
+        Self::Session,
+        Self::RequestContent,
+        Self::ResponseContent,
+        Self::Request,
+        Self::Response,
+        Self::AfterResponse,
+    ];
+
     /// The words that open a rule of the set.
     pub fn name(self) -> &'static str {
         match self {

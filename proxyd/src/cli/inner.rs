@@ -27,6 +27,7 @@ pub const COMMANDS: &[CommandRow] = &[
         activity,
     ),
     row(&["show", "env"], "show env [var]", "dump environment variables known to the process", Operator, env),
+    row(&["show", "events"], "show events [<sink>] [-w] [-n]", "show event sink state", Operator, events),
     row(
         &["show", "fd"],
         "show fd [num]",
@@ -310,6 +311,39 @@ fn set_profiling(call: &mut Call<'_>) -> Answer {
 }
 
 /// `show startup-logs`.
+/// `show events [SINK] [-n]`: the sinks, or what one of them holds.
+fn events(call: &mut Call<'_>) -> Answer {
+    let rings = &call.generation.outlets.rings;
+    let name = call.word(2);
+    if name.is_empty() {
+        let mut text = String::from(
+            "Supported events sinks are listed below. Add -w(wait), -n(new). Any key to stop\n\
+             \x20   stdout     : type=fd, 0 dropped, standard output (fd#1)\n\
+             \x20   stderr     : type=fd, 0 dropped, standard output (fd#2)\n",
+        );
+        for ring in rings.values() {
+            let _ = writeln!(text, "    {:<10} : type=buffer, 0 dropped, {}", ring.name, ring.description);
+        }
+        return Answer::Dump(text + "\n");
+    }
+    let Some(ring) = rings.get(name) else { return Answer::error("No such event sink") };
+    let options = call.words.get(3..).unwrap_or_default();
+    let given = |letter: char| options.iter().any(|o| o.starts_with('-') && o.contains(letter));
+    if !options.iter().all(|o| matches!(*o, "-n" | "-w" | "-nw" | "-wn")) {
+        return Answer::error("unknown option");
+    }
+    if given('w') {
+        return Answer::error("Waiting for events is not supported here; ask again for new ones.\n");
+    }
+    let (lines, _) = if given('n') { (Vec::new(), 0) } else { ring.since(0) };
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(String::from_utf8_lossy(&line).trim_end_matches('\n'));
+        text.push('\n');
+    }
+    Answer::Dump(text + "\n")
+}
+
 fn startup_logs(call: &mut Call<'_>) -> Answer {
     let log = call.generation.board.startup_log.get().map_or("", String::as_str);
     Answer::Dump(if log.is_empty() { "\n".into() } else { log.to_owned() })

@@ -450,6 +450,9 @@ impl Session {
     }
 }
 
+/// Words that a session carries out itself; they have no row.
+pub const OWN_WORDS: [&str; 3] = ["help", "prompt", "quit"];
+
 /// Every command of every family.
 pub fn all_commands() -> impl Iterator<Item = &'static CommandRow> {
     let families = [map::COMMANDS, table::COMMANDS, session::COMMANDS, var::COMMANDS, inner::COMMANDS];

@@ -1,7 +1,7 @@
 //! Commands about frontends and the whole process.
 
 use super::{Answer, Call};
-use crate::config::model::ProxyId;
+use crate::config::model::{Kind, ProxyId};
 use crate::runtime::transitions::{Level, Notice};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,6 +22,31 @@ fn notice(call: &mut Call<'_>, proxy: ProxyId, text: String) {
     call.notices.push(Notice { level: Level::Notice, proxy, stderr: text.clone(), log: text });
 }
 
+/// SIGTTOU and SIGTTIN: no section takes connections any more, or all do again. What is to be said of it.
+pub fn pause_all(generation: &crate::runtime::Generation, pause: bool) -> Vec<Notice> {
+    let done = if pause { "Paused" } else { "Resumed" };
+    let mut notices = Vec::new();
+    for (index, (proxy, state)) in generation.config.proxies.iter().zip(&generation.proxies).enumerate() {
+        let listens = !proxy.binds.is_empty() && !proxy.disabled && !state.shut.load(Relaxed);
+        if listens && state.stopped.swap(pause, Relaxed) != pause {
+            let text = format!("{done} {} {}.", noun(proxy.kind), proxy.name);
+            let (stderr, log) = (text.clone(), text);
+            notices.push(Notice { level: Level::Notice, proxy: ProxyId(index), stderr, log });
+        }
+    }
+    generation.board.limits_changed.notify_waiters();
+    notices
+}
+
+/// How a section is called in these messages.
+fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Frontend => "frontend",
+        Kind::Backend => "backend",
+        Kind::Listen => "proxy",
+    }
+}
+
 /// `disable frontend`: stops accepting, keeps the sockets.
 pub fn disable(call: &mut Call<'_>) -> Answer {
     let id = match frontend(call, 2) {
@@ -36,8 +61,9 @@ pub fn disable(call: &mut Call<'_>) -> Answer {
         return Answer::info("All sockets are already disabled.\n");
     }
     call.generation.board.limits_changed.notify_waiters();
-    let name = call.generation.config.proxies[id.0].name.clone();
-    notice(call, id, format!("Paused frontend {name}."));
+    let proxy = &call.generation.config.proxies[id.0];
+    let text = format!("Paused {} {}.", noun(proxy.kind), proxy.name);
+    notice(call, id, text);
     Answer::Done
 }
 
@@ -55,8 +81,9 @@ pub fn enable(call: &mut Call<'_>) -> Answer {
         return Answer::info("All sockets are already enabled.\n");
     }
     call.generation.board.limits_changed.notify_waiters();
-    let name = call.generation.config.proxies[id.0].name.clone();
-    notice(call, id, format!("Resumed frontend {name}."));
+    let proxy = &call.generation.config.proxies[id.0];
+    let text = format!("Resumed {} {}.", noun(proxy.kind), proxy.name);
+    notice(call, id, text);
     Answer::Done
 }
 

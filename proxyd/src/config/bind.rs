@@ -528,7 +528,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("ssl-min-ver", |o, a| {
         let version = o.value(a, "the ssl/tls version")?;
-        if !super::server::TLS_VERSIONS.contains(&version.as_str()) {
+        if !super::tls::VERSIONS.contains(&version.as_str()) {
             return Err(Fault::new(o.option.span, format!("'{version}' : unknown ssl/tls version")));
         }
         o.tls().min_version = Some(version);
@@ -557,6 +557,19 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("quic-force-retry", |o, _| o.none("there is no QUIC here yet")),
     ("quic-socket", |o, a| o.value(a, "value").and_then(|_| o.none("there is no QUIC here yet"))),
 ]);
+
+/// Each option, whether it belongs to TLS, and how many words it takes.
+pub(super) fn shapes() -> Vec<(&'static str, bool, usize)> {
+    let shape = |(name, run): &(&'static str, Run)| {
+        let mut bind = empty(BindAddress::Fd(-1), "", String::new());
+        let words = super::words::taken(name, |loader, option, args| {
+            let line = option.span;
+            run(&mut Option_ { bind: &mut bind, loader, option, line }, args).is_ok()
+        });
+        (*name, *name != "ssl" && bind.tls.is_some(), words)
+    };
+    BIND_OPTIONS.rows().iter().map(shape).collect()
+}
 
 /// The options' names, for tests.
 #[cfg(test)]

@@ -93,7 +93,9 @@ macro_rules! path {
 static KEYWORDS: Table<Row> = Table::new(&[
     row("daemon", |g, _| flag(g, |o| &mut o.daemon)),
     row("master-worker", |g, a| {
-        if let Some(word) = a.next().filter(|w| w.text != "no-exit-on-failure") {
+        let word = a.next();
+        g.global().no_exit_on_failure = word.is_some();
+        if let Some(word) = word.filter(|w| w.text != "no-exit-on-failure") {
             let text = "'master-worker' only supports 'no-exit-on-failure' option.";
             return Err(Fault::new(word.span, text));
         }
@@ -362,12 +364,11 @@ static KEYWORDS: Table<Row> = Table::new(&[
             );
         }
         g.global().tune.other.insert("tune.h2.max-frame-size".into(), vec![n.to_string()]);
-        none(g, "HTTP/2 is not spoken yet")
+        Ok(())
     }),
 ]);
 
-/// The keywords' names, for tests.
-#[cfg(test)]
+/// The keywords' names.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     KEYWORDS.names().chain(kept::SETTINGS.names())
 }

@@ -263,11 +263,10 @@ pub static INERT: &[Inert] = &[
 impl Loader<'_> {
     /// Tells the words of a line that have no effect yet.
     pub(super) fn tell_inert(&mut self, line: &Line) {
-        if !self.check {
-            return;
-        }
         for row in INERT {
-            if let Some(span) = row.found(line) {
+            let Some(span) = row.found(line) else { continue };
+            self.idle += 1;
+            if self.check {
                 let text =
                     format!("'{}' is accepted, but has no effect here yet: {}.", row.name(), row.reason);
                 self.report.push(Diagnostic::at(Severity::Notice, span, text));

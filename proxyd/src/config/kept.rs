@@ -35,7 +35,7 @@ pub(super) enum Value {
 pub(super) enum Use {
     /// Read by the TLS part under its name.
     Tls,
-    /// Kept under its name for HTTP/2, which is not spoken yet.
+    /// Kept under its name for HTTP/2, which looks it up.
     Tune,
     /// Nothing: it tunes machinery of the original that is not there.
     Inert,
@@ -169,18 +169,18 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("tune.h1.fe.glitches-threshold", Int, Inert),
     row("tune.h1.zero-copy-fwd-recv", Any, Inert),
     row("tune.h1.zero-copy-fwd-send", Any, Inert),
-    row("tune.h2.be.glitches-threshold", Int, Tune),
+    row("tune.h2.be.glitches-threshold", Int, Inert),
     row("tune.h2.be.initial-window-size", Int, Tune),
     row("tune.h2.be.max-concurrent-streams", Int, Tune),
-    row("tune.h2.be.max-frames-at-once", Int, Tune),
-    row("tune.h2.be.rxbuf", Int, Tune),
-    row("tune.h2.fe.glitches-threshold", Int, Tune),
+    row("tune.h2.be.max-frames-at-once", Int, Inert),
+    row("tune.h2.be.rxbuf", Int, Inert),
+    row("tune.h2.fe.glitches-threshold", Int, Inert),
     row("tune.h2.fe.initial-window-size", Int, Tune),
     row("tune.h2.fe.max-concurrent-streams", Int, Tune),
-    row("tune.h2.fe.max-frames-at-once", Int, Tune),
-    row("tune.h2.fe.max-rst-at-once", Int, Tune),
-    row("tune.h2.fe.max-total-streams", Int, Tune),
-    row("tune.h2.fe.rxbuf", Int, Tune),
+    row("tune.h2.fe.max-frames-at-once", Int, Inert),
+    row("tune.h2.fe.max-rst-at-once", Int, Inert),
+    row("tune.h2.fe.max-total-streams", Int, Inert),
+    row("tune.h2.fe.rxbuf", Int, Inert),
     row(
         "tune.h2.header-table-size",
         Range(4096, 65_536, "'tune.h2.header-table-size' expects a numeric value between 4096 and 65536."),
@@ -191,13 +191,13 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
         Range(0, LARGEST, "'tune.h2.initial-window-size' expects a positive numeric value."),
         Tune,
     ),
-    row("tune.h2.log-errors", Int, Tune),
+    row("tune.h2.log-errors", Int, Inert),
     row(
         "tune.h2.max-concurrent-streams",
         Range(0, LARGEST, "'tune.h2.max-concurrent-streams' expects a positive numeric value."),
         Tune,
     ),
-    row("tune.h2.zero-copy-fwd-send", Any, Tune),
+    row("tune.h2.zero-copy-fwd-send", Any, Inert),
     row(
         "tune.idle-pool.shared",
         OneOf(&["on", "off"], "'tune.idle-pool.shared' expects either 'on' or 'off'"),
@@ -363,6 +363,11 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("warn-blocked-traffic-after-ms", Any, Inert),
 ]);
 
+/// Names of those that have no effect, for the compatibility table.
+pub(super) fn idle() -> impl Iterator<Item = &'static str> {
+    SETTINGS.rows().iter().filter(|s| s.usage == Inert).map(|s| s.name)
+}
+
 impl Setting {
     /// Checks the value, then keeps it, or tells that it does nothing.
     pub(super) fn read(
@@ -378,10 +383,7 @@ impl Setting {
                 loader.config.global.ssl_defaults.insert(self.name.to_owned(), words);
                 super::tls::tell(loader, line);
             }
-            Tune => {
-                loader.config.global.tune.other.insert(self.name.to_owned(), words);
-                loader.no_effect(line.span, self.name, "HTTP/2 is not spoken yet");
-            }
+            Tune => drop(loader.config.global.tune.other.insert(self.name.to_owned(), words)),
             Inert => loader.no_effect(line.span, self.name, "it tunes machinery that is not there"),
         }
         Ok(())

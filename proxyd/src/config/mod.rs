@@ -25,6 +25,7 @@ mod server;
 mod setting;
 mod stats;
 mod tls;
+pub mod words;
 
 #[cfg(test)]
 mod standing;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub facts: cc::Facts,
     /// Whether only a check was asked for (`-c`): then notices about settings without effect are told.
     pub check: bool,
+    /// `-dV`: certificates of servers are not verified unless a line asks for it.
+    pub unverified: bool,
     /// The program's name: log tag where none is said.
     pub log_tag: String,
     /// Pattern lists of the configuration in force, which a new one goes on with.
@@ -68,6 +71,8 @@ pub struct Loaded {
     pub report: Report,
     /// The files, for places.
     pub sources: SourceMap,
+    /// How many words have no effect here.
+    pub idle: usize,
     /// `zero-warning`: warnings refuse too.
     pub zero_warning: bool,
     /// Files whose own lines were at fault, in order.
@@ -100,6 +105,30 @@ pub(crate) struct Loader<'l> {
     late: Vec<Diagnostic>,
     zero_warning: bool,
     check: bool,
+    /// Words without effect so far.
+    idle: usize,
+}
+
+impl<'l> Loader<'l> {
+    fn new(sources: &'l SourceMap) -> Self {
+        Self {
+            sources,
+            report: Report::new(),
+            config: Config::default(),
+            drafts: Vec::new(),
+            defaults: Vec::new(),
+            env: BTreeMap::new(),
+            named: resolvers::Seen::default(),
+            peers: Vec::new(),
+            tables: Vec::new(),
+            proc_vars: Vec::new(),
+            refs: Refs::default(),
+            late: Vec::new(),
+            zero_warning: false,
+            check: false,
+            idle: 0,
+        }
+    }
 }
 
 impl Loader<'_> {
@@ -109,6 +138,7 @@ impl Loader<'_> {
 
     /// Says once for a line that a word was read and does nothing.
     fn no_effect(&mut self, span: Span, what: &str, why: &str) {
+        self.idle += 1;
         if self.check {
             let text = format!("{what} is accepted and has no effect here: {why}.");
             self.report.push(Diagnostic::at(Severity::Notice, span, text));
@@ -131,22 +161,11 @@ pub fn load(settings: &Settings) -> Loaded {
     let files = load::haproxy(&settings.paths, &mut sources, &mut report);
     let mut reading = Reading { env: settings.env.clone(), facts: &settings.facts };
     let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
-    let mut loader = Loader {
-        sources: &sources,
-        report: Report::new(),
-        config: Config::default(),
-        drafts: Vec::new(),
-        defaults: Vec::new(),
-        env: reading.env,
-        named: resolvers::Seen::default(),
-        peers: Vec::new(),
-        tables: Vec::new(),
-        proc_vars: Vec::new(),
-        refs: Refs::default(),
-        late: Vec::new(),
-        zero_warning: false,
-        check: settings.check,
-    };
+    let mut loader = Loader { env: reading.env, check: settings.check, ..Loader::new(&sources) };
+    if settings.unverified {
+        let words = vec!["none".to_owned()];
+        loader.config.global.ssl_defaults.insert("ssl-server-verify".into(), words);
+    }
     for section in &tree.sections {
         if let Some((_, read)) = keyword::SECTIONS.find(section.header.keyword()) {
             read(&mut loader, section);
@@ -170,15 +189,15 @@ pub fn load(settings: &Settings) -> Loaded {
         report.extend(std::mem::take(&mut loader.report));
     }
     loader.config.global.env.clone_from(&loader.env);
-    let (mut config, drafts, refs, zero_warning) =
-        (loader.config, loader.drafts, loader.refs, loader.zero_warning);
+    let (idle, zero_warning) = (loader.idle, loader.zero_warning);
+    let (mut config, drafts, refs) = (loader.config, loader.drafts, loader.refs);
     config.refs = refs;
     config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
     if !report.refuses() {
         resolve::names_in_rules(&config, &mut report);
     }
     let config = Some(config).filter(|_| !report.refuses());
-    Loaded { config, report, sources, zero_warning, files_at_fault }
+    Loaded { config, report, sources, idle, zero_warning, files_at_fault }
 }
 
 fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {
@@ -242,6 +261,11 @@ impl Host for Reading<'_> {
 /// Names of all keywords a proxy section takes, for `-dKcfg` and the compatibility table.
 pub fn proxy_keywords() -> Vec<&'static str> {
     keyword::PROXY_KEYWORDS.rows().iter().map(Named::name).collect()
+}
+
+/// Names of settings of `global` that tune machinery which is not there.
+pub fn idle_settings() -> Vec<&'static str> {
+    kept::idle().collect()
 }
 
 /// Names of all sections.

@@ -20,6 +20,8 @@ enum Side {
 struct Switch {
     name: &'static str,
     side: Side,
+    /// It means something in mode http only.
+    http: bool,
     field: fn(&mut Options) -> &mut bool,
 }
 
@@ -30,21 +32,25 @@ impl Row for Switch {
 }
 
 const fn switch(name: &'static str, side: Side, field: fn(&mut Options) -> &mut bool) -> Switch {
-    Switch { name, side, field }
+    Switch { name, side, http: false, field }
+}
+
+const fn http(name: &'static str, side: Side, field: fn(&mut Options) -> &mut bool) -> Switch {
+    Switch { name, side, http: true, field }
 }
 
 /// Options that are on or off.
 static SWITCHES: Table<Switch> = Table::new(&[
     switch("abortonclose", Side::Back, |o| &mut o.abortonclose),
     switch("allbackups", Side::Back, |o| &mut o.allbackups),
-    switch("checkcache", Side::Back, |o| &mut o.checkcache),
+    http("checkcache", Side::Back, |o| &mut o.checkcache),
     switch("clitcpka", Side::Front, |o| &mut o.clitcpka),
     switch("contstats", Side::Front, |o| &mut o.contstats),
     switch("dontlognull", Side::Front, |o| &mut o.dontlognull),
-    switch("http-buffer-request", Side::Any, |o| &mut o.http_buffer_request),
-    switch("http-ignore-probes", Side::Front, |o| &mut o.http_ignore_probes),
-    switch("idle-close-on-response", Side::Front, |o| &mut o.idle_close_on_response),
-    switch("prefer-last-server", Side::Back, |o| &mut o.prefer_last_server),
+    http("http-buffer-request", Side::Any, |o| &mut o.http_buffer_request),
+    http("http-ignore-probes", Side::Front, |o| &mut o.http_ignore_probes),
+    http("idle-close-on-response", Side::Front, |o| &mut o.idle_close_on_response),
+    http("prefer-last-server", Side::Back, |o| &mut o.prefer_last_server),
     switch("logasap", Side::Front, |o| &mut o.logasap),
     switch("nolinger", Side::Any, |o| &mut o.nolinger),
     switch("persist", Side::Back, |o| &mut o.persist),
@@ -53,8 +59,8 @@ static SWITCHES: Table<Switch> = Table::new(&[
     switch("splice-request", Side::Any, |o| &mut o.splice_request),
     switch("splice-response", Side::Any, |o| &mut o.splice_response),
     switch("splice-auto", Side::Any, |o| &mut o.splice_auto),
-    switch("accept-invalid-http-request", Side::Front, |o| &mut o.accept_invalid_http_request),
-    switch("accept-invalid-http-response", Side::Back, |o| &mut o.accept_invalid_http_response),
+    http("accept-invalid-http-request", Side::Front, |o| &mut o.accept_invalid_http_request),
+    http("accept-invalid-http-response", Side::Back, |o| &mut o.accept_invalid_http_response),
     switch("accept-unsafe-violations-in-http-request", Side::Front, |o| &mut o.accept_invalid_http_request),
     switch("accept-unsafe-violations-in-http-response", Side::Back, |o| &mut o.accept_invalid_http_response),
     switch("dontlog-normal", Side::Front, |o| &mut o.dontlog_normal),
@@ -64,13 +70,13 @@ static SWITCHES: Table<Switch> = Table::new(&[
     switch("tcp-smart-accept", Side::Front, |o| &mut o.tcp_smart_accept),
     switch("tcp-smart-connect", Side::Back, |o| &mut o.tcp_smart_connect),
     switch("independent-streams", Side::Any, |o| &mut o.independent_streams),
-    switch("http-use-proxy-header", Side::Front, |o| &mut o.http_use_proxy_header),
-    switch("http-pretend-keepalive", Side::Back, |o| &mut o.http_pretend_keepalive),
-    switch("http-no-delay", Side::Any, |o| &mut o.http_no_delay),
+    http("http-use-proxy-header", Side::Front, |o| &mut o.http_use_proxy_header),
+    http("http-pretend-keepalive", Side::Back, |o| &mut o.http_pretend_keepalive),
+    http("http-no-delay", Side::Any, |o| &mut o.http_no_delay),
     switch("http_proxy", Side::Any, |o| &mut o.http_proxy),
     switch("h1-case-adjust-bogus-client", Side::Front, |o| &mut o.h1_case_adjust_bogus_client),
     switch("h1-case-adjust-bogus-server", Side::Back, |o| &mut o.h1_case_adjust_bogus_server),
-    switch("disable-h2-upgrade", Side::Front, |o| &mut o.disable_h2_upgrade),
+    http("disable-h2-upgrade", Side::Front, |o| &mut o.disable_h2_upgrade),
 ]);
 
 type Run = for<'w> fn(&mut Cx<'_, '_>, &mut Args<'w>) -> Result<(), Fault>;
@@ -108,6 +114,23 @@ static OPTIONS: Table<(&str, (Side, Run))> = Table::new(&[
     ("http-use-htx", (Side::Any, htx)),
     ("tcpsplice", (Side::Any, tcpsplice)),
 ]);
+
+/// Each switch with the sides it is for, as `-dKcfg` prints it.
+pub(super) fn shapes() -> Vec<String> {
+    let shape = |s: &Switch| {
+        let sides = match s.side {
+            Side::Any => " FE BE",
+            Side::Front => " FE",
+            Side::Back => " BE",
+        };
+        let http = if s.http { " HTTP" } else { "" };
+        format!("\toption {} [{sides}{http} ]", s.name)
+    };
+    let mut all: Vec<String> = SWITCHES.rows().iter().map(shape).collect();
+    all.extend(OPTIONS.names().map(|name| format!("\toption {name}")));
+    all.sort_unstable();
+    all
+}
 
 /// The options' names, for tests.
 #[cfg(test)]

@@ -231,6 +231,11 @@ impl Draft {
         }
     }
 
+    /// A section that nobody wrote.
+    pub(super) fn blank(span: Span) -> Self {
+        Self::new(String::new(), Scope::Proxy(Kind::Listen), span)
+    }
+
     /// The first check rule of a section ends what it took of its defaults' rules; with `request` their
     /// `option httpchk` too keeps nothing but its being one.
     pub(super) fn begin_own_checks(&mut self, request: bool) {

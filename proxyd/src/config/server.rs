@@ -455,7 +455,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     }),
     row("proxy-v2-options", |o, a| {
         let names: Vec<String> = o.value(a)?.split(',').map(str::to_owned).collect();
-        if let Some(bad) = names.iter().find(|n| !PROXY_V2_OPTIONS.contains(&n.as_str())) {
+        if let Some(bad) = names.iter().find(|n| !super::tls::PROXY_V2_OPTIONS.contains(&n.as_str())) {
             return Err(o.fault(format!("'{bad}' : proxy v2 option not implemented")));
         }
         o.server.proxy_v2_options = names;
@@ -686,7 +686,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("ssl-max-ver", |o, a| o.value(a).map(|v| o.tls().max_version = Some(v))),
     row("ssl-min-ver", |o, a| {
         let version = o.value(a)?;
-        if !TLS_VERSIONS.contains(&version.as_str()) {
+        if !super::tls::VERSIONS.contains(&version.as_str()) {
             return Err(o.fault(format!("'{version}' : unknown ssl/tls version")));
         }
         o.tls().min_version = Some(version);
@@ -713,15 +713,21 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("quic-cc-algo", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
 ]);
 
-/// The options' names, for tests.
-#[cfg(test)]
-pub(super) fn options_of_servers() -> impl Iterator<Item = &'static str> {
-    SERVER_OPTIONS.names()
+/// Each option and how many words it takes.
+pub(super) fn shapes() -> Vec<(&'static str, usize)> {
+    let shape = |row: &Row| {
+        let words = super::words::taken(row.name, |loader, option, args| {
+            let mut draft = super::proxy::Draft::blank(option.span);
+            let line = conf_parsers::Line { words: Vec::new(), span: option.span };
+            let mut cx = Cx { loader, draft: &mut draft, line: &line };
+            let (mut server, lacks, warnings) = (Server::default(), row.lacks, Vec::new());
+            let server = &mut server;
+            (row.run)(&mut Srv { server, option, lacks, cx: &mut cx, warnings, track: None }, args).is_ok()
+        });
+        (row.name, words)
+    };
+    SERVER_OPTIONS.rows().iter().map(shape).collect()
 }
-
-/// What `proxy-v2-options` may list.
-const PROXY_V2_OPTIONS: &[&str] =
-    &["ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key", "authority", "crc32c", "unique-id"];
 
 fn protocol(o: &Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<String, Fault> {
     let name = o.value(args)?;
@@ -729,9 +735,6 @@ fn protocol(o: &Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<String, Fault> {
     let text = format!("'{}' :  unknown MUX protocol '{name}'", o.option.text);
     if known { Ok(name) } else { Err(o.fault(text)) }
 }
-
-/// Names of TLS versions that options take.
-pub(super) const TLS_VERSIONS: &[&str] = &["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
 fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let text = args.next().map_or(String::new(), |w| w.text.clone());

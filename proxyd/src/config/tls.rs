@@ -72,6 +72,13 @@ pub(super) fn versions(
     Ok(())
 }
 
+/// Names of TLS versions that options take.
+pub(super) const VERSIONS: &[&str] = &["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+
+/// What `proxy-v2-options` may list.
+pub(super) const PROXY_V2_OPTIONS: &[&str] =
+    &["ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key", "authority", "crc32c", "unique-id"];
+
 /// Words that `ssl-default-bind-options` and `ssl-default-server-options` may list besides the ranges of versions.
 const OPTIONS: &[&str] = &[
     "no-sslv3",
@@ -103,7 +110,7 @@ pub(super) fn options(args: &mut Args<'_>) -> Result<(), Fault> {
                 let lacks =
                     format!("'{version}' : missing the ssl/tls version on global statement '{keyword}'.");
                 let value = args.expect(|| lacks)?;
-                if !super::server::TLS_VERSIONS.contains(&value.text.as_str()) {
+                if !VERSIONS.contains(&value.text.as_str()) {
                     let text = format!(
                         "'{}' : unknown ssl/tls version on global statement '{keyword}'.",
                         value.text

@@ -4,7 +4,7 @@ use super::{Row, row};
 use crate::acl::Answer;
 use crate::acl::matcher::unhex;
 use crate::sample::args::at;
-use crate::sample::source::Source::{Const, Frontend, Internal, L4Client, RequestHeaders};
+use crate::sample::source::Source::{Const, Frontend, Internal, L4Client, Request};
 use crate::sample::vars::VarName;
 use crate::sample::{Arg, Buf, Type, Value};
 use crate::stream::view::View;
@@ -143,8 +143,8 @@ pub static ROWS: &[Row] = &[
         c.pending = v.may_wait;
         (!v.may_wait).then_some(Value::Bool(true))
     }),
-    row("req.proto_http", "", Type::Bool, RequestHeaders, |v, _, c| super::line::is_http(v, c)),
-    row("req_proto_http", "", Type::Bool, RequestHeaders, |v, _, c| super::line::is_http(v, c)),
+    row("req.proto_http", "", Type::Bool, Request, |v, _, c| super::line::is_http(v, c)),
+    row("req_proto_http", "", Type::Bool, Request, |v, _, c| super::line::is_http(v, c)),
     row("so_id", "", Type::Int, crate::sample::source::Source::Listener, |v, _, _| {
         let front = v.generation.config.proxies.get(v.session.frontend.0)?;
         let bind = front.binds.get(v.session.bind)?;

@@ -45,11 +45,12 @@ pub static ROWS: &[Row] = &[
             Value::str(if old { "HTTP/1.0" } else { "HTTP/1.1" })
         })
     }),
-    row("method", "", Type::Method, RequestHeaders, |v, _, c| match v.request.as_deref() {
+    row("method", "", Type::Method, Request, |v, _, c| match v.request.as_deref() {
         Some(r) => Some(Value::Method(Buf::Ref(r.method()))),
         None => {
-            c.pending = v.may_wait;
-            v.txn.as_deref().filter(|t| !t.method.is_empty()).map(|t| Value::Method(Buf::Ref(&t.method)))
+            let kept = v.txn.as_deref().map(|t| &t.method).filter(|m| !m.is_empty());
+            c.pending = v.may_wait && kept.is_none();
+            kept.map(|m| Value::Method(Buf::Ref(m)))
         }
     }),
     row("path", "", Type::Str, RequestHeaders, |v, _, c| path(request(v, c)?.uri()).map(Value::str)),
@@ -129,7 +130,7 @@ pub fn response<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<&'v Messa
 
 /// Whether what the client sent is HTTP.
 pub fn is_http<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<Value<'v>> {
-    if view.request.is_some() {
+    if view.request.is_some() || view.txn.as_deref().is_some_and(|t| !t.method.is_empty()) {
         return Some(Value::Bool(true));
     }
     let bytes = view.request_bytes;

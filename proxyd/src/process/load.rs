@@ -17,12 +17,19 @@ pub fn load(options: &Options, program: &str) -> Loaded {
             .collect(),
         facts: facts(),
         check: options.check,
+        unverified: options.no_server_verify,
         log_tag: program.to_owned(),
         patterns: None,
     };
     let mut loaded = config::load(&settings);
     if let (Some(config), Some(name)) = (loaded.config.as_mut(), &options.local_peer) {
         config.global.localpeer = Some(name.clone());
+    }
+    let most = options.proxy_maxconn.as_ref().and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0);
+    if let (Some(config), Some(most)) = (loaded.config.as_mut(), most) {
+        for proxy in config.proxies.iter_mut().filter(|p| p.kind.is_front()) {
+            proxy.maxconn.get_or_insert(most);
+        }
     }
     loaded
 }
@@ -44,6 +51,16 @@ impl Loaded {
         if warned && !refused {
             messages::say(Label::Alert, "Some warnings were found and 'zero-warning' is set. Aborting.");
             return Err(1);
+        }
+        if let (Some(classes), false) = (&options.dump_keywords, refused) {
+            messages::print(&super::keywords::dump(classes));
+        }
+        if self.idle > 0 && !options.check && !options.quiet && !refused {
+            let text = format!(
+                "config : words of the configuration that have no effect here: {}. '-c' names each with its reason.",
+                self.idle
+            );
+            messages::say(Label::Notice, &text);
         }
         match self.config {
             Some(_) if options.check && !refused => {

@@ -42,6 +42,8 @@ pub struct Plan {
     pub pidfile: Option<PathBuf>,
     /// `-Ws`: tell the service manager.
     pub notify: bool,
+    /// `no-exit-on-failure`: the end of a worker ends nobody else.
+    pub survive: bool,
 }
 
 #[derive(Debug)]
@@ -227,7 +229,7 @@ impl Master {
             let pid = self.current.take().map_or(0, |w| w.pid);
             let (label, text) = messages::worker_ended(true, pid, code);
             self.tell(label, &text);
-            if self.ending.is_none() {
+            if self.ending.is_none() && !self.plan.survive {
                 self.tell(Label::Alert, "exit-on-failure: killing every processes with SIGTERM");
                 self.notify(Notify::Stopping);
                 self.end(Signal::Term, code);

@@ -46,6 +46,11 @@ const HELP: [(&str, &str); 9] = [
     ("quit", "disconnect"),
 ];
 
+/// The names of the commands, `<…>` parts included.
+pub fn command_names() -> Vec<String> {
+    HELP.iter().map(|(usage, _)| usage.split(" [").next().unwrap_or(usage).to_owned()).collect()
+}
+
 /// Starts listening on `ADDRESS[,OPTION…]`. The error is what the user reads.
 pub fn listen(text: &str, asks: mpsc::Sender<Ask>) -> Result<(), String> {
     let fault = |e: &dyn std::fmt::Display| format!("config : master CLI '{text}': {e}");

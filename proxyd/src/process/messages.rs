@@ -3,6 +3,7 @@
 //! Invariant: words and exit codes are those of haproxy 2.6; a line on stderr is [`Label`] with the pid.
 
 use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 
 /// The version whose contracts we keep, with our name behind it; third word of the first line of `-v`.
 pub const VERSION: &str = "2.6.12-holdfast";
@@ -34,11 +35,19 @@ impl Label {
     }
 }
 
+/// What was said until the start was over, for `show startup-logs`; `None` once it is.
+static STARTING: Mutex<Option<String>> = Mutex::new(Some(String::new()));
+/// More than this is not kept, bytes.
+const STARTING_MAX: usize = 64 * 1024;
+
+/// Ends the start: gives what was said meanwhile.
+pub fn started() -> String {
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
+
 /// Says a line on stderr. Losing it (nobody reads) is no reason to stop.
 pub fn say(label: Label, text: &str) {
-    use std::io::Write;
-    let line = label.line(std::process::id(), text);
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    print_err(&label.line(std::process::id(), text));
 }
 
 /// Prints to stdout; see [`say`].
@@ -52,6 +61,11 @@ pub fn print(text: &str) {
 /// Prints to stderr; see [`say`].
 pub fn print_err(text: &str) {
     use std::io::Write;
+    if let Some(kept) = STARTING.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        && kept.len() + text.len() <= STARTING_MAX
+    {
+        kept.push_str(text);
+    }
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -3,7 +3,7 @@
 //! [`options`] what was asked for · [`messages`] what is said · [`load`] the configuration and its report ·
 //! [`bind`] all sockets at once · [`worker`] the process that proxies · [`master`] the one that replaces workers,
 //! with its [`master_cli`] · [`control`] stats sockets · [`handoff`] listening sockets from an old process ·
-//! [`dump`] what SIGHUP tells · [`measure`] figures of `show info`.
+//! [`dump`] what SIGHUP tells · [`keywords`] `-dK` · [`measure`] figures of `show info`.
 //!
 //! Invariant: nothing here touches traffic; a daemon whose control side is busy still proxies.
 
@@ -11,6 +11,7 @@ pub mod bind;
 pub mod control;
 pub mod dump;
 pub mod handoff;
+pub mod keywords;
 pub mod load;
 pub mod master;
 pub mod master_cli;
@@ -98,6 +99,7 @@ fn lead(
         && !options.foreground
         && !options.debug
         && (options.daemon || global.is_some_and(|g| g.daemon));
+    let survive = global.is_some_and(|g| g.no_exit_on_failure);
     let pidfile = options.pidfile.clone().or_else(|| global.and_then(|g| g.pidfile.clone()));
     drop(config);
     let ready = if daemon {
@@ -113,7 +115,7 @@ fn lead(
         Ok(runtime) => runtime,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the master: {e}")),
     };
-    let plan = master::Plan { program, words, options, pidfile, notify };
+    let plan = master::Plan { program, words, options, pidfile, notify, survive };
     runtime.block_on(master::run(plan, || ready.map_or(Ok(()), |r| r.ready(false))))
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const OWN: [&str; 4] = ["explain", "no-delegate", "no-bus", "worker"];
 
 /// Options that are taken and change nothing: option, reason.
-pub const NO_EFFECT: [(&str, &str); 16] = [
+pub const NO_EFFECT: [(&str, &str); 13] = [
     ("-de", "the runtime's poller is epoll"),
     ("-dp", "poll is not used"),
     ("-dk", "kqueue is not used"),
@@ -21,14 +21,11 @@ pub const NO_EFFECT: [(&str, &str); 16] = [
     ("-dM", "memory is not pooled by hand"),
     ("-dL", "there are no shared objects to list"),
     ("-dG", "names are always resolved by getaddrinfo"),
-    ("-dK", "keywords are listed in the compatibility table"),
     ("-dC", "the configuration is not printed"),
     ("-dr", "a name that can't be resolved is refused as without it"),
     ("-dR", "every thread has a listening socket of its own, which takes SO_REUSEPORT"),
     ("-dS", "bytes are spliced where the connection allows it"),
-    ("-dV", "each server line says how its certificate is verified"),
     ("-L", "stick tables are not shared with peers"),
-    ("-N", "frontends without 'maxconn' have the limit of the process"),
 ];
 
 /// What the command line says.
@@ -185,14 +182,11 @@ impl Options {
     /// The options of this command line that are in [`NO_EFFECT`] and whose absence users could notice.
     pub fn without_effect(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         let given = [
-            ("-dK", self.dump_keywords.is_some()),
             ("-dC", self.dump_config.is_some()),
             ("-dr", self.ignore_resolution),
             ("-dR", self.no_reuseport),
             ("-dS", self.no_splice),
-            ("-dV", self.no_server_verify),
             ("-L", self.local_peer.is_some()),
-            ("-N", self.proxy_maxconn.is_some()),
         ];
         NO_EFFECT.iter().filter(move |(name, _)| given.contains(&(name, true)))
     }
@@ -231,8 +225,9 @@ mod tests {
         assert_eq!(parse("-sf").old_pids(), (vec![], true));
         let suite = parse("-d -dM -dI -dW -f cfg");
         assert!(suite.debug && suite.zero_warning);
-        let names: Vec<&str> = parse("-dS -N 5 -c -f a").without_effect().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["-dS", "-N"]);
+        let names: Vec<&str> =
+            parse("-dS -dR -N 5 -c -f a").without_effect().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["-dR", "-dS"]);
         assert!(parse("-q -q -c -c -p a -p b").pidfile == Some("b".into()));
     }
 

@@ -175,6 +175,8 @@ fn engage(ready: Ready) -> i32 {
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
     let board = board(&config, &limits, listening.len() + stats.len());
+    // Nobody set it before: the board is new.
+    let _ = board.startup_log.set(messages::started());
     let generation = Arc::new(Generation::build(1, config, board));
     state_file::apply(&generation, &states);
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
@@ -354,6 +356,8 @@ impl Minder<'_> {
                     Signal::Term | Signal::Int => return End::Signal(signal),
                     Signal::Usr1 => break,
                     Signal::Hup => self.dump(),
+                    Signal::Ttou => self.pause(true),
+                    Signal::Ttin => self.pause(false),
                     _ => {}
                 },
                 came = channel.next() => match came {
@@ -412,6 +416,16 @@ impl Minder<'_> {
                 line(&proxy.name, state.front.cum_conn.load(Relaxed), state.back.cum_sess.load(Relaxed));
             }
         }
+    }
+
+    /// SIGTTOU: takes no connections until SIGTTIN.
+    fn pause(&self, pause: bool) {
+        let generation = self.running.engine.generation.load_full();
+        let notices = crate::cli::proxies::pause_all(&generation, pause);
+        if !self.options.quiet {
+            notices.iter().for_each(tell);
+        }
+        crate::log::notices(&generation, &notices);
     }
 
     /// SIGHUP: states of all servers.

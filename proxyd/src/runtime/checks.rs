@@ -152,7 +152,7 @@ impl Watch {
     }
 
     /// Until the slot, or a suspicion that asks for a probe before it; meanwhile judges what checkd says.
-    async fn wait(&mut self, slot: Instant) {
+    async fn wait(&mut self, mut slot: Instant) {
         loop {
             let generation = Arc::clone(&self.generation);
             let suspicion = &generation.server(self.at.0, self.at.1).suspicion;
@@ -161,6 +161,9 @@ impl Watch {
                 () = sansio::driver::sleep_until(Some(slot)) => return,
                 why = suspicion.next() => if self.suspect(why) {
                     return;
+                },
+                () = suspicion.hurried() => if let Some(fast) = self.intervals.fast {
+                    slot = slot.min(Instant::now() + fast);
                 },
                 outcome = heard(self.seat.as_mut()) => {
                     let Some(outcome) = outcome else { continue };

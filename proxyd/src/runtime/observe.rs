@@ -66,6 +66,7 @@ pub fn seen(generation: &Arc<Generation>, at: (ProxyId, ServerId), seen: Seen) {
         return;
     }
     state.errors.store(0, Relaxed);
+    state.suspicion.hurry();
     {
         let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
         detail.failed_hana += 1;

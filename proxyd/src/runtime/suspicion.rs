@@ -47,6 +47,7 @@ pub enum Why {
 pub struct Suspicion {
     raised: AtomicU8,
     heard: Notify,
+    hurried: Notify,
     left: Notify,
     /// How long its last good check took.
     usual_ms: AtomicU32,
@@ -68,6 +69,16 @@ impl Suspicion {
                 _ => return Why::Moved,
             }
         }
+    }
+
+    /// Asks for the next check soon: traffic met errors.
+    pub fn hurry(&self) {
+        self.hurried.notify_one();
+    }
+
+    /// Where [`Self::hurry`] is heard, by the one task that checks the server. Cancel-safe.
+    pub async fn hurried(&self) {
+        self.hurried.notified().await;
     }
 
     /// Tells all that wait for this server that it is down.

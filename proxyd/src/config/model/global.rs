@@ -23,6 +23,8 @@ pub struct Global {
     pub daemon: bool,
     /// `master-worker`.
     pub master_worker: bool,
+    /// `master-worker no-exit-on-failure`: a worker that dies ends nobody else.
+    pub no_exit_on_failure: bool,
     /// `nbthread`.
     pub nbthread: Option<usize>,
     /// `maxconn`.
