@@ -104,7 +104,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         dash(detail.fqdn.clone()),
         detail.port,
         dash(server.srv_record.clone()),
-        u8::from(server.tls.as_ref().is_some_and(|t| t.enabled)),
+        u8::from(state.uses_tls(server.tls.as_ref().is_some_and(|t| t.enabled))),
         check.port.or(server.check.port).unwrap_or(0),
         dash(check.address.or(server.check.addr).map(|a| a.to_string())),
         dash(agent_address),
