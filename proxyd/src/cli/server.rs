@@ -25,7 +25,7 @@ pub fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
     });
     let Some(proxy) = proxy else { return Err(Answer::error("No such backend.\n")) };
     let found = proxies[proxy]
-        .servers
+        .shown_servers()
         .iter()
         .position(|s| server.strip_prefix('#').map_or(s.name == server, |id| s.uuid.to_string() == id));
     found.map(|s| (ProxyId(proxy), ServerId(s))).ok_or_else(|| Answer::error("No such server.\n"))

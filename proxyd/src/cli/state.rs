@@ -62,7 +62,7 @@ pub fn state_text(generation: &Generation, backends: &[ProxyId]) -> String {
     let now = generation.board.clock().wall_s;
     for id in backends {
         let proxy = &generation.config.proxies[id.0];
-        for (server, state) in proxy.servers.iter().zip(&generation.servers[id.0]) {
+        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[id.0]) {
             state_line(&mut out, proxy, server, state, now);
         }
     }
@@ -145,7 +145,7 @@ pub fn connections(call: &mut Call<'_>) -> Answer {
     );
     for id in ids {
         let proxy = &generation.config.proxies[id.0];
-        for (server, state) in proxy.servers.iter().zip(&generation.servers[id.0]) {
+        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[id.0]) {
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
             let address = detail.address;
             let (safe, unsafe_idle) = (state.idle[0].load(Relaxed), state.idle[1].load(Relaxed));
