@@ -79,7 +79,6 @@ pub(super) fn all(loader: &mut Loader<'_>) {
     }
     super::late::all(loader, &mut drafts, &names.back);
     for draft in &mut drafts {
-        direct(&mut draft.proxy);
         if draft.log_global {
             let mut logs = loader.config.global.logs.clone();
             logs.append(&mut draft.proxy.logs);
@@ -88,20 +87,6 @@ pub(super) fn all(loader: &mut Loader<'_>) {
     }
     loader.report.items.append(&mut loader.late);
     loader.drafts = drafts;
-}
-
-/// A backend without servers may still have a place to go to: `dispatch`, or where the client wanted to
-/// (`option transparent`).
-fn direct(proxy: &mut Proxy) {
-    let to = match proxy.dispatch {
-        Some(address) => ServerAddress::Inet(address),
-        None if proxy.options.transparent => ServerAddress::Destination(0),
-        None => return,
-    };
-    if proxy.servers.is_empty() && proxy.kind.is_back() {
-        let name = "<NOSRV>".to_owned();
-        proxy.servers.push(Server { name, uuid: 1, address: to, hidden: true, ..Server::default() });
-    }
 }
 
 /// Names in rules that name nothing.
