@@ -183,3 +183,126 @@ fn names_lead_where_the_originals_lead() {
     println!("{equal} of {all} equal");
     suite.finish();
 }
+
+/// A kept connection to an old address, and checks sent elsewhere by an operator.
+const MOVED: &str = r#"
+global
+    stats socket @DIR@/admin level admin
+
+defaults
+    mode http
+    timeout client 5s
+    timeout server 5s
+    timeout connect 1s
+    http-reuse always
+
+frontend f
+    bind 127.0.0.1:@PORT0@
+    log 127.0.0.1:@LOG@ local0
+    log-format "%ci:%cp %ST %sp"
+    default_backend b
+
+backend b
+    server s @ORIGIN@ check inter 200ms fall 1 rise 1 agent-check agent-port 1 agent-inter 1h
+"#;
+
+#[test]
+fn a_server_that_was_moved_is_asked_and_checked_where_it_is() {
+    let Some(original) = Program::original("proxy_moved", "haproxy") else { return };
+    let ours = Program::ours("proxyd", "haproxy");
+    let (first, second) = (Origin::start(), Origin::start());
+    let mut suite = Suite::new("proxy_moved");
+    let mut seen = Vec::new();
+    for path in [&original.path, &ours.path] {
+        let side = Side::start(path, MOVED, 1, &first);
+        let get = || {
+            let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            let line = side.try_bytes(0, request, true).log;
+            let line = line.rsplit_once(' ').map_or(line.clone(), |(head, port)| {
+                let status = head.rsplit(' ').next().unwrap_or_default();
+                format!("{status} {port}")
+            });
+            line.replace(&first.address.port().to_string(), "FIRST")
+                .replace(&second.address.port().to_string(), "SECOND")
+        };
+        let status = |wanted: &str| {
+            let found = wait_for(PATIENCE, || {
+                let stat = ask(&side, "show stat");
+                stat.lines().find(|l| l.starts_with("b,s,") && l.contains(&format!(",{wanted},")))?;
+                Some(wanted.to_owned())
+            });
+            found.unwrap_or_else(|| "never".to_owned())
+        };
+        let mut story = vec![status("L4OK"), get(), get()];
+        ask(&side, &format!("set server b/s addr 127.0.0.1 port {}", second.address.port()));
+        story.extend([get(), get()]);
+        // Port 1 is nobody's.
+        ask(&side, "set server b/s check-port 1");
+        story.push(status("L4CON"));
+        ask(&side, &format!("set server b/s check-port {}", second.address.port()));
+        story.extend([status("L4OK"), get()]);
+        seen.push(story.join("\n"));
+    }
+    suite.case("story", &seen[0], &seen[1]);
+    suite.finish();
+    assert!(seen[1].contains("200 SECOND"), "{}", seen[1]);
+}
+
+/// Backends without a server line.
+const DIRECT: &str = r#"
+global
+    stats socket @DIR@/admin level admin
+
+defaults
+    mode http
+    timeout client 5s
+    timeout server 5s
+    timeout connect 1s
+
+frontend f
+    bind 127.0.0.1:@PORT0@
+    log 127.0.0.1:@LOG@ local0
+    log-format "%ci:%cp %ST %b/%s %ts"
+    use_backend d if { path_beg /status/201 }
+    use_backend t if { path_beg /status/202 }
+    default_backend none
+
+backend d
+    dispatch @ORIGIN@
+
+backend t
+    option transparent
+    http-request set-dst str(127.0.0.1)
+    http-request set-dst-port int(@ORIGINPORT@)
+
+backend none
+"#;
+
+#[test]
+fn backends_without_a_server_line_lead_where_they_say() {
+    let Some(original) = Program::original("proxy_direct", "haproxy") else { return };
+    let ours = Program::ours("proxyd", "haproxy");
+    let origin = Origin::start();
+    let config = DIRECT.replace("@ORIGINPORT@", &origin.address.port().to_string());
+    let mut suite = Suite::new("proxy_direct");
+    let sides = [&original.path, &ours.path].map(|path| Side::start(path, &config, 1, &origin));
+    for path in ["/status/201", "/status/202", "/"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let [theirs, mine] = [&sides[0], &sides[1]].map(|side| {
+            let seen = side.try_bytes(0, request.as_bytes(), false);
+            let line = seen.log.split_once(' ').map_or(String::new(), |(_, rest)| rest.to_owned());
+            format!("{line}\n{}", String::from_utf8_lossy(&seen.client))
+        });
+        suite.case(path, &theirs, &mine);
+    }
+    let [theirs, mine] = [&sides[0], &sides[1]].map(|side| {
+        let stat = ask(side, "show stat");
+        let cells = stat.lines().map(|l| l.split(',').collect::<Vec<_>>());
+        let rows = cells.filter(|c| c.len() > 19).map(|c| [c[0], c[1], c[17], c[18], c[19]].join(","));
+        rows.collect::<Vec<_>>().join("\n")
+    });
+    suite.case("show stat", &theirs, &mine);
+    let states = [&sides[0], &sides[1]].map(states);
+    suite.case("show servers state", &states[0], &states[1]);
+    suite.finish();
+}

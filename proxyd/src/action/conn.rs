@@ -6,7 +6,7 @@ use super::{Action, Flow, act};
 use crate::sample::expr::{Expr, Scope};
 use crate::sample::{Type, Value};
 use crate::stream::txn::Peer;
-use crate::stream::view::View;
+use crate::stream::view::{Phase, View};
 use conf_parsers::args::Args;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -40,6 +40,10 @@ fn current(view: &View<'_>, source: bool) -> Option<SocketAddr> {
 }
 
 fn put(view: &mut View<'_>, source: bool, address: SocketAddr) {
+    if view.phase == Phase::Connection {
+        // What is set this early is what the connection has: `fc_src` and `fc_dst` say it, too.
+        *(if source { &mut view.session.real_src } else { &mut view.session.real_dst }) = Peer::Inet(address);
+    }
     if source {
         view.session.src = Peer::Inet(address);
     } else if let Some(txn) = view.txn.as_deref_mut() {

@@ -25,7 +25,7 @@ pub fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
     });
     let Some(proxy) = proxy else { return Err(Answer::error("No such backend.\n")) };
     let found = proxies[proxy]
-        .servers
+        .shown_servers()
         .iter()
         .position(|s| server.strip_prefix('#').map_or(s.name == server, |id| s.uuid.to_string() == id));
     found.map(|s| (ProxyId(proxy), ServerId(s))).ok_or_else(|| Answer::error("No such server.\n"))
@@ -345,7 +345,10 @@ fn address(call: &Call<'_>, found: Found) -> Answer {
             },
             _ => (old_port, String::new()),
         };
-        detail.address = Some(SocketAddr::new(ip, port));
+        let new = SocketAddr::new(ip, port);
+        if detail.address.replace(new) != Some(new) {
+            state(call, found).moves.fetch_add(1, Relaxed);
+        }
         detail.port = port;
         Answer::info(format!("{ip_part}{port_part}{by}"))
     })
@@ -382,7 +385,8 @@ fn ssl(call: &Call<'_>, found: Found) -> Answer {
     }
     match call.word(4) {
         word @ ("on" | "off") => {
-            with_detail(call, found, |d| d.ssl = Some(word == "on"));
+            state(call, found).tls_switch.store(if word == "on" { 2 } else { 1 }, Relaxed);
+            state(call, found).moves.fetch_add(1, Relaxed);
             Answer::Done
         }
         _ => Answer::error("'set server <srv> ssl' expects 'on' or 'off'.\n"),

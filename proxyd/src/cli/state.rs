@@ -62,7 +62,7 @@ pub fn state_text(generation: &Generation, backends: &[ProxyId]) -> String {
     let now = generation.board.clock().wall_s;
     for id in backends {
         let proxy = &generation.config.proxies[id.0];
-        for (server, state) in proxy.servers.iter().zip(&generation.servers[id.0]) {
+        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[id.0]) {
             state_line(&mut out, proxy, server, state, now);
         }
     }
@@ -104,7 +104,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         dash(detail.fqdn.clone()),
         detail.port,
         dash(server.srv_record.clone()),
-        u8::from(server.tls.as_ref().is_some_and(|t| t.enabled)),
+        u8::from(state.uses_tls(server.tls.as_ref().is_some_and(|t| t.enabled))),
         check.port.or(server.check.port).unwrap_or(0),
         dash(check.address.or(server.check.addr).map(|a| a.to_string())),
         dash(agent_address),
@@ -145,7 +145,7 @@ pub fn connections(call: &mut Call<'_>) -> Answer {
     );
     for id in ids {
         let proxy = &generation.config.proxies[id.0];
-        for (server, state) in proxy.servers.iter().zip(&generation.servers[id.0]) {
+        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[id.0]) {
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
             let address = detail.address;
             let (safe, unsafe_idle) = (state.idle[0].load(Relaxed), state.idle[1].load(Relaxed));

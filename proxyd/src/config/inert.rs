@@ -187,17 +187,6 @@ pub static INERT: &[Inert] = &[
     server("tls-tickets", to_tls!("tls-tickets"), "sessions are resumed where the server allows it"),
     server("npn", to_tls!("npn x"), "NPN is not spoken; see alpn"),
     // options
-    second(
-        "option",
-        "transparent",
-        "option transparent",
-        "requests need a server line; without one they are answered with 503",
-    ),
-    whole(
-        "transparent",
-        "transparent",
-        "requests need a server line; without one they are answered with 503",
-    ),
     Inert {
         line: "retry-on",
         at: At::From(1),
@@ -229,11 +218,6 @@ pub static INERT: &[Inert] = &[
     second("option", "tcp-smart-accept", "option tcp-smart-accept", "acknowledgements are the kernel's"),
     second("option", "tcp-smart-connect", "option tcp-smart-connect", "acknowledgements are the kernel's"),
     // proxies
-    whole(
-        "dispatch",
-        "dispatch 127.0.0.1:1",
-        "requests need a server line; without one they are answered with 503",
-    ),
     second("stats", "show-legends", "stats show-legends", "the page has no legends"),
     second("stats", "show-modules", "stats show-modules", "the page has no statistics of modules"),
     // rules

@@ -23,8 +23,8 @@ impl Configurations {
     pub fn build(config: &Config) -> Self {
         let bind = |proxy: &Proxy| proxy.binds.iter().map(|b| server(config, proxy, b)).collect();
         let client = |s: &Server| {
-            let enabled = s.tls.as_ref().is_some_and(|t| t.enabled);
-            enabled.then(|| tls::client::build(&client_options(s)).ok()).flatten()
+            // Without `ssl`, too: the command line may switch it on.
+            s.tls.as_ref().and_then(|_| tls::client::build(&client_options(s)).ok())
         };
         Self {
             binds: config.proxies.iter().map(bind).collect(),

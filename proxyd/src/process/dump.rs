@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub fn lines(generation: &Generation) -> Vec<String> {
     let mut out = Vec::new();
     for (index, proxy) in generation.config.proxies.iter().enumerate() {
-        for (server, state) in proxy.servers.iter().zip(&generation.servers[index]) {
+        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[index]) {
             let status = if state.is_up() { "UP" } else { "DOWN" };
             let now = state.sessions.load(Relaxed);
             let all = state.counters.cum_sess.load(Relaxed);
@@ -31,7 +31,7 @@ pub fn lines(generation: &Generation) -> Vec<String> {
             back.cum_sess.load(Relaxed),
         );
         let what = match usable(generation, ProxyId(index)) {
-            _ if proxy.servers.is_empty() => "has no servers.".into(),
+            _ if proxy.shown_servers().is_empty() => "has no servers.".into(),
             (0, 0) => "has no server available !".into(),
             (0, backups) => format!("is running on {backups} backup servers."),
             (active, backups) => {

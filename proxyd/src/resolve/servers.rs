@@ -111,6 +111,7 @@ impl<'a> Seat<'a> {
         if old.is_some_and(|a| a.ip() == ip) {
             return false;
         }
+        self.state().moves.fetch_add(1, Relaxed);
         let old = old.map_or_else(|| "(none)".to_owned(), |a| a.ip().to_string());
         let text = format!("{} changed its IP from {old} to {ip} by {by}.", self.place());
         self.tell(text.clone(), text, out);

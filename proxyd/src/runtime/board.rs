@@ -212,6 +212,10 @@ pub struct ServerState {
     pub ramp_percent: AtomicU32,
     /// Reasons to check it now, and the news that it went down.
     pub suspicion: super::suspicion::Suspicion,
+    /// What the command line said of its TLS: 0 nothing, 1 off, 2 on.
+    pub tls_switch: AtomicU32,
+    /// How often its address changed while it ran; connections to an old one are not used again.
+    pub moves: AtomicU32,
     /// Connections in use.
     pub used: AtomicU64,
     /// Estimated need of connections.
@@ -256,6 +260,14 @@ impl ServerState {
     /// The address in force.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         self.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner).address
+    }
+
+    /// Whether connections to it use TLS, given what the configuration says.
+    pub fn uses_tls(&self, configured: bool) -> bool {
+        match self.tls_switch.load(Relaxed) {
+            0 => configured,
+            switch => switch == 2,
+        }
     }
 
     /// Sixteenths of its full weight that hold now.
@@ -314,8 +326,6 @@ pub struct ServerDetail {
     pub slowstart: Option<(u64, u64)>,
     /// `proxy/server` that is tracked.
     pub tracked: Option<String>,
-    /// `set server … ssl on|off`.
-    pub ssl: Option<bool>,
 }
 
 /// What a check's last run found, as operators see it.

@@ -3,7 +3,7 @@
 //! Absent on purpose: when it is done and what follows from it (`checks.rs`).
 
 use crate::config::model::{CheckKind, CheckStep, Config, Proxy, Server, ServerAddress};
-use crate::runtime::board::ServerState;
+use crate::runtime::board::{CheckState, ServerDetail, ServerState};
 use health::probe::http::Request;
 use health::probe::process::ExternalCheck;
 use health::probe::steps::{
@@ -18,7 +18,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The health check of a server; `None` when it has no address yet.
 pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec> {
-    let to = endpoint(server, state, server.check.addr, server.check.port)?;
+    let (address, own) = told(state, |d| &d.check);
+    let (address, own) = (address.or(server.check.addr), own.or(server.check.port));
+    let to = endpoint(server, state, address, own)?;
     let check = match &proxy.check.kind {
         CheckKind::External => Check::Process(external(proxy, server, state)),
         kind => {
@@ -39,7 +41,7 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
     let mut spec = Spec::new(to, connect, check);
     spec.exchange_timeout = exchange;
     spec.source = source(server.source.as_ref().or(proxy.source.as_ref()));
-    let own_port = server.check.port.is_some() || server.check.addr.is_some();
+    let own_port = own.is_some() || address.is_some();
     let server_tls = server.tls.as_ref().is_some_and(|t| t.enabled) && !own_port;
     if (server.check.ssl || server_tls) && !server.check.no_ssl {
         spec.tls = Some(tls_options(server));
@@ -97,8 +99,12 @@ fn told_state(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
 
 /// The agent check of a server.
 pub fn agent(proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec> {
-    let to = endpoint(server, state, server.agent.addr, server.agent.port)?;
-    let send = server.agent.send.clone().unwrap_or_default().into_bytes();
+    let (address, port) = told(state, |d| &d.agent);
+    let to = endpoint(server, state, address.or(server.agent.addr), port.or(server.agent.port))?;
+    let send = {
+        let detail = state.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        detail.agent.send.clone().or_else(|| server.agent.send.clone()).unwrap_or_default().into_bytes()
+    };
     let inter = server.agent.inter.unwrap_or(server.check.inter);
     let (connect, exchange) =
         Intervals { inter, ..Intervals::default() }.timeouts(proxy.timeouts.check, proxy.timeouts.connect);
@@ -110,6 +116,15 @@ pub fn agent(proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec
 pub fn intervals(_: &Proxy, server: &Server, spread_percent: u32) -> Intervals {
     let check = &server.check;
     Intervals { inter: check.inter, fast: check.fastinter, down: check.downinter, spread_percent }
+}
+
+/// What the command line said of where a check goes.
+fn told(
+    state: &ServerState,
+    which: fn(&ServerDetail) -> &CheckState,
+) -> (Option<std::net::IpAddr>, Option<u16>) {
+    let detail = state.detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    (which(&detail).address, which(&detail).port)
 }
 
 fn endpoint(

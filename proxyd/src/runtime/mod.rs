@@ -18,7 +18,7 @@ pub mod transitions;
 pub mod worker;
 
 use crate::balance::{self, Balancer};
-use crate::config::model::{Config, ProxyId, ServerId};
+use crate::config::model::{Config, Proxy, ProxyId, Server, ServerAddress, ServerId};
 use board::{Board, ProxyState, ServerState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -49,6 +49,7 @@ impl Generation {
     /// Binds a configuration to live state: what has a name the board knows goes on with its state.
     pub fn build(number: u64, mut config: Config, board: Arc<Board>) -> Self {
         crate::stick::parse::complete(&mut config);
+        config.proxies.iter_mut().for_each(direct);
         let mut proxies = Vec::with_capacity(config.proxies.len());
         let mut servers = Vec::with_capacity(config.proxies.len());
         let mut balancers = Vec::with_capacity(config.proxies.len());
@@ -98,6 +99,20 @@ impl Generation {
     }
 }
 
+/// A backend without servers may still have a place to go to: `dispatch`, or where the client wanted to
+/// (`option transparent`).
+fn direct(proxy: &mut Proxy) {
+    let to = match proxy.dispatch {
+        Some(address) => ServerAddress::Inet(address),
+        None if proxy.options.transparent => ServerAddress::Destination(0),
+        None => return,
+    };
+    if proxy.servers.is_empty() && proxy.kind.is_back() {
+        let name = "<NOSRV>".to_owned();
+        proxy.servers.push(Server { name, uuid: 1, address: to, hidden: true, ..Server::default() });
+    }
+}
+
 impl Board {
     /// The state of a proxy, made when there is none.
     pub fn proxy(&self, name: &str, listeners: usize) -> Arc<ProxyState> {
@@ -124,7 +139,7 @@ impl Board {
             state.admin.store(board::admin::CONFIGURED_MAINT | board::admin::FORCED_MAINT, Relaxed);
         }
         // A name without an address keeps its server out until it has one.
-        let nowhere = matches!(server.address, crate::config::model::ServerAddress::Name(..));
+        let nowhere = matches!(server.address, ServerAddress::Name(..));
         if nowhere {
             state.admin.fetch_or(board::admin::RESOLUTION_MAINT, Relaxed);
         }
@@ -137,10 +152,10 @@ impl Board {
         state.health.store(health, Relaxed);
         if let Ok(mut detail) = state.detail.lock() {
             match &server.address {
-                crate::config::model::ServerAddress::Inet(address) => {
+                ServerAddress::Inet(address) => {
                     (detail.address, detail.port) = (Some(*address), address.port());
                 }
-                crate::config::model::ServerAddress::Name(_, port) => detail.port = *port,
+                ServerAddress::Name(_, port) => detail.port = *port,
                 _ => {}
             }
             detail.fqdn.clone_from(&server.fqdn);

@@ -5,8 +5,10 @@
 use crate::config::model::{ProxyId, ServerId};
 use crate::mux::wire::Conn;
 use crate::runtime::Generation;
+use crate::runtime::board::ServerState;
 use crate::runtime::engine::Engine;
 use crate::stream::parts::Parts;
+use crate::stream::txn::Peer;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,6 +40,18 @@ struct Pools {
     generation: u64,
     by_proxy: Vec<Vec<VecDeque<Idle>>>,
     total: usize,
+}
+
+/// Whether a connection still goes where its server is, and in the way it goes there now.
+fn is_current(state: &ServerState, to: &Peer, tls: bool) -> bool {
+    if state.moves.load(Relaxed) == 0 {
+        return true;
+    }
+    let leads = match to {
+        Peer::Inet(to) => state.address().is_none_or(|at| at == *to || at.port() == 0 && at.ip() == to.ip()),
+        _ => true,
+    };
+    leads && tls == state.uses_tls(tls)
 }
 
 /// One thread's own.
@@ -98,7 +112,9 @@ impl Worker {
     ) -> Option<(crate::mux::h2::Stream, Asked)> {
         let all = self.askers.borrow();
         let own = all.iter().filter(|(n, p, s, _)| *n == generation.number && (*p, *s) == at);
-        own.filter_map(|(_, _, _, a)| Some((a.asker.open()?, a.clone()))).next()
+        let state = generation.server(at.0, at.1);
+        let mut good = own.filter(|(_, _, _, a)| is_current(state, &a.ends.1, a.tls.is_some()));
+        good.find_map(|(_, _, _, a)| Some((a.asker.open()?, a.clone())))
     }
 
     /// Memory for one stream.
@@ -138,7 +154,7 @@ impl Worker {
             let mut idle = list.remove(found)?;
             pools.total -= 1;
             state.idle[0].fetch_sub(1, Relaxed);
-            if idle.conn.is_quiet() {
+            if idle.conn.is_quiet() && is_current(state, &idle.ends.1, idle.tls.is_some()) {
                 return Some(idle);
             }
         }

@@ -107,7 +107,7 @@ pub fn all(generation: &Generation, clock: Clock, default_maxconn: u64) -> Vec<R
             }
         }
         if proxy.kind.is_back() {
-            rows.extend((0..proxy.servers.len()).map(|s| server(generation, id, s, clock)));
+            rows.extend((0..proxy.shown_servers().len()).map(|s| server(generation, id, s, clock)));
             rows.push(backend(generation, id, clock, default_maxconn));
         }
     }
@@ -485,7 +485,7 @@ struct Sum {
 fn sum(proxy: &Proxy, states: &[std::sync::Arc<ServerState>], clock: Clock) -> Sum {
     let mut sum = Sum { active: 0, backup: 0, weight: 0, user_weight: 0 };
     let mut backup_weights = (0, 0);
-    for (cfg, state) in proxy.servers.iter().zip(states) {
+    for (cfg, state) in proxy.shown_servers().iter().zip(states) {
         let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
         let weight = effective_weight(state, &detail, clock);
         let usable =
@@ -537,7 +537,7 @@ pub fn backend(generation: &Generation, id: ProxyId, clock: Clock, default_maxco
     let mut row = start(generation, RowKind::Backend, id, 0, 0, "BACKEND");
     back_base(&mut row, c, proxy.mode, clock);
     let sum = sum(proxy, &generation.servers[id.0], clock);
-    let none = proxy.servers.is_empty();
+    let none = proxy.shown_servers().is_empty();
     let up = none || sum.active + sum.backup > 0;
     let since = clock.wall_s.saturating_sub(state.last_change.load(Relaxed).max(clock.started_s));
     let fullconn = proxy.fullconn.map_or_else(|| fullconn(generation, id, default_maxconn), |f| f as u64);

@@ -303,7 +303,7 @@ impl<'c> Exchange<'c> {
             header(&mut prefix, (kind, &settings.proxy_v2_options), &self.client.session, id);
         }
         let mut conn = Conn::new(wire);
-        let secure = settings.tls.as_ref().is_some_and(|t| t.enabled);
+        let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
         let asks = !self.raw && settings.proto.as_deref() == Some("h2");
         if secure || asks {
             // The PROXY header goes before the handshake.

@@ -100,6 +100,13 @@ impl Kind {
     }
 }
 
+impl Proxy {
+    /// The servers that have a line of their own.
+    pub fn shown_servers(&self) -> &[Server] {
+        if self.servers.first().is_some_and(|s| s.hidden) { &[] } else { &self.servers }
+    }
+}
+
 /// One `frontend`, `backend` or `listen`, with all that it inherited from its defaults section.
 #[derive(Debug)]
 pub struct Proxy {

@@ -110,6 +110,8 @@ pub struct Server {
     pub tcp_ut: Option<Duration>,
     /// `namespace`.
     pub namespace: Option<String>,
+    /// No `server` line: where `dispatch` or `option transparent` lead. Operators never see it.
+    pub hidden: bool,
     /// `non-stick`.
     pub non_stick: bool,
     /// `proto`.
@@ -163,6 +165,7 @@ impl Default for Server {
             tfo: false,
             tcp_ut: None,
             namespace: None,
+            hidden: false,
             non_stick: false,
             proto: None,
             ws: None,
