@@ -113,6 +113,34 @@ pub fn certified_key(path: &Path, key: Option<&Path>) -> Result<Arc<CertifiedKey
     };
     let refused = |source| Error::Refused { path: path.to_owned(), source };
     let signer = provider().key_provider.load_private_key(key).map_err(refused)?;
+    join(path, chain, signer)
+}
+
+/// What takes a certificate's place: chain and key of the text, or its chain alone with the key there is.
+///
+/// # Errors
+/// No certificate, broken section, a key that doesn't fit.
+pub fn replacement(path: &Path, text: &[u8], old: &CertifiedKey) -> Result<Arc<CertifiedKey>, Error> {
+    let list = sections(path, text)?;
+    let of_kind = list.iter().filter(|(kind, _)| *kind == SectionKind::Certificate);
+    let chain: Vec<_> = of_kind.map(|(_, der)| CertificateDer::from(der.clone())).collect();
+    if chain.is_empty() {
+        return Err(Error::NoCertificate(path.to_owned()));
+    }
+    let refused = |source| Error::Refused { path: path.to_owned(), source };
+    let signer = match key_of(&list) {
+        Some(key) => provider().key_provider.load_private_key(key).map_err(refused)?,
+        None => old.key.clone(),
+    };
+    join(path, chain, signer)
+}
+
+fn join(
+    path: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    signer: Arc<dyn rustls::sign::SigningKey>,
+) -> Result<Arc<CertifiedKey>, Error> {
+    let refused = |source| Error::Refused { path: path.to_owned(), source };
     let certified = CertifiedKey::new(chain, signer);
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}

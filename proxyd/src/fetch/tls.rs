@@ -139,7 +139,16 @@ fn dn<'v>(der: &[u8], args: &[Arg], issuer: bool) -> Option<Value<'v>> {
         let text: Vec<String> = parts.iter().rev().map(|(k, v)| format!("{k}={v}")).collect();
         return Some(Value::str(text.join(",")));
     }
-    Some(Value::str(parts.iter().fold(String::new(), |all, (k, v)| format!("{all}/{k}={v}"))))
+    Some(Value::str(joined(&parts)))
+}
+
+fn joined(parts: &[(String, String)]) -> String {
+    parts.iter().fold(String::new(), |all, (k, v)| format!("{all}/{k}={v}"))
+}
+
+/// A distinguished name in OpenSSL's one-line form.
+pub fn one_line(name: &X509Name<'_>) -> String {
+    joined(&parts(name))
 }
 
 fn validity<'v>(der: &[u8], before: bool) -> Option<Value<'v>> {

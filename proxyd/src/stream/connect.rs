@@ -376,7 +376,7 @@ impl<'c> Exchange<'c> {
             let value = expr.run_as(&view, crate::sample::Type::Str)?.into_bytes()?;
             String::from_utf8(value.to_vec()).ok()
         });
-        let stream = conn.take_tcp().ok_or(Refused::Error)?;
+        let stream = conn.take_plain().ok_or(Refused::Error)?;
         let deadline = &self.client.deadline;
         let mut shaking = pin!(crate::net::tls::connect(client, sni.as_deref(), stream));
         let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
