@@ -11,6 +11,7 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use x509_parser::prelude::FromDer;
 
 use crate::{Error, provider};
 
@@ -135,18 +136,26 @@ pub fn replacement(path: &Path, text: &[u8], old: &CertifiedKey) -> Result<Arc<C
     join(path, chain, signer)
 }
 
+/// The public key of a certificate of any version, as it stands in it.
+pub(crate) fn public_key(der: &[u8]) -> Option<&[u8]> {
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+    Some(certificate.tbs_certificate.subject_pki.raw)
+}
+
 fn join(
     path: &Path,
     chain: Vec<CertificateDer<'static>>,
     signer: Arc<dyn rustls::sign::SigningKey>,
 ) -> Result<Arc<CertifiedKey>, Error> {
     let refused = |source| Error::Refused { path: path.to_owned(), source };
-    let certified = CertifiedKey::new(chain, signer);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-        Err(source) => return Err(refused(source)),
+    // The library's own comparison refuses certificates of version 1, which tools still make.
+    if let (Some(own), Some(public)) = (chain.first().and_then(|c| public_key(c)), signer.public_key())
+        && own != public.as_ref()
+    {
+        let mismatch = rustls::InconsistentKeys::KeyMismatch;
+        return Err(refused(rustls::Error::InconsistentKeys(mismatch)));
     }
-    Ok(Arc::new(certified))
+    Ok(Arc::new(CertifiedKey::new(chain, signer)))
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {
