@@ -85,6 +85,12 @@ pub enum Refused {
 impl<'c> Exchange<'c> {
     /// A connection to a server of the backend; on failure the client was told.
     pub async fn attach(&mut self) -> Result<Server<'c>, After> {
+        if let Wire::H2(stream) = &self.client.conn.wire
+            && stream.is_gone()
+        {
+            self.set_end((super::txn::EndedBy::Client, super::txn::EndedIn::Request));
+            return Err(After::Abort);
+        }
         let mut slot = self.first_or_again().await?;
         loop {
             let at = slot.at();
