@@ -40,7 +40,8 @@ pub(super) fn of_server(settings: &ServerTls, crt_base: Option<&Path>) -> Result
     }
 }
 
-fn based(path: &Path, base: Option<&Path>) -> std::path::PathBuf {
+/// A path, below `crt-base` or `ca-base` where it is relative.
+pub(super) fn based(path: &Path, base: Option<&Path>) -> std::path::PathBuf {
     base.filter(|_| path.is_relative()).map_or_else(|| path.to_owned(), |b| b.join(path))
 }
 

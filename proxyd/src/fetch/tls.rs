@@ -42,7 +42,11 @@ macro_rules! certificate {
             row("ssl_bc_protocol", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.version.as_str()))),
             row("ssl_bc_use_keysize", "", Type::Int, L5Server, |v, _, _| Some(Value::Int(i64::from(server(v)?.bits)))),
             row("ssl_c_used", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
-            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.verify_error)))),
+            // Of an issuer that nobody knows the last thing found counts: the first certificate can't be checked either.
+            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| {
+                let code = client(v)?.verify_error;
+                Some(Value::Int(i64::from(if code == 20 { 21 } else { code })))
+            }),
             // A stream exists only once its handshake succeeded, so its error is none; the certificate's own
             // verdict is kept, that of its authorities is part of it.
             row("ssl_fc_err", "", Type::Int, L5Client, |v, _, _| client(v).map(|_| Value::Int(0))),
@@ -52,7 +56,7 @@ macro_rules! certificate {
             row("ssl_fc_alpn", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.alpn.as_deref()?))),
             row("ssl_fc_cipher", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.cipher.as_str()))),
             row("ssl_fc_has_crt", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
-            row("ssl_fc_has_sni", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v)?.sni.is_some()))),
+            row("ssl_fc_has_sni", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v).is_some_and(|t| t.sni.is_some())))),
             row("ssl_fc_is_resumed", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v)?.resumed))),
             row("ssl_fc_protocol", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.version.as_str()))),
             row("ssl_fc_sni", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.sni.as_deref()?))),

@@ -97,8 +97,8 @@ impl Worker {
         at: (ProxyId, ServerId),
     ) -> Option<(crate::mux::h2::Stream, Asked)> {
         let all = self.askers.borrow();
-        let own = all.iter().filter(|(n, p, s, _)| *n == generation.number && (*p, *s) == at);
-        own.filter_map(|(_, _, _, a)| Some((a.asker.open()?, a.clone()))).next()
+        let mut own = all.iter().filter(|(n, p, s, _)| *n == generation.number && (*p, *s) == at);
+        own.find_map(|(_, _, _, a)| Some((a.asker.open()?, a.clone())))
     }
 
     /// Memory for one stream.
