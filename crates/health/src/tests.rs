@@ -352,7 +352,8 @@ fn tls_checks_handshake_and_verify() {
             while let Ok((stream, _)) = listener.accept().await {
                 let server = server.clone();
                 tokio::spawn(async move {
-                    let Ok(mut stream) = server.accept(stream).await else { return };
+                    let Ok(accepted) = server.accept(stream).await else { return };
+                    let mut stream = accepted.stream;
                     let mut buffer = [0; 1024];
                     let _ = stream.read(&mut buffer).await;
                     let _ = stream.write_all(OK).await;

@@ -330,7 +330,7 @@ impl Connection {
             return Err(Code::Protocol);
         }
         // A stream that was never opened can only be opened.
-        let idle = head.id > self.last || (head.id != 0 && head.id % 2 == 0);
+        let idle = head.id > self.last || (head.id != 0 && head.id.is_multiple_of(2));
         let opens = head.kind == kind::HEADERS && self.role == Role::Server;
         if idle && of_stream && !opens && !matches!(head.kind, kind::PRIORITY | kind::CONTINUATION) {
             return Err(Code::Protocol);
@@ -456,7 +456,7 @@ impl Connection {
         let Open { id, end } = open;
         let opens = self.role == Role::Server && id > self.last;
         if opens {
-            if id % 2 == 0 {
+            if id.is_multiple_of(2) {
                 return Err(Code::Protocol);
             }
             if self.closing.is_some() {

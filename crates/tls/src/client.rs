@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use crate::store::{Certificate, Library};
 use crate::{Error, Limits, alpn, limited_provider, pem, versions};
 
 /// What a `server` line or check says about TLS.
@@ -51,6 +54,22 @@ pub struct Client {
     pub config: Arc<ClientConfig>,
     /// Server name for the connector; a placeholder where no SNI is sent.
     pub name: ServerName<'static>,
+    /// The same configuration for connections that are given a name of their own, which is sent and checked.
+    pub named: Arc<ClientConfig>,
+}
+
+/// Shows a certificate that may be replaced meanwhile.
+#[derive(Debug)]
+struct Shown(Arc<Certificate>);
+
+impl rustls::client::ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(self.0.key())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Builds the configuration.
@@ -58,6 +77,14 @@ pub struct Client {
 /// # Errors
 /// Whatever file or word can't be used.
 pub fn build(options: &Options) -> Result<Client, Error> {
+    build_with(options, &Library::default())
+}
+
+/// The same, with certificates of a library.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with(options: &Options, library: &Library) -> Result<Client, Error> {
     let provider = limited_provider(&options.limits)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(&options.limits)?)?;
@@ -65,6 +92,9 @@ pub fn build(options: &Options) -> Result<Client, Error> {
         if options.verify { required(options, &provider)? } else { Arc::new(NoVerifier(provider)) };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match &options.certificate {
+        Some(path) if options.key.is_none() => {
+            builder.with_client_cert_resolver(Arc::new(Shown(library.certificate(path)?)))
+        }
         Some(path) => {
             let key = pem::certified_key(path, options.key.as_deref())?;
             builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
@@ -75,7 +105,10 @@ pub fn build(options: &Options) -> Result<Client, Error> {
     let name = options.sni.as_ref().and_then(|n| ServerName::try_from(n.clone()).ok());
     config.enable_sni = matches!(name, Some(ServerName::DnsName(_)));
     let name = name.unwrap_or(ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
-    Ok(Client { config: Arc::new(config), name })
+    let mut named = config.clone();
+    named.enable_sni = true;
+    let named = Arc::new(named);
+    Ok(Client { config: Arc::new(config), name, named })
 }
 
 fn required(options: &Options, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
@@ -121,7 +154,10 @@ impl ServerCertVerifier for ChainVerifier {
             // The chain is checked before the name, so a wrong name means a good chain.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.name.is_none() => Ok(ServerCertVerified::assertion()),
+                // The name that was asked for by SNI counts; a placeholder does not.
+            )) if self.name.is_none() && !matches!(server_name, ServerName::DnsName(_)) => {
+                Ok(ServerCertVerified::assertion())
+            }
             other => other,
         }
     }
@@ -171,7 +207,14 @@ impl ServerCertVerifier for NoVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        let known = &self.0.signature_verification_algorithms;
+        match verify_tls12_signature(message, cert, dss, known) {
+            // Certificates of version 1: the library reads none, and nobody asked to know who the server is.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            other => other,
+        }
     }
 
     fn verify_tls13_signature(
@@ -180,7 +223,15 @@ impl ServerCertVerifier for NoVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        let known = &self.0.signature_verification_algorithms;
+        match verify_tls13_signature(message, cert, dss, known) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => {
+                // Certificates of version 1: their key checks the signature all the same.
+                let key = pem::public_key(cert).unwrap_or_default();
+                verify_tls13_signature_with_raw_key(message, &key.into(), dss, known)
+            }
+            other => other,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

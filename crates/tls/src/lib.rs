@@ -7,9 +7,11 @@
 //! TLS below 1.2 (the library has none; [`versions`] says so in words).
 
 pub mod client;
+pub mod crt_list;
 pub mod pem;
 pub mod server;
 pub mod store;
+pub mod verdict;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

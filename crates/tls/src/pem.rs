@@ -11,6 +11,7 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use x509_parser::prelude::FromDer;
 
 use crate::{Error, provider};
 
@@ -113,12 +114,48 @@ pub fn certified_key(path: &Path, key: Option<&Path>) -> Result<Arc<CertifiedKey
     };
     let refused = |source| Error::Refused { path: path.to_owned(), source };
     let signer = provider().key_provider.load_private_key(key).map_err(refused)?;
-    let certified = CertifiedKey::new(chain, signer);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-        Err(source) => return Err(refused(source)),
+    join(path, chain, signer)
+}
+
+/// What takes a certificate's place: chain and key of the text, or its chain alone with the key there is.
+///
+/// # Errors
+/// No certificate, broken section, a key that doesn't fit.
+pub fn replacement(path: &Path, text: &[u8], old: &CertifiedKey) -> Result<Arc<CertifiedKey>, Error> {
+    let list = sections(path, text)?;
+    let of_kind = list.iter().filter(|(kind, _)| *kind == SectionKind::Certificate);
+    let chain: Vec<_> = of_kind.map(|(_, der)| CertificateDer::from(der.clone())).collect();
+    if chain.is_empty() {
+        return Err(Error::NoCertificate(path.to_owned()));
     }
-    Ok(Arc::new(certified))
+    let refused = |source| Error::Refused { path: path.to_owned(), source };
+    let signer = match key_of(&list) {
+        Some(key) => provider().key_provider.load_private_key(key).map_err(refused)?,
+        None => old.key.clone(),
+    };
+    join(path, chain, signer)
+}
+
+/// The public key of a certificate of any version, as it stands in it.
+pub(crate) fn public_key(der: &[u8]) -> Option<&[u8]> {
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+    Some(certificate.tbs_certificate.subject_pki.raw)
+}
+
+fn join(
+    path: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    signer: Arc<dyn rustls::sign::SigningKey>,
+) -> Result<Arc<CertifiedKey>, Error> {
+    let refused = |source| Error::Refused { path: path.to_owned(), source };
+    // The library's own comparison refuses certificates of version 1, which tools still make.
+    if let (Some(own), Some(public)) = (chain.first().and_then(|c| public_key(c)), signer.public_key())
+        && own != public.as_ref()
+    {
+        let mismatch = rustls::InconsistentKeys::KeyMismatch;
+        return Err(refused(rustls::Error::InconsistentKeys(mismatch)));
+    }
+    Ok(Arc::new(CertifiedKey::new(chain, signer)))
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {

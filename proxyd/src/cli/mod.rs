@@ -5,6 +5,7 @@
 //!
 //! Absent on purpose: sockets, and tracing commands of haproxy's own internals.
 
+pub mod certificate;
 pub mod counters;
 pub mod help;
 pub mod inner;
@@ -455,7 +456,14 @@ pub const OWN_WORDS: [&str; 3] = ["help", "prompt", "quit"];
 
 /// Every command of every family.
 pub fn all_commands() -> impl Iterator<Item = &'static CommandRow> {
-    let families = [map::COMMANDS, table::COMMANDS, session::COMMANDS, var::COMMANDS, inner::COMMANDS];
+    let families = [
+        certificate::COMMANDS,
+        map::COMMANDS,
+        table::COMMANDS,
+        session::COMMANDS,
+        var::COMMANDS,
+        inner::COMMANDS,
+    ];
     COMMANDS.iter().chain(families.into_iter().flatten())
 }
 

@@ -5,6 +5,7 @@
 //! Absent on purpose: the settings themselves (`net::tls`).
 
 use super::model::{BindTls, ServerTls};
+use crate::net::tls::{Fault, listener};
 use std::path::Path;
 use tls::Error;
 
@@ -14,26 +15,33 @@ pub(super) fn of_bind(
     crt_base: Option<&Path>,
     ca_base: Option<&Path>,
 ) -> Result<(), String> {
-    for path in &settings.crt {
-        let path = based(path, crt_base);
-        tls::store::Store::new().load(&path).map_err(|e| text(&e))?;
+    authorities(settings.ca_file.as_deref(), ca_base)?;
+    if settings.crt.is_empty() && settings.crt_list.is_empty() {
+        return Ok(()); // told with the line's other faults
     }
-    for list in &settings.crt_list {
-        std::fs::metadata(list)
-            .map_err(|e| format!("'crt-list' : cannot open file '{}' : {}", list.display(), system(&e)))?;
+    match listener(settings, crt_base, ca_base, &tls::store::Library::default()) {
+        // Ciphers and versions are judged with their words.
+        Ok(_) | Err(Fault::Tls(Error::Verifier(_) | Error::Version(_) | Error::Ciphers(_))) => Ok(()),
+        Err(Fault::Tls(error)) => Err(text(&error)),
+        Err(Fault::Unreadable(path, e)) => {
+            Err(format!("'crt-list' : cannot open file '{}' : {}", path.display(), system(&e)))
+        }
+        Err(Fault::Line(path, line, what)) => {
+            Err(format!("'crt-list' : error processing line {line} in file '{}' : {what}", path.display()))
+        }
     }
-    authorities(settings.ca_file.as_deref(), ca_base)
 }
 
 /// What is wrong with the files of a `server` line.
-pub(super) fn of_server(settings: &ServerTls) -> Result<(), String> {
+pub(super) fn of_server(settings: &ServerTls, crt_base: Option<&Path>) -> Result<(), String> {
     match &settings.crt {
-        Some(path) => tls::pem::certified_key(path, None).map(drop).map_err(|e| text(&e)),
+        Some(path) => tls::pem::certified_key(&based(path, crt_base), None).map(drop).map_err(|e| text(&e)),
         None => Ok(()),
     }
 }
 
-fn based(path: &Path, base: Option<&Path>) -> std::path::PathBuf {
+/// A path, below `crt-base` or `ca-base` where it is relative.
+pub(super) fn based(path: &Path, base: Option<&Path>) -> std::path::PathBuf {
     base.filter(|_| path.is_relative()).map_or_else(|| path.to_owned(), |b| b.join(path))
 }
 

@@ -301,7 +301,8 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
                 loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
             }
         }
-        if let Some(text) = tls_fault(server) {
+        let base = loader.config.global.ca_base.as_deref();
+        if let Some(text) = tls_fault(server, base) {
             let text = format!("{place} : {text}");
             loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
         }
@@ -372,13 +373,14 @@ fn tracked(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
 }
 
 /// What is wrong with the files that a server's TLS settings name.
-fn tls_fault(server: &super::model::Server) -> Option<String> {
-    let path = server.tls.as_ref()?.ca_file.as_ref()?;
-    let text = path.as_str();
-    if text.starts_with('@') {
+fn tls_fault(server: &super::model::Server, base: Option<&std::path::Path>) -> Option<String> {
+    let file = server.tls.as_ref()?.ca_file.as_ref()?;
+    if file.starts_with('@') {
         return None;
     }
-    let error = std::fs::metadata(path).err()?;
+    let path = super::certificate::based(std::path::Path::new(file), base);
+    let text = path.display();
+    let error = std::fs::metadata(&path).err()?;
     let reason = if error.kind() == std::io::ErrorKind::NotFound {
         "No such file or directory".to_owned()
     } else {

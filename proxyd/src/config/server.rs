@@ -47,7 +47,9 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         bracket(cx, address.span, &format!("{place} : {text}"));
     }
     options(cx, args, &mut server, &place);
-    if let Some(Err(text)) = server.tls.as_ref().map(super::certificate::of_server) {
+    let base = cx.loader.config.global.crt_base.clone();
+    let judged = server.tls.as_ref().map(|t| super::certificate::of_server(t, base.as_deref()));
+    if let Some(Err(text)) = judged {
         bracket(cx, address.span, &format!("{place} : {text}"));
     }
     add(cx, server, address.span);

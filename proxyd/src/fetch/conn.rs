@@ -157,6 +157,8 @@ pub mod fault {
     pub const TLS_ABORT: u8 = 25;
     /// The TLS handshake took too long.
     pub const TLS_TIMEOUT: u8 = 26;
+    /// The client's certificate is not trusted.
+    pub const TLS_CERTIFICATE: u8 = 31;
     /// The TLS handshake failed.
     pub const TLS: u8 = 34;
 }

@@ -10,26 +10,26 @@ use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
 const DN: &str = "[string,integer,string]";
 
-/// Rows about a certificate: of the client (`c`) and our own (`f`).
+/// Rows about a certificate: of the client (`c`), our own (`f`), and the server's (`s`).
 macro_rules! certificate {
-    ($($prefix:literal $der:ident),* $(,)?) => {
+    ($($prefix:literal $der:ident $from:ident),* $(,)?) => {
         &[$(
-            row(concat!($prefix, "_der"), "", Type::Bin, L5Client, |v, _, _| Some(Value::bin($der(v)?))),
-            row(concat!($prefix, "_i_dn"), DN, Type::Str, L5Client, |v, a, _| dn($der(v)?, a, true)).check(dn_args),
-            row(concat!($prefix, "_key_alg"), "", Type::Str, L5Client, |v, _, _| key_algorithm($der(v)?)),
-            row(concat!($prefix, "_notafter"), "", Type::Str, L5Client, |v, _, _| validity($der(v)?, false)),
-            row(concat!($prefix, "_notbefore"), "", Type::Str, L5Client, |v, _, _| validity($der(v)?, true)),
-            row(concat!($prefix, "_s_dn"), DN, Type::Str, L5Client, |v, a, _| dn($der(v)?, a, false)).check(dn_args),
-            row(concat!($prefix, "_serial"), "", Type::Bin, L5Client, |v, _, _| {
+            row(concat!($prefix, "_der"), "", Type::Bin, $from, |v, _, _| Some(Value::bin($der(v)?))),
+            row(concat!($prefix, "_i_dn"), DN, Type::Str, $from, |v, a, _| dn($der(v)?, a, true)).check(dn_args),
+            row(concat!($prefix, "_key_alg"), "", Type::Str, $from, |v, _, _| key_algorithm($der(v)?)),
+            row(concat!($prefix, "_notafter"), "", Type::Str, $from, |v, _, _| validity($der(v)?, false)),
+            row(concat!($prefix, "_notbefore"), "", Type::Str, $from, |v, _, _| validity($der(v)?, true)),
+            row(concat!($prefix, "_s_dn"), DN, Type::Str, $from, |v, a, _| dn($der(v)?, a, false)).check(dn_args),
+            row(concat!($prefix, "_serial"), "", Type::Bin, $from, |v, _, _| {
                 let (_, cert) = X509Certificate::from_der($der(v)?).ok()?;
                 Some(Value::bin(cert.raw_serial().to_vec()))
             }),
-            row(concat!($prefix, "_sha1"), "", Type::Bin, L5Client, |v, _, _| {
+            row(concat!($prefix, "_sha1"), "", Type::Bin, $from, |v, _, _| {
                 use sha1::Digest as _;
                 Some(Value::bin(sha1::Sha1::digest($der(v)?).to_vec()))
             }),
-            row(concat!($prefix, "_sig_alg"), "", Type::Str, L5Client, |v, _, _| signature_algorithm($der(v)?)),
-            row(concat!($prefix, "_version"), "", Type::Int, L5Client, |v, _, _| {
+            row(concat!($prefix, "_sig_alg"), "", Type::Str, $from, |v, _, _| signature_algorithm($der(v)?)),
+            row(concat!($prefix, "_version"), "", Type::Int, $from, |v, _, _| {
                 let (_, cert) = X509Certificate::from_der($der(v)?).ok()?;
                 Some(Value::Int(i64::from(cert.version().0) + 1))
             }),
@@ -41,13 +41,12 @@ macro_rules! certificate {
             row("ssl_bc_is_resumed", "", Type::Bool, L5Server, |v, _, _| Some(Value::Bool(server(v)?.resumed))),
             row("ssl_bc_protocol", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.version.as_str()))),
             row("ssl_bc_use_keysize", "", Type::Int, L5Server, |v, _, _| Some(Value::Int(i64::from(server(v)?.bits)))),
-            row("ssl_s_der", "", Type::Bin, L5Client, |v, _, _| Some(Value::bin(server(v)?.peer_certs.first()?.as_slice()))),
-            row("ssl_s_sha1", "", Type::Bin, L5Client, |v, _, _| {
-                use sha1::Digest as _;
-                Some(Value::bin(sha1::Sha1::digest(server(v)?.peer_certs.first()?).to_vec()))
-            }),
             row("ssl_c_used", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
-            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.verify_error)))),
+            // Of an issuer that nobody knows the last thing found counts: the first certificate can't be checked either.
+            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| {
+                let code = client(v)?.verify_error;
+                Some(Value::Int(i64::from(if code == 20 { 21 } else { code })))
+            }),
             // A stream exists only once its handshake succeeded, so its error is none; the certificate's own
             // verdict is kept, that of its authorities is part of it.
             row("ssl_fc_err", "", Type::Int, L5Client, |v, _, _| client(v).map(|_| Value::Int(0))),
@@ -57,7 +56,7 @@ macro_rules! certificate {
             row("ssl_fc_alpn", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.alpn.as_deref()?))),
             row("ssl_fc_cipher", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.cipher.as_str()))),
             row("ssl_fc_has_crt", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
-            row("ssl_fc_has_sni", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v)?.sni.is_some()))),
+            row("ssl_fc_has_sni", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v).is_some_and(|t| t.sni.is_some())))),
             row("ssl_fc_is_resumed", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(client(v)?.resumed))),
             row("ssl_fc_protocol", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.version.as_str()))),
             row("ssl_fc_sni", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.sni.as_deref()?))),
@@ -67,7 +66,8 @@ macro_rules! certificate {
 }
 
 /// Rows of this family.
-pub static ROWS: &[Row] = certificate!["ssl_c" client_cert, "ssl_f" own_cert];
+pub static ROWS: &[Row] =
+    certificate!["ssl_c" client_cert L5Client, "ssl_f" own_cert L5Client, "ssl_s" server_cert L5Server];
 
 fn client<'v>(view: &'v View<'_>) -> Option<&'v TlsInfo> {
     view.session.tls.as_deref()
@@ -79,6 +79,10 @@ fn server<'v>(view: &'v View<'_>) -> Option<&'v TlsInfo> {
 
 fn client_cert<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
     client(view)?.peer_certs.first().map(Vec::as_slice)
+}
+
+fn server_cert<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
+    server(view)?.peer_certs.first().map(Vec::as_slice)
 }
 
 fn own_cert<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
@@ -139,7 +143,16 @@ fn dn<'v>(der: &[u8], args: &[Arg], issuer: bool) -> Option<Value<'v>> {
         let text: Vec<String> = parts.iter().rev().map(|(k, v)| format!("{k}={v}")).collect();
         return Some(Value::str(text.join(",")));
     }
-    Some(Value::str(parts.iter().fold(String::new(), |all, (k, v)| format!("{all}/{k}={v}"))))
+    Some(Value::str(joined(&parts)))
+}
+
+fn joined(parts: &[(String, String)]) -> String {
+    parts.iter().fold(String::new(), |all, (k, v)| format!("{all}/{k}={v}"))
+}
+
+/// A distinguished name in OpenSSL's one-line form.
+pub fn one_line(name: &X509Name<'_>) -> String {
+    joined(&parts(name))
 }
 
 fn validity<'v>(der: &[u8], before: bool) -> Option<Value<'v>> {

@@ -21,7 +21,7 @@ use http2::connection::Counts;
 use http2::{Code, Config, Connection, Fields, Role, Sink};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -81,7 +81,8 @@ impl Slot {
             }
             self.inbox.extend_from_slice(bytes);
         } else if !bytes.is_empty() {
-            h1::emit::chunk_size(&mut self.inbox, bytes.len() as u64);
+            // Capital digits, as haproxy writes the chunks that it makes.
+            let _ = write!(self.inbox, "{:X}\r\n", bytes.len());
             self.inbox.extend_from_slice(bytes);
             self.inbox.extend_from_slice(b"\r\n");
         }

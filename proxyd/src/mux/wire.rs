@@ -20,11 +20,88 @@ pub enum Wire {
     /// None: the connection is in a handshake, or gone.
     Gone,
     /// TLS that we accepted.
-    TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    TlsServer(Box<tokio_rustls::server::TlsStream<Early>>),
     /// TLS that we asked for.
-    TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    TlsClient(Box<tokio_rustls::client::TlsStream<Early>>),
     /// A stream of an HTTP/2 connection.
     H2(Box<super::h2::Stream>),
+}
+
+/// A plain connection below TLS, with what was read of it before the handshake began.
+#[derive(Debug)]
+pub struct Early {
+    before: Vec<u8>,
+    io: Plain,
+}
+
+#[derive(Debug)]
+enum Plain {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+macro_rules! below {
+    ($early:expr, $io:ident => $body:expr) => {
+        match &mut $early.get_mut().io {
+            Plain::Tcp($io) => $body,
+            Plain::Unix($io) => $body,
+        }
+    };
+}
+
+impl Early {
+    /// The socket.
+    pub fn socket(&self) -> socket2::SockRef<'_> {
+        match &self.io {
+            Plain::Tcp(io) => socket2::SockRef::from(io),
+            Plain::Unix(io) => socket2::SockRef::from(io),
+        }
+    }
+}
+
+impl AsyncRead for Early {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.before.is_empty() {
+            let n = self.before.len().min(into.remaining());
+            into.put_slice(&self.before[..n]);
+            self.before.drain(..n);
+            if self.before.is_empty() {
+                self.before = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        below!(self, io => Pin::new(io).poll_read(cx, into))
+    }
+}
+
+impl AsyncWrite for Early {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        below!(self, io => Pin::new(io).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        below!(self, io => Pin::new(io).poll_write_vectored(cx, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        below!(self, io => Pin::new(io).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        below!(self, io => Pin::new(io).poll_shutdown(cx))
+    }
 }
 
 macro_rules! each {
@@ -125,8 +202,8 @@ impl Wire {
             Self::Tcp(io) => Some(socket2::SockRef::from(io)),
             Self::Unix(io) => Some(socket2::SockRef::from(io)),
             Self::Gone | Self::H2(_) => None,
-            Self::TlsServer(io) => Some(socket2::SockRef::from(io.get_ref().0)),
-            Self::TlsClient(io) => Some(socket2::SockRef::from(io.get_ref().0)),
+            Self::TlsServer(io) => Some(io.get_ref().0.socket()),
+            Self::TlsClient(io) => Some(io.get_ref().0.socket()),
         }
     }
 }
@@ -194,15 +271,19 @@ impl Conn {
         matches!(self.wire, Wire::Tcp(_) | Wire::Unix(_)) && self.buf.is_empty() && !self.eof && !self.shut
     }
 
-    /// Takes the TCP socket out, for a handshake on it.
-    pub fn take_tcp(&mut self) -> Option<TcpStream> {
-        match std::mem::replace(&mut self.wire, Wire::Gone) {
-            Wire::Tcp(stream) => Some(stream),
+    /// Takes the socket out, with what was read ahead, for a handshake on it.
+    pub fn take_plain(&mut self) -> Option<Early> {
+        let io = match std::mem::replace(&mut self.wire, Wire::Gone) {
+            Wire::Tcp(stream) => Plain::Tcp(stream),
+            Wire::Unix(stream) => Plain::Unix(stream),
             other => {
                 self.wire = other;
-                None
+                return None;
             }
-        }
+        };
+        let before = self.buf.bytes().to_vec();
+        self.buf.consume(before.len());
+        Some(Early { before, io })
     }
 
     /// Reads once into the buffer: how many bytes, 0 at the end or when the buffer is full.

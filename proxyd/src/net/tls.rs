@@ -2,12 +2,13 @@
 //!
 //! Invariant: configurations are built with the generation; a connection only picks one.
 
-use crate::config::model::{Bind, BindTls, Config, Proxy, Server, Verify};
+use crate::config::model::{Bind, BindTls, Config, Global, Server, Verify};
+use crate::mux::wire::Early;
 use crate::stream::txn::TlsInfo;
 use rustls::HandshakeKind;
 use std::io;
-use std::path::PathBuf;
-use tokio::net::TcpStream;
+use std::path::{Path, PathBuf};
+use tls::store::Library;
 
 /// The TLS configurations of a generation, by proxy and by bind line or server.
 #[derive(Debug, Default)]
@@ -16,98 +17,173 @@ pub struct Configurations {
     pub binds: Vec<Vec<Option<tls::server::Server>>>,
     /// Of servers.
     pub servers: Vec<Vec<Option<tls::client::Client>>>,
+    /// All certificates, which can be replaced.
+    pub library: Library,
 }
 
 impl Configurations {
     /// Builds all; a line that can't be built refuses its connections.
     pub fn build(config: &Config) -> Self {
-        let bind = |proxy: &Proxy| proxy.binds.iter().map(|b| server(config, proxy, b)).collect();
+        let library = Library::default();
+        let bind = |b: &Bind| {
+            let settings = b.tls.as_ref()?;
+            let global = &config.global;
+            listener(settings, global.crt_base.as_deref(), global.ca_base.as_deref(), &library).ok()
+        };
         let client = |s: &Server| {
             // Without `ssl`, too: the command line may switch it on.
-            s.tls.as_ref().and_then(|_| tls::client::build(&client_options(s)).ok())
+            s.tls.as_ref()?;
+            tls::client::build_with(&client_options(s, &config.global), &library).ok()
         };
-        Self {
-            binds: config.proxies.iter().map(bind).collect(),
-            servers: config.proxies.iter().map(|p| p.servers.iter().map(client).collect()).collect(),
+        let proxies = &config.proxies;
+        let binds = proxies.iter().map(|p| p.binds.iter().map(bind).collect()).collect();
+        let servers = proxies.iter().map(|p| p.servers.iter().map(client).collect()).collect();
+        Self { binds, servers, library }
+    }
+}
+
+/// Why a bind line's TLS can't be had.
+#[derive(Debug)]
+pub enum Fault {
+    /// A file or word.
+    Tls(tls::Error),
+    /// A `crt-list` that can't be read.
+    Unreadable(PathBuf, io::Error),
+    /// A line of a `crt-list`.
+    Line(PathBuf, usize, String),
+}
+
+impl From<tls::Error> for Fault {
+    fn from(error: tls::Error) -> Self {
+        Self::Tls(error)
+    }
+}
+
+/// The TLS of a bind line.
+///
+/// # Errors
+/// The first file, line or word that can't be used.
+pub fn listener(
+    settings: &BindTls,
+    crt_base: Option<&Path>,
+    ca_base: Option<&Path>,
+    library: &Library,
+) -> Result<tls::server::Server, Fault> {
+    let options = server_options(settings, ca_base);
+    let (mut store, mut more) = (tls::store::Store::new(), Vec::new());
+    for path in &settings.crt {
+        store.load(library, &based(path, crt_base))?;
+    }
+    for list in &settings.crt_list {
+        let text = std::fs::read_to_string(list).map_err(|e| Fault::Unreadable(list.clone(), e))?;
+        let bad = |number, text: &str| Fault::Line(list.clone(), number, text.to_owned());
+        let lines = tls::crt_list::parse(&text).map_err(|number| bad(number, "no closing ']'"))?;
+        for line in lines {
+            let mut number = 0;
+            if !line.options.is_empty() {
+                let own = with_words(options.clone(), &line.options, ca_base);
+                more.push(own.map_err(|word| bad(line.number, &format!("unknown ssl keyword {word}")))?);
+                number = more.len();
+            }
+            store.add(library, &based(Path::new(&line.file), crt_base), &line.filters, number)?;
         }
     }
+    Ok(tls::server::build(&options, &more, library, store)?)
 }
 
-fn server(config: &Config, proxy: &Proxy, bind: &Bind) -> Option<tls::server::Server> {
-    let settings = bind.tls.as_ref()?;
-    let options = server_options(config, proxy, settings);
-    if settings.crt_list.is_empty() {
-        return tls::server::load(&options).ok();
+/// Settings with the words of a `crt-list` line; the error is a word that is not known there.
+fn with_words(
+    mut options: tls::server::Options,
+    words: &[String],
+    ca_base: Option<&Path>,
+) -> Result<tls::server::Options, String> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "no-tls-tickets" => {
+                options.no_tickets = true;
+                continue;
+            }
+            // Early data is never taken.
+            "no-ca-names" | "allow-0rtt" => continue,
+            _ => {}
+        }
+        let value = words.next().ok_or_else(|| word.clone())?;
+        match word.as_str() {
+            "alpn" => options.limits.alpn = value.split(',').map(str::to_owned).collect(),
+            "ssl-min-ver" => options.limits.min_version = Some(value.clone()),
+            "ssl-max-ver" => options.limits.max_version = Some(value.clone()),
+            "ciphers" => options.limits.ciphers = Some(value.clone()),
+            "ciphersuites" => options.limits.ciphersuites = Some(value.clone()),
+            "ca-file" => options.ca_file = Some(based(Path::new(value), ca_base)),
+            "crl-file" => options.crl_file = Some(based(Path::new(value), ca_base)),
+            "curves" | "ecdhe" => {}
+            "verify" => {
+                options.verify = match value.as_str() {
+                    "required" => tls::server::Verify::Required,
+                    "optional" => tls::server::Verify::Optional,
+                    "none" => tls::server::Verify::None,
+                    _ => return Err(word.clone()),
+                }
+            }
+            _ => return Err(word.clone()),
+        }
     }
-    let mut store = tls::store::Store::new();
-    for path in &options.certificates {
-        store.load(path).ok()?;
-    }
-    let base = config.global.crt_base.clone();
-    for list in &settings.crt_list {
-        crt_list(&mut store, list, base.as_deref())?;
-    }
-    tls::server::build(&options, store).ok()
+    Ok(options)
 }
 
-/// `FILE [options] [!]filter…`, one a line.
-fn crt_list(store: &mut tls::store::Store, list: &PathBuf, base: Option<&std::path::Path>) -> Option<()> {
-    let text = std::fs::read_to_string(list).ok()?;
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        let (file, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let rest = rest.trim();
-        let filters = match rest.strip_prefix('[') {
-            Some(options) => options.split_once(']').map_or("", |(_, filters)| filters),
-            None => rest,
-        };
-        let names: Vec<String> =
-            filters.split_whitespace().filter(|f| !f.starts_with('!')).map(str::to_ascii_lowercase).collect();
-        let path = based(std::path::Path::new(file), base);
-        store.add(tls::pem::certified_key(&path, None).ok()?, &names);
-    }
-    Some(())
-}
-
-fn based(path: &std::path::Path, base: Option<&std::path::Path>) -> PathBuf {
+fn based(path: &Path, base: Option<&Path>) -> PathBuf {
     match base {
         Some(base) if path.is_relative() => base.join(path),
         _ => path.to_owned(),
     }
 }
 
-fn server_options(config: &Config, _: &Proxy, settings: &BindTls) -> tls::server::Options {
-    let global = &config.global;
-    let alpn = settings.alpn.clone().unwrap_or_default();
+fn server_options(settings: &BindTls, ca_base: Option<&Path>) -> tls::server::Options {
+    let mut ignored = tls::verdict::Ignored::default();
+    let authorities = settings.other.get("ca-ignore-err");
+    for text in [settings.ignore_errors.as_ref(), authorities].into_iter().flatten() {
+        ignored.add(text);
+    }
     tls::server::Options {
-        certificates: settings.crt.iter().map(|p| based(p, global.crt_base.as_deref())).collect(),
+        certificates: Vec::new(),
         strict_sni: settings.strict_sni,
         verify: match settings.verify {
             Verify::Required => tls::server::Verify::Required,
             Verify::Optional => tls::server::Verify::Optional,
             Verify::Unset | Verify::None => tls::server::Verify::None,
         },
-        ca_file: settings.ca_file.as_ref().map(|f| based(std::path::Path::new(f), global.ca_base.as_deref())),
-        crl_file: settings.crl_file.clone(),
+        ca_file: settings.ca_file.as_ref().map(|f| authority(f, ca_base)),
+        crl_file: settings.crl_file.as_deref().map(|f| based(f, ca_base)),
+        ignored,
         no_tickets: settings.no_tls_tickets,
         limits: tls::Limits {
             min_version: settings.min_version.clone(),
             max_version: settings.max_version.clone(),
             ciphers: settings.ciphers.clone(),
             ciphersuites: settings.ciphersuites.clone(),
-            alpn,
+            alpn: settings.alpn.clone().unwrap_or_default(),
         },
     }
 }
 
+/// A `ca-file`; `@system-ca` is no path.
+fn authority(file: &str, base: Option<&Path>) -> PathBuf {
+    if file.starts_with('@') { file.into() } else { based(Path::new(file), base) }
+}
+
 /// What a server's `ssl` words ask for, its SNI aside (that may depend on the request).
-pub fn client_options(server: &Server) -> tls::client::Options {
+pub fn client_options(server: &Server, global: &Global) -> tls::client::Options {
     let Some(settings) = &server.tls else { return tls::client::Options::default() };
+    let (crt_base, ca_base) = (global.crt_base.as_deref(), global.ca_base.as_deref());
+    // Who says nothing is checked where there is something to check with.
+    let unsaid = settings.verify == Verify::Unset && settings.ca_file.is_some();
     tls::client::Options {
-        verify: settings.verify == Verify::Required,
-        ca_file: settings.ca_file.clone().map(Into::into),
-        crl_file: settings.crl_file.clone(),
+        verify: settings.verify == Verify::Required || unsaid,
+        ca_file: settings.ca_file.as_ref().map(|f| authority(f, ca_base)),
+        crl_file: settings.crl_file.as_deref().map(|f| based(f, ca_base)),
         verify_host: settings.verifyhost.clone(),
-        certificate: settings.crt.clone(),
+        certificate: settings.crt.as_deref().map(|f| based(f, crt_base)),
         limits: tls::Limits {
             min_version: settings.min_version.clone(),
             max_version: settings.max_version.clone(),
@@ -123,13 +199,13 @@ pub fn client_options(server: &Server) -> tls::client::Options {
 pub async fn connect(
     client: &tls::client::Client,
     sni: Option<&str>,
-    stream: TcpStream,
-) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let name = match sni.and_then(rustls_pki_name) {
-        Some(name) => name,
-        None => client.name.clone(),
+    stream: Early,
+) -> io::Result<tokio_rustls::client::TlsStream<Early>> {
+    let (config, name) = match sni.and_then(rustls_pki_name) {
+        Some(name) => (&client.named, name),
+        None => (&client.config, client.name.clone()),
     };
-    tokio_rustls::TlsConnector::from(std::sync::Arc::clone(&client.config)).connect(name, stream).await
+    tokio_rustls::TlsConnector::from(std::sync::Arc::clone(config)).connect(name, stream).await
 }
 
 fn rustls_pki_name(text: &str) -> Option<rustls::pki_types::ServerName<'static>> {

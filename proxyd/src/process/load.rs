@@ -160,8 +160,12 @@ pub fn facts() -> cc::Facts {
             "GETADDRINFO",
             "ACCEPT4",
             "NS",
+            "OPENSSL",
         ]),
         enabled: names(&["POLL", "EPOLL", "SPLICE", "GETADDRINFO", "REUSEPORT"]),
+        // Files ask for the library to learn what words it takes: those of the OpenSSL that Debian's haproxy has.
+        ssl_library: "OpenSSL 3.0".into(),
+        ssl_version: "3.0.17".into(),
         ..cc::Facts::default()
     }
 }

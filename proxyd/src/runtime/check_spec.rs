@@ -44,7 +44,7 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
     let own_port = own.is_some() || address.is_some();
     let server_tls = server.tls.as_ref().is_some_and(|t| t.enabled) && !own_port;
     if (server.check.ssl || server_tls) && !server.check.no_ssl {
-        spec.tls = Some(tls_options(server));
+        spec.tls = Some(tls_options(config, server));
     }
     if server.check.send_proxy || (server.send_proxy.is_some() && !own_port) {
         use crate::config::model::SendProxy;
@@ -151,8 +151,8 @@ fn source(source: Option<&crate::config::model::Source>) -> Source {
     Source { address, port: None, interface: source.interface.clone(), mark: 0 }
 }
 
-fn tls_options(server: &Server) -> tls::client::Options {
-    let mut options = crate::net::tls::client_options(server);
+fn tls_options(config: &Config, server: &Server) -> tls::client::Options {
+    let mut options = crate::net::tls::client_options(server, &config.global);
     // Probes speak HTTP/1.
     options.limits.alpn.retain(|p| p != "h2");
     if let Some(sni) = &server.check.sni {

@@ -192,6 +192,7 @@ fn seen(session: &Session, fd: i32, at: Instant, deadline: &Deadline) -> Live {
 
 impl Client {
     /// One stream of this connection, as a client of its own: its session begins as a copy.
+    #[must_use]
     pub fn of_stream(&self, wire: Wire, session: Box<Session>) -> Self {
         let deadline = Deadline::default();
         let live = Rc::new(seen(&session, self.live.fd, clock::now(), &deadline));

@@ -85,6 +85,12 @@ pub enum Refused {
 impl<'c> Exchange<'c> {
     /// A connection to a server of the backend; on failure the client was told.
     pub async fn attach(&mut self) -> Result<Server<'c>, After> {
+        if let Wire::H2(stream) = &self.client.conn.wire
+            && stream.is_gone()
+        {
+            self.set_end((super::txn::EndedBy::Client, super::txn::EndedIn::Request));
+            return Err(After::Abort);
+        }
         let mut slot = self.first_or_again().await?;
         loop {
             let at = slot.at();
@@ -376,7 +382,7 @@ impl<'c> Exchange<'c> {
             let value = expr.run_as(&view, crate::sample::Type::Str)?.into_bytes()?;
             String::from_utf8(value.to_vec()).ok()
         });
-        let stream = conn.take_tcp().ok_or(Refused::Error)?;
+        let stream = conn.take_plain().ok_or(Refused::Error)?;
         let deadline = &self.client.deadline;
         let mut shaking = pin!(crate::net::tls::connect(client, sni.as_deref(), stream));
         let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {

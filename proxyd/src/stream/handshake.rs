@@ -59,28 +59,44 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     let process = &generation.board.process;
     process.ssl_rate.add(client.worker.engine.ms(clock::now()), 1);
     process.cum_ssl_conns.fetch_add(1, Relaxed);
-    // What was read ahead with the PROXY header belongs to the handshake; haproxy's peers never send it that early.
-    if !client.conn.buf.is_empty() {
-        return Err(fault::TLS);
-    }
-    let Some(stream) = client.conn.take_tcp() else { return Err(fault::TLS) };
+    // What was read ahead with the PROXY header belongs to the handshake.
+    let Some(stream) = client.conn.take_plain() else { return Err(fault::TLS) };
     let timeouts = &generation.proxy(frontend).timeouts;
     client.deadline.set(clock::now(), timeouts.client_hs.or(timeouts.client));
     let deadline = &client.deadline;
     let mut shaking = pin!(server.accept(stream));
     let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
-        Poll::Ready(Ok(stream)) => Poll::Ready(Ok(stream)),
+        Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(accepted)),
         Poll::Ready(Err(e)) => Poll::Ready(Err(match e.kind() {
             io::ErrorKind::UnexpectedEof => fault::TLS_EMPTY,
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault::TLS_ABORT,
+            _ if is_about_certificate(&e) => fault::TLS_CERTIFICATE,
             _ => fault::TLS,
         })),
         Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(fault::TLS_TIMEOUT)),
         Poll::Pending => Poll::Pending,
     });
-    let stream = done.await?;
-    let (_, connection) = stream.get_ref();
-    client.session.tls = Some(Arc::new(crate::net::tls::info(connection, connection.server_name())));
-    client.conn.wire = Wire::TlsServer(Box::new(stream));
+    let accepted = match done.await {
+        Ok(accepted) => accepted,
+        Err(fault) => {
+            generation.proxies[frontend.0].front.ssl_failed_handshake.fetch_add(1, Relaxed);
+            return Err(fault);
+        }
+    };
+    let (_, connection) = accepted.stream.get_ref();
+    let mut info = crate::net::tls::info(connection, connection.server_name());
+    info.own_cert = accepted.certificate.and_then(|key| Some(key.cert.first()?.to_vec()));
+    info.verify_error = accepted.verdict;
+    let front = &generation.proxies[frontend.0].front;
+    front.ssl_sess.fetch_add(1, Relaxed);
+    front.ssl_reused_sess.fetch_add(u64::from(info.resumed), Relaxed);
+    client.session.tls = Some(Arc::new(info));
+    client.conn.wire = Wire::TlsServer(Box::new(accepted.stream));
     Ok(())
+}
+
+/// Whether the client's certificate was found wanting.
+fn is_about_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }

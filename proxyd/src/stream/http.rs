@@ -15,6 +15,7 @@ use super::txn::{EndedBy, EndedIn};
 use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId};
 use crate::http::{compress, errors};
 use crate::mux::flow::Broken;
+use crate::mux::wire::Wire;
 use crate::runtime::Generation;
 use crate::runtime::captured::{Captured, Direction};
 use crate::runtime::clock;
@@ -302,6 +303,10 @@ impl<'c> Exchange<'c> {
         let info = crate::mux::h1::response(head, bytes, method, upgrade, &mut parts.response)
             .map_err(Broken::Bad)?;
         server.conn.buf.consume(len);
+        if info.framing == Framing::Chunked && matches!(server.conn.wire, Wire::H2(_)) {
+            // Chunks are how HTTP/1 is told of what HTTP/2 does not announce.
+            parts.response.chunks = parts.response.remove(b"transfer-encoding");
+        }
         Ok(Some(info))
     }
 
@@ -356,6 +361,12 @@ impl<'c> Exchange<'c> {
             self.again_on = Some(server.at.1);
             self.forget_response();
             return Sent::Again;
+        }
+        if cause == Cause::ServerClosed && untouched && matches!(self.client.conn.wire, Wire::H2(_)) {
+            // haproxy lets the client ask again: it can, since nothing was done for it, and is told by a reset.
+            self.silent = true;
+            self.forget_response();
+            return Sent::Failed(After::Abort);
         }
         self.count_failed_response(server);
         observe::seen(self.generation, server.at, what_was_seen(cause, broken));
@@ -453,6 +464,7 @@ impl<'c> Exchange<'c> {
         let parts = &mut *self.parts;
         if *framing == Framing::Chunked && parts.request.version < (1, 1) {
             parts.response.remove(b"transfer-encoding");
+            parts.response.chunks = false;
             parts.down.dechunk = true;
             self.keep = false;
         }

@@ -253,18 +253,27 @@ async fn one(
     if let Some(stream) = stream(exchange.client) {
         stream.recycle(spare);
     }
-    let after = if bad {
-        // What is no request has none in its log line.
-        exchange.parts.txn.request_line.clear();
-        exchange.bad_request(h1::Fault::Target).await
-    } else {
-        exchange.run().await
-    };
+    let after = if bad { malformed(&mut exchange).await } else { exchange.run().await };
+    let unsaid = after == After::Close && exchange.parts.txn.status == 0;
     exchange.finish(false);
-    if after != After::Abort {
+    if let Some(stream) = stream(client).filter(|_| unsaid) {
+        stream.refuse();
+    } else if after != After::Abort {
         // What ends with the connection elsewhere ends with the stream here.
         let _ = poll_fn(|cx| client.conn.poll_shutdown(cx)).await;
     }
+}
+
+/// Answers a request that is none.
+async fn malformed(x: &mut Exchange<'_>) -> After {
+    let front = &x.generation.proxies[x.client.session.frontend.0].front;
+    front.failed_req.fetch_add(1, Relaxed);
+    front.http_req.fetch_add(1, Relaxed);
+    // What is no request has none in its log line.
+    x.parts.txn.request_line.clear();
+    x.parts.txn.server_note = Some("<NOSRV>");
+    x.set_end(ending::request(Cause::ClientBad));
+    x.reply_error(400).await
 }
 
 fn stream(client: &mut Client) -> Option<&mut Stream> {

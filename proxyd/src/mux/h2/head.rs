@@ -96,7 +96,11 @@ pub fn request(fields: &Fields, end: bool, into: &mut Message) -> Result<Request
     }
     info.framing = match (length, end) {
         (Some(0) | None, true) => Framing::None,
-        (Some(_), true) => return Err(Code::Protocol),
+        (Some(_), true) => {
+            // There is no body, whatever was announced.
+            into.remove(b"content-length");
+            Framing::None
+        }
         (Some(n), false) => Framing::Length(n),
         (None, false) if info.method == Method::Connect => Framing::None,
         (None, false) => {

@@ -92,6 +92,21 @@ impl Stream {
         }
     }
 
+    /// Whether the peer ended the stream before its time.
+    pub fn is_gone(&self) -> bool {
+        self.shared.borrow().ears.slots.get(&self.id).is_none_or(|s| s.broken)
+    }
+
+    /// Ends the connection of a client that is not to be answered.
+    pub fn refuse(&mut self) {
+        if self.state == State::Head {
+            self.reset(Code::EnhanceYourCalm);
+            let shared = &mut *self.shared.borrow_mut();
+            shared.core.leave(Code::EnhanceYourCalm);
+            shared.call();
+        }
+    }
+
     /// Gives a message's memory back.
     pub fn recycle(&self, message: Message) {
         let spare = &mut self.shared.borrow_mut().ears.spare;
@@ -362,7 +377,8 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shared = Rc::clone(&self.shared);
         let shared = &mut *shared.borrow_mut();
-        if self.state == State::Body && self.body.is_endless() {
+        // A body cut short ends like a whole one, as haproxy has it: its announced length tells.
+        if self.state == State::Body {
             self.finish(&mut shared.core);
             shared.call();
         }

@@ -20,9 +20,12 @@ fn text(message: &Message) -> String {
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "a:443"), (":path", "/p?q")];
 
+/// Fields behind the usual ones, whether no body follows, the target that is logged, the head that is sent.
+type Case = (&'static [(&'static str, &'static str)], bool, &'static str, &'static str);
+
 #[test]
 fn requests_become_messages() {
-    let cases: [(&[(&str, &str)], bool, &str, &str); 8] = [
+    let cases: [Case; 8] = [
         (&[], true, "https://a/p?q", "GET /p?q HTTP/1.1|host: a||"),
         (&[("x", "1"), ("host", "b")], true, "https://a/p?q", "GET /p?q HTTP/1.1|host: a|x: 1||"),
         (
