@@ -286,7 +286,7 @@ impl World {
     fn step(&mut self, end: Instant) -> bool {
         match self.net.step(self.deadline(), end) {
             Step::Arrives { to, message, .. } if self.asleep[to].is_some() => {
-                self.inbox[to].push_back(message)
+                self.inbox[to].push_back(message);
             }
             Step::Arrives { to, message, .. } => self.take(to, message),
             Step::Deadline => self.due(),
@@ -359,7 +359,8 @@ fn views_agree_after_any_storm() {
             while world.step(next.min(calm)) {}
         }
         world.net.default = Link::PERFECT;
-        [SERVER, CLIENT].into_iter().for_each(|side| world.wake(side));
+        world.wake(SERVER);
+        world.wake(CLIENT);
         world.synced = false;
         for second in 11..=20 {
             let end = world.net.at(Duration::from_secs(second));
