@@ -214,11 +214,17 @@ fn tracked(side: &Side, ours: bool, seen: &mut Vec<(&'static str, String)>) {
     rest(side, ours, 30);
     let late: Vec<String> = some.iter_mut().map(ask).collect();
     seen.push(("tracked", format!("{early:?} {late:?}")));
+    let kinds = ["/status/404", "/status/503", "/status/501", "/deny"].map(|path| {
+        let _ = some[0].write_all(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        answers(&mut some[0], 1)
+    });
+    let _ = some[0].write_all(b"GARBAGE\r\n\r\n");
+    seen.push(("kinds of answers", format!("{kinds:?} {}", answers(&mut some[0], 1))));
     drop(some);
     wait_for(PATIENCE, || (connections(side) == 0).then_some(()));
     let table = command(side, "show table tracked");
     let entry = table.lines().find(|l| l.contains("key=127.0.0.1")).unwrap_or_default();
-    seen.push(("counted off", entry.split_once("conn_cur").map_or("", |(_, counts)| counts).to_owned()));
+    seen.push(("counted off", entry.split_once("conn_cnt").map_or("", |(_, counts)| counts).to_owned()));
 }
 
 /// A soft stop closes those between two requests, and waits for those that have not begun.

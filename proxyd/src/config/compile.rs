@@ -560,6 +560,7 @@ fn table(name: &str, args: &mut Args<'_>) -> Result<TableSpec, String> {
     if !typed {
         return Err("missing type".into());
     }
+    crate::stick::parse::in_order(&mut spec.stored);
     Ok(spec)
 }
 

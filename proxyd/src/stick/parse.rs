@@ -77,7 +77,8 @@ pub fn table(name: &str, args: &mut Args<'_>, warnings: &mut Vec<String>) -> Res
     Ok(TableSpec { name: name.to_owned(), kind, size, expire, nopurge, stored, peers })
 }
 
-fn in_order(stored: &mut [Stored]) {
+/// Puts what a table stores into the order in which it is shown.
+pub fn in_order(stored: &mut [Stored]) {
     stored.sort_by_key(|s| DATA.iter().position(|(_, d, _)| *d == s.data));
 }
 

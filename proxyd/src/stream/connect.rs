@@ -320,7 +320,7 @@ impl<'c> Exchange<'c> {
             }
         }
         if secure {
-            self.secure(at, &mut conn).await?;
+            Box::pin(self.secure(at, &mut conn)).await?;
         }
         let ends = (local, remote);
         let agreed = self.parts.txn.server_tls.as_ref().filter(|_| secure).and_then(|t| t.alpn.as_deref());

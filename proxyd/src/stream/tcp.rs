@@ -25,8 +25,9 @@ pub async fn serve(client: &mut Client) {
     x.keep = false;
     x.raw = true;
     x.parts.txn.times.request = Some(Duration::ZERO);
-    if x.analyse().await.is_ok()
-        && let Ok(mut server) = x.attach().await
+    // Boxed each: what is needed to get there should not be held as long as the stream lasts.
+    if Box::pin(x.analyse()).await.is_ok()
+        && let Ok(mut server) = Box::pin(x.attach()).await
     {
         x.copy(&mut server).await;
     }
