@@ -38,7 +38,8 @@ impl Alarm {
             if at <= now {
                 return Ok(());
             }
-            if self.set != Some(at) {
+            // One that goes off too early is set anew then: a backup's deadline moves with each advert.
+            if self.set.is_none_or(|set| set > at) {
                 let span = TimeSpec::from_duration(at - now);
                 self.timer.set(Expiration::OneShot(span), TimerSetTimeFlags::empty())?;
                 self.set = Some(at);
