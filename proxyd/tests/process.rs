@@ -149,3 +149,44 @@ fn a_master_is_ready_reloads_without_losing_a_connection_and_ends() {
     assert_eq!(master.0.wait().unwrap().code(), Some(0));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
+
+/// A daemon in the foreground whose words go to a file.
+fn speaking(dir: &Path, file: &str, more: &[&str]) -> (Running, std::path::PathBuf) {
+    let said = dir.join("said");
+    let mut command = proxyd(dir, &["-db", "-f", file]);
+    command.args(more).stderr(std::fs::File::create(&said).unwrap());
+    (Running(command.spawn().unwrap()), said)
+}
+
+#[test]
+fn sigttou_pauses_and_sigttin_resumes() {
+    use nix::sys::signal::Signal::{SIGTTIN, SIGTTOU};
+    let dir = tempfile::tempdir().unwrap();
+    let (file, port) = config(dir.path());
+    let (daemon, said) = speaking(dir.path(), &file, &[]);
+    let says = |text: &str| std::fs::read_to_string(&said).unwrap().contains(text);
+    wait("it serves", || answers(port));
+    daemon.signal(SIGTTOU);
+    wait("it pauses", || says("Paused frontend f."));
+    daemon.signal(SIGTTIN);
+    wait("it resumes", || says("Resumed frontend f."));
+    wait("it serves again", || answers(port));
+}
+
+#[test]
+fn a_start_counts_words_without_effect_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, port) = config(dir.path());
+    let text = std::fs::read_to_string(&file).unwrap() + " option contstats\n option independent-streams\n";
+    std::fs::write(&file, text).unwrap();
+    let start = |more: &[&str]| {
+        let (daemon, said) = speaking(dir.path(), &file, more);
+        wait("it serves", || answers(port));
+        drop(daemon);
+        std::fs::read_to_string(said).unwrap()
+    };
+    let said = start(&[]);
+    assert!(said.contains("words of the configuration that have no effect here: 2."), "{said}");
+    assert_eq!(said.lines().filter(|l| l.starts_with("[NOTICE]")).count(), 1, "{said}");
+    assert_eq!(start(&["-q"]), "");
+}

@@ -17,7 +17,7 @@ use holdfast_tests::skip;
 /// Names under which distributions install the browser.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 /// How long the daemon may take to listen, on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 fn browser() -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;

@@ -64,10 +64,8 @@ pub static ROWS: &[Row] = &[
     }),
     row("fc_err", "", Type::Int, L4Client, |v, _, _| Some(Value::Int(i64::from(v.session.fault)))),
     row("fc_err_str", "", Type::Str, L4Client, |v, _, _| fault_text(v.session.fault)),
-    row("bc_err", "", Type::Int, L5Server, |v, _, _| {
-        Some(Value::Int(i64::from(v.txn.as_deref()?.server_fault)))
-    }),
-    row("bc_err_str", "", Type::Str, L5Server, |v, _, _| fault_text(v.txn.as_deref()?.server_fault)),
+    row("bc_err", "", Type::Int, L5Server, |v, _, _| Some(Value::Int(i64::from(server_fault(v)?)))),
+    row("bc_err_str", "", Type::Str, L5Server, |v, _, _| fault_text(server_fault(v)?)),
     row("ssl_fc", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(v.session.tls.is_some()))),
 ];
 
@@ -161,6 +159,12 @@ pub mod fault {
     pub const TLS_CERTIFICATE: u8 = 31;
     /// The TLS handshake failed.
     pub const TLS: u8 = 34;
+}
+
+/// What is wrong with the server's connection; none without one.
+fn server_fault(view: &View<'_>) -> Option<u8> {
+    let txn = view.txn.as_deref()?;
+    (txn.server_fault != 0 || txn.times.connect.is_some()).then_some(txn.server_fault)
 }
 
 fn fault_text<'v>(fault: u8) -> Option<Value<'v>> {

@@ -185,6 +185,7 @@ impl<'c> Exchange<'c> {
     fn connected(&mut self, server: &Server<'_>) {
         let elapsed = self.since_start();
         self.parts.txn.times.connect = Some(elapsed);
+        self.parts.txn.server_fault = 0;
         self.parts.txn.server_ends = server.ends.clone();
         self.parts.txn.server_tls.clone_from(&server.tls);
         self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
@@ -391,7 +392,13 @@ impl<'c> Exchange<'c> {
             Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(Refused::Timeout)),
             Poll::Pending => Poll::Pending,
         });
-        let stream = done.await?;
+        let done = done.await;
+        self.parts.txn.server_fault = match &done {
+            Ok(_) => 0,
+            Err(Refused::Timeout) => crate::fetch::conn::fault::TLS_TIMEOUT,
+            Err(_) => crate::fetch::conn::fault::TLS,
+        };
+        let stream = done?;
         self.parts.txn.server_tls = Some(Arc::new(crate::net::tls::info(stream.get_ref().1, sni.as_deref())));
         conn.wire = Wire::TlsClient(Box::new(stream));
         Ok(())
