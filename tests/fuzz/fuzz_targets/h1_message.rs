@@ -39,7 +39,12 @@ fn content(data: &[u8], framing: Framing, piece: usize) -> (Vec<u8>, bool) {
                 out.extend_from_slice(&data[from..from + take]);
                 take
             }
-            Ok(Part::Plain { take } | Part::Size { take, .. } | Part::Crlf { take } | Part::Trailer { take, .. }) => take,
+            Ok(
+                Part::Plain { take }
+                | Part::Size { take, .. }
+                | Part::Crlf { take }
+                | Part::Trailer { take, .. },
+            ) => take,
         };
         from += take;
         assert!(from <= to, "no more is taken than there is");
@@ -58,7 +63,9 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(whole.fields.len(), cut.fields.len());
             match kind {
                 Kind::Request => h1::semantics::request(whole, data, options).map(|i| i.framing),
-                Kind::Response => h1::semantics::response(whole, data, Method::of(b"GET"), false).map(|i| i.framing),
+                Kind::Response => {
+                    h1::semantics::response(whole, data, Method::of(b"GET"), false).map(|i| i.framing)
+                }
             }
         }
         (None, None) => return,

@@ -42,7 +42,10 @@ fn hear(data: &[u8], piece: usize) -> (Heard, bool, usize) {
     for part in data.chunks(piece) {
         connection.receive(part, &mut heard);
         assert!(connection.streams() <= 8, "no more streams than were allowed");
-        assert!(connection.out.len() <= OUT_PAUSE + 32 * part.len() + 64, "answers are bounded by what was read");
+        assert!(
+            connection.out.len() <= OUT_PAUSE + 32 * part.len() + 64,
+            "answers are bounded by what was read"
+        );
         connection.out.clear();
         if connection.is_dead() {
             break;
