@@ -638,7 +638,8 @@ impl Daemon {
             file.remove(std::process::id());
         }
         self.bus.close();
-        self.log.say(Severity::Info, &process::stopped());
+        let last = if self.detail { process::stopped() } else { "Stopped".to_owned() };
+        self.log.say(Severity::Info, &last);
         EXIT_OK
     }
 }

@@ -5,9 +5,47 @@ use std::path::Path;
 /// The version that users and their scripts look for; the words behind it are ours.
 pub(crate) const VERSION: &str = concat!("Keepalived v2.2.7 (holdfast ", env!("CARGO_PKG_VERSION"), ")");
 
+/// Longest line of what the program was called with.
+const COMMAND_WIDTH: usize = 100;
+
 /// The first line.
 pub(crate) fn starting() -> String {
     format!("Starting {VERSION}")
+}
+
+/// The kernel under it.
+pub(crate) fn running_on() -> String {
+    let system = nix::sys::utsname::uname().ok();
+    let part = |f: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+        system.as_ref().map(|s| f(s).to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    format!("Running on {} {} {}", part(|s| s.sysname()), part(|s| s.release()), part(|s| s.version()))
+}
+
+/// How it was called, in lines of at most [`COMMAND_WIDTH`] characters unless a word alone is longer.
+pub(crate) fn command_line(words: impl Iterator<Item = String>) -> Vec<String> {
+    const LEAD: &str = "Command line:";
+    let mut lines = vec![LEAD.to_owned()];
+    for word in words {
+        let full = lines.last().is_some_and(|l| l.len() > LEAD.len() && l.len() + word.len() + 3 > COMMAND_WIDTH);
+        if full {
+            lines.push(" ".repeat(LEAD.len()));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(&format!(" '{word}'"));
+        }
+    }
+    lines
+}
+
+/// The file that is read.
+pub(crate) fn file(path: &Path) -> String {
+    format!("Configuration file {}", path.display())
+}
+
+/// A file is opened; said with `--log-detail`.
+pub(crate) fn opening(path: &Path) -> String {
+    format!("Opening file '{}'.", path.display())
 }
 
 /// The name in syslog is another one.

@@ -154,8 +154,19 @@ impl Parent {
         self.log.say(Severity::Info, text);
     }
 
+    fn say_file(&self) {
+        if self.options.detail {
+            self.say(&messages::opening(&self.options.file));
+        }
+        self.say(&messages::file(&self.options.file));
+    }
+
     fn start(&mut self, pid_path: &std::path::Path, core: std::io::Result<Core>) -> Result<(), u8> {
         self.say(&messages::starting());
+        self.say(&messages::running_on());
+        for line in messages::command_line(std::env::args()) {
+            self.say(&line);
+        }
         if !self.options.ident_suffix.is_empty() {
             self.say(&messages::ident(&format!("{IDENT}{}", self.options.ident_suffix)));
         }
@@ -166,7 +177,7 @@ impl Parent {
             self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
             crate::EXIT_NO_CONFIG
         })?;
-        self.say(&format!("Opening file '{}'.", self.options.file.display()));
+        self.say_file();
         for line in &lines {
             self.say(line);
         }
@@ -394,6 +405,7 @@ impl Parent {
                 return;
             }
         };
+        self.say_file();
         if judged.refused {
             judged.lines.iter().for_each(|l| self.say(l));
             self.say(messages::RELOAD_REFUSED);

@@ -119,5 +119,8 @@ fn lacks_port(proxy: &Proxy, server: &Server) -> bool {
     let told = connects().any(|_| true)
         && connects().all(|s| s.words.iter().any(|w| matches!(w.as_str(), "port" | "addr")));
     let speaks = !matches!(proxy.check.kind, CheckKind::External);
-    checked && speaks && own == 0 && server.check.port.is_none_or(|p| p == 0) && !told
+    // The records of a service name bring the port.
+    let service = server.resolvers.is_some()
+        && matches!(&server.address, ServerAddress::Name(name, _) if name.starts_with(|c| c == '_'));
+    checked && speaks && !service && own == 0 && server.check.port.is_none_or(|p| p == 0) && !told
 }

@@ -272,7 +272,7 @@ impl Sources {
             let rest = self.engine[at + needle.len()..].trim_start();
             let more = |c: char| c.is_alphanumeric() || c == '_' || c == '(';
             let whole = !self.engine[at + needle.len()..].starts_with(more);
-            let set = rest.starts_with('=') && !rest.starts_with("==");
+            let set = rest.starts_with('=') && !rest.starts_with("==") && !rest.starts_with("=>");
             let before = self.engine[..at].trim_end().trim_end_matches("()");
             let start = before.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |n| n + 1);
             let receiver = &before[start..];

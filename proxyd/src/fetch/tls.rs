@@ -65,9 +65,10 @@ macro_rules! certificate {
     };
 }
 
-/// Rows of this family.
+/// Rows of this family. Rules may ask for a server's certificate from the client's handshake on, as haproxy lets them;
+/// it is there once a server is connected.
 pub static ROWS: &[Row] =
-    certificate!["ssl_c" client_cert L5Client, "ssl_f" own_cert L5Client, "ssl_s" server_cert L5Server];
+    certificate!["ssl_c" client_cert L5Client, "ssl_f" own_cert L5Client, "ssl_s" server_cert L5Client];
 
 fn client<'v>(view: &'v View<'_>) -> Option<&'v TlsInfo> {
     view.session.tls.as_deref()

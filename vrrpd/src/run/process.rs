@@ -33,7 +33,7 @@ pub(super) fn tune(wanted: &ProcessTuning, log: &Contract) {
     }
 }
 
-/// The last line, with the time used.
+/// The last line with `--log-detail`: the time used.
 pub(super) fn stopped() -> String {
     use nix::sys::resource::{UsageWho, getrusage};
     let used = |who| getrusage(who).map(|u| (u.user_time(), u.system_time())).ok();
