@@ -27,7 +27,8 @@ pub(crate) fn command_line(words: impl Iterator<Item = String>) -> Vec<String> {
     const LEAD: &str = "Command line:";
     let mut lines = vec![LEAD.to_owned()];
     for word in words {
-        let full = lines.last().is_some_and(|l| l.len() > LEAD.len() && l.len() + word.len() + 3 > COMMAND_WIDTH);
+        let full =
+            lines.last().is_some_and(|l| l.len() > LEAD.len() && l.len() + word.len() + 3 > COMMAND_WIDTH);
         if full {
             lines.push(" ".repeat(LEAD.len()));
         }
