@@ -185,6 +185,21 @@ pub fn time_fault_text(written: &str, to: &str, fault: NumberFault) -> String {
     time_fault_text_up_to(written, to, fault, "2147483647 ms (~24.8 days)")
 }
 
+/// The words of newer keywords: `timer overflow in argument 'x' to 'y' (maximum value is …)`, without a final stop.
+pub fn time_fault_quoted(written: &str, to: &str, fault: NumberFault) -> String {
+    match fault {
+        NumberFault::Overflow => {
+            format!(
+                "timer overflow in argument '{written}' to '{to}' (maximum value is 2147483647 ms or ~24.8 days)"
+            )
+        }
+        NumberFault::Underflow => {
+            format!("timer underflow in argument '{written}' to '{to}' (minimum non-null value is 1 ms)")
+        }
+        NumberFault::Unexpected(_) => time_fault_text(written, to, fault),
+    }
+}
+
 /// The same with the limit that the keyword's unit gives, such as `2147483647 s (~68 years)`.
 pub fn time_fault_text_up_to(written: &str, to: &str, fault: NumberFault, limit: &str) -> String {
     match fault {

@@ -115,17 +115,30 @@ pub fn lenient_int(text: &str) -> i64 {
         [b'+', ..] => (false, &text[1..]),
         _ => (false, text),
     };
-    let number = digits(text.as_bytes()).0.unwrap_or(0).min(i64::MAX as u128) as i64;
-    if negative { -number } else { number }
+    let number = digits(text.as_bytes()).0.unwrap_or(0);
+    signed(number, negative)
 }
 
-/// A whole number and nothing else.
+/// The same put into 32 bits as C's `atoi` does it, so that what is too large comes out as another number: the
+/// original's ranges are checked after that.
+pub fn wrapping_int(text: &str) -> i64 {
+    i64::from(lenient_int(text) as i32)
+}
+
+/// The number with its sign, or the limit it is beyond.
+fn signed(number: u128, negative: bool) -> i64 {
+    let limit = i64::MAX as u128 + u128::from(negative);
+    let number = number.min(limit) as i128;
+    (if negative { -number } else { number }) as i64
+}
+
+/// A whole number and nothing else; one beyond the limits counts as the limit.
 pub fn strict_int(text: &str) -> Option<i64> {
     let unsigned = text.strip_prefix('-').or_else(|| text.strip_prefix('+')).unwrap_or(text);
     if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    text.strip_prefix('+').unwrap_or(text).parse().ok()
+    Some(signed(digits(unsigned.as_bytes()).0?, text.starts_with('-')))
 }
 
 #[cfg(test)]
@@ -170,6 +183,16 @@ mod tests {
         assert_eq!(lenient_int("x"), 0);
         assert_eq!(strict_int("12abc"), None);
         assert_eq!(strict_int("+5"), Some(5));
+        assert_eq!(strict_int("-5"), Some(-5));
+    }
+
+    #[test]
+    fn numbers_too_large_end_at_the_limit_or_wrap() {
+        let (long, below) = ("99999999999999999999", "-99999999999999999999");
+        assert_eq!((lenient_int(long), lenient_int(below)), (i64::MAX, i64::MIN));
+        assert_eq!((strict_int(long), strict_int(below)), (Some(i64::MAX), Some(i64::MIN)));
+        assert_eq!((wrapping_int(long), wrapping_int(below)), (-1, 0));
+        assert_eq!((wrapping_int("2147483648"), wrapping_int("4294967297")), (-2_147_483_648, 1));
     }
 
     proptest! {

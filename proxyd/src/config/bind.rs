@@ -3,10 +3,10 @@
 use super::keyword::Cx;
 use super::model::{Bind, BindAddress, BindTls, Level, SeverityOutput, UnixPermissions, Verify};
 use super::{Loader, resolve};
-use conf_parsers::args::{Args, Fault};
+use conf_parsers::args::{Args, Fault, time_fault_quoted};
 use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Table, did_you_mean};
-use conf_parsers::value::{TimeUnit, duration, lenient_int};
+use conf_parsers::value::{NumberFault, TimeUnit, duration, strict_int, wrapping_int};
 use conf_parsers::{Line, Word};
 use diag::{Diagnostic, Severity, Span};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -210,7 +210,7 @@ impl Option_<'_, '_> {
 
     fn number(&self, args: &mut Args<'_>, what: &str) -> Result<i64, Fault> {
         // What is no number counts as 0, as in the original.
-        self.value(args, what).map(|text| lenient_int(&text))
+        self.value(args, what).map(|text| wrapping_int(&text))
     }
 
     /// Words that TLS reads by name.
@@ -238,18 +238,35 @@ impl Option_<'_, '_> {
     }
 }
 
+/// Highest number of a thread.
+const THREADS_MAX: i64 = 64;
+
 /// `thread` and `process`: sets of threads, which are checked and then not needed.
-fn threads(o: &mut Option_<'_, '_>, args: &mut Args<'_>, what: &str) -> Result<(), Fault> {
-    let text = o.value(args, what)?;
-    let number = |n: &str| n.parse::<u32>().is_ok() || n.is_empty();
-    let range = |part: &str| {
-        let (low, high) = part.split_once('-').unwrap_or((part, part));
-        matches!(part, "all" | "odd" | "even") || (!part.is_empty() && number(low) && number(high))
-    };
-    if !text.split(['/', ',']).all(range) {
-        let shown = if o.option.text == "thread" { &text } else { &o.option.text };
-        let text = format!("'{shown}' : '{text}' is not a valid number/range.");
-        return Err(Fault::new(o.option.span, text));
+fn threads(o: &mut Option_<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let text = args.next().map_or("", |w| w.text.as_str());
+    let thread = o.option.text == "thread";
+    // What stands before the first stroke is a process or a group. Files of the time of many processes name more
+    // than the one there is: that is harmless, hence taken.
+    let parts = text.split('/').enumerate();
+    for (n, part) in parts {
+        let most = if thread || n > 0 { THREADS_MAX } else { 1 };
+        for range in part.split(',') {
+            let (low, high) = range.split_once('-').unwrap_or((range, range));
+            let number = |n: &str, missing: i64| if n.is_empty() { Some(missing) } else { strict_int(n) };
+            let wrong = match (number(low, 0), number(high, THREADS_MAX)) {
+                _ if matches!(range, "all" | "odd" | "even") => continue,
+                (Some(low), Some(high))
+                    if low >= 1 && (1..=THREADS_MAX).contains(&high) && low <= THREADS_MAX =>
+                {
+                    continue;
+                }
+                (Some(_), Some(_)) => format!(" It supports numbers from 1 to {most}."),
+                _ => String::new(),
+            };
+            let shown = if thread { part } else { &o.option.text };
+            let text = format!("'{shown}' : '{part}' is not a valid number/range.{wrong}");
+            return Err(Fault::new(o.option.span, text));
+        }
     }
     o.none("threads are not bound one by one")
 }
@@ -272,7 +289,12 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("backlog", |o, a| {
-        o.bind.backlog = Some(o.number(a, "value")?.max(0) as u32);
+        let backlog = o.number(a, "value")?;
+        if backlog < 0 {
+            let text = format!("'backlog' : invalid value {backlog}, must be > 0");
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.backlog = Some(backlog as u32);
         Ok(())
     }),
     ("id", |o, a| {
@@ -281,6 +303,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
             let text = format!("'id' : expects an integer argument, found '{text}'");
             return Err(Fault::new(o.option.span, text));
         };
+        let id = id as i32;
         if id <= 0 {
             return Err(Fault::new(o.option.span, "'id' : custom id has to be > 0"));
         }
@@ -288,7 +311,12 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("maxconn", |o, a| {
-        o.bind.maxconn = Some(o.number(a, "value")?.max(0) as usize);
+        let maxconn = o.number(a, "value")?;
+        if maxconn < 0 {
+            let text = format!("'maxconn' : invalid value {maxconn}, must be >= 0");
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.maxconn = Some(maxconn as usize);
         Ok(())
     }),
     ("name", |o, a| {
@@ -305,7 +333,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.bind.nice = nice as i32;
         Ok(())
     }),
-    ("process", |o, a| threads(o, a, "thread number or processes")),
+    ("process", |o, a| threads(o, a)),
     ("proto", |o, a| {
         let name = o.value(a, "value")?;
         if !PROTOCOLS.contains(&name.as_str()) {
@@ -316,7 +344,7 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         Ok(())
     }),
     ("shards", |o, a| o.value(a, "value").and_then(|_| o.none("every thread has its own socket here"))),
-    ("thread", |o, a| threads(o, a, "thread set")),
+    ("thread", |o, a| threads(o, a)),
     ("guid-prefix", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("idle-ping", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("expose-fd", |o, a| {
@@ -376,8 +404,13 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     }),
     ("tcp-ut", |o, a| {
         let text = o.value(a, "TCP User Timeout value")?;
-        let value = duration(&text, TimeUnit::Ms)
-            .map_err(|_| Fault::new(o.option.span, "'tcp-ut' : expects a positive delay in milliseconds"))?;
+        let value = duration(&text, TimeUnit::Ms).map_err(|e| {
+            let text = match e {
+                NumberFault::Overflow => time_fault_quoted(&text, "tcp-ut", e),
+                _ => "'tcp-ut' : expects a positive delay in milliseconds".into(),
+            };
+            Fault::new(o.option.span, text)
+        })?;
         o.bind.tcp_ut = Some(value);
         Ok(())
     }),
@@ -636,6 +669,19 @@ pub(super) fn stats_socket(
         let text = "'stats socket' in global section expects an address or a path to a UNIX socket";
         return Err(Fault::new(line.span, text));
     };
-    let who = "'stats socket' in global section";
-    read(loader, args, word, line.span, &format!("'stats socket {}' in section 'global'", word.text), who)
+    // The original leads into faults of addresses, of unknown words and of options in three ways.
+    const WHO: &str = "'stats socket'";
+    let origin = format!("[{}:{}]", loader.sources.name(line.span), loader.sources.line(line.span));
+    read(loader, args, word, line.span, WHO, "address").map_err(|mut fault| {
+        fault.text = if let Some(text) = fault.text.strip_prefix("address : ") {
+            format!("parsing {origin} : {WHO} : {text}")
+        } else if let Some(text) = fault.text.strip_prefix("'stats socket': ") {
+            format!("{WHO} : {}", text.replacen("; did you", ". Did you", 1))
+        } else if let Some(text) = fault.text.strip_prefix("'stats socket' : ") {
+            format!("{WHO} : '{text}'")
+        } else {
+            fault.text
+        };
+        fault
+    })
 }

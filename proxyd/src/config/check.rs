@@ -96,7 +96,15 @@ fn connect(p: &Place, args: &mut Args<'_>) -> Result<(), Fault> {
             "port" => {
                 let missing = "'port' expects a port number or a sample expression as argument.";
                 let port = p.value(args, missing)?;
-                if port.text.parse::<u16>().is_err() {
+                let number = !port.text.is_empty() && port.text.bytes().all(|b| b.is_ascii_digit());
+                if number && !port.text.parse::<u16>().is_ok_and(|n| n > 0) {
+                    let text = format!(
+                        "expects a valid TCP port (from range 1 to 65535) or a sample expression, got {}.",
+                        port.text
+                    );
+                    return Err(p.fault(args, &text));
+                }
+                if !number {
                     expression(&port.text).map_err(|e| {
                         p.fault(args, &format!("error detected while parsing port expression : {e}"))
                     })?;

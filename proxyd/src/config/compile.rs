@@ -445,7 +445,12 @@ impl Compiler<'_, '_> {
         self.loader.tables.push(super::TableOrigin { name: self.name.clone(), section, span: line.span });
         match table(&self.name, &mut line.args()) {
             Ok(spec) => draft.proxy.stick_table = Some(spec),
-            Err(text) => self.loader.report.alert(line.span, format!("stick-table: {text}.")),
+            Err(text) => {
+                // The original leads into a time that is too long in another way than into the others.
+                let lead = if text.starts_with("timer ") { Lead::Tight } else { Lead::Parsing };
+                let alert = Diagnostic::at(Severity::Alert, line.span, format!("stick-table: {text}."));
+                self.loader.report.push(alert.lead(lead));
+            }
         }
     }
 
@@ -572,7 +577,10 @@ fn key_type(text: &str, args: &mut Args<'_>) -> Result<KeyType, String> {
             return Ok(LEN);
         }
         let text = args.next().map_or("", |w| w.text.as_str());
-        text.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| format!("unknown type '{text}'"))
+        usize::try_from(value::lenient_int(text))
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| format!("unknown type '{text}'"))
     };
     Ok(match text {
         "ip" | "ipv4" => KeyType::Ip,

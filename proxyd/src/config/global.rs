@@ -3,10 +3,10 @@
 use super::model::{CloseSpread, Global, UnixPermissions};
 use super::{Loader, bind, kept};
 use crate::log::{Sample, Target};
-use conf_parsers::args::{Args, Fault, time_fault_text};
+use conf_parsers::args::{Args, Fault, time_fault_quoted, time_fault_text_up_to};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Named, Table, did_you_mean};
-use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, size, strict_int};
+use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, size, strict_int, wrapping_int};
 use conf_parsers::{Line, Word};
 use diag::Span;
 use std::time::Duration;
@@ -228,7 +228,7 @@ static KEYWORDS: Table<Row> = Table::new(&[
         let word = a.next().ok_or_else(|| {
             Fault::new(a.keyword().span, "'spread-checks' expects an integer argument (0..50).").tight()
         })?;
-        let n = lenient_int(&word.text);
+        let n = wrapping_int(&word.text);
         if !(0..=50).contains(&n) {
             return Err(a.fault("'spread-checks' needs a positive value in range 0..50.").tight());
         }
@@ -292,12 +292,16 @@ static KEYWORDS: Table<Row> = Table::new(&[
     row("expose-experimental-directives", |_, _| Ok(())).lenient(),
     row("expose-deprecated-directives", |_, _| Ok(())).lenient(),
     row("tune.bufsize", |g, a| {
-        let n = positive(g, a)?;
+        // The original crashes at what is no number, hence nothing else is taken here.
+        if let Some(word) = a.peek().filter(|w| size(&w.text).is_err()) {
+            return Err(Fault::new(word.span, "'tune.bufsize' expects a positive integer argument."));
+        }
+        let n = memory(g, a, 1)?;
         g.global().tune.bufsize = n;
         Ok(())
     }),
     row("tune.maxrewrite", |g, a| {
-        let n = positive(g, a)?;
+        let n = memory(g, a, 0)?;
         g.global().tune.maxrewrite = n;
         Ok(())
     }),
@@ -317,7 +321,9 @@ static KEYWORDS: Table<Row> = Table::new(&[
         if a.peek().is_none() {
             return Err(Fault::new(a.keyword().span, range));
         }
-        let value = time(g, a, "tune.idletimer").map_err(Fault::tight)?;
+        let text = a.next().map_or("", |w| w.text.as_str());
+        let value = duration(text, TimeUnit::Ms)
+            .map_err(|e| a.fault(time_fault_text_up_to(text, "tune.idletimer", e, "65535 ms")).tight())?;
         if value > LONGEST {
             return Err(a.fault(range));
         }
@@ -325,10 +331,23 @@ static KEYWORDS: Table<Row> = Table::new(&[
         Ok(())
     }),
     row("tune.maxaccept", |g, a| {
-        g.global().tune.maxaccept = Some(integer(g, a)? as i32);
+        let word = a.expect(|| "'tune.maxaccept' expects an integer argument.".into())?;
+        let n = lenient_int(&word.text);
+        if n > i64::from(i32::MAX) {
+            return Err(a.fault("'tune.maxaccept' expects -1 or an integer from 0 to INT_MAX."));
+        }
+        g.global().tune.maxaccept = Some(n as i32);
         Ok(())
     }),
-    row("tune.pattern.cache-size", number!(tune.pattern_cache_size as usize)).lenient(),
+    row("tune.pattern.cache-size", |g, a| {
+        let n = a.peek().map_or(-1, |_| bare_integer(a));
+        if n < 0 {
+            return Err(a.fault("'tune.pattern.cache-size' expects a positive numeric value"));
+        }
+        g.global().tune.pattern_cache_size = n as usize;
+        Ok(())
+    })
+    .lenient(),
     row("tune.pool-low-fd-ratio", |g, a| {
         g.global().tune.pool_low_fd_ratio = ratio(g, a)?;
         Ok(())
@@ -349,7 +368,7 @@ static KEYWORDS: Table<Row> = Table::new(&[
     row("tune.vars.reqres-max-size", |g, a| vars_size(g, a, 4)).lenient(),
     row("tune.vars.check-max-size", |g, a| vars_size(g, a, 5)).lenient(),
     row("tune.comp.maxlevel", |g, a| {
-        let n = integer(g, a)?;
+        let n = bare_integer(a);
         if !(1..=9).contains(&n) {
             return Err(a.fault("'tune.comp.maxlevel' expects a numeric value between 1 and 9"));
         }
@@ -357,7 +376,7 @@ static KEYWORDS: Table<Row> = Table::new(&[
         Ok(())
     }),
     row("tune.h2.max-frame-size", |g, a| {
-        let n = integer(g, a)?;
+        let n = bare_integer(a);
         if !(16_384..=16_777_215).contains(&n) {
             return Err(
                 a.fault("'tune.h2.max-frame-size' expects a numeric value between 16384 and 16777215.")
@@ -456,14 +475,19 @@ fn text(g: &G<'_, '_>, args: &mut Args<'_>, what: &str) -> Result<String, Fault>
 fn integer(g: &G<'_, '_>, args: &mut Args<'_>) -> Result<i64, Fault> {
     let name = g.name().to_owned();
     let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
-    Ok(lenient_int(&word.text))
+    Ok(wrapping_int(&word.text))
+}
+
+/// A number that counts as 0 where it is missing.
+fn bare_integer(args: &mut Args<'_>) -> i64 {
+    args.next().map_or(0, |w| wrapping_int(&w.text))
 }
 
 /// `uid` and `gid`: a word that is no number is warned about, with a hint.
 fn id(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<Option<u32>, Fault> {
     let name = g.name().to_owned();
     let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
-    let number = strict_int(&word.text);
+    let number = strict_int(&word.text).filter(|n| i32::try_from(*n).is_ok());
     if number.is_none() {
         let other = if name == "uid" { "user" } else { "group" };
         g.warn(format!(
@@ -477,17 +501,22 @@ fn id(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<Option<u32>, Fault> {
 /// A share of the descriptors, percent.
 fn ratio(g: &G<'_, '_>, args: &mut Args<'_>) -> Result<u32, Fault> {
     let name = g.name().to_owned();
-    let n = integer(g, args)?;
+    let n = args.next().map_or(-1, |w| wrapping_int(&w.text));
     if !(0..=100).contains(&n) {
         return Err(args.fault(format!("'{name}' expects an integer argument between 0 and 100.")));
     }
     Ok(n as u32)
 }
 
-fn positive(g: &G<'_, '_>, args: &mut Args<'_>) -> Result<usize, Fault> {
+/// Bytes, `least` or more: a number, or one with a unit as newer versions take it.
+fn memory(g: &G<'_, '_>, args: &mut Args<'_>, least: i64) -> Result<usize, Fault> {
     let name = g.name().to_owned();
     let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
-    let value = size(&word.text).ok().filter(|n| *n > 0);
+    let value = match size(&word.text) {
+        Ok(n) if word.text.ends_with(|c: char| c.is_ascii_alphabetic()) => i64::from(n),
+        _ => wrapping_int(&word.text),
+    };
+    let value = Some(value).filter(|n| *n >= least);
     let text = format!("'{name}' expects a positive integer argument.");
     value.map(|n| n as usize).ok_or_else(|| Fault::new(word.span, text))
 }
@@ -496,7 +525,7 @@ fn time(g: &G<'_, '_>, args: &mut Args<'_>, name: &str) -> Result<Duration, Faul
     let _ = g;
     let word = args.expect(|| format!("'{name}' expects <time> as argument."))?;
     duration(&word.text, TimeUnit::Ms)
-        .map_err(|e| Fault::new(word.span, time_fault_text(&word.text, name, e)))
+        .map_err(|e| Fault::new(word.span, time_fault_quoted(&word.text, name, e)))
 }
 
 fn nbthread(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -517,8 +546,10 @@ fn nbthread(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 fn vars_size(g: &mut G<'_, '_>, args: &mut Args<'_>, index: usize) -> Result<(), Fault> {
     let name = g.name().to_owned();
     let word = args.next().map_or("", |w| w.text.as_str());
-    let n = if word.is_empty() { Ok(0) } else { size(word) };
-    let n = n.map_err(|_| args.fault(format!("{name}: '{word}' is an invalid size")))?;
+    // A unit is what newer versions take.
+    let n = strict_int(word).map(|n| n as u32).or_else(|| size(word).ok());
+    let n = n.or(Some(0).filter(|_| word.is_empty()));
+    let n = n.ok_or_else(|| args.fault(format!("{name}: '{word}' is an invalid size")))?;
     g.global().tune.vars_max_size[index] = n as usize;
     Ok(())
 }
@@ -535,11 +566,8 @@ fn stats(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
             let text = args.next().map_or("", |w| w.text.as_str());
             let value = duration(text, TimeUnit::Ms).map_err(|e| {
                 args.fault(match e {
-                    NumberFault::Overflow => {
-                        "'stats timeout' : timer overflow, maximum value is 2147483647 ms (~24.8 days)".into()
-                    }
-                    NumberFault::Underflow => {
-                        "'stats timeout' : timer underflow, minimum non-null value is 1 ms.".to_owned()
+                    NumberFault::Overflow | NumberFault::Underflow => {
+                        time_fault_quoted(text, "stats timeout", e)
                     }
                     NumberFault::Unexpected(0) => "'stats timeout' : unexpected character '".into(),
                     NumberFault::Unexpected(byte) => {
@@ -554,8 +582,10 @@ fn stats(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
             Ok(())
         }
         "maxconn" => {
-            let n =
-                args.int(1..=i64::from(i32::MAX), |_| "'stats maxconn' expects a positive value".into())?;
+            let n = bare_integer(args);
+            if n <= 0 {
+                return Err(args.fault("'stats maxconn' expects a positive value"));
+            }
             g.global().stats_maxconn = Some(n as usize);
             Ok(())
         }

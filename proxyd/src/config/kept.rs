@@ -7,7 +7,7 @@ use super::Loader;
 use conf_parsers::Line;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::table::{Named, Table};
-use conf_parsers::value::{TimeUnit, lenient_int, strict_int, time};
+use conf_parsers::value::{NumberFault, TimeUnit, strict_int, time, wrapping_int};
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub(super) enum Value {
     Int,
     /// A number in a range, with the original's words where it is not.
     Range(i64, i64, &'static str),
+    /// The same where a number that is missing counts as 0.
+    Bare(i64, i64, &'static str),
     /// One of these words, with the original's words where it is not.
     OneOf(&'static [&'static str], &'static str),
     /// At least one word, with the original's words where there is none.
@@ -66,7 +68,7 @@ const fn negatable(name: &'static str, value: Value, usage: Use) -> Setting {
 }
 
 use Use::{Inert, Tls, Tune};
-use Value::{Any, Check, Flag, Int, OneOf, OneWord, Range, Words};
+use Value::{Any, Bare, Check, Flag, Int, OneOf, OneWord, Range, Words};
 
 /// Largest number of the original's integers.
 const LARGEST: i64 = i32::MAX as i64;
@@ -183,18 +185,18 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("tune.h2.fe.rxbuf", Int, Inert),
     row(
         "tune.h2.header-table-size",
-        Range(4096, 65_536, "'tune.h2.header-table-size' expects a numeric value between 4096 and 65536."),
+        Bare(4096, 65_536, "'tune.h2.header-table-size' expects a numeric value between 4096 and 65536."),
         Tune,
     ),
     row(
         "tune.h2.initial-window-size",
-        Range(0, LARGEST, "'tune.h2.initial-window-size' expects a positive numeric value."),
+        Bare(0, LARGEST, "'tune.h2.initial-window-size' expects a positive numeric value."),
         Tune,
     ),
     row("tune.h2.log-errors", Int, Inert),
     row(
         "tune.h2.max-concurrent-streams",
-        Range(0, LARGEST, "'tune.h2.max-concurrent-streams' expects a positive numeric value."),
+        Bare(0, LARGEST, "'tune.h2.max-concurrent-streams' expects a positive numeric value."),
         Tune,
     ),
     row("tune.h2.zero-copy-fwd-send", Any, Inert),
@@ -226,7 +228,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("tune.notsent-lowat.server", Int, Inert),
     row(
         "tune.peers.max-updates-at-once",
-        Range(1, LARGEST, "'tune.peers.max-updates-at-once' expects an integer argument greater than 0."),
+        Bare(1, LARGEST, "'tune.peers.max-updates-at-once' expects an integer argument greater than 0."),
         Inert,
     ),
     row("tune.pipesize", Int, Inert),
@@ -261,19 +263,11 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("tune.ssl.capture-buffer-size", Int, Inert),
     row("tune.ssl.capture-cipherlist-size", Int, Inert),
     row("tune.ssl.certificate-compression", Any, Inert),
-    row(
-        "tune.ssl.default-dh-param",
-        Range(1024, LARGEST, "'tune.ssl.default-dh-param' expects a value >= 1024."),
-        Inert,
-    ),
+    row("tune.ssl.default-dh-param", Check(dh_bits), Inert),
     row("tune.ssl.force-private-cache", Any, Inert),
     row("tune.ssl.hard-maxrecord", Int, Inert),
     row("tune.ssl.keylog", OneOf(&["on", "off"], "'tune.ssl.keylog' expects either 'on' or 'off'"), Inert),
-    row(
-        "tune.ssl.lifetime",
-        OneWord("'tune.ssl.lifetime' expects ssl sessions <lifetime> in seconds as argument."),
-        Inert,
-    ),
+    row("tune.ssl.lifetime", Check(tls_lifetime), Inert),
     row(
         "tune.ssl.maxrecord",
         Range(0, LARGEST, "'tune.ssl.maxrecord' expects a positive numeric value."),
@@ -314,11 +308,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("httpclient.timeout.connect", Any, Inert),
     row("limited-quic", Flag, Inert),
     row("max-spread-checks", Check(max_spread), Inert),
-    row(
-        "maxcompcpuusage",
-        Range(0, 100, "'maxcompcpuusage' expects an integer argument between 0 and 100."),
-        Inert,
-    ),
+    row("maxcompcpuusage", Check(cpu_usage), Inert),
     row("maxcomprate", OneWord("'maxcomprate' expects an integer argument in kb/s."), Inert),
     row("maxpipes", Int, Inert),
     row("maxsslconn", Range(0, LARGEST, "'maxsslconn' expects a positive numeric value."), Inert),
@@ -397,7 +387,13 @@ impl Setting {
             Int => drop(args.expect(|| format!("'{name}' expects an integer argument."))?),
             Range(low, high, complaint) => {
                 let word = args.expect(|| format!("'{name}' expects an integer argument."))?;
-                if !(low..=high).contains(&lenient_int(&word.text)) {
+                if !(low..=high).contains(&wrapping_int(&word.text)) {
+                    return Err(args.fault(complaint));
+                }
+            }
+            Bare(low, high, complaint) => {
+                let n = args.next().map_or(0, |w| wrapping_int(&w.text));
+                if !(low..=high).contains(&n) {
                     return Err(args.fault(complaint));
                 }
             }
@@ -466,19 +462,58 @@ fn range(text: &str, low: i64, high: i64) -> bool {
     within(a) && within(b)
 }
 
+/// Most groups of threads that newer versions take; Debian's takes one.
+const GROUPS_MAX: i64 = 16;
+
 fn thread_groups(args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.next().map_or("", |w| w.text.as_str());
     let text = format!("'thread-groups' passed a missing or unparsable integer value in '{word}'");
-    strict_int(word).map(|_| ()).ok_or_else(|| args.fault(text))?;
+    let n = strict_int(word).ok_or_else(|| args.fault(text))?;
+    if !(1..=GROUPS_MAX).contains(&n) {
+        return Err(args.fault(format!("'thread-groups' value must be between 1 and 1 (was {n})")));
+    }
+    args.none_left()
+}
+
+fn cpu_usage(args: &mut Args<'_>) -> Result<(), Fault> {
+    let n = args.next().map_or(-1, |w| wrapping_int(&w.text));
+    if !(0..=100).contains(&n) {
+        return Err(args.fault("'maxcompcpuusage' expects an integer argument between 0 and 100."));
+    }
+    args.none_left()
+}
+
+fn dh_bits(args: &mut Args<'_>) -> Result<(), Fault> {
+    const LEAST: u32 = 1024;
+    let word = args.expect(|| "'tune.ssl.default-dh-param' expects an integer argument.".into())?;
+    // The original's field has no sign.
+    if (wrapping_int(&word.text) as u32) < LEAST {
+        return Err(args.fault(format!("'tune.ssl.default-dh-param' expects a value >= {LEAST}.")));
+    }
+    args.none_left()
+}
+
+fn tls_lifetime(args: &mut Args<'_>) -> Result<(), Fault> {
+    const LIMIT: &str = "(maximum value is 2147483647 s or ~68 years).";
+    let missing = "'tune.ssl.lifetime' expects ssl sessions <lifetime> in seconds as argument.";
+    let text = args.expect(|| missing.into())?.text.as_str();
+    time(text, TimeUnit::Sec).map_err(|e| {
+        args.fault(match e {
+            NumberFault::Overflow => {
+                format!("timer overflow in argument '{text}' to <tune.ssl.lifetime> {LIMIT}")
+            }
+            e => time_fault_text(text, "tune.ssl.lifetime", e),
+        })
+    })?;
     args.none_left()
 }
 
 fn max_spread(args: &mut Args<'_>) -> Result<(), Fault> {
-    let missing = "'max-spread-checks' expects an integer argument.";
+    let missing = "'max-spread-checks' expects an integer argument (0..50).";
     let word = args.next().ok_or_else(|| Fault::new(args.keyword().span, missing).tight())?;
     time(&word.text, TimeUnit::Ms).map(|_| ()).map_err(|e| {
         let byte = match e {
-            conf_parsers::value::NumberFault::Unexpected(byte) => char::from(byte),
+            NumberFault::Unexpected(byte) => char::from(byte),
             _ => return args.fault(time_fault_text(&word.text, "max-spread-checks", e)).tight(),
         };
         let text = format!("unsupported character '{byte}' in 'max-spread-checks' (wants an integer delay).");

@@ -115,7 +115,7 @@ pub(super) static PROXY_KEYWORDS: Table<Row> = Table::new(&[
     row("transparent", Place::Back, setting::transparent),
     row("hash-balance-factor", Place::Back, setting::hash_balance_factor),
     row("hash-preserve-affinity", Place::Back, setting::accepted),
-    row("max-keep-alive-queue", Place::Back, setting::max_keep_alive_queue),
+    row("max-keep-alive-queue", Place::Any, setting::max_keep_alive_queue),
     row("load-server-state-from-file", Place::Back, setting::load_server_state),
     row("server-state-file-name", Place::Back, setting::server_state_file_name),
     row("persist", Place::Back, setting::persist),

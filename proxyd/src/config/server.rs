@@ -8,10 +8,10 @@ use super::proxy::Named;
 use super::resolve;
 use super::setting::read_source;
 use conf_parsers::Word;
-use conf_parsers::args::{Args, Fault, time_fault_text};
+use conf_parsers::args::{Args, Fault, time_fault_quoted, time_fault_text};
 use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Named as Keyword, Table, did_you_mean};
-use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, strict_int};
+use conf_parsers::value::{NumberFault, TimeUnit, duration, strict_int, wrapping_int};
 use diag::{Diagnostic, Lead, Severity, Span};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,7 +46,7 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     if let Err(text) = set_address(cx, &mut server, address) {
         bracket(cx, address.span, &format!("{place} : {text}"));
     }
-    options(cx, args, &mut server, &place);
+    options(cx, args, &mut server, &format!("{place} : "));
     let base = cx.loader.config.global.crt_base.clone();
     let judged = server.tls.as_ref().map(|t| super::certificate::of_server(t, base.as_deref()));
     if let Some(Err(text)) = judged {
@@ -127,9 +127,11 @@ fn set_address(cx: &mut Cx<'_, '_>, server: &mut Server, word: &Word) -> Result<
 
 /// `default-server …`.
 pub(super) fn default_server(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let place = format!("'default-server {}/'", cx.draft.proxy.name);
     let mut server = cx.draft.default_server.clone();
-    options(cx, args, &mut server, &place);
+    // What the original calls it in complaints.
+    let name = std::mem::replace(&mut server.name, "default-server".into());
+    options(cx, args, &mut server, "");
+    server.name = name;
     cx.draft.tracks.retain(|(i, _)| *i != usize::MAX);
     cx.draft.default_server = server;
     Ok(())
@@ -149,10 +151,12 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
         bracket(cx, count.span, &format!("Wrong server-template number or range arg '{}'.", count.text));
         return Ok(());
     };
-    let place = format!("'server-template {}/{}'", cx.draft.proxy.name, prefix.text);
-    let mut server = cx.draft.default_server.clone();
+    // The servers have no name yet, which the original's complaints show.
+    const NAMELESS: &str = "(null)";
+    let place = format!("'server {}/{NAMELESS}' : ", cx.draft.proxy.name);
+    let mut server = Server { name: NAMELESS.into(), ..cx.draft.default_server.clone() };
     if let Err(text) = set_address(cx, &mut server, address) {
-        bracket(cx, address.span, &format!("{place} : {text}"));
+        bracket(cx, address.span, &format!("{place}{text}"));
     }
     options(cx, args, &mut server, &place);
     for number in low..=high {
@@ -162,13 +166,14 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
     Ok(())
 }
 
-/// Reads all options; the first fault ends the line, as haproxy's does.
+/// Reads all options; `place` leads complaints, or is empty for `default-server`; the first fault ends the line, as haproxy's does.
 fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place: &str) {
     while let Some(option) = args.next() {
         let Some(row) = SERVER_OPTIONS.find(&option.text) else {
             let hint = did_you_mean(&option.text, SERVER_OPTIONS.names());
             let end = if hint.is_empty() { "." } else { "" };
-            let text = format!("{place} : unknown keyword '{}'{hint}{end}", option.text);
+            let tip = if place.is_empty() { " Hint: no address was expected for this server." } else { "" };
+            let text = format!("{place}unknown keyword '{}'{hint}{end}{tip}", option.text);
             bracket(cx, option.span, &text);
             return;
         };
@@ -183,7 +188,7 @@ fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place:
         cx.draft.tracks.extend(track.map(|t| (usize::MAX, t)));
         if let Some(fault) = fault {
             // The original ends each of these texts with a stop, whether it has one or not.
-            bracket(cx, fault.span, &format!("{place} : {}.", fault.text));
+            bracket(cx, fault.span, &format!("{place}{}.", fault.text));
             return;
         }
     }
@@ -219,7 +224,7 @@ impl Srv<'_, '_, '_> {
         {
             return Ok(0);
         }
-        self.value(args).map(|text| lenient_int(&text))
+        self.value(args).map(|text| wrapping_int(&text))
     }
 
     fn time(&self, args: &mut Args<'_>) -> Result<Duration, Fault> {
@@ -236,10 +241,14 @@ impl Srv<'_, '_, '_> {
     fn bad_time(&self, text: &str, fault: NumberFault) -> Fault {
         let name = &self.option.text;
         let server = &self.server.name;
-        if name == "tcp-ut" {
-            return self.fault("'tcp-ut' : expects a positive delay in milliseconds");
-        }
         self.fault(match fault {
+            NumberFault::Overflow if matches!(name.as_str(), "tcp-ut" | "pool-purge-delay") => {
+                time_fault_quoted(text, name, fault)
+            }
+            NumberFault::Overflow if name == "slowstart" => time_fault_text(text, name, fault)
+                .replace("timer overflow", "overflow")
+                .replace("<slowstart>", &format!("<slowstart> of server {server}")),
+            _ if name == "tcp-ut" => "'tcp-ut' : expects a positive delay in milliseconds".into(),
             NumberFault::Unexpected(c) if name == "pool-purge-delay" => {
                 format!("unexpected character '{}' in argument to <pool-purge-delay>.", char::from(c))
             }
@@ -532,7 +541,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         o.server.source = Some(read_source(a)?);
         Ok(())
     }),
-    row("tcp-ut", some!(tcp_ut = time)),
+    row("tcp-ut", some!(tcp_ut = time)).lacks("'tcp-ut' : missing TCP User Timeout value"),
     row("tfo", set!(tfo = true)),
     row("no-tfo", set!(tfo = false)),
     row("track", |o, a| {

@@ -22,7 +22,7 @@ fn no_more(args: &Args<'_>, keyword: &str) -> Result<(), Fault> {
 
 fn number(args: &mut Args<'_>, keyword: &str) -> Result<u32, Fault> {
     let word = one_word(args, &format!("'{keyword}' expects an integer argument."))?;
-    Ok(u32::try_from(conf_parsers::value::lenient_int(&word.text).max(0)).unwrap_or(u32::MAX))
+    Ok(conf_parsers::value::wrapping_int(&word.text).max(0) as u32)
 }
 
 /// `mode`.
@@ -120,8 +120,9 @@ fn uri(args: &mut Args<'_>) -> Result<Algorithm, Fault> {
     let (mut len, mut depth, mut whole, mut path_only) = (0, 0, false, false);
     while let Some(word) = args.next() {
         let mut value = |what: &str| {
-            args.int(1..=i64::from(i32::MAX), |got| {
-                format!("balance uri : '{what}' expects a positive integer (got '{got}').")
+            let got = args.next().map_or("", |w| w.text.as_str());
+            Some(conf_parsers::value::wrapping_int(got)).filter(|n| *n > 0).ok_or_else(|| {
+                args.fault(format!("balance uri : '{what}' expects a positive integer (got '{got}')."))
             })
         };
         match word.text.as_str() {
@@ -425,11 +426,12 @@ pub(super) fn transparent(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
 
 /// `hash-balance-factor`.
 pub(super) fn hash_balance_factor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let factor = number(args, "hash-balance-factor")?;
+    let word = one_word(args, "'hash-balance-factor' expects an integer argument.")?;
+    let factor = conf_parsers::value::wrapping_int(&word.text);
     if factor != 0 && factor <= 100 {
         return Err(args.fault("'hash-balance-factor' must be 0 or greater than 100."));
     }
-    cx.draft.proxy.hash_balance_factor = factor;
+    cx.draft.proxy.hash_balance_factor = factor as u32;
     Ok(())
 }
 
@@ -437,6 +439,12 @@ pub(super) fn hash_balance_factor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> R
 pub(super) fn max_keep_alive_queue(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = one_word(args, "'max-keep-alive-queue' expects expects an integer value (or -1 to disable)")?;
     cx.draft.proxy.max_keep_alive_queue = integer_value(word, "max-keep-alive-queue")? as i32;
+    if !(matches!(cx.draft.scope, Scope::Defaults) || cx.draft.scope.is_back()) {
+        let (kind, id) = (cx.draft.scope.word(), cx.draft.proxy.name.clone());
+        cx.warn(format!(
+            "max-keep-alive-queue will be ignored because {kind} '{id}' has no backend capability"
+        ));
+    }
     Ok(())
 }
 
@@ -572,12 +580,12 @@ pub(super) fn description(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<()
 
 /// `id`.
 pub(super) fn id(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let word = one_word(args, "'id' expects an integer argument.")?;
-    let value = conf_parsers::value::lenient_int(&word.text);
+    let word = one_word(args, "'id' expects an integer argument.").map_err(Fault::tight)?;
+    let value = conf_parsers::value::wrapping_int(&word.text);
     if value <= 0 {
-        return Err(Fault::new(word.span, "custom id has to be > 0."));
+        return Err(Fault::new(word.span, "custom id has to be > 0.").tight());
     }
-    cx.draft.proxy.uuid = u32::try_from(value).unwrap_or(u32::MAX);
+    cx.draft.proxy.uuid = value as u32;
     no_more(args, "id")
 }
 
