@@ -5,7 +5,7 @@ use super::Loader;
 use super::keyword::Cx;
 use super::model::{ErrorReply, Ring, User, Userlist};
 use super::proxy::ErrorPage;
-use conf_parsers::args::{Args, Fault};
+use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::{Section, address};
 use conf_parsers::value::{TimeUnit, duration, lenient_int, size};
 use conf_parsers::{Line, Word};
@@ -49,6 +49,13 @@ pub(super) fn inert(loader: &mut Loader<'_>, section: &Section) {
     {
         return;
     }
+    if keyword == "mailers" {
+        for line in &section.lines {
+            if let Err(fault) = mailers_line(line) {
+                loader.report.push(fault.into_alert());
+            }
+        }
+    }
     if keyword == "cache" {
         section.lines.iter().for_each(|l| cache_line(loader, l));
         let sized = |l: &Line| {
@@ -65,6 +72,49 @@ pub(super) fn inert(loader: &mut Loader<'_>, section: &Section) {
         &format!("section '{keyword}'"),
         "nothing here makes use of it yet",
     );
+}
+
+/// `mailer NAME ADDR:PORT`, `timeout mail TIME`.
+fn mailers_line(line: &Line) -> Result<(), Fault> {
+    let mut args = line.args();
+    match line.keyword() {
+        "mailer" => {
+            let (Some(name), Some(word)) = (args.next(), args.next()) else {
+                return Err(args.fault("'mailer' expects <name> and <addr>[:<port>] as arguments."));
+            };
+            let lead = |e: String| Fault::new(word.span, format!("'mailer {}' : {e}", name.text));
+            // An address with variables is only known once they are.
+            if word.text.contains('$') {
+                return Ok(());
+            }
+            let parsed = address::parse(&word.text).map_err(lead)?;
+            let lacks = matches!(parsed.ports, address::Ports::None)
+                && matches!(parsed.host, address::Host::Ip(_) | address::Host::Name(_) | address::Host::Any);
+            if lacks {
+                return Err(lead(format!("missing port specification in '{}'", word.text)));
+            }
+            Ok(())
+        }
+        "timeout" => {
+            match args.next().map(|w| w.text.as_str()) {
+                Some("mail") => {}
+                Some(got) => {
+                    return Err(
+                        args.fault(format!("'timeout' expects 'mail' and <time> as arguments got '{got}'."))
+                    );
+                }
+                None => return Err(args.fault("'timeout' expects 'mail' and <time> as arguments.")),
+            }
+            let word = args.expect(|| "'timeout mail' expects <time> as argument.".into())?;
+            duration(&word.text, TimeUnit::Ms)
+                .map(|_| ())
+                .map_err(|e| Fault::new(word.span, time_fault_text(&word.text, "timeout mail", e)).tight())
+        }
+        other => {
+            let text = format!("unknown keyword '{other}' in 'mailers' section");
+            Err(Fault::new(line.words[0].span, text))
+        }
+    }
 }
 
 fn cache_line(loader: &mut Loader<'_>, line: &Line) {
