@@ -121,6 +121,6 @@ fn lacks_port(proxy: &Proxy, server: &Server) -> bool {
     let speaks = !matches!(proxy.check.kind, CheckKind::External);
     // The records of a service name bring the port.
     let service = server.resolvers.is_some()
-        && matches!(&server.address, ServerAddress::Name(name, _) if name.starts_with(|c| c == '_'));
+        && matches!(&server.address, ServerAddress::Name(name, _) if name.starts_with('_'));
     checked && speaks && !service && own == 0 && server.check.port.is_none_or(|p| p == 0) && !told
 }
