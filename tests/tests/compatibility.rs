@@ -101,6 +101,9 @@ fn tables() -> String {
     );
     names(&mut out, "sections", proxyd::config::sections().into_iter());
     names(&mut out, "keywords of proxy sections", proxyd::config::proxy_keywords().into_iter());
+    for (line, words) in proxyd::config::words() {
+        names(&mut out, &format!("words of `{line}`"), words.into_iter());
+    }
     out.push_str("Read and checked, but without effect here yet (`proxyd -c` says so at the word):\n\n");
     for row in proxyd::config::inert::INERT {
         let _ = writeln!(out, "- `{}`: {}", row.name(), row.reason);

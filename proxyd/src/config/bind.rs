@@ -605,7 +605,6 @@ pub(super) fn shapes() -> Vec<(&'static str, bool, usize)> {
 }
 
 /// The options' names, for tests.
-#[cfg(test)]
 pub(super) fn options() -> impl Iterator<Item = &'static str> {
     BIND_OPTIONS.names()
 }

@@ -263,6 +263,18 @@ pub fn proxy_keywords() -> Vec<&'static str> {
     keyword::PROXY_KEYWORDS.rows().iter().map(Named::name).collect()
 }
 
+/// Names of the words of one kind of line, by what the lines begin with, for the compatibility table.
+pub fn words() -> [(&'static str, Vec<&'static str>); 6] {
+    [
+        ("option", option::names().collect()),
+        ("timeout", option::timeouts().collect()),
+        ("bind", bind::options().collect()),
+        ("server", server::shapes().into_iter().map(|(name, _)| name).collect()),
+        ("stats", stats::WORDS.to_vec()),
+        ("global", global::names().collect()),
+    ]
+}
+
 /// Names of settings of `global` that tune machinery which is not there.
 pub fn idle_settings() -> Vec<&'static str> {
     kept::idle().collect()

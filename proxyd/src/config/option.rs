@@ -133,13 +133,11 @@ pub(super) fn shapes() -> Vec<String> {
 }
 
 /// The options' names, for tests.
-#[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SWITCHES.names().chain(OPTIONS.names())
 }
 
 /// The timeouts' names, for tests.
-#[cfg(test)]
 pub(super) fn timeouts() -> impl Iterator<Item = &'static str> {
     TIMEOUTS.names()
 }

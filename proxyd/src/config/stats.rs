@@ -12,7 +12,6 @@ fn defaults() -> Stats {
 }
 
 /// Words that may follow, for tests; each is an arm of [`line`].
-#[cfg(test)]
 pub(super) const WORDS: [&str; 13] = [
     "enable",
     "uri",

@@ -110,6 +110,8 @@ struct Watch {
     intervals: Intervals,
     seat: Option<Seat>,
     round: Option<Round>,
+    /// An address came to this host while it was the last of its backend, and it has not answered since.
+    spared: bool,
 }
 
 impl Watch {
@@ -117,7 +119,7 @@ impl Watch {
         let proxy = generation.proxy(at.0);
         let spread = generation.config.global.spread_checks.unsigned_abs();
         let intervals = check_spec::intervals(proxy, &proxy.servers[at.1.0], spread);
-        Self { generation: Arc::clone(generation), at, intervals, seat, round: None }
+        Self { generation: Arc::clone(generation), at, intervals, seat, round: None, spared: false }
     }
 
     async fn run(mut self, first: Duration) {
@@ -207,8 +209,11 @@ impl Watch {
             return why == Why::Moved && !self.seat.as_ref().is_some_and(Seat::nudge);
         }
         if !self.others_serve() {
+            self.spared |= why == Why::Moved;
             return false;
         }
+        // What was thought of the last server still is, when another one serves beside it and it has not answered.
+        let why = if std::mem::take(&mut self.spared) { Why::Moved } else { why };
         let next = Round::after(self.round, Instant::now(), why, &self.intervals, judge.fall());
         self.round = next.or(self.round);
         next.is_some()
@@ -230,6 +235,7 @@ impl Watch {
             return;
         }
         if suspicion::is_good(outcome) {
+            self.spared = false;
             self.state().suspicion.note_usual(outcome.duration);
         }
         judge_health(&self.generation, self.at, outcome, changed);
