@@ -76,6 +76,16 @@ pub enum Edit {
 /// Edits by index of the field.
 pub type Edits = SmallVec<[(usize, Edit); 2]>;
 
+/// The value with which the field of that index goes on; `None` when it is left out.
+pub fn edited<'a>(edits: &'a Edits, index: usize, field: &crate::Field, buf: &'a [u8]) -> Option<&'a [u8]> {
+    match edits.iter().find(|(at, _)| *at == index) {
+        Some((_, Edit::Drop)) => None,
+        Some((_, Edit::Part(part))) => Some(part.of(buf)),
+        Some((_, Edit::Value(new))) => Some(new),
+        None => Some(field.value.of(buf)),
+    }
+}
+
 /// What a request's head means.
 #[derive(Debug, Clone, Default)]
 pub struct RequestInfo {

@@ -22,17 +22,11 @@ fn verdict(bytes: &[u8], options: Options) -> Result<(Framing, bool, Vec<String>
     let info = semantics::request(&parser.head, bytes, options)?;
     let mut fields = Vec::new();
     for (i, f) in parser.head.fields.iter().enumerate() {
-        let mut value = f.value.of(bytes).to_vec();
-        match info.edits.iter().find(|(at, _)| *at == i) {
-            Some((_, semantics::Edit::Drop)) => continue,
-            Some((_, semantics::Edit::Part(part))) => value = part.of(bytes).to_vec(),
-            Some((_, semantics::Edit::Value(new))) => value.clone_from(new),
-            None => {}
-        }
+        let Some(value) = semantics::edited(&info.edits, i, f, bytes) else { continue };
         let mut line = Vec::new();
         h1::emit::name(&mut line, f.name.of(bytes));
         line.extend_from_slice(b": ");
-        h1::emit::unfolded(&mut line, &value);
+        h1::emit::unfolded(&mut line, value);
         fields.push(String::from_utf8_lossy(&line).into_owned());
     }
     Ok((info.framing, info.keep_alive, fields))

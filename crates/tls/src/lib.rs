@@ -6,6 +6,33 @@
 //! Absent on purpose: sockets (callers own them; [`server::accept`] takes any stream), OCSP and ACME (later files),
 //! TLS below 1.2 (the library has none; [`versions`] says so in words).
 
+/// Signatures are the inner verifier's affair: what both kinds of verifier hand on, one for clients, one for servers.
+macro_rules! signatures_of_inner {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.inner.verify_tls12_signature(message, cert, dss)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.inner.verify_tls13_signature(message, cert, dss)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.inner.supported_verify_schemes()
+        }
+    };
+}
+
 pub mod client;
 pub mod crt_list;
 pub mod pem;

@@ -248,8 +248,7 @@ impl Compiler<'_, '_> {
     }
 
     fn acl(&mut self, name: &str, words: &[Word], span: Span) {
-        let invalid = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c)));
-        if let Some(bad) = invalid {
+        if let Some(bad) = super::server::bad_char(name) {
             let text = format!("character '{bad}' is not permitted in acl name '{name}'.");
             return self.loader.report.alert(span, text);
         }

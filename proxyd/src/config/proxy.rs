@@ -343,7 +343,7 @@ fn open(loader: &mut Loader<'_>, header: &Line, scope: Scope) -> Option<Draft> {
             w.text.clone()
         }
     };
-    if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c))) {
+    if let Some(bad) = super::server::bad_char(&name) {
         let text = format!("character '{bad}' is not permitted in '{word}' name '{name}'.");
         loader.report.alert(header.span, text);
     }

@@ -4,6 +4,7 @@
 
 use super::Loader;
 use super::model::{Nameserver, Resolvers};
+use super::server::bad_char;
 use conf_parsers::args::{Args, Fault, time_fault_text};
 use conf_parsers::haproxy::Section;
 use conf_parsers::haproxy::address::{self, Host, Ports};
@@ -36,8 +37,7 @@ pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
     let Some(name) = header.words.get(1) else {
         return loader.report.alert(header.span, "missing name for resolvers section.");
     };
-    let permitted = |c: &char| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c));
-    if let Some(bad) = name.text.chars().find(permitted) {
+    if let Some(bad) = bad_char(&name.text) {
         let text = format!("character '{bad}' is not permitted in 'resolvers' name '{}'.", name.text);
         return loader.report.alert(name.span, text);
     }
@@ -108,7 +108,7 @@ fn nameserver(loader: &mut Loader<'_>, made: &mut Resolvers, args: &mut Args<'_>
     let usage = || "'nameserver' expects <name> and <addr>[:<port>] as arguments.".to_owned();
     let name = args.expect(usage)?;
     let Some(word) = args.next() else { return Err(Fault::new(args.keyword().span, usage())) };
-    if let Some(bad) = name.text.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c))) {
+    if let Some(bad) = bad_char(&name.text) {
         let text = format!("character '{bad}' is not permitted in server name '{}'.", name.text);
         return Err(Fault::new(name.span, text));
     }

@@ -56,7 +56,8 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     Ok(())
 }
 
-fn bad_char(name: &str) -> Option<char> {
+/// The first character that a name must not have.
+pub(super) fn bad_char(name: &str) -> Option<char> {
     name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c)))
 }
 

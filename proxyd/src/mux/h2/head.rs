@@ -206,16 +206,10 @@ pub fn trailers(fields: &Fields, out: &mut Vec<u8>) -> Result<(), Code> {
 
 /// Writes a response's head as a header block: `head` and `bytes` are HTTP/1's.
 pub fn response(head: &h1::Head, bytes: &[u8], edits: &h1::semantics::Edits, out: &mut Vec<u8>) {
-    use h1::semantics::Edit;
+    use h1::semantics::edited;
     hpack::put_status(out, head.status);
     for (i, field) in head.fields.iter().enumerate() {
-        let edit = edits.iter().find(|(at, _)| *at == i).map(|(_, e)| e);
-        let value = match edit {
-            Some(Edit::Drop) => continue,
-            Some(Edit::Part(part)) => part.of(bytes),
-            Some(Edit::Value(new)) => new,
-            None => field.value.of(bytes),
-        };
+        let Some(value) = edited(edits, i, field, bytes) else { continue };
         field_of(field.name.of(bytes), value, out);
     }
 }
@@ -249,7 +243,7 @@ pub fn of_request(
     edits: &h1::semantics::Edits,
     out: &mut Vec<u8>,
 ) {
-    use h1::semantics::Edit;
+    use h1::semantics::edited;
     let (method, target) = (head.first.of(bytes), head.second.of(bytes));
     hpack::put_pseudo(out, Pseudo::Method, method);
     let host =
@@ -265,13 +259,7 @@ pub fn of_request(
         hpack::put_pseudo(out, Pseudo::Path, path);
     }
     for (i, field) in head.fields.iter().enumerate() {
-        let edit = edits.iter().find(|(at, _)| *at == i).map(|(_, e)| e);
-        let value = match edit {
-            Some(Edit::Drop) => continue,
-            Some(Edit::Part(part)) => part.of(bytes),
-            Some(Edit::Value(new)) => new,
-            None => field.value.of(bytes),
-        };
+        let Some(value) = edited(edits, i, field, bytes) else { continue };
         if !h1::eq_lower(field.name.of(bytes), b"host") {
             field_of(field.name.of(bytes), value, out);
         }
