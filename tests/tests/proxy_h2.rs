@@ -316,8 +316,8 @@ fn look(suite: &mut Suite, programs: &[Program; 2]) {
         (r" (\d+|-1)/(\d+|-1)/(\d+|-1)/(\d+|-1)/\+?\d+ ", " TIMERS "),
         (r" \d+/\d+/\d+/\d+/", " COUNTS/"),
         (r"a{200,}.*", "aaa…"),
-        // A body that only the connection's end ends counts one byte more where that end comes alone: a race.
-        (r#"200 \d+ (.*"GET [^" ]*/(?:http10|until-close) )"#, "200 BYTES $1"),
+        // A body that only the connection's end (or its reset) ends counts one byte more where that comes alone: a race.
+        (r#"200 \d+ (.*"GET [^" ]*/(?:http10|until-close|short) )"#, "200 BYTES $1"),
     ]
     .map(|(p, to)| (Regex::new(p).expect("a valid pattern"), to))
     .into();
