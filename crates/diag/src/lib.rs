@@ -124,6 +124,8 @@ pub enum Severity {
     Notice,
     /// `[WARNING]`: the configuration is taken.
     Warning,
+    /// `[ALERT]`: the line is left out, the configuration is taken.
+    Skipped,
     /// `[ALERT]`: the configuration is refused, reading goes on.
     Alert,
     /// `[ALERT]`, and reading stops here.

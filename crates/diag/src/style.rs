@@ -32,7 +32,7 @@ pub fn label(severity: Severity) -> &'static str {
         Severity::Diag => "[DIAG]     ",
         Severity::Notice => "[NOTICE]   ",
         Severity::Warning => "[WARNING]  ",
-        Severity::Alert | Severity::Fatal => "[ALERT]    ",
+        Severity::Skipped | Severity::Alert | Severity::Fatal => "[ALERT]    ",
     }
 }
 

@@ -115,7 +115,8 @@ pub fn haproxy(words: impl IntoIterator<Item = OsString>, own: &[&str]) -> Resul
             Takes::Suffix => out.push(join(name, OsStr::from_bytes(&flag[spelling.len()..]))),
             Takes::Word => out.push(join(name, &words.next().ok_or_else(missing)?)),
             Takes::WordOrUsage => {
-                let next = words.next().filter(|w| !w.is_empty());
+                // An empty condition is a condition.
+                let next = words.next().filter(|w| *spelling == "cc" || !w.is_empty());
                 out.push(join(name, &next.ok_or_else(unknown)?));
             }
             Takes::Pids => {

@@ -8,7 +8,7 @@ use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Named, Table, did_you_mean};
 use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, size, strict_int, wrapping_int};
 use conf_parsers::{Line, Word};
-use diag::Span;
+use diag::{Diagnostic, Lead, Severity, Span};
 use std::time::Duration;
 
 /// What a keyword's function sees.
@@ -413,6 +413,46 @@ pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
     }
 }
 
+/// Keywords whose first line counts: name, which setting it is of those with two names, how a second line is told.
+const ONCE: [(&str, &str, &str); 23] = [
+    ("user", "uid", "user/uid already specified. Continuing."),
+    ("uid", "uid", "user/uid already specified. Continuing."),
+    ("group", "gid", "gid/group was already specified. Continuing."),
+    ("gid", "gid", "group/gid already specified. Continuing."),
+    ("spread-checks", "spread-checks", "spread-checks already specified. Continuing."),
+    ("chroot", "chroot", ""),
+    ("fd-hard-limit", "fd-hard-limit", ""),
+    ("log-send-hostname", "log-send-hostname", ""),
+    ("maxconn", "maxconn", ""),
+    ("maxconnrate", "maxconnrate", ""),
+    ("maxpipes", "maxpipes", ""),
+    ("maxsessrate", "maxsessrate", ""),
+    ("pidfile", "pidfile", ""),
+    ("server-state-base", "server-state-base", ""),
+    ("server-state-file", "server-state-file", ""),
+    ("tune.maxaccept", "tune.maxaccept", ""),
+    ("tune.maxpollevents", "tune.maxpollevents", ""),
+    ("tune.rcvbuf.client", "tune.rcvbuf.client", ""),
+    ("tune.sndbuf.client", "tune.sndbuf.client", ""),
+    ("tune.rcvbuf.server", "tune.rcvbuf.server", ""),
+    ("tune.sndbuf.server", "tune.sndbuf.server", ""),
+    ("tune.runqueue-depth", "tune.runqueue-depth", ""),
+    ("ulimit-n", "ulimit-n", ""),
+];
+
+/// What to say of a line whose setting an earlier line, or the command line, has made.
+fn is_repeated(loader: &mut Loader<'_>, name: &str) -> Option<String> {
+    let (_, setting, text) = ONCE.iter().find(|row| row.0 == name)?;
+    if loader.given.insert(*setting) {
+        return None;
+    }
+    Some(if text.is_empty() {
+        format!("'{name}' already specified. Continuing.")
+    } else {
+        (*text).to_owned()
+    })
+}
+
 fn one(loader: &mut Loader<'_>, line: &Line) -> Result<(), Fault> {
     let negative = matches!(line.keyword(), "no" | "default") && line.words.len() > 1;
     let word = &line.words[usize::from(negative)];
@@ -420,6 +460,12 @@ fn one(loader: &mut Loader<'_>, line: &Line) -> Result<(), Fault> {
     let (own, kept) = (KEYWORDS.find(name), kept::SETTINGS.find(name));
     if negative && !(own.is_some_and(|r| r.negatable) || kept.is_some_and(|s| s.negatable)) {
         loader.report.push(Fault::new(word.span, NOT_NEGATABLE).tight().into_alert());
+    }
+    if let Some(text) = is_repeated(loader, name) {
+        let told = Diagnostic::at(Severity::Skipped, word.span, text);
+        let tight = name == "spread-checks";
+        loader.report.push(if tight { told.lead(Lead::Tight) } else { told });
+        return Ok(());
     }
     let mut args = Args::new(word, &line.words[1 + usize::from(negative)..]);
     if let Some(row) = own {

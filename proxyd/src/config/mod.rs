@@ -39,7 +39,7 @@ use conf_parsers::table::Named;
 use conf_parsers::{Line, load};
 use diag::{Diagnostic, Report, Severity, SourceMap, Span};
 use model::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ pub struct Settings {
     pub check: bool,
     /// `-dV`: certificates of servers are not verified unless a line asks for it.
     pub unverified: bool,
+    /// `-p`: the file's own `pidfile` comes too late.
+    pub pidfile: bool,
     /// The program's name: log tag where none is said.
     pub log_tag: String,
     /// Pattern lists of the configuration in force, which a new one goes on with.
@@ -77,6 +79,8 @@ pub struct Loaded {
     pub zero_warning: bool,
     /// Files whose own lines were at fault, in order.
     pub files_at_fault: Vec<String>,
+    /// Whether every file of the command line could be read.
+    pub all_read: bool,
 }
 
 /// Where a stick table was defined.
@@ -107,6 +111,8 @@ pub(crate) struct Loader<'l> {
     check: bool,
     /// Words without effect so far.
     idle: usize,
+    /// Settings of the `global` section whose first line counts, as far as they were made.
+    given: BTreeSet<&'static str>,
 }
 
 impl<'l> Loader<'l> {
@@ -127,6 +133,7 @@ impl<'l> Loader<'l> {
             zero_warning: false,
             check: false,
             idle: 0,
+            given: BTreeSet::new(),
         }
     }
 }
@@ -159,9 +166,13 @@ pub fn load(settings: &Settings) -> Loaded {
     let mut sources = SourceMap::new();
     let mut report = Report::new();
     let files = load::haproxy(&settings.paths, &mut sources, &mut report);
+    let all_read = !report.refuses();
     let mut reading = Reading { env: settings.env.clone(), facts: &settings.facts };
     let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
     let mut loader = Loader { env: reading.env, check: settings.check, ..Loader::new(&sources) };
+    if settings.pidfile {
+        loader.given.insert("pidfile");
+    }
     if settings.unverified {
         let words = vec!["none".to_owned()];
         loader.config.global.ssl_defaults.insert("ssl-server-verify".into(), words);
@@ -197,7 +208,7 @@ pub fn load(settings: &Settings) -> Loaded {
         resolve::names_in_rules(&config, &mut report);
     }
     let config = Some(config).filter(|_| !report.refuses());
-    Loaded { config, report, sources, idle, zero_warning, files_at_fault }
+    Loaded { config, report, sources, idle, zero_warning, files_at_fault, all_read }
 }
 
 fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {

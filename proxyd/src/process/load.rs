@@ -5,7 +5,7 @@ use super::options::Options;
 use crate::config::model::Config;
 use crate::config::{self, Loaded};
 use conf_parsers::haproxy::cc;
-use diag::Severity;
+use diag::{Diagnostic, Severity};
 use std::io::IsTerminal;
 
 /// Reads the files of the command line. `program` is the default log tag.
@@ -18,6 +18,7 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         facts: facts(),
         check: options.check,
         unverified: options.no_server_verify,
+        pidfile: options.pidfile.is_some(),
         log_tag: program.to_owned(),
         patterns: None,
     };
@@ -30,6 +31,13 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         for proxy in config.proxies.iter_mut().filter(|p| p.kind.is_front()) {
             proxy.maxconn.get_or_insert(most);
         }
+    }
+    let is_master = options.wants_master()
+        || options.worker.is_some()
+        || loaded.config.as_ref().is_some_and(|c| c.global.master_worker);
+    if !options.master_cli.is_empty() && !is_master && !loaded.report.refuses() {
+        let text = "a master CLI socket was defined, but master-worker mode (-W) is not enabled.";
+        loaded.report.push(Diagnostic::global(Severity::Warning, text));
     }
     loaded
 }
@@ -49,7 +57,10 @@ impl Loaded {
         let refused = self.report.refuses();
         let warned = (options.zero_warning || self.zero_warning) && self.report.count(Severity::Warning) > 0;
         if warned && !refused {
-            messages::say(Label::Alert, "Some warnings were found and 'zero-warning' is set. Aborting.");
+            messages::say(
+                Label::Alert,
+                "config : Some warnings were found and 'zero-warning' is set. Aborting.",
+            );
             return Err(1);
         }
         if let (Some(classes), false) = (&options.dump_keywords, refused) {
@@ -64,27 +75,32 @@ impl Loaded {
         }
         match self.config {
             Some(_) if options.check && !refused => {
-                if !options.quiet {
+                if !messages::is_hushed() {
+                    if self.report.count(Severity::Warning) > 0 {
+                        messages::print("Warnings were found.\n");
+                    }
                     messages::print("Configuration file is valid\n");
                 }
                 Err(0)
             }
             Some(config) if !refused => Ok(config),
             _ => {
-                messages::say(Label::Alert, "config : Fatal errors found in configuration.");
+                // A file that is not there is told alone.
+                if self.all_read {
+                    messages::say(Label::Alert, "config : Fatal errors found in configuration.");
+                }
                 Err(1)
             }
         }
     }
 
     fn tell(&self, options: &Options) {
-        let shown = |s: Severity| match s {
-            Severity::Diag => options.diagnostics,
-            Severity::Notice | Severity::Warning => !options.quiet,
-            Severity::Alert | Severity::Fatal => true,
-        };
+        if messages::is_hushed() {
+            return;
+        }
+        let shown = |s: Severity| s != Severity::Diag || options.diagnostics;
         let pid = std::process::id();
-        let mut introduced = options.quiet;
+        let mut introduced = false;
         for diagnostic in self.report.items.iter().filter(|d| shown(d.severity)) {
             if !introduced {
                 introduced = true;
@@ -107,12 +123,16 @@ impl Loaded {
 
 /// `-cc`: 0 when true, 1 when false, 2 when it can't be decided.
 pub fn condition(text: &str) -> i32 {
+    if text.is_empty() {
+        return 1;
+    }
     let variable = |name: &str| std::env::var(name).ok();
     match cc::evaluate(expanded(text).as_bytes(), &facts(), &variable) {
         Ok(true) => 0,
         Ok(false) => 1,
         Err(fault) => {
-            messages::say(Label::Alert, &format!("config : {}", fault.text));
+            let text = format!("config : Failed to evaluate condition: {}", fault.text);
+            super::refuse(&text);
             2
         }
     }

@@ -112,9 +112,9 @@ impl Master {
             return Some(code);
         }
         if let Some(path) = &self.plan.pidfile
-            && let Err(e) = service::PidFile::write(path, &[std::process::id()])
+            && service::PidFile::write(path, &[std::process::id()]).is_err()
         {
-            let text = format!("[haproxy.main()] Cannot create pidfile {} : {e}", path.display());
+            let text = format!("[haproxy.main()] Cannot create pidfile {}", path.display());
             self.tell(Label::Alert, &text);
             self.end(Signal::Term, 1);
         }

@@ -3,6 +3,7 @@
 //! Invariant: words and exit codes are those of haproxy 2.6; a line on stderr is [`Label`] with the pid.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The version whose contracts we keep, with our name behind it; third word of the first line of `-v`.
@@ -45,9 +46,30 @@ pub fn started() -> String {
     STARTING.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
 }
 
+/// Whether lines are left out: `-q` without `-V`.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out all lines of [`say`] and of the report, faults too, as `-q` asks.
+pub fn hush() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`hush`] was called.
+pub fn is_hushed() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 /// Says a line on stderr. Losing it (nobody reads) is no reason to stop.
 pub fn say(label: Label, text: &str) {
-    print_err(&label.line(std::process::id(), text));
+    if !is_hushed() {
+        print_err(&label.line(std::process::id(), text));
+    }
+}
+
+/// What the system says of an error, as C's `strerror` words it.
+pub fn system_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Prints to stdout; see [`say`].

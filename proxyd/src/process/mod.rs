@@ -40,6 +40,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> i32 {
         Err(service::argv::ArgvError::Missing(text)) => return refuse(&text),
         Err(service::argv::ArgvError::Unknown(_)) => return usage(&name),
     };
+    if options.quiet && !options.verbose {
+        messages::hush();
+    }
     if options.version || options.version_all {
         let text = if options.version_all { messages::version_all() } else { messages::version() };
         messages::print(&text);
@@ -73,6 +76,9 @@ fn start(program: OsString, name: &str, words: Vec<OsString>, options: Options) 
         return refuse(&format!("Could not change to directory {} : {text}", directory.display()));
     }
     let loaded = load::load(&options, name);
+    if loaded.all_read && loaded.sources.files().next().is_none() {
+        return usage(name); // directories without files
+    }
     let wants_master = loaded.config.as_ref().is_some_and(|c| c.global.master_worker);
     if wants_master && master.is_none() && !options.check && !options.debug && !options.foreground {
         return lead(program, words, options, loaded.config);

@@ -168,6 +168,18 @@ impl Options {
         let mut options = Self::command_for(&long)?;
         options.finish.retain(|p| !p.is_empty());
         options.terminate.retain(|p| !p.is_empty());
+        for (name, pids) in [("sf", &options.finish), ("st", &options.terminate)] {
+            for pid in pids {
+                let rest = pid.trim_start_matches(|c: char| c.is_ascii_digit());
+                if pid.parse() == Ok(0) {
+                    return Err(ArgvError::Unknown(pid.clone()));
+                }
+                if !rest.is_empty() {
+                    let text = format!("-{name} option: some bytes unconsumed in PID list {{{rest}}}");
+                    return Err(ArgvError::Missing(text));
+                }
+            }
+        }
         Ok(options)
     }
 
@@ -219,9 +231,10 @@ mod tests {
         let check = parse("-f a -f b -c -q");
         assert!(check.check && check.quiet);
         assert_eq!(check.files, [PathBuf::from("a"), PathBuf::from("b")]);
-        let reload = parse("-f c -p p -D -sf 12 0 x 13");
+        let reload = parse("-f c -p p -D -sf 12 13");
         assert_eq!(reload.old_pids(), (vec![12, 13], true));
         assert_eq!(parse("-st 5").old_pids(), (vec![5], false));
+        assert!(Options::parse_words(["-sf", "12x"].map(OsString::from)).is_err());
         assert_eq!(parse("-sf").old_pids(), (vec![], true));
         let suite = parse("-d -dM -dI -dW -f cfg");
         assert!(suite.debug && suite.zero_warning);

@@ -110,7 +110,14 @@ fn bind_all(
         // A worker that is not there any more leaves nothing to take: bind anew.
         (Some(old), _) => handoff::take_from(old).unwrap_or_default(),
         (None, Some(path)) => handoff::take(path).map_err(|e| {
-            refuse(&format!("Failed to get the sockets from the old process ({}: {e})!", path.display()))
+            introduce();
+            let connected = path.exists() && e.kind() != std::io::ErrorKind::ConnectionRefused;
+            if !connected {
+                let text = format!("Failed to connect to the old process socket '{}'", path.display());
+                messages::say(Label::Warning, &text);
+            }
+            messages::say(Label::Alert, "Failed to get the sockets from the old process!");
+            1
         })?,
         (None, None) => Vec::new(),
     };
@@ -140,9 +147,9 @@ fn leave_parent(pidfile: Option<&PathBuf>) -> Result<(), i32> {
         Ok(sys::fork::Fork::Child) => Ok(()),
         Ok(sys::fork::Fork::Parent(child)) => {
             match pidfile.map(|path| (path, service::PidFile::write(path, &[child]))) {
-                Some((path, Err(e))) => {
+                Some((path, Err(_))) => {
                     service::signals::send(child, Signal::Term);
-                    Err(refuse(&format!("[haproxy.main()] Cannot create pidfile {} : {e}", path.display())))
+                    Err(refuse(&format!("[haproxy.main()] Cannot create pidfile {}", path.display())))
                 }
                 _ => Err(0),
             }

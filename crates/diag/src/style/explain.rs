@@ -10,7 +10,7 @@ use ariadne::{CharSet, Config, IndexType, Label, Report, ReportKind, Source};
 pub fn explain(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> String {
     let kind = match diagnostic.severity {
         Severity::Diag | Severity::Notice => ReportKind::Advice,
-        Severity::Warning => ReportKind::Warning,
+        Severity::Warning | Severity::Skipped => ReportKind::Warning,
         Severity::Alert | Severity::Fatal => ReportKind::Error,
     };
     let head = diagnostic.text.lines().next().unwrap_or_default().trim_end_matches(':');
@@ -38,7 +38,7 @@ pub fn explain(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> St
 fn plain(diagnostic: &Diagnostic, head: &str) -> String {
     let label = match diagnostic.severity {
         Severity::Diag | Severity::Notice => "Advice",
-        Severity::Warning => "Warning",
+        Severity::Warning | Severity::Skipped => "Warning",
         Severity::Alert | Severity::Fatal => "Error",
     };
     let help = diagnostic.help.as_ref().map(|h| format!("  Help: {h}\n")).unwrap_or_default();
