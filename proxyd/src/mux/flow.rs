@@ -11,7 +11,7 @@
 
 use crate::http::compress::Encoder;
 use crate::mux::splice::Splice;
-use crate::mux::wire::{Conn, Habit};
+use crate::mux::wire::{Conn, Habit, Wire};
 use h1::{Body, Fault, Framing, Part};
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -73,6 +73,8 @@ pub struct Flow {
     pub discard: bool,
     /// The head alone is sent: what follows is read and dropped.
     pub mute: bool,
+    /// Something is dropped because of `mute`.
+    skips: bool,
     /// Content bytes and framing that were read.
     pub moved: u64,
     /// Content and trailers alone, as haproxy counts them (`%U`, `%B` count them with the head).
@@ -112,6 +114,7 @@ impl Default for Flow {
             shut_after: false,
             discard: false,
             mute: false,
+            skips: false,
             moved: 0,
             counted: 0,
             encoder: None,
@@ -143,6 +146,7 @@ impl Flow {
     pub fn begin(&mut self, framing: Framing) {
         self.body = Body::new(framing);
         self.open = true;
+        self.skips = self.mute && !matches!(framing, Framing::None | Framing::Length(0));
         self.may_splice = true;
         self.chunked = framing == Framing::Chunked;
         self.may_peek = self.chunked;
@@ -212,7 +216,7 @@ impl Flow {
             }
             if self.is_read() {
                 from.habit = self.habit();
-                return self.finish(cx, to);
+                return self.finish(cx, from, to);
             }
             if let Some(limit) = self.pipe_limit(from, to) {
                 match self.fill(cx, from, limit) {
@@ -357,7 +361,15 @@ impl Flow {
         }
     }
 
-    fn finish(&mut self, cx: &mut Context<'_>, to: &mut Conn) -> Result<Blocked, Broken> {
+    fn finish(&mut self, cx: &mut Context<'_>, from: &Conn, to: &mut Conn) -> Result<Blocked, Broken> {
+        if let Wire::H2(stream) = &from.wire
+            && stream.poll_end(cx).is_pending()
+        {
+            return Ok(Blocked::Read);
+        }
+        if let Wire::H2(stream) = &mut to.wire {
+            stream.complete();
+        }
         if self.shut_after && !self.discard {
             match to.poll_shutdown(cx) {
                 Poll::Pending => return Ok(Blocked::Write),
@@ -381,6 +393,11 @@ impl Flow {
             self.ready = 0;
             if self.out_at == self.out.len() {
                 return Ok(Poll::Ready(()));
+            }
+            if let Wire::H2(stream) = &mut to.wire
+                && self.skips
+            {
+                stream.hold();
             }
         }
         if self.ready > 0 && self.ready <= JOIN_MAX && self.out_at < self.out.len() {

@@ -45,6 +45,10 @@ pub struct Stream {
     body: Body,
     trailers: Vec<u8>,
     state: State,
+    /// The end is not said with a head that has no body, but when [`Self::complete`] says so.
+    held: bool,
+    /// Who waits for an answer to what was not asked yet.
+    early: Option<Waker>,
 }
 
 thread_local! {
@@ -77,6 +81,38 @@ impl Stream {
             body: Body::new(Framing::None),
             trailers: Vec::new(),
             state: State::Head,
+            held: false,
+            early: None,
+        }
+    }
+
+    /// Holds back the end of a response that has no body for the client, but one that the server still sends and
+    /// nobody passes on. A client that hears the end asks again, and its request would not find the server's
+    /// connection free yet.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Says the end that was held back.
+    pub fn complete(&mut self) {
+        if std::mem::take(&mut self.held) && self.state == State::Body {
+            let shared = Rc::clone(&self.shared);
+            let shared = &mut *shared.borrow_mut();
+            self.finish(&mut shared.core);
+            shared.call();
+        }
+    }
+
+    /// Waits for a server's end of a response whose content is through: it may come in a frame of its own, and a
+    /// stream that is dropped before it is reset, which breaks off what the server still does for it.
+    pub fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = &mut *self.shared.borrow_mut();
+        match shared.ears.slots.get_mut(&self.id) {
+            Some(slot) if self.role == Role::Client && !slot.ended && !slot.broken => {
+                keep(&mut slot.reader, cx);
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
         }
     }
 
@@ -193,7 +229,8 @@ impl Stream {
         }
         let info = h1::semantics::response(head, bytes, self.method, false)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        let end = !info.interim && matches!(info.framing, Framing::None | Framing::Length(0));
+        let bare = matches!(info.framing, Framing::None | Framing::Length(0));
+        let end = !info.interim && bare && !self.held;
         BLOCK.with_borrow_mut(|block| {
             block.clear();
             head::response(head, bytes, &info.edits, block);
@@ -213,7 +250,8 @@ impl Stream {
         let id = shared.core.start().ok_or(io::ErrorKind::ConnectionRefused)?;
         self.id = id;
         let tunnel = info.method == Method::Connect;
-        let slot = Slot { headless: info.method == Method::Head, tunnel, ..Slot::default() };
+        let reader = self.early.take();
+        let slot = Slot { headless: info.method == Method::Head, tunnel, reader, ..Slot::default() };
         shared.ears.slots.insert(id, slot);
         let framing = if tunnel { Framing::Tunnel } else { info.framing };
         let end = matches!(framing, Framing::None | Framing::Length(0));
@@ -302,16 +340,20 @@ fn keep(place: &mut Option<Waker>, cx: &Context<'_>) {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let shared = &mut *self.shared.borrow_mut();
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let shared = Rc::clone(&self.shared);
+        let shared = &mut *shared.borrow_mut();
         let Some(slot) = shared.ears.slots.get_mut(&self.id) else {
+            if self.id != 0 || shared.core.is_dead() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
             // Nothing was asked yet, so nothing can be answered.
-            let lost = self.id != 0 || shared.core.is_dead();
-            return if lost {
-                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
-            } else {
-                Poll::Pending
-            };
+            keep(&mut self.early, cx);
+            return Poll::Pending;
         };
         // What came before a server gave up is still good; a client that did wants nothing any more.
         let here = &slot.inbox[slot.at..];

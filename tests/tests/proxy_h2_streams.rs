@@ -1,0 +1,205 @@
+//! Streams of HTTP/2 connections step by step: what is said when, on both sides of the proxy. Debian's haproxy goes
+//! through the same steps, where it is installed.
+
+use holdfast_tests::node::Program;
+use holdfast_tests::pair::{Origin, Side};
+use http2::hpack;
+use http2::{Code, Config, Connection, Fields, Role, Sink};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+const CONFIG: &str = include_str!("proxy_h2_streams/haproxy.cfg");
+/// Frontends of the configuration.
+const FRONTENDS: usize = 2;
+/// How long a step may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a stream brought.
+#[derive(Debug, Default)]
+struct Stream {
+    heads: String,
+    body: Vec<u8>,
+    ended: bool,
+    reset: Option<u32>,
+}
+
+/// What a connection brought, by stream.
+#[derive(Debug, Default)]
+struct Heard(BTreeMap<u32, Stream>);
+
+impl Sink for Heard {
+    fn head(&mut self, id: u32, _: bool, fields: &Fields, end: bool) -> Result<(), Code> {
+        let stream = self.0.entry(id).or_default();
+        for (name, value) in fields.iter() {
+            let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            let _ = writeln!(stream.heads, "{name}: {value}");
+        }
+        stream.ended |= end;
+        Ok(())
+    }
+
+    fn data(&mut self, id: u32, bytes: &[u8], end: bool) -> Result<(), Code> {
+        let stream = self.0.entry(id).or_default();
+        stream.body.extend_from_slice(bytes);
+        stream.ended |= end;
+        Ok(())
+    }
+
+    fn reset(&mut self, id: u32, code: u32) {
+        self.0.entry(id).or_default().reset.get_or_insert(code);
+    }
+
+    fn writable(&mut self, _: u32) {}
+}
+
+/// One end of an HTTP/2 connection, driven by hand.
+#[derive(Debug)]
+struct Peer {
+    core: Connection,
+    heard: Heard,
+    socket: TcpStream,
+    closed: bool,
+}
+
+impl Peer {
+    fn new(role: Role, socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout can be set");
+        let core = Connection::new(role, Config::default());
+        Self { core, heard: Heard::default(), socket, closed: false }
+    }
+
+    /// Sends what there is.
+    fn flush(&mut self) {
+        let out = std::mem::take(&mut self.core.out);
+        self.closed |= self.socket.write_all(&out).is_err();
+    }
+
+    /// Moves bytes until something was heard.
+    fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        let mut buffer = vec![0; 65_536];
+        while !done(self) {
+            assert!(Instant::now() < until && !self.closed, "never came: {what}; {:?}", self.heard);
+            self.flush();
+            match self.socket.read(&mut buffer) {
+                Ok(0) => self.closed = true,
+                Ok(n) => self.core.receive(&buffer[..n], &mut self.heard),
+                Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock) => {}
+                Err(_) => self.closed = true,
+            }
+        }
+        self.flush();
+    }
+
+    /// Opens a stream with a request that has no body.
+    fn ask(&mut self, method: &str, path: &str) -> u32 {
+        let id = self.core.start().expect("a stream can be opened");
+        let fields = [(":method", method), (":scheme", "http"), (":authority", "x.example"), (":path", path)];
+        self.core.send_head(id, &block(&fields), true);
+        self.flush();
+        id
+    }
+
+    fn stream(&self, id: u32) -> Option<&Stream> {
+        self.heard.0.get(&id)
+    }
+
+    fn has_head(&self, id: u32) -> bool {
+        self.stream(id).is_some_and(|s| !s.heads.is_empty())
+    }
+
+    fn is_over(&self, id: u32) -> bool {
+        self.stream(id).is_some_and(|s| s.ended || s.reset.is_some())
+    }
+}
+
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        hpack::put(&mut block, name.as_bytes(), value.as_bytes());
+    }
+    block
+}
+
+/// Reads until a piece of text came.
+fn read_until(socket: &mut TcpStream, end: &str) -> String {
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    let (mut all, mut byte) = (Vec::new(), [0]);
+    while !all.ends_with(end.as_bytes()) {
+        match socket.read(&mut byte) {
+            Ok(1) => all.push(byte[0]),
+            other => panic!("{other:?} before {end:?}: {}", String::from_utf8_lossy(&all)),
+        }
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// Runs a play with each program: in front of the listener that it is given.
+fn with_each(test: &str, play: impl Fn(&Side, &TcpListener)) {
+    let ours = Some(Program::ours("proxyd", "haproxy"));
+    for program in [Program::original(test, "haproxy"), ours].into_iter().flatten() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let origin = Origin { address: listener.local_addr().expect("a bound socket has an address") };
+        play(&Side::start(&program.path, CONFIG, FRONTENDS, &origin), &listener);
+    }
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.accept().expect("the proxy connects").0
+}
+
+/// A response whose body nobody passes on ends with that body: a client that asks again at once finds the server's
+/// connection free, where the server takes one only.
+#[test]
+fn a_skipped_body_delays_the_end_of_its_stream() {
+    with_each("a_skipped_body_delays_the_end_of_its_stream", |side, listener| {
+        let mut client = Peer::new(Role::Client, side.connect(0));
+        let first = client.ask("HEAD", "/1");
+        let mut server = accept(listener);
+        assert!(read_until(&mut server, "\r\n\r\n").starts_with("GET /1 "));
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        server.write_all(&[&head[..], b"5\r\nhello\r\n"].concat()).expect("the proxy reads");
+        client.until("the head", |c| c.has_head(first));
+        assert!(!client.is_over(first), "the server is still at it: {:?}", client.heard);
+
+        server.write_all(b"0\r\n\r\n").expect("the proxy reads");
+        client.until("the end", |c| c.is_over(first));
+        let seen = client.stream(first).expect("it was heard of");
+        assert!(seen.ended && seen.reset.is_none() && seen.body.is_empty(), "{seen:?}");
+
+        let second = client.ask("GET", "/2");
+        assert!(read_until(&mut server, "\r\n\r\n").starts_with("GET /2 "), "the same connection");
+        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("the proxy reads");
+        client.until("the second response", |c| c.is_over(second));
+        assert_eq!(client.stream(second).map(|s| s.body.as_slice()), Some(&b"ok"[..]));
+    });
+}
+
+/// The end of a server's stream is waited for, though nothing more can come: a stream that is given up before is
+/// reset, and that breaks off what the server still does.
+#[test]
+fn a_response_ends_with_its_stream_not_with_its_content() {
+    with_each("a_response_ends_with_its_stream_not_with_its_content", |side, listener| {
+        let mut client = side.connect(1);
+        client.write_all(b"HEAD /1 HTTP/1.1\r\nHost: x\r\n\r\n").expect("the proxy reads");
+        let mut server = Peer::new(Role::Server, accept(listener));
+        server.until("the first request", |s| s.is_over(1));
+        let fields = [(":status", "200")];
+        server.core.send_head(1, &block(&fields), false);
+        server.flush();
+        assert!(read_until(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 200 "));
+
+        server.core.send_data(1, b"", true);
+        server.flush();
+        client.write_all(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n").expect("the proxy reads");
+        server.until("the second request", |s| s.is_over(3));
+        assert_eq!(server.core.counts.rst, 0, "nothing was broken off");
+        server.core.send_head(3, &block(&fields), false);
+        server.core.send_data(3, b"hello", true);
+        server.flush();
+        assert!(read_until(&mut client, "hello").starts_with("HTTP/1.1 200 "));
+    });
+}
