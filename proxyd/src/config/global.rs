@@ -3,7 +3,7 @@
 use super::model::{CloseSpread, Global, UnixPermissions};
 use super::{Loader, bind, kept};
 use crate::log::{Sample, Target};
-use conf_parsers::args::{Args, Fault, time_fault_quoted, time_fault_text_up_to};
+use conf_parsers::args::{Args, Fault, time_fault_quoted, time_fault_text, time_fault_text_up_to};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Named, Table, did_you_mean};
 use conf_parsers::value::{NumberFault, TimeUnit, duration, lenient_int, size, strict_int, wrapping_int};
@@ -235,6 +235,7 @@ static KEYWORDS: Table<Row> = Table::new(&[
         g.global().spread_checks = n as i32;
         Ok(())
     }),
+    row("max-spread-checks", max_spread),
     row("external-check", |g, a| {
         if a.peek().is_some_and(|w| w.text == "preserve-env") {
             a.next();
@@ -772,4 +773,19 @@ fn check_log_address(text: &str, span: Span) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
+}
+
+fn max_spread(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    let missing = "'max-spread-checks' expects an integer argument (0..50).";
+    let word = args.next().ok_or_else(|| Fault::new(args.keyword().span, missing).tight())?;
+    let limit = duration(&word.text, TimeUnit::Ms).map_err(|e| {
+        let byte = match e {
+            NumberFault::Unexpected(byte) => char::from(byte),
+            _ => return args.fault(time_fault_text(&word.text, "max-spread-checks", e)).tight(),
+        };
+        let text = format!("unsupported character '{byte}' in 'max-spread-checks' (wants an integer delay).");
+        args.fault(text).tight()
+    })?;
+    g.global().max_spread_checks = Some(limit).filter(|l| !l.is_zero());
+    Ok(())
 }

@@ -227,7 +227,6 @@ pub static INERT: &[Inert] = &[
     second("http-response", "set-nice", "http-response set-nice 1", NICE),
     second("http-response", "cache-store", "http-response cache-store c", CACHE),
     // global
-    whole("max-spread-checks", "max-spread-checks 1s", "checks are spread over their whole interval"),
     whole("localpeer", "localpeer x", "stick tables are not shared with peers"),
     whole("h1-case-adjust-file", "h1-case-adjust-file /dev/null", CASE),
     whole("insecure-fork-wanted", "insecure-fork-wanted", "checks may always start programs"),
@@ -235,10 +234,6 @@ pub static INERT: &[Inert] = &[
     whole("ssl-default-bind-curves", "ssl-default-bind-curves X25519", GROUPS),
     whole("tune.idletimer", "tune.idletimer 1s", PARSER),
     whole("tune.maxaccept", "tune.maxaccept 5", PARSER),
-    whole("tune.rcvbuf.client", "tune.rcvbuf.client 65536", PARSER),
-    whole("tune.rcvbuf.server", "tune.rcvbuf.server 65536", PARSER),
-    whole("tune.sndbuf.client", "tune.sndbuf.client 65536", PARSER),
-    whole("tune.sndbuf.server", "tune.sndbuf.server 65536", PARSER),
     whole("tune.pattern.cache-size", "tune.pattern.cache-size 5", "matches are not cached"),
     whole("tune.pool-low-fd-ratio", "tune.pool-low-fd-ratio 5", PARSER),
     whole("tune.pool-high-fd-ratio", "tune.pool-high-fd-ratio 5", PARSER),
@@ -273,13 +268,7 @@ mod tests {
     }
 
     fn file(row: &Inert) -> String {
-        let globals = [
-            "max-spread-checks",
-            "localpeer",
-            "h1-case-adjust",
-            "h1-case-adjust-file",
-            "insecure-fork-wanted",
-        ];
+        let globals = ["localpeer", "h1-case-adjust", "h1-case-adjust-file", "insecure-fork-wanted"];
         let global = globals.contains(&row.line)
             || row.line.starts_with("tune.")
             || row.line.starts_with("ssl-default");

@@ -307,7 +307,6 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     ),
     row("httpclient.timeout.connect", Any, Inert),
     row("limited-quic", Flag, Inert),
-    row("max-spread-checks", Check(max_spread), Inert),
     row("maxcompcpuusage", Check(cpu_usage), Inert),
     row("maxcomprate", OneWord("'maxcomprate' expects an integer argument in kb/s."), Inert),
     row("maxpipes", Int, Inert),
@@ -504,20 +503,6 @@ fn tls_lifetime(args: &mut Args<'_>) -> Result<(), Fault> {
             }
             e => time_fault_text(text, "tune.ssl.lifetime", e),
         })
-    })?;
-    args.none_left()
-}
-
-fn max_spread(args: &mut Args<'_>) -> Result<(), Fault> {
-    let missing = "'max-spread-checks' expects an integer argument (0..50).";
-    let word = args.next().ok_or_else(|| Fault::new(args.keyword().span, missing).tight())?;
-    time(&word.text, TimeUnit::Ms).map(|_| ()).map_err(|e| {
-        let byte = match e {
-            NumberFault::Unexpected(byte) => char::from(byte),
-            _ => return args.fault(time_fault_text(&word.text, "max-spread-checks", e)).tight(),
-        };
-        let text = format!("unsupported character '{byte}' in 'max-spread-checks' (wants an integer delay).");
-        args.fault(text).tight()
     })?;
     args.none_left()
 }

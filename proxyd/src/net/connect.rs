@@ -41,6 +41,8 @@ pub struct Options {
     pub fast_open: bool,
     /// `socks4`: the proxy that connects for us.
     pub socks4: Option<SocketAddr>,
+    /// `tune.rcvbuf.server`, `tune.sndbuf.server`.
+    pub buffers: super::Buffers,
 }
 
 /// Connects; the caller bounds the time.
@@ -98,6 +100,7 @@ fn socket(address: SocketAddr, options: &Options) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    options.buffers.apply(&socket);
     if options.keepalive {
         socket.set_keepalive(true)?;
     }

@@ -5,7 +5,7 @@
 use super::control::Rights;
 use super::handoff::{self, Exposed};
 use crate::config::model::{Bind, BindAddress, Config, ProxyId};
-use crate::net::listener;
+use crate::net::{Buffers, listener};
 use crate::runtime::engine::Listening;
 use service::Signal;
 use std::collections::HashSet;
@@ -64,6 +64,8 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
     let mut bound =
         Bound { listening: Vec::new(), stats: Vec::new(), exposed: Vec::new(), free: HashSet::new() };
     let mut faults = Vec::new();
+    let tune = &config.global.tune;
+    let buffers = Buffers { receive: tune.rcvbuf_client, send: tune.sndbuf_client };
     for (index, proxy) in config.proxies.iter().enumerate().filter(|(_, p)| !p.disabled) {
         for (number, bind) in proxy.binds.iter().enumerate() {
             match binder.one(bind, proxy.backlog) {
@@ -72,6 +74,7 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
                         bound.free.insert(format!("{}/{}", proxy.name, bind.text));
                     }
                     bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
+                    buffers.apply(&fd);
                     bound.listening.push(Listening { fd, frontend: ProxyId(index), bind: number });
                 }
                 Err(fault) => faults.push(text(bind, "frontend", &proxy.name, &fault)),

@@ -76,7 +76,9 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
     let starts = count + all().filter(agent).count();
     let inters = all().filter(health).map(|at| settings(at).check.inter);
     let smallest = inters.chain(all().filter(agent).map(|at| agent_inter(settings(at)))).min();
-    let first = |i: usize| Intervals::first(i, starts, smallest.unwrap_or(Duration::from_secs(2)), None);
+    let (smallest, most) =
+        (smallest.unwrap_or(Duration::from_secs(2)), generation.config.global.max_spread_checks);
+    let first = |i: usize| Intervals::first(i, starts, smallest, most);
     let desk = Desk::open(count);
     // Health and agent checks begin in the order of their servers, spread over the smallest interval.
     let mut place = 0;

@@ -12,6 +12,7 @@ use crate::config::model::{
 use crate::http::message::Start;
 use crate::mux::h2::Link;
 use crate::mux::wire::{Conn, Wire};
+use crate::net::Buffers;
 use crate::net::connect::{self, Target};
 use crate::net::proxy_protocol;
 use crate::runtime::Generation;
@@ -274,6 +275,7 @@ impl<'c> Exchange<'c> {
         let Some(target) = target(settings, generation.server(at.0, at.1), dst) else {
             return Err(Refused::Error);
         };
+        let tune = &generation.config.global.tune;
         let options = connect::Options {
             source: settings.source.clone().or_else(|| back.source.clone()),
             spoof: spoof(settings.source.as_ref().or(back.source.as_ref()), &self.client.session.src),
@@ -283,6 +285,7 @@ impl<'c> Exchange<'c> {
             namespace: settings.namespace.clone(),
             fast_open: settings.tfo,
             socks4: settings.socks4,
+            buffers: Buffers { receive: tune.rcvbuf_server, send: tune.sndbuf_server },
         };
         let suspicion = &generation.server(at.0, at.1).suspicion;
         let patience = suspicion.hang_after();
