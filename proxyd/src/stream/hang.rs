@@ -88,17 +88,25 @@ impl Exchange<'_> {
             });
             match ended.await {
                 Some(Ok(wire)) => return wire.map_err(|_| Refused::Error),
-                Some(Err(left)) => return Err(self.abandoned(left)),
+                Some(Err(left)) => return Err(self.abandoned(at, left)),
                 None => {}
             }
         }
     }
 
-    /// Notes that the client left before a server was there.
-    fn abandoned(&mut self, left: Left) -> Refused {
-        let within = if left == Left::Broken && self.raw { EndedIn::Data } else { EndedIn::Connect };
-        self.set_end((EndedBy::Client, within));
-        self.generation.proxies[self.backend.0].back.cli_aborts.fetch_add(1, Relaxed);
+    /// Notes that the client left before a server was there. As with HAProxy, a broken TCP stream is one that moved data, and
+    /// only that counts as a client's abort.
+    fn abandoned(&mut self, (proxy, server): (ProxyId, ServerId), left: Left) -> Refused {
+        if left == Left::Broken && self.raw {
+            self.set_end((EndedBy::Client, EndedIn::Data));
+            let back = &self.generation.proxies[proxy.0].back;
+            let counters = &self.generation.server(proxy, server).counters;
+            for aborts in [&back.cli_aborts, &counters.cli_aborts] {
+                aborts.fetch_add(1, Relaxed);
+            }
+        } else {
+            self.set_end((EndedBy::Client, EndedIn::Connect));
+        }
         Refused::ClientGone
     }
 

@@ -101,7 +101,7 @@ impl Beat {
 /// Waits for the next change; for ever when none can come.
 async fn changed(lost: &mut watch::Receiver<u64>) {
     if lost.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
