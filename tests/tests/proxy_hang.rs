@@ -103,7 +103,7 @@ fn nobody_waits_for_a_server_that_went_down() {
     let Some(net) = Net::new("hang") else { return };
     let host = host(&net, "lb");
     let proxies = "listen other\n mode http\n bind 127.0.0.1:9000\n http-request return status 200\nlisten f\n mode http\n \
-                   bind 127.0.0.1:8000\n use-server gone if { path / }\n server gone 10.9.0.9:80 check inter 20s fall 2\n \
+                   bind 127.0.0.1:8000\n use-server gone if { path / }\n server gone 10.9.0.9:80 check inter 6s fall 2\n \
                    server other 127.0.0.1:9000\n";
     let node = start(&host, &Program::ours("proxyd", "proxyd"), proxies);
     let ask = |port: u16| {
