@@ -197,3 +197,62 @@ fn status_shows_what_each_daemon_knows() {
     host.sh("ip link set eth0 down");
     watch.wait_output("vrrp.instance/VI_1: FAULT", PATIENCE);
 }
+
+/// A host with a proxyd and a vrrpd whose script, of an interval of ten minutes, notes that it ran and is good as long as
+/// there is a file. The returned nodes are the two daemons, connected.
+fn host_with_script(net: &Net, name: &str) -> (Host, Node, Node) {
+    let host = net.host(name);
+    host.sh(
+        "ip link set lo up; ip link add eth0 type veth peer name eth0p; ip address add 10.9.0.1/24 dev eth0; ip link set eth0 up; \
+         ip link set eth0p up; mkdir /run/bin; touch /run/ok /run/looks; \
+         printf '#!/bin/sh\\necho >>/run/looks\\ntest -e /run/ok\\n' >/run/bin/look.sh; chmod 755 /run/bin /run/bin/look.sh",
+    );
+    let text = format!(
+        "global_defs {{\n router_id t\n script_user root\n enable_script_security\n}}\nvrrp_script look {{\n script \
+         /run/bin/look.sh\n interval 600\n fall 1\n rise 1\n}}\nvrrp_instance VI_1 {{\n interface eth0\n virtual_router_id 51\n \
+         priority 100\n virtual_ipaddress {{\n  {VIP}/24\n }}\n track_script {{\n  look\n }}\n}}\n"
+    );
+    let file = host.file("vrrp.conf", &text).to_string_lossy().into_owned();
+    let vrrpd = Node::start(&host, &Program::ours("vrrpd", "vrrpd"), &["-n", "-l", "-f", &file]);
+    wait_fact(&host, "vrrpd", "vrrp.instance/VI_1", "state", &"MASTER".into());
+    let proxyd = proxyd(&host, "listen f\n bind 127.0.0.1:8080\n server s 10.9.0.2:80\n");
+    wait_watched(&host);
+    assert_eq!(looks(&host), 1, "{}", vrrpd.output());
+    (host, vrrpd, proxyd)
+}
+
+/// Until vrrpd has a connection to proxyd's socket.
+fn wait_watched(host: &Host) {
+    let connected = || host.sh("ss -xH state established").contains("/.proxyd.").then_some(());
+    assert!(wait_for(PATIENCE, connected).is_some(), "{}", host.sh("ss -xp"));
+}
+
+fn looks(host: &Host) -> usize {
+    host.sh("cat /run/looks").lines().count()
+}
+
+#[test]
+fn scripts_look_at_once_when_a_proxy_ends() {
+    let Some(net) = Net::new("together") else { return };
+    let (host, vrrpd, mut proxyd) = host_with_script(&net, "killed");
+    host.sh("rm /run/ok");
+    assert!(proxyd.signal(Signal::SIGKILL));
+    assert!(proxyd.wait(PATIENCE).is_some());
+    vrrpd.wait_output(r"\(VI_1\) Entering FAULT STATE", PATIENCE);
+    assert_eq!(looks(&host), 2, "one look ahead of time");
+}
+
+#[test]
+fn a_proxy_that_hands_over_makes_no_fault() {
+    let Some(net) = Net::new("together") else { return };
+    let (host, vrrpd, mut first) = host_with_script(&net, "reloaded");
+    let file = host.dir().join("haproxy.cfg").to_string_lossy().into_owned();
+    let old = host.sh("pgrep -x proxyd").trim().to_owned();
+    let _second = Node::start(&host, &Program::ours("proxyd", "proxyd"), &["-db", "-f", &file, "-sf", &old]);
+    assert!(first.wait(PATIENCE).is_some(), "the first one goes");
+    assert!(wait_for(PATIENCE, || (looks(&host) == 2).then_some(())).is_some(), "{}", vrrpd.output());
+    // The result of that look is in when a later change of state is.
+    host.sh("ip link set eth0 down");
+    vrrpd.wait_output(r"\(VI_1\) Entering FAULT STATE", PATIENCE);
+    assert!(!vrrpd.output().contains("VRRP_Script(look) failed"), "{}", vrrpd.output());
+}

@@ -1,7 +1,9 @@
-//! vrrpd on the bus: says what its instances and groups are and why, and which addresses they hold.
+//! vrrpd on the bus: says what its instances and groups are and why, and which addresses they hold; hears when
+//! a proxyd of this host ends, so that scripts look at once.
 //!
 //! Invariant: the bus never holds up VRRP. It has a thread and a runtime of its own; between the two there is a box
 //! with the newest state of each topic, so its size is bounded by the configuration and nothing is ever waited for.
+//! What is heard changes no state: the script's own result does.
 //! Absent on purpose: anything that others could ask of vrrpd.
 
 use std::collections::{BTreeMap, HashSet};
@@ -11,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bus::Role;
-use bus::endpoint::{Request, Server};
+use bus::endpoint::{News, Request, Server, dial};
 use bus::payload;
 use logging::{Contract, Severity};
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::core::router::{Reason, Router, Subject};
 use crate::messages::{Note, StateName};
@@ -27,6 +29,8 @@ const FLUSH: Duration = Duration::from_millis(2);
 /// The beginnings of the topics that come and go with the configuration.
 const INSTANCE: &str = "vrrp.instance/";
 const GROUP: &str = "vrrp.group/";
+/// What is asked of proxyd: only whether it is there.
+const PRESENCE: [&str; 1] = ["daemon.status"];
 
 /// The data of a topic.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,6 +70,7 @@ impl Outbox {
 pub struct Bus {
     outbox: Option<Arc<Outbox>>,
     ended: Receiver<()>,
+    lost: watch::Receiver<u64>,
     topics: HashSet<String>,
     status: payload::DaemonStatus,
 }
@@ -75,11 +80,12 @@ impl Bus {
     /// lived without.
     pub fn open(directory: Option<PathBuf>, log: &Contract) -> Self {
         let (end, ended) = channel();
+        let (losses, lost) = watch::channel(0);
         let outbox = directory.and_then(|directory| {
             let outbox = Arc::new(Outbox::default());
             let (shared, log) = (Arc::clone(&outbox), log.clone());
             let thread = std::thread::Builder::new().name("bus".into());
-            let started = thread.spawn(move || serve(&directory, &shared, &log, end));
+            let started = thread.spawn(move || serve(&directory, &shared, &log, &losses, end));
             started.is_ok().then_some(outbox)
         });
         let status = payload::DaemonStatus {
@@ -89,7 +95,12 @@ impl Bus {
             started_ms: milliseconds(SystemTime::now()),
             ..payload::DaemonStatus::default()
         };
-        Self { outbox, ended, topics: HashSet::new(), status }
+        Self { outbox, ended, lost, topics: HashSet::new(), status }
+    }
+
+    /// Counts how often a proxyd that was there has gone. Never changes without the bus.
+    pub fn proxy_lost(&self) -> watch::Receiver<u64> {
+        self.lost.clone()
     }
 
     /// Says how the daemon is; `loaded` counts one more configuration.
@@ -217,7 +228,7 @@ fn milliseconds(at: SystemTime) -> u64 {
 }
 
 /// The thread: what is in the box goes to whoever listens.
-fn serve(directory: &Path, outbox: &Outbox, log: &Contract, end: Sender<()>) {
+fn serve(directory: &Path, outbox: &Outbox, log: &Contract, losses: &watch::Sender<u64>, end: Sender<()>) {
     let say = |text: String| log.say(Severity::Info, &text);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return say("Bus: no runtime, going on without".into());
@@ -228,6 +239,8 @@ fn serve(directory: &Path, outbox: &Outbox, log: &Contract, end: Sender<()>) {
             Ok(requests) => requests,
             Err(error) => return say(format!("Bus: {error}, going on without")),
         };
+        let path = directory.join(format!("{}.sock", Role::Proxyd.name()));
+        let mut proxyd = dial(path, Role::Vrrpd, &PRESENCE);
         loop {
             for (topic, fact) in outbox.take() {
                 match fact.map(serde_json::to_value) {
@@ -246,6 +259,11 @@ fn serve(directory: &Path, outbox: &Outbox, log: &Contract, end: Sender<()>) {
                 Some(request) = requests.recv() => {
                     if let Request::Refused { uid, pid } = request {
                         say(format!("Bus: refused a connection of uid {uid}, pid {pid}"));
+                    }
+                }
+                Some(news) = proxyd.news.recv() => {
+                    if news == News::Down {
+                        losses.send_modify(|n| *n += 1);
                     }
                 }
             }

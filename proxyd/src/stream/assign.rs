@@ -5,6 +5,7 @@
 
 use super::connect::Refused;
 use super::ending::{self, Cause};
+use super::hang;
 use super::http::{After, Exchange};
 use super::txn::{EndedBy, EndedIn, Peer, RequestCookie};
 use super::view::Phase;
@@ -229,7 +230,7 @@ impl<'c> Exchange<'c> {
         counters.queue_max.fetch_max(now, Relaxed);
         let now = clock::now();
         self.client.deadline.set(now, Some(until.saturating_duration_since(now)));
-        let watch = self.back().options.abortonclose;
+        let (raw, abort) = (self.raw, self.back().options.abortonclose);
         let (deadline, conn) = (&self.client.deadline, &mut self.client.conn);
         let ended = poll_fn(|cx| {
             if let Poll::Ready(turn) = place.poll_turn(cx) {
@@ -238,14 +239,7 @@ impl<'c> Exchange<'c> {
             if deadline.poll_passed(cx) {
                 return Poll::Ready(Err(Cause::ServerTimeout));
             }
-            while watch && !conn.eof && !conn.buf.is_full() {
-                match conn.poll_fill(cx, false) {
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Cause::ClientClosed)),
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Pending => break,
-                }
-            }
-            Poll::Pending
+            hang::poll_left(conn, raw, abort, cx).map(|_| Err(Cause::ClientClosed))
         });
         let ended = ended.await;
         counters.queue_cur.fetch_sub(1, Relaxed);
@@ -275,12 +269,16 @@ impl<'c> Exchange<'c> {
 
     /// A connection failed: where the next try goes, or the end.
     pub async fn failed(&mut self, at: (ProxyId, ServerId), refused: Refused) -> Result<Retry, After> {
+        if refused == Refused::ClientGone {
+            return Err(After::Abort);
+        }
         observe::seen(self.generation, at, Seen::Refused);
         let back = self.back();
-        let may = back.retry_on.conn_failure && refused != Refused::ClientGone;
+        let may = back.retry_on.conn_failure && refused != Refused::Lost;
         if self.parts.txn.retries >= back.retries || !may {
             self.count_failed_connection(at.1);
-            let cause = if refused == Refused::Timeout { Cause::ServerTimeout } else { Cause::ServerClosed };
+            let waited = matches!(refused, Refused::Timeout | Refused::Lost);
+            let cause = if waited { Cause::ServerTimeout } else { Cause::ServerClosed };
             self.set_end(ending::connect(cause));
             return Err(self.reply_error(503).await);
         }

@@ -20,18 +20,14 @@ use crate::runtime::board::ServerState;
 use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
-use crate::runtime::suspicion::Why;
-use crate::runtime::transitions;
 use crate::runtime::worker::Asked;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Duration;
 
 /// A server's connection in use.
 #[derive(Debug)]
@@ -79,7 +75,9 @@ pub enum Refused {
     Timeout,
     /// The server went down while we waited, and another one may take the request.
     Down,
-    /// The client left while we waited.
+    /// The server went down while we waited, others serve, and nothing allows to ask them.
+    Lost,
+    /// The client left while we waited; the end is noted.
     ClientGone,
 }
 
@@ -332,47 +330,6 @@ impl<'c> Exchange<'c> {
             conn = self.multiplex(at, conn, &ends, secure).ok_or(Refused::Error)?;
         }
         Ok((conn, ends, prefix))
-    }
-
-    /// Waits on for a connection that takes unusually long: its server is checked now, and left when it goes down
-    /// and `option redispatch` allows to.
-    async fn hang(
-        &self,
-        at: (ProxyId, ServerId),
-        mut connecting: Pin<&mut impl Future<Output = io::Result<Wire>>>,
-        left: Option<Duration>,
-    ) -> Result<Wire, Refused> {
-        if left == Some(Duration::ZERO) {
-            return Err(Refused::Timeout);
-        }
-        let state = self.generation.server(at.0, at.1);
-        let may_leave = self.may_leave(at);
-        let mut down = pin!(state.suspicion.down().notified());
-        down.as_mut().enable();
-        state.suspicion.raise(Why::Hang);
-        if may_leave && !state.is_up() {
-            return Err(Refused::Down);
-        }
-        self.client.deadline.set(clock::now(), left);
-        poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Ready(wire) => Poll::Ready(wire.map_err(|_| Refused::Error)),
-            Poll::Pending if self.client.deadline.poll_passed(cx) => Poll::Ready(Err(Refused::Timeout)),
-            Poll::Pending if may_leave && down.as_mut().poll(cx).is_ready() => {
-                Poll::Ready(Err(Refused::Down))
-            }
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    /// Whether a request may go from this server to another without having been answered.
-    fn may_leave(&self, at: (ProxyId, ServerId)) -> bool {
-        let back = self.back();
-        back.redispatch.is_some_and(|n| n != 0)
-            && back.retry_on.conn_failure
-            && self.parts.txn.retries < back.retries
-            && !self.persistence.forced
-            && transitions::serve_beside(self.generation, at)
     }
 
     /// Runs the TLS handshake with a server, under the connect timeout.

@@ -2,7 +2,7 @@
 //!
 //! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`multiplexed`] many
 //! at once, [`http`] is one exchange, [`tcp`] a stream without messages; both use [`analyse`], [`assign`],
-//! [`connect`] and [`transfer`]. A connection that only waits is put away by [`park`].
+//! [`connect`] ([`hang`] while that takes long) and [`transfer`]. A connection that only waits is put away by [`park`].
 
 pub mod accept;
 pub mod analyse;
@@ -11,6 +11,7 @@ pub mod assign;
 pub mod connect;
 pub mod ending;
 pub mod handshake;
+pub mod hang;
 pub mod http;
 pub mod multiplexed;
 pub mod park;

@@ -82,7 +82,10 @@ impl Daemon {
     fn start_tracker(&self, spec: Spec) -> (Spec, JoinHandle<()>) {
         let out = self.reports.0.clone();
         let task = match &spec {
-            Spec::Script(s) => tokio::spawn(script::run(s.clone(), self.router.script(&s.name), out)),
+            Spec::Script(s) => {
+                let (known, lost) = (self.router.script(&s.name), self.bus.proxy_lost());
+                tokio::spawn(script::run(s.clone(), known, lost, out))
+            }
             Spec::File(f) => {
                 if let Err(error) = file::initialise(f) {
                     self.say(&Message::Text(format!(

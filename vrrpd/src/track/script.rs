@@ -1,7 +1,10 @@
-//! `vrrp_script`: runs at its interval, judged by rise and fall.
+//! `vrrp_script`: runs at its interval, judged by rise and fall; and ahead of its time when a proxyd of this host
+//! ended.
 //!
 //! Invariant: one run of a script at a time, each with a deadline; the first result decides at once, later ones need
-//! `rise` or `fall` in a row. Absent on purpose: what the result does to an instance (core/).
+//! `rise` or `fall` in a row. A run ahead of time moves the next one to a whole interval behind it, and there is one in an
+//! interval at most, so what needs several failures takes nearly as long as it always does. Absent on purpose: what the
+//! result does to an instance (core/).
 
 use super::Report;
 use crate::config::model::Script;
@@ -9,6 +12,12 @@ use crate::messages::Message;
 use exec::{Outcome, Owner, Program};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval};
+
+/// How long a proxyd that went may take to be there again before the scripts look: about what a restart takes. A
+/// process that ends needs some of it to be gone from /proc.
+const RESTARTED_WITHIN: Duration = Duration::from_millis(300);
 
 /// Counts results in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +61,52 @@ pub fn program(command: &crate::config::model::Command, more: &[String]) -> Prog
     program
 }
 
-/// Runs the script for ever. `known`: its state before a reload.
-pub async fn run(script: Script, known: Option<bool>, out: Sender<Report>) {
+/// When the next run is due: at the interval's beat, or soon after a proxyd was lost.
+struct Beat {
+    ticks: Interval,
+    lost: watch::Receiver<u64>,
+    /// The last run ahead of time.
+    ahead: Option<Instant>,
+}
+
+impl Beat {
+    fn new(interval: Duration, mut lost: watch::Receiver<u64>) -> Self {
+        lost.mark_unchanged();
+        let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        Self { ticks, lost, ahead: None }
+    }
+
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.ticks.tick() => return,
+                () = changed(&mut self.lost) => {}
+            }
+            if self.ahead.is_some_and(|at| at.elapsed() < self.ticks.period()) {
+                continue;
+            }
+            tokio::select! {
+                _ = self.ticks.tick() => {}
+                () = tokio::time::sleep(RESTARTED_WITHIN) => {
+                    self.ahead = Some(Instant::now());
+                    self.ticks.reset();
+                }
+            }
+            return;
+        }
+    }
+}
+
+/// Waits for the next change; for ever when none can come.
+async fn changed(lost: &mut watch::Receiver<u64>) {
+    if lost.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs the script for ever. `known`: its state before a reload; `lost` changes when a proxyd of this host ends.
+pub async fn run(script: Script, known: Option<bool>, lost: watch::Receiver<u64>, out: Sender<Report>) {
     let program = program(&script.command, &[]);
     let limit = script.timeout.unwrap_or(script.interval);
     let start = known.or(script.init_fail.then_some(false));
@@ -65,10 +118,9 @@ pub async fn run(script: Script, known: Option<bool>, out: Sender<Report>) {
         }
     }
     let mut status = None;
-    let mut ticks = tokio::time::interval(script.interval.max(Duration::from_millis(1)));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut beat = Beat::new(script.interval, lost);
     loop {
-        ticks.tick().await;
+        beat.next().await;
         let outcome = program.run(Some(limit)).await;
         let (good, now, cause) = match &outcome {
             Outcome::Exited(0) => (true, 0, None),
@@ -100,6 +152,44 @@ pub async fn run(script: Script, known: Option<bool>, out: Sender<Report>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Milliseconds at which runs are due, with losses at the given times.
+    fn beats(interval_ms: u64, losses: &'static [u64], until: u64) -> Vec<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async move {
+            let (lose, lost) = watch::channel(0);
+            let begin = Instant::now();
+            tokio::spawn(async move {
+                for at in losses {
+                    tokio::time::sleep_until(begin + Duration::from_millis(*at)).await;
+                    lose.send_modify(|n| *n += 1);
+                }
+            });
+            let mut beat = Beat::new(Duration::from_millis(interval_ms), lost);
+            let mut due = Vec::new();
+            loop {
+                beat.next().await;
+                let at = begin.elapsed().as_millis() as u64;
+                if at > until {
+                    return due;
+                }
+                due.push(at);
+            }
+        })
+    }
+
+    #[test]
+    fn a_lost_proxy_brings_one_run_ahead_of_its_time() {
+        assert_eq!(beats(2000, &[], 6000), [0, 2000, 4000, 6000]);
+        // 0.3 s behind the loss, and from there on at the interval: three failures in a row still need two of it.
+        assert_eq!(beats(2000, &[2500], 8000), [0, 2000, 2800, 4800, 6800]);
+        // The beat comes first.
+        assert_eq!(beats(2000, &[1900], 6000), [0, 2000, 4000, 6000]);
+        assert_eq!(beats(200, &[250], 800), [0, 200, 400, 600, 800]);
+        // A proxy that crashes again and again makes no more runs than one in an interval.
+        assert_eq!(beats(2000, &[2500, 2900, 3300, 3700, 4100], 5000), [0, 2000, 2800, 4800]);
+        assert_eq!(beats(2000, &[500, 2900], 6000), [0, 800, 2800, 3200, 5200]);
+    }
 
     #[test]
     fn the_first_result_decides_and_later_ones_need_a_row() {
