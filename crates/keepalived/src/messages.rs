@@ -59,11 +59,6 @@ pub(crate) fn stopped() -> String {
     format!("Stopped {VERSION}")
 }
 
-/// The main file can't be read.
-pub(crate) fn no_config(file: &Path) -> String {
-    format!("Unable to find configuration file {} (glob returned 3)", file.display())
-}
-
 /// A child was started.
 pub(crate) fn child_started(what: &str, pid: u32) -> String {
     format!("Starting {what} child process, pid={pid}")

@@ -8,7 +8,7 @@ use crate::messages;
 use crate::options::Options;
 use crate::part::Part;
 use conf_parsers::keepalived::globals::Globals;
-use conf_parsers::keepalived::parse;
+use conf_parsers::keepalived::{NoConfig, parse};
 use logging::{Contract, Severity};
 use service::{Background, Notify, PidFile, Signal, Signals, background::Ready};
 use std::os::fd::AsRawFd;
@@ -91,7 +91,7 @@ struct Parent {
 }
 
 /// Runs until a signal or a fatal child ends it; gives the exit code.
-pub(crate) fn run(options: Options, core: std::io::Result<Core>) -> u8 {
+pub(crate) fn run(options: Options, core: Result<Core, NoConfig>) -> u8 {
     let pid_path = options.pid_file.clone().unwrap_or_else(|| PathBuf::from("/run/keepalived.pid"));
     if service::pidfile::read(&pid_path)
         .is_some_and(|pid| pid != std::process::id() && service::pidfile::alive(pid))
@@ -135,6 +135,7 @@ pub(crate) fn run(options: Options, core: std::io::Result<Core>) -> u8 {
             Ok(()) => parent.live().await,
             Err(code) => {
                 let _ = Notify::Errno(i32::from(code)).send();
+                parent.say(&messages::stopped());
                 code
             }
         }
@@ -161,7 +162,7 @@ impl Parent {
         self.say(&messages::file(&self.options.file));
     }
 
-    fn start(&mut self, pid_path: &std::path::Path, core: std::io::Result<Core>) -> Result<(), u8> {
+    fn start(&mut self, pid_path: &std::path::Path, core: Result<Core, NoConfig>) -> Result<(), u8> {
         self.say(&messages::starting());
         self.say(&messages::running_on());
         for line in messages::command_line(std::env::args()) {
@@ -173,10 +174,11 @@ impl Parent {
         for name in &self.options.idle {
             self.say(&format!("option --{name} has no effect here"));
         }
-        let Core { globals, lines, refused } = core.map_err(|error| {
-            self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
+        let Core { globals, before, lines, refused } = core.map_err(|missing| {
+            missing.lines.iter().for_each(|line| self.say(line));
             crate::EXIT_NO_CONFIG
         })?;
+        before.iter().for_each(|line| self.say(line));
         self.say_file();
         for line in &lines {
             self.say(line);
@@ -398,8 +400,8 @@ impl Parent {
         let _ = Notify::Reloading.send();
         let judged = match self.judge() {
             Ok(judged) => judged,
-            Err(error) => {
-                self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
+            Err(missing) => {
+                missing.lines.iter().for_each(|line| self.say(line));
                 self.say(messages::RELOAD_REFUSED);
                 self.reloaded();
                 return;
@@ -425,7 +427,7 @@ impl Parent {
 
     /// All of the new configuration. Alone, the VRRP part judges its own blocks; with others beside it, and one still
     /// to start, nobody must go ahead with what VRRP refuses.
-    fn judge(&self) -> std::io::Result<Judged> {
+    fn judge(&self) -> Result<Judged, NoConfig> {
         let tree = parse(&self.options.file, &self.options.reading())?;
         let alone = self.vrrp_alone();
         let mut judged = check::judge(&tree, &self.options, !alone);

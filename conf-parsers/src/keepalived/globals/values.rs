@@ -15,6 +15,18 @@ pub(super) fn set(flag: &mut bool) -> Step {
     Ok(())
 }
 
+/// What the reader takes from it; said here is only what is none of its words.
+pub(super) fn include_check(_: &mut G, line: &mut Line<'_>) -> Step {
+    for i in 1..line.len() {
+        let word = line.get(i).unwrap_or_default();
+        let name = word.strip_prefix(['+', '-']).unwrap_or(word);
+        if !crate::keepalived::files::CHECKS.contains(&name) {
+            line.say(format!("Unknown include_check type '{name}' - ignoring"));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn keep(slot: &mut Option<u32>, read: Option<u32>) -> Step {
     if read.is_some() {
         *slot = read;
