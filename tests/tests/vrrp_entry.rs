@@ -137,8 +137,9 @@ fn numbers_of_signals_and_exit_codes_are_the_originals() {
 /// and command line left out.
 fn judged(program: &Program, place: &std::path::Path) -> Vec<(String, String, Option<i32>)> {
     use std::os::unix::process::CommandExt as _;
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "missing",
+        "missing/*",
         "missing/below",
         "none*",
         "{none,nil}",
@@ -151,8 +152,17 @@ fn judged(program: &Program, place: &std::path::Path) -> Vec<(String, String, Op
         "empty",
         "locked",
     ];
-    const INCLUDED: [&str; 8] =
-        ["none", "none*", "{none,nil}", "{good,none}.conf", "folder", "executable", "dangling", "locked"];
+    const INCLUDED: [&str; 9] = [
+        "none",
+        "none*",
+        "none/*",
+        "{none,nil}",
+        "{good,none}.conf",
+        "folder",
+        "executable",
+        "dangling",
+        "locked",
+    ];
     // Somebody who may not read everything.
     let nobody = place.join(format!("bin.{}", u8::from(program.path.starts_with("/usr"))));
     std::fs::copy(&program.path, &nobody).expect("copied");

@@ -14,7 +14,7 @@ pub(super) const CHECKS: [&str; 4] = ["readable", "match", "wildcard_match", "br
 pub(super) struct Checks {
     /// Every file found must be a file that can be read.
     readable: bool,
-    /// A name without wildcards and braces must find a file.
+    /// A name without braces must find a file, or with wildcards its directory.
     named: bool,
     /// A name with wildcards must find a file.
     wildcard: bool,
@@ -88,46 +88,43 @@ pub(super) struct Found {
 
 /// Finds the files of a name; a relative one starts at `directory`.
 pub(super) fn find(pattern: &str, directory: &Path, checks: Checks) -> Found {
-    let (files, choices_missed) = expand(pattern, directory);
-    let wild = pattern.contains(['*', '?', '[']);
-    let braces = pattern.contains('{');
-    let (line, failed) = match (files.is_empty(), wild) {
-        (true, true) => {
+    let (files, missed) = expand(pattern, directory);
+    let failed = missed && if pattern.contains('{') { checks.brace } else { checks.named };
+    let (line, failed) = match (files.is_empty(), missed) {
+        (true, true) => (Some(format!("Config files missing '{pattern}'.")), failed),
+        (true, false) => {
             (checks.wildcard.then(|| format!("No config files matched '{pattern}'.")), checks.wildcard)
         }
-        (true, false) => {
-            let failed = if braces { checks.brace } else { checks.named };
-            (Some(format!("Config files missing '{pattern}'.")), failed)
-        }
-        (false, false) if braces && choices_missed => {
-            (Some(format!("Some config files missing: \"{pattern}\".")), checks.brace)
-        }
-        (false, _) => (None, false),
+        (false, true) => (Some(format!("Some config files missing: \"{pattern}\".")), failed),
+        (false, false) => (None, false),
     };
     Found { files, line, failed }
 }
 
-/// The files, and whether a choice of braces found none.
+/// The files, and whether one that is named outright is missing, or the directory that wildcards are looked for in.
 fn expand(pattern: &str, directory: &Path) -> (Vec<(String, PathBuf)>, bool) {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
     let (mut out, mut missed) = (Vec::new(), false);
     for one in super::expand::braces(pattern) {
-        let before = out.len();
         let path = directory.join(&one);
-        if one.contains(['*', '?', '[']) {
-            let Ok(found) = glob::glob_with(&path.to_string_lossy(), options) else { continue };
-            for entry in found.filter_map(Result::ok) {
-                let name = if Path::new(&one).is_absolute() {
-                    &entry
-                } else {
-                    entry.strip_prefix(directory).unwrap_or(&entry)
-                };
-                out.push((name.to_string_lossy().into_owned(), entry.clone()));
+        let Some(wild) = one.find(['*', '?', '[']) else {
+            match path.symlink_metadata() {
+                Ok(_) => out.push((one, path)),
+                Err(_) => missed = true,
             }
-        } else if path.symlink_metadata().is_ok() {
-            out.push((one, path));
+            continue;
+        };
+        let place = one[..wild].rfind('/').map_or("", |slash| &one[..=slash]);
+        missed |= !directory.join(place).is_dir() && !(directory.join(place).as_os_str().is_empty());
+        let Ok(found) = glob::glob_with(&path.to_string_lossy(), options) else { continue };
+        for entry in found.filter_map(Result::ok) {
+            let name = if Path::new(&one).is_absolute() {
+                &entry
+            } else {
+                entry.strip_prefix(directory).unwrap_or(&entry)
+            };
+            out.push((name.to_string_lossy().into_owned(), entry.clone()));
         }
-        missed |= out.len() == before;
     }
     (out, missed)
 }
@@ -174,6 +171,8 @@ mod tests {
             ("{a,nil}.conf", 1, Some("Some config files missing: \"{a,nil}.conf\"."), "ba"),
             ("{nil*,a}.conf", 1, None, ""),
             ("?.conf", 2, None, ""),
+            ("nowhere/*", 0, Some("Config files missing 'nowhere/*'."), "mwa"),
+            ("{nowhere/*,a}.conf", 1, Some("Some config files missing: \"{nowhere/*,a}.conf\"."), "ba"),
             ("none*", 0, None, "wa"),
             ("{none,nil}*", 0, None, "wa"),
         ];
@@ -183,12 +182,8 @@ mod tests {
                 assert_eq!(found.files.len(), files, "{name}");
                 let failed = !letter.is_empty() && letters.contains(letter);
                 assert_eq!(found.failed, failed, "{name} {letter}");
-                let said = if name.contains('*') && failed {
-                    Some(format!("No config files matched '{name}'."))
-                } else {
-                    line.map(str::to_owned)
-                };
-                assert_eq!(found.line, said, "{name} {letter}");
+                let unmatched = failed.then(|| format!("No config files matched '{name}'."));
+                assert_eq!(found.line, line.map(str::to_owned).or(unmatched), "{name} {letter}");
             }
         }
     }

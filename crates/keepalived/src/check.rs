@@ -3,8 +3,9 @@
 use crate::options::Options;
 use conf_parsers::keepalived::globals::{self, Globals};
 use conf_parsers::keepalived::{NoConfig, Tree, parse};
-use diag::{Report, Severity, style};
+use diag::{Diagnostic, Report, Severity, style};
 use std::io::Write as _;
+use std::net::ToSocketAddrs as _;
 use std::process::ExitCode;
 
 /// A parameter is missing: reading stops at once.
@@ -60,7 +61,10 @@ pub(crate) fn core(options: &Options) -> Result<Core, NoConfig> {
 /// Reads a tree with all passes: core, checker, VRRP, BFD; a missing parameter ends it. Without `vrrp` that pass is left
 /// to the part, which judges for itself what it reads anyway.
 pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
-    let (globals, core) = globals::read(tree);
+    let (globals, mut core) = globals::read(tree);
+    if options.test {
+        mail_server(tree, &globals, &mut core);
+    }
     let mut reports = vec![(core, true)];
     let namespace = options.namespace.as_ref().or(globals.net_namespace.as_ref());
     // The original ends here, and without an error, when it can't enter the namespace.
@@ -110,6 +114,20 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
         Severity::Diag | Severity::Notice => 0,
     };
     judged
+}
+
+/// The original looks the mail server up where it reads of it. Here that is done for a check only: a daemon waits for no
+/// name server before it has a mail to send.
+fn mail_server(tree: &Tree, globals: &Globals, report: &mut Report) {
+    let line = tree.statements.iter().rfind(|s| s.words[0].text == "smtp_server");
+    let (Some((host, port)), Some(span)) = (&globals.smtp_server, line.map(|s| s.span)) else { return };
+    if (host.as_str(), *port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()) {
+        return;
+    }
+    let text = globals::no_smtp_server(host, &port.to_string());
+    let behind = |d: &Diagnostic| d.span.is_some_and(|s| s.file == span.file && s.start > span.start);
+    let at = report.items.iter().position(behind).unwrap_or(report.items.len());
+    report.items.insert(at, Diagnostic::at(Severity::Warning, span, text));
 }
 
 fn stopped(reports: &[(Report, bool)]) -> bool {

@@ -126,20 +126,28 @@ pub(super) fn plain_bool(line: &mut Line<'_>, name: &str, slot: &mut bool) -> St
     Ok(())
 }
 
+/// What is said of a mail server without an address.
+pub fn no_smtp_server(host: &str, port: &str) -> String {
+    format!("Invalid smtp server {host} {port}")
+}
+
 pub(super) fn smtp_server(g: &mut G, line: &mut Line<'_>) -> Step {
     const SMTP_PORT: u16 = 25;
     let host = line.need(1)?;
     let mut port = Some(u32::from(SMTP_PORT));
     if let Some(word) = line.get(2) {
         port = line.unsigned(word, 1, u32::from(u16::MAX));
+        if port.is_none() {
+            // The original reads it twice and says so.
+            let _ = line.unsigned(word, 1, u32::from(u16::MAX));
+        }
     }
     let plausible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     match port {
-        Some(port) if host.chars().all(plausible) => g.smtp_server = Some((host.to_owned(), port as u16)),
-        _ => {
-            let port = line.get(2).unwrap_or("25");
-            line.say(format!("Invalid smtp server {host} {port}"));
+        Some(port) if host.chars().all(plausible) => {
+            g.smtp_server = Some((host.to_owned(), port as u16));
         }
+        _ => line.say(no_smtp_server(host, line.get(2).unwrap_or("25"))),
     }
     Ok(())
 }
