@@ -291,7 +291,8 @@ fn a_dead_part_is_started_again_or_ends_everything() {
     node.wait_output("VRRP child process\\([0-9]+\\) died: Respawning", PATIENCE);
     let again = || children(node.pid()).first().is_some_and(|p| *p != first[0]).then_some(());
     assert!(wait_for(PATIENCE, again).is_some(), "{}", node.output());
-    node.wait_output("pid [0-9]+ exited due to signal 9", PATIENCE);
+    node.wait_output("pid [0-9]+ exited due to signal 9 \\(Killed\\)", PATIENCE);
+    node.wait_output("Restart of VRRP process delayed 0 seconds to limit respawn rate", PATIENCE);
     let masters = || (node.output().matches("Entering MASTER STATE").count() == 2).then_some(());
     assert!(wait_for(PATIENCE, masters).is_some(), "{}", node.output());
     scene.wait_holds(true, &node);

@@ -178,7 +178,9 @@ impl Parent {
             missing.lines.iter().for_each(|line| self.say(line));
             crate::EXIT_NO_CONFIG
         })?;
-        before.iter().for_each(|line| self.say(line));
+        for line in &before {
+            self.say(line);
+        }
         self.say_file();
         for line in &lines {
             self.say(line);
@@ -347,7 +349,9 @@ impl Parent {
             return;
         }
         self.told_ready = true;
-        self.say(messages::STARTUP_COMPLETE);
+        if !self.slots.is_empty() {
+            self.say(messages::STARTUP_COMPLETE);
+        }
         if let Some(ready) = self.ready.take() {
             // The shell that waited may be gone.
             let _ = ready.ready(self.options.console);
@@ -373,12 +377,14 @@ impl Parent {
         if self.reloading && matches!(part, Part::Vrrp { .. }) {
             self.reloaded();
         }
-        self.say(&messages::child_status(pid, status.code(), status.signal()));
         if let Some(code) =
             status.code().filter(|c| *c == i32::from(EXIT_CONFIG) || *c == i32::from(EXIT_FATAL))
         {
             self.say(&messages::permanent(pid, code));
             return Some(code as u8);
+        }
+        if let Some(text) = messages::child_status(pid, status.code(), status.signal()) {
+            self.say(&text);
         }
         self.say(&messages::child_died(part.title(), pid, respawn));
         if !respawn {
@@ -389,8 +395,10 @@ impl Parent {
         if slot.started.elapsed() >= HEALTHY {
             slot.deaths = 0;
         }
-        slot.respawn_at = Some(Instant::now() + pause(slot.deaths));
+        let pause = pause(slot.deaths);
+        slot.respawn_at = Some(Instant::now() + pause);
         slot.deaths += 1;
+        self.say(&messages::delayed(part.title(), pause.as_secs()));
         None
     }
 
@@ -473,7 +481,10 @@ impl Parent {
     }
 
     async fn stop(&mut self, code: u8) -> u8 {
-        self.say(messages::STOPPING);
+        // A part that can't go on has said that everything ends.
+        if code == EXIT_OK {
+            self.say(messages::STOPPING);
+        }
         let _ = Notify::Stopping.send();
         self.pass(Signal::Term.number());
         let deadline = Instant::now() + self.child_wait;
