@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use checkd::config::{self, model::Model};
 use checkd::{Options, run};
-use conf_parsers::keepalived::{ReadOptions, parse};
+use conf_parsers::keepalived::{NoConfig, ReadOptions, parse, present};
 use diag::style::{self, Excerpt};
 use logging::{Contract, Facility, Severity};
 use service::argv::{KEEPALIVED, getopt};
@@ -116,7 +116,7 @@ struct Loaded {
     refused: bool,
 }
 
-fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> std::io::Result<Loaded> {
+fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Result<Loaded, NoConfig> {
     let tree = parse(file, options)?;
     let (model, core, checker) = config::load(&tree);
     let all = core.items.iter().map(|d| (d, true)).chain(checker.items.iter().map(|d| (d, false)));
@@ -171,12 +171,12 @@ fn namespace(file: &Path, reading: &ReadOptions) -> Option<String> {
     conf_parsers::keepalived::globals::read(&parse(file, reading).ok()?).0.net_namespace
 }
 
-/// `-t`: 0, or 5 with complaints, 6 without a file.
+/// `-t`: 0, or 5 with complaints, or what a file that is missing or can't be read gives.
 fn test(file: &Path, reading: &ReadOptions, excerpt: Excerpt) -> ExitCode {
     match load(file, reading, excerpt) {
-        Err(e) => {
-            say(&format!("Unable to open configuration file {}: {e}", file.display()));
-            ExitCode::from(EXIT_USAGE)
+        Err(missing) => {
+            missing.lines.iter().for_each(|l| say(l));
+            ExitCode::from(missing.test_code)
         }
         Ok(loaded) => {
             loaded.lines.iter().for_each(|l| say(l));
@@ -187,6 +187,10 @@ fn test(file: &Path, reading: &ReadOptions, excerpt: Excerpt) -> ExitCode {
 }
 
 fn daemon(arguments: Arguments, reading: ReadOptions) -> ExitCode {
+    if let Err(missing) = present(&arguments.file, &reading) {
+        missing.lines.iter().for_each(|l| say(l));
+        return ExitCode::from(EXIT_USAGE);
+    }
     let ready = if arguments.fork {
         match service::go_to_background() {
             Ok(service::Background::Parent { code }) => return ExitCode::from(code as u8),
@@ -207,8 +211,8 @@ fn daemon(arguments: Arguments, reading: ReadOptions) -> ExitCode {
     }
     let file = arguments.file.clone();
     let load = move |log: &Contract| match load(&file, &reading, Excerpt::No) {
-        Err(e) => {
-            log.say(Severity::Err, &format!("Unable to open configuration file {}: {e}", file.display()));
+        Err(missing) => {
+            missing.lines.iter().for_each(|l| log.say(Severity::Info, l));
             None
         }
         Ok(loaded) => {

@@ -133,6 +133,114 @@ fn numbers_of_signals_and_exit_codes_are_the_originals() {
     }
 }
 
+/// What a program says about files named in all ways, with `-t` and at a start that finds nothing to read; dates, version
+/// and command line left out.
+fn judged(program: &Program, place: &std::path::Path) -> Vec<(String, String, Option<i32>)> {
+    use std::os::unix::process::CommandExt as _;
+    const NAMES: [&str; 13] = [
+        "missing",
+        "missing/*",
+        "missing/below",
+        "none*",
+        "{none,nil}",
+        "{good,none}.conf",
+        "{good,bad}.conf",
+        "b[a]d.conf",
+        "folder",
+        "executable",
+        "dangling",
+        "empty",
+        "locked",
+    ];
+    const INCLUDED: [&str; 9] = [
+        "none",
+        "none*",
+        "none/*",
+        "{none,nil}",
+        "{good,none}.conf",
+        "folder",
+        "executable",
+        "dangling",
+        "locked",
+    ];
+    // Somebody who may not read everything.
+    let nobody = place.join(format!("bin.{}", u8::from(program.path.starts_with("/usr"))));
+    std::fs::copy(&program.path, &nobody).expect("copied");
+    let mut out = Vec::new();
+    let mut ask = |words: &[&str]| {
+        let mut command = Command::new(&nobody);
+        command.args(words).current_dir(place).gid(65534).uid(65534);
+        let output = command.output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let kept = text.lines().map(|l| l.split_once(": ").filter(|_| words[0] == "-nl").map_or(l, |l| l.1));
+        let own = ["Command line", "NOTICE", "             "];
+        let lines: Vec<&str> = kept
+            .filter(|l| !own.iter().any(|o| l.starts_with(o)))
+            .map(|l| l.split(" (").next().unwrap_or(l).split(" @").next().unwrap_or(l))
+            .collect();
+        out.push((words.join(" "), lines.join("\n"), output.status.code()));
+    };
+    for name in NAMES {
+        ask(&["-t", "-f", name]);
+        ask(&["-t", "-e", "-f", name]);
+        // The others would run.
+        if !name.contains("good") && !name.contains("b[") && name != "empty" {
+            ask(&["-nl", "-f", name]);
+        }
+    }
+    for name in INCLUDED {
+        for word in ["include", "includer", "includem", "includew", "includeb", "includea"] {
+            std::fs::write(place.join("k.conf"), format!("{word} {name}\n")).expect("written");
+            ask(&["-t", "-f", "k.conf"]);
+        }
+        for check in ["match", "wildcard_match", "brace_match", "", "-match", "match -match", "+match -match"]
+        {
+            let text = format!("global_defs {{\n include_check {check}\n}}\ninclude {name}\n");
+            std::fs::write(place.join("k.conf"), text).expect("written");
+            ask(&["-t", "-f", "k.conf"]);
+        }
+    }
+    out
+}
+
+#[test]
+fn names_of_files_are_judged_as_the_original_does() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !nix::unistd::geteuid().is_root() {
+        return holdfast_tests::skip("names of files", "needs root to become somebody else");
+    }
+    let place = tempfile::tempdir().expect("directory");
+    let place = place.path();
+    let mode = |name: &str, mode: u32| {
+        let path = place.join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    mode("", 0o755);
+    for (name, text) in
+        [("good.conf", ""), ("bad.conf", "nonsense\n"), ("executable", ""), ("empty", ""), ("locked", "")]
+    {
+        std::fs::write(place.join(name), text).expect("written");
+    }
+    mode("executable", 0o755);
+    mode("locked", 0);
+    std::fs::create_dir(place.join("folder")).expect("made");
+    std::os::unix::fs::symlink("gone", place.join("dangling")).expect("made");
+    let ours = judged(&ours(), place);
+    let of = |words: &str| {
+        let found = ours.iter().find(|(w, ..)| w == words).expect("asked");
+        (found.1.as_str(), found.2)
+    };
+    assert_eq!(of("-t -f missing"), ("Config files missing 'missing'.", Some(0)));
+    assert_eq!(of("-t -f locked"), ("Unable to read configuration file locked", Some(4)));
+    let (text, code) = of("-nl -f missing");
+    assert!(text.contains("\nConfig files missing 'missing'.\nStopped Keepalived v2.2.7"), "{text}");
+    assert_eq!(code, Some(6));
+    let Some(original) = Program::original("names of files", "keepalived") else { return };
+    for (ours, theirs) in ours.iter().zip(judged(&original, place)) {
+        assert_eq!(*ours, theirs);
+    }
+}
+
 #[test]
 fn every_part_answers_its_signals() {
     let Some(scene) = Scene::new("signals of the entry") else { return };
@@ -183,7 +291,8 @@ fn a_dead_part_is_started_again_or_ends_everything() {
     node.wait_output("VRRP child process\\([0-9]+\\) died: Respawning", PATIENCE);
     let again = || children(node.pid()).first().is_some_and(|p| *p != first[0]).then_some(());
     assert!(wait_for(PATIENCE, again).is_some(), "{}", node.output());
-    node.wait_output("pid [0-9]+ exited due to signal 9", PATIENCE);
+    node.wait_output("pid [0-9]+ exited due to signal 9 \\(Killed\\)", PATIENCE);
+    node.wait_output("Restart of VRRP process delayed 0 seconds to limit respawn rate", PATIENCE);
     let masters = || (node.output().matches("Entering MASTER STATE").count() == 2).then_some(());
     assert!(wait_for(PATIENCE, masters).is_some(), "{}", node.output());
     scene.wait_holds(true, &node);

@@ -2,7 +2,7 @@
 //!
 //! Absent on purpose: supervision. The `keepalived` program starts this daemon as its child and restarts it.
 
-use conf_parsers::keepalived::{ReadOptions, parse};
+use conf_parsers::keepalived::{ReadOptions, parse, present};
 use diag::Severity;
 use diag::style::{Excerpt, Teller};
 use logging::{Contract, Facility};
@@ -105,10 +105,7 @@ fn signum(name: &str) -> String {
 fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Loaded {
     let tree = match parse(file, options) {
         Ok(tree) => tree,
-        Err(error) => {
-            let lines = vec![format!("Unable to read configuration file {}: {error}", file.display())];
-            return Loaded { lines, notices: Vec::new(), config: None };
-        }
+        Err(missing) => return Loaded { lines: missing.lines, notices: Vec::new(), config: None },
     };
     let (config, core, report) = config::load(&tree, config::interface_exists);
     let mut teller = Teller::new(&tree.sources, excerpt);
@@ -121,7 +118,8 @@ fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Loaded {
     Loaded { lines, notices, config: (!refused).then_some(config) }
 }
 
-fn loader(arguments: &Arguments) -> Loader {
+/// How the file is read.
+fn reading(arguments: &Arguments) -> ReadOptions {
     let node = || nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
     let id = arguments
         .config_id
@@ -129,6 +127,11 @@ fn loader(arguments: &Arguments) -> Loader {
         .unwrap_or_else(|| node().split('.').next().unwrap_or_default().to_string());
     let mut options = ReadOptions::new(id);
     options.strict_includes = arguments.strict_includes;
+    options
+}
+
+fn loader(arguments: &Arguments) -> Loader {
+    let options = reading(arguments);
     let file = std::path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());
     let excerpt = Excerpt::wanted(arguments.test && arguments.explain, std::io::stderr().is_terminal());
     Box::new(move || load(&file, &options, excerpt))
@@ -153,9 +156,9 @@ fn main() -> ExitCode {
         eprintln!("Unable to set network namespace {name}: {error}");
         return ExitCode::from(EXIT_FATAL);
     }
-    if std::fs::File::open(&arguments.file).is_err() {
-        eprintln!("Unable to find configuration file {}", arguments.file.display());
-        return ExitCode::from(EXIT_NO_CONFIG);
+    if let Err(missing) = present(&arguments.file, &reading(&arguments)) {
+        missing.lines.iter().for_each(|line| eprintln!("{line}"));
+        return ExitCode::from(if arguments.test { missing.test_code } else { EXIT_NO_CONFIG });
     }
     let mut load = loader(&arguments);
     if arguments.test {

@@ -7,6 +7,7 @@ mod rows;
 mod values;
 
 pub use rows::{GLOBAL_DEFS, TOP};
+pub use values::no_smtp_server;
 
 use super::shared::{Command, DefaultUser, Fifo, SCRIPT_USER, User};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -8,6 +8,7 @@
 //! original would have said it. Absent on purpose: meaning of keywords, exit codes.
 
 mod expand;
+mod files;
 pub mod globals;
 mod lex;
 mod number;
@@ -22,7 +23,7 @@ mod tests;
 
 pub use lex::command_words;
 pub use number::boolean;
-pub use read::{ReadOptions, parse, parse_bytes};
+pub use read::{NoConfig, ReadOptions, parse, parse_bytes, present};
 
 use crate::Word;
 use diag::{FileId, SourceMap, Span};
@@ -82,6 +83,10 @@ pub struct Tree {
     pub complaints: Vec<Complaint>,
     /// Whether an include that must find its files did not (exit code 6).
     pub include_failed: bool,
+    /// What is said about the name on the command line, before anything that stands in the file.
+    pub lines: Vec<String>,
+    /// That name stood for several files: it is a complaint, and each line is told with its file's name.
+    pub several: bool,
 }
 
 impl Tree {

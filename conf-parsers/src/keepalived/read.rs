@@ -1,6 +1,7 @@
 //! Reads the files of a configuration and turns their lines into statements.
 
 use super::expand::Expander;
+use super::files::{self, Checks};
 use super::lex::{Piece, pieces, uncomment};
 use super::text::{Text, restore};
 use super::{Brace, Complaint, Statement, Tree, remedy};
@@ -40,31 +41,91 @@ impl ReadOptions {
     }
 }
 
-/// Reads `path` and all it includes. A main file that can't be read is an error of the caller's words.
+/// Why there is no configuration to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoConfig {
+    /// What is to be said, in the original's words; a name with wildcards that finds nothing is passed over in silence.
+    pub lines: Vec<String>,
+    /// The exit code that `-t` ends with.
+    pub test_code: u8,
+}
+
+impl NoConfig {
+    /// Exit code of `-t` for a file that can't be read, or any fault under `-e`.
+    const FATAL: u8 = 4;
+
+    fn new(lines: Vec<String>, strict: bool) -> Self {
+        Self { lines, test_code: if strict { Self::FATAL } else { 0 } }
+    }
+}
+
+/// A main file: its name as messages show it, its path, its bytes.
+type Contents = (String, PathBuf, Vec<u8>);
+
+/// Looks whether there is a configuration to read at all.
 ///
 /// # Errors
-/// The main file can't be read.
-pub fn parse(path: &Path, options: &ReadOptions) -> std::io::Result<Tree> {
-    let bytes = std::fs::read(path)?;
-    let mut options = options.clone();
-    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        options.directory = parent.to_path_buf();
+/// The main file is missing, is no regular file or can't be read.
+pub fn present(path: &Path, options: &ReadOptions) -> Result<(), NoConfig> {
+    contents(path, options).map(drop)
+}
+
+/// Reads the file, or the files, that `path` names, and all they include.
+///
+/// # Errors
+/// The main file is missing, is no regular file or can't be read.
+pub fn parse(path: &Path, options: &ReadOptions) -> Result<Tree, NoConfig> {
+    let (contents, lines) = contents(path, options)?;
+    let mut reader = Reader::new(options);
+    reader.tree.several = contents.len() > 1;
+    // The one who looks for files says it, and the one who reads them.
+    reader.tree.lines = lines.iter().chain(&lines).cloned().collect();
+    if reader.tree.several {
+        let (name, first) = (path.display(), &contents[0].0);
+        let text = format!("WARNING, multiple configuration file matches of {name}, starting with {first}");
+        reader.tree.lines.push(text);
     }
-    Ok(parse_bytes(&path.to_string_lossy(), &bytes, &options))
+    for (name, path, bytes) in contents {
+        let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+        reader.file(&name, &bytes, directory.unwrap_or(&options.directory));
+        reader.checks = checks(options);
+    }
+    Ok(reader.finish())
+}
+
+/// The main files, and what is said of them.
+fn contents(path: &Path, options: &ReadOptions) -> Result<(Vec<Contents>, Vec<String>), NoConfig> {
+    let strict = options.strict_includes;
+    let found = files::find(&path.to_string_lossy(), Path::new(""), checks(options));
+    let mut lines: Vec<String> = found.line.into_iter().collect();
+    if found.files.is_empty() || found.failed {
+        return Err(NoConfig::new(lines, strict));
+    }
+    let mut contents = Vec::new();
+    for (name, path) in found.files {
+        if let Some(text) = files::unfit(&name, &path) {
+            lines.push(text);
+            return Err(NoConfig::new(lines, strict));
+        }
+        let Ok(bytes) = std::fs::read(&path) else {
+            lines.push(format!("Unable to read configuration file {name}"));
+            return Err(NoConfig { lines, test_code: NoConfig::FATAL });
+        };
+        contents.push((name, path, bytes));
+    }
+    Ok((contents, lines))
 }
 
 /// Reads a configuration from memory. Total: any bytes give a tree.
 pub fn parse_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Tree {
-    let mut reader = Reader {
-        tree: Tree::default(),
-        options,
-        expander: Expander::new(&options.config_id),
-        pending: Vec::new(),
-        depth: 0,
-        include_depth: 0,
-    };
+    let mut reader = Reader::new(options);
     reader.file(name, bytes, &options.directory);
     reader.finish()
+}
+
+/// What must be there before a file has said so.
+fn checks(options: &ReadOptions) -> Checks {
+    if options.strict_includes { Checks::ALL } else { Checks::default() }
 }
 
 struct Reader<'a> {
@@ -74,9 +135,28 @@ struct Reader<'a> {
     pending: Vec<Complaint>,
     depth: i64,
     include_depth: usize,
+    /// `include_check` as the file under way has it.
+    checks: Checks,
+    /// The first word of the block under way at the top, and of the last statement.
+    block: String,
+    last: String,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(options: &'a ReadOptions) -> Self {
+        Self {
+            tree: Tree::default(),
+            options,
+            expander: Expander::new(&options.config_id),
+            pending: Vec::new(),
+            depth: 0,
+            include_depth: 0,
+            checks: checks(options),
+            block: String::new(),
+            last: String::new(),
+        }
+    }
+
     fn file(&mut self, name: &str, bytes: &[u8], directory: &Path) {
         let file = self.tree.sources.add(name, bytes);
         let mut lines = physical_lines(bytes);
@@ -128,6 +208,7 @@ impl Reader<'_> {
     fn statements(&mut self, text: &Text) {
         for piece in pieces(text) {
             let span = piece.words[0].span.to(piece.words[piece.words.len() - 1].span);
+            self.note_checks(&piece);
             match piece.brace {
                 Brace::Open => self.depth += 1,
                 Brace::Close => {
@@ -157,32 +238,46 @@ impl Reader<'_> {
             return;
         }
         let span = text.span(0, text.s.len());
-        let strict = !strictness.is_empty() || self.options.strict_includes;
-        let mut found = expand_glob(pattern, directory);
-        if found.is_empty() {
-            self.include_complaint(span, format!("Config files missing '{pattern}'."));
-            self.tree.include_failed |= strict;
+        let checks = self.checks.with_letter(strictness);
+        let mut found = files::find(pattern, directory, checks);
+        if let Some(line) = found.line.take() {
+            self.include_complaint(span, line);
         }
+        self.tree.include_failed |= found.failed;
         if self.include_depth >= INCLUDE_DEPTH_MAX {
             let text =
                 format!("Configuration file '{pattern}' open problem (Too many open files) - skipping");
             self.include_complaint(span, text);
-            found.clear();
+            found.files.clear();
         }
-        for (name, path) in found {
-            match read_include(&name, &path) {
+        for (name, path) in found.files {
+            match files::read(&name, &path) {
                 Ok(bytes) => {
                     self.include_depth += 1;
+                    let saved = self.checks;
                     let parent = path.parent().map_or_else(|| directory.to_path_buf(), Path::to_path_buf);
                     self.file(&name, &bytes, &parent);
+                    self.checks = saved;
                     self.include_depth -= 1;
                 }
                 Err(text) => {
                     self.include_complaint(span, text);
-                    self.tree.include_failed |=
-                        matches!(strictness, "r" | "a") || self.options.strict_includes;
+                    self.tree.include_failed |= checks.unreadable();
                 }
             }
+        }
+    }
+
+    /// `include_check` is in force from its own line on, so the reader has to know it.
+    fn note_checks(&mut self, piece: &Piece) {
+        let first = piece.words[0].text.as_str();
+        if piece.brace == Brace::Open && self.depth == 0 {
+            self.block = if first == "{" { std::mem::take(&mut self.last) } else { first.to_owned() };
+        } else if first == "include_check" && self.depth == 1 && self.block == "global_defs" {
+            self.checks = self.checks.said(piece.words[1..].iter().map(|w| w.text.as_str()));
+        }
+        if self.depth == 0 {
+            first.clone_into(&mut self.last);
         }
     }
 
@@ -223,43 +318,6 @@ fn later_words(line: &Text, piece: &Piece) -> Option<Vec<crate::Word>> {
         return None;
     }
     Some(pieces(&again).into_iter().flat_map(|p| p.words).collect())
-}
-
-/// Reads an included file; the error is the original's complaint.
-fn read_include(name: &str, path: &Path) -> Result<Vec<u8>, String> {
-    use std::os::unix::fs::PermissionsExt;
-    let problem = |e: std::io::Error| {
-        let full = e.to_string();
-        let reason = full.split(" (os error").next().unwrap_or_default();
-        format!("Configuration file '{name}' open problem ({reason}) - skipping")
-    };
-    let meta = std::fs::metadata(path).map_err(problem)?;
-    if meta.is_dir() {
-        return Err(format!("Configuration file '{name}/' is a directory - skipping"));
-    }
-    if !meta.is_file() || meta.permissions().mode() & 0o111 != 0 {
-        return Err(format!("Configuration file '{name}' is not a regular non-executable file - skipping"));
-    }
-    std::fs::read(path).map_err(problem)
-}
-
-/// The files a pattern names, braces and wildcards expanded: the name as messages show it, and its path.
-fn expand_glob(pattern: &str, directory: &Path) -> Vec<(String, PathBuf)> {
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
-    let mut out = Vec::new();
-    for one in super::expand::braces(pattern) {
-        let path = directory.join(&one);
-        let Ok(found) = glob::glob_with(&path.to_string_lossy(), options) else { continue };
-        for entry in found.filter_map(Result::ok) {
-            let name = if Path::new(&one).is_absolute() {
-                &entry
-            } else {
-                entry.strip_prefix(directory).unwrap_or(&entry)
-            };
-            out.push((name.to_string_lossy().into_owned(), entry.clone()));
-        }
-    }
-    out
 }
 
 fn absolute(directory: &Path) -> String {

@@ -2,9 +2,10 @@
 
 use crate::options::Options;
 use conf_parsers::keepalived::globals::{self, Globals};
-use conf_parsers::keepalived::{Tree, parse};
-use diag::{Report, Severity, style};
+use conf_parsers::keepalived::{NoConfig, Tree, parse};
+use diag::{Diagnostic, Report, Severity, style};
 use std::io::Write as _;
+use std::net::ToSocketAddrs as _;
 use std::process::ExitCode;
 
 /// A parameter is missing: reading stops at once.
@@ -34,6 +35,8 @@ pub(crate) struct Judged {
 pub(crate) struct Core {
     /// Shared settings, and which parts have something to do.
     pub(crate) globals: Globals,
+    /// What is said of the file's name, before it is named itself.
+    pub(crate) before: Vec<String>,
     /// Complaints and notices of the first pass, in the original's words.
     pub(crate) lines: Vec<String>,
     /// Whether nothing can be started with it.
@@ -43,21 +46,25 @@ pub(crate) struct Core {
 /// Reads the file with the first pass only; the parts read the rest.
 ///
 /// # Errors
-/// The main file can't be read.
-pub(crate) fn core(options: &Options) -> std::io::Result<Core> {
+/// There is no file to read.
+pub(crate) fn core(options: &Options) -> Result<Core, NoConfig> {
     let tree = parse(&options.file, &options.reading())?;
     let (globals, report) = globals::read(&tree);
     let said = report.items.iter().filter(|d| d.severity >= Severity::Notice);
-    let mut lines: Vec<String> = said.map(|d| style::keepalived(d, &tree.sources, true)).collect();
+    let mut lines: Vec<String> = said.map(|d| style::keepalived(d, &tree.sources, !tree.several)).collect();
     let taken = report.items.iter().filter(|d| d.severity == Severity::Diag);
-    lines.extend(taken.map(|d| format!("NOTICE: {}", style::keepalived(d, &tree.sources, true))));
-    Ok(Core { globals, lines, refused: report.refuses() || tree.include_failed })
+    lines.extend(taken.map(|d| format!("NOTICE: {}", style::keepalived(d, &tree.sources, !tree.several))));
+    let before = tree.lines;
+    Ok(Core { globals, before, lines, refused: report.refuses() || tree.include_failed })
 }
 
 /// Reads a tree with all passes: core, checker, VRRP, BFD; a missing parameter ends it. Without `vrrp` that pass is left
 /// to the part, which judges for itself what it reads anyway.
 pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
-    let (globals, core) = globals::read(tree);
+    let (globals, mut core) = globals::read(tree);
+    if options.test {
+        mail_server(tree, &globals, &mut core);
+    }
     let mut reports = vec![(core, true)];
     let namespace = options.namespace.as_ref().or(globals.net_namespace.as_ref());
     // The original ends here, and without an error, when it can't enter the namespace.
@@ -78,14 +85,15 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
             reports.push((pass(), false));
         }
     }
-    let mut judged = Judged { globals, lines: Vec::new(), notices: Vec::new(), code: 0, refused: false };
+    let mut judged =
+        Judged { globals, lines: tree.lines.clone(), notices: Vec::new(), code: 0, refused: false };
     let mut teller = style::Teller::new(&tree.sources, options.excerpt());
     let mut security = tree.include_failed;
-    let mut worst = Severity::Diag;
+    let mut worst = if tree.several { Severity::Warning } else { Severity::Diag };
     let mut fatal = false;
     for (report, first) in &reports {
         for d in &report.items {
-            let line = teller.line(d, *first);
+            let line = teller.line(d, *first && !tree.several);
             if d.severity == Severity::Diag {
                 judged.notices.push(line);
                 continue;
@@ -108,6 +116,20 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
     judged
 }
 
+/// The original looks the mail server up where it reads of it. Here that is done for a check only: a daemon waits for no
+/// name server before it has a mail to send.
+fn mail_server(tree: &Tree, globals: &Globals, report: &mut Report) {
+    let line = tree.statements.iter().rfind(|s| s.words[0].text == "smtp_server");
+    let (Some((host, port)), Some(span)) = (&globals.smtp_server, line.map(|s| s.span)) else { return };
+    if (host.as_str(), *port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()) {
+        return;
+    }
+    let text = globals::no_smtp_server(host, &port.to_string());
+    let behind = |d: &Diagnostic| d.span.is_some_and(|s| s.file == span.file && s.start > span.start);
+    let at = report.items.iter().position(behind).unwrap_or(report.items.len());
+    report.items.insert(at, Diagnostic::at(Severity::Warning, span, text));
+}
+
 fn stopped(reports: &[(Report, bool)]) -> bool {
     reports.iter().any(|(r, _)| r.count(Severity::Fatal) > 0)
 }
@@ -124,9 +146,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             }
         },
     };
-    let Ok(tree) = parse(&options.file, &options.reading()) else {
-        let _ = writeln!(out, "{}", crate::messages::no_config(&options.file));
-        return ExitCode::from(crate::EXIT_NO_CONFIG);
+    let tree = match parse(&options.file, &options.reading()) {
+        Ok(tree) => tree,
+        Err(NoConfig { lines, test_code }) => {
+            for line in lines {
+                let _ = writeln!(out, "{line}");
+            }
+            return ExitCode::from(test_code);
+        }
     };
     let judged = judge(&tree, options, true);
     // Whoever reads our complaints may have gone; the exit code says the rest.

@@ -63,10 +63,6 @@ fn main() -> ExitCode {
 }
 
 fn daemon(options: Options) -> ExitCode {
-    if std::fs::File::open(&options.file).is_err() {
-        say(&messages::no_config(&options.file));
-        return ExitCode::from(EXIT_NO_CONFIG);
-    }
     let core = check::core(&options);
     let options = match &core {
         Ok(core) => places::settle(options, &core.globals),

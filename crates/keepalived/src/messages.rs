@@ -59,11 +59,6 @@ pub(crate) fn stopped() -> String {
     format!("Stopped {VERSION}")
 }
 
-/// The main file can't be read.
-pub(crate) fn no_config(file: &Path) -> String {
-    format!("Unable to find configuration file {} (glob returned 3)", file.display())
-}
-
 /// A child was started.
 pub(crate) fn child_started(what: &str, pid: u32) -> String {
     format!("Starting {what} child process, pid={pid}")
@@ -80,12 +75,41 @@ pub(crate) fn permanent(pid: u32, code: i32) -> String {
     format!("pid {pid} exited with permanent error {name}. Terminating")
 }
 
-/// How a child ended.
-pub(crate) fn child_status(pid: u32, code: Option<i32>, signal: Option<i32>) -> String {
+/// How a child ended, where that says something: not with 0, nor by a signal that asks for an end.
+pub(crate) fn child_status(pid: u32, code: Option<i32>, signal: Option<i32>) -> Option<String> {
+    const ASKED: [i32; 5] = [1, 2, 10, 12, 15];
     match (code, signal) {
-        (_, Some(signal)) => format!("pid {pid} exited due to signal {signal}"),
-        (code, None) => format!("pid {pid} exited with status {}", code.unwrap_or(-1)),
+        (Some(0), _) | (None, None) => None,
+        (Some(code), _) => Some(format!("pid {pid} exited with status {code}")),
+        (_, Some(11)) => Some(format!("pid {pid} exited due to segmentation fault (SIGSEGV).")),
+        // The original's words; where nobody killed it, that limit is what did.
+        (_, Some(9)) => {
+            Some(format!("pid {pid} exited due to signal 9 (Killed) - has rlimit_rttime been exceeded?"))
+        }
+        (_, Some(signal)) if ASKED.contains(&signal) => None,
+        (_, Some(signal)) => Some(format!("pid {pid} exited due to signal {signal} ({})", described(signal))),
     }
+}
+
+/// What C calls the signals that end a program that goes wrong.
+fn described(signal: i32) -> &'static str {
+    match signal {
+        3 => "Quit",
+        4 => "Illegal instruction",
+        5 => "Trace/breakpoint trap",
+        6 => "Aborted",
+        7 => "Bus error",
+        8 => "Floating point exception",
+        24 => "CPU time limit exceeded",
+        25 => "File size limit exceeded",
+        31 => "Bad system call",
+        _ => "Unknown signal",
+    }
+}
+
+/// A dead child is started again after a pause.
+pub(crate) fn delayed(what: &str, seconds: u64) -> String {
+    format!("Restart of {what} process delayed {seconds} seconds to limit respawn rate")
 }
 
 /// The dead VRRP child's instances were resigned for it.

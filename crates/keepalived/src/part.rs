@@ -85,10 +85,7 @@ fn vrrp(part: Part, socket: Option<i32>, options: Options) -> ExitCode {
     let supervisor = socket.and_then(|fd| sys::inherit::adopt(fd).ok());
     let (file, reading) = (options.file.clone(), options.reading());
     let load = move || match parse(&file, &reading) {
-        Err(error) => {
-            let lines = vec![format!("Unable to read configuration file {}: {error}", file.display())];
-            vrrpd::Loaded { lines, notices: Vec::new(), config: None }
-        }
+        Err(missing) => vrrpd::Loaded { lines: missing.lines, notices: Vec::new(), config: None },
         Ok(tree) => {
             let (config, core, report) = vrrpd::config::load(&tree, vrrpd::config::interface_exists);
             // The parent said what the core pass found.
@@ -117,9 +114,8 @@ fn checker(part: Part, options: Options) -> ExitCode {
     let log = options.log(part.ident());
     let (file, reading) = (options.file.clone(), options.reading());
     let load = move |log: &logging::Contract| match parse(&file, &reading) {
-        Err(error) => {
-            let text = format!("Unable to read configuration file {}: {error}", file.display());
-            log.say(logging::Severity::Info, &text);
+        Err(missing) => {
+            missing.lines.iter().for_each(|line| log.say(logging::Severity::Info, line));
             None
         }
         Ok(tree) => {

@@ -8,7 +8,7 @@ use crate::messages;
 use crate::options::Options;
 use crate::part::Part;
 use conf_parsers::keepalived::globals::Globals;
-use conf_parsers::keepalived::parse;
+use conf_parsers::keepalived::{NoConfig, parse};
 use logging::{Contract, Severity};
 use service::{Background, Notify, PidFile, Signal, Signals, background::Ready};
 use std::os::fd::AsRawFd;
@@ -91,7 +91,7 @@ struct Parent {
 }
 
 /// Runs until a signal or a fatal child ends it; gives the exit code.
-pub(crate) fn run(options: Options, core: std::io::Result<Core>) -> u8 {
+pub(crate) fn run(options: Options, core: Result<Core, NoConfig>) -> u8 {
     let pid_path = options.pid_file.clone().unwrap_or_else(|| PathBuf::from("/run/keepalived.pid"));
     if service::pidfile::read(&pid_path)
         .is_some_and(|pid| pid != std::process::id() && service::pidfile::alive(pid))
@@ -135,6 +135,7 @@ pub(crate) fn run(options: Options, core: std::io::Result<Core>) -> u8 {
             Ok(()) => parent.live().await,
             Err(code) => {
                 let _ = Notify::Errno(i32::from(code)).send();
+                parent.say(&messages::stopped());
                 code
             }
         }
@@ -161,7 +162,7 @@ impl Parent {
         self.say(&messages::file(&self.options.file));
     }
 
-    fn start(&mut self, pid_path: &std::path::Path, core: std::io::Result<Core>) -> Result<(), u8> {
+    fn start(&mut self, pid_path: &std::path::Path, core: Result<Core, NoConfig>) -> Result<(), u8> {
         self.say(&messages::starting());
         self.say(&messages::running_on());
         for line in messages::command_line(std::env::args()) {
@@ -173,10 +174,13 @@ impl Parent {
         for name in &self.options.idle {
             self.say(&format!("option --{name} has no effect here"));
         }
-        let Core { globals, lines, refused } = core.map_err(|error| {
-            self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
+        let Core { globals, before, lines, refused } = core.map_err(|missing| {
+            missing.lines.iter().for_each(|line| self.say(line));
             crate::EXIT_NO_CONFIG
         })?;
+        for line in &before {
+            self.say(line);
+        }
         self.say_file();
         for line in &lines {
             self.say(line);
@@ -345,7 +349,9 @@ impl Parent {
             return;
         }
         self.told_ready = true;
-        self.say(messages::STARTUP_COMPLETE);
+        if !self.slots.is_empty() {
+            self.say(messages::STARTUP_COMPLETE);
+        }
         if let Some(ready) = self.ready.take() {
             // The shell that waited may be gone.
             let _ = ready.ready(self.options.console);
@@ -371,12 +377,14 @@ impl Parent {
         if self.reloading && matches!(part, Part::Vrrp { .. }) {
             self.reloaded();
         }
-        self.say(&messages::child_status(pid, status.code(), status.signal()));
         if let Some(code) =
             status.code().filter(|c| *c == i32::from(EXIT_CONFIG) || *c == i32::from(EXIT_FATAL))
         {
             self.say(&messages::permanent(pid, code));
             return Some(code as u8);
+        }
+        if let Some(text) = messages::child_status(pid, status.code(), status.signal()) {
+            self.say(&text);
         }
         self.say(&messages::child_died(part.title(), pid, respawn));
         if !respawn {
@@ -387,8 +395,10 @@ impl Parent {
         if slot.started.elapsed() >= HEALTHY {
             slot.deaths = 0;
         }
-        slot.respawn_at = Some(Instant::now() + pause(slot.deaths));
+        let pause = pause(slot.deaths);
+        slot.respawn_at = Some(Instant::now() + pause);
         slot.deaths += 1;
+        self.say(&messages::delayed(part.title(), pause.as_secs()));
         None
     }
 
@@ -398,8 +408,8 @@ impl Parent {
         let _ = Notify::Reloading.send();
         let judged = match self.judge() {
             Ok(judged) => judged,
-            Err(error) => {
-                self.say(&format!("{} {error}", messages::no_config(&self.options.file)));
+            Err(missing) => {
+                missing.lines.iter().for_each(|line| self.say(line));
                 self.say(messages::RELOAD_REFUSED);
                 self.reloaded();
                 return;
@@ -425,7 +435,7 @@ impl Parent {
 
     /// All of the new configuration. Alone, the VRRP part judges its own blocks; with others beside it, and one still
     /// to start, nobody must go ahead with what VRRP refuses.
-    fn judge(&self) -> std::io::Result<Judged> {
+    fn judge(&self) -> Result<Judged, NoConfig> {
         let tree = parse(&self.options.file, &self.options.reading())?;
         let alone = self.vrrp_alone();
         let mut judged = check::judge(&tree, &self.options, !alone);
@@ -471,7 +481,10 @@ impl Parent {
     }
 
     async fn stop(&mut self, code: u8) -> u8 {
-        self.say(messages::STOPPING);
+        // A part that can't go on has said that everything ends.
+        if code == EXIT_OK {
+            self.say(messages::STOPPING);
+        }
         let _ = Notify::Stopping.send();
         self.pass(Signal::Term.number());
         let deadline = Instant::now() + self.child_wait;

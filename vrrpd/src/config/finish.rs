@@ -127,6 +127,9 @@ pub(super) fn finish(b: &mut Builder, report: &mut Report) {
     let drafts = std::mem::take(&mut b.drafts);
     for draft in drafts {
         complete(b, draft, report);
+        if report.refuses() {
+            return;
+        }
     }
     duplicates(&mut b.config, report);
     groups(b, report);
@@ -140,7 +143,7 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
         return;
     }
     d.i.strict = d.strict.unwrap_or(b.globals.strict);
-    if !sockets(b, &mut d, report) {
+    if !sockets(&mut d, report) {
         return;
     }
     version(b, &mut d, report);
@@ -179,27 +182,14 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
 }
 
 /// Interface, source and peers. False when the instance can't run.
-fn sockets(b: &Builder, d: &mut Draft, report: &mut Report) -> bool {
+fn sockets(d: &mut Draft, report: &mut Report) -> bool {
     let name = d.i.name.clone();
     d.i.family = d.family.unwrap_or_default();
     let unicast = !d.i.unicast_peers.is_empty() || d.i.unicast_fault_no_peer;
     if d.i.interface.is_empty() {
-        // Another interface than the one that was meant would be worse than none.
-        if d.loopback && !unicast {
-            say(report, format!("({name}) Unknown interface!"));
-            return false;
-        }
-        if let Some(default) = b.globals.default_interface.clone().filter(|_| !unicast || !d.unicast_source) {
-            d.i.interface = default;
-        } else if !unicast {
-            let default = "eth0".to_owned();
-            if !b.interface_exists(&default) {
-                say(report, format!("({name}) Unknown interface!"));
-                return false;
-            }
-            d.i.interface = default;
-        } else if d.i.source.is_none() {
-            say(report, format!("({name}): Unicast instances must have unicast_src_ip or interface"));
+        // No interface is guessed: it would hold an address that belongs elsewhere. Unicast with a source needs none.
+        if !unicast || d.i.source.is_none() {
+            report.push(Diagnostic::global(Severity::Alert, format!("({name}) Unknown interface!")));
             return false;
         }
     }

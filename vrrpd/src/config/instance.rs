@@ -35,10 +35,7 @@ pub(super) struct Draft {
     pub(super) accept: Option<bool>,
     pub(super) strict: Option<bool>,
     pub(super) smtp_alert: Option<bool>,
-    /// An interface was named that can't be one.
-    pub(super) loopback: bool,
     pub(super) unicast_keyword: bool,
-    pub(super) unicast_source: bool,
     pub(super) has_peer_block: bool,
     pub(super) no_vips: bool,
     pub(super) interface_missing: bool,
@@ -387,7 +384,6 @@ fn interface(b: &mut B, line: &mut Line<'_>) -> Step {
             "({}) cannot use a loopback interface ({name}) for vrrp - ignoring",
             b.draft.i.name
         ));
-        b.draft.loopback = true;
         return Ok(());
     }
     name.clone_into(&mut b.draft.i.interface);
@@ -476,7 +472,6 @@ fn source(b: &mut B, line: &mut Line<'_>, unicast: bool) -> Step {
         return Ok(());
     }
     b.draft.i.source = Some(address);
-    b.draft.unicast_source |= unicast;
     b.draft.unicast_keyword |= unicast;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use super::values::{
     affinity, at_least_one, auto_delay, buffer, child_wait_time, dynamic_interfaces, fifo, fifo_script,
-    flag_or_bool, forced, garp_extra_if, global_bool, iptables, keep, lvs_flush_on_stop, lvs_sync_daemon,
-    lvs_timeouts, max_auto_priority, mcast_group4, mcast_group6, named, nftables, nice, number, old_rttime,
-    once, pace, path, plain_bool, process_name, realtime, rttime, rx_bufs_policy, script_timeout,
-    script_user, set, smtp_connect_timeout, smtp_server, snmp_socket, startup, umask, vmac_prefix,
-    vrrp_version,
+    flag_or_bool, forced, garp_extra_if, global_bool, include_check, iptables, keep, lvs_flush_on_stop,
+    lvs_sync_daemon, lvs_timeouts, max_auto_priority, mcast_group4, mcast_group6, named, nftables, nice,
+    number, old_rttime, once, pace, path, plain_bool, process_name, realtime, rttime, rx_bufs_policy,
+    script_timeout, script_user, set, smtp_connect_timeout, smtp_server, snmp_socket, startup, umask,
+    vmac_prefix, vrrp_version,
 };
 use super::{Globals, Tuning};
 use crate::keepalived::shared::DefaultUser;
@@ -352,12 +352,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     }),
     not_yet("reload_repeat", "", "reloads are not scheduled", ignore),
     not_yet("reload_file", "[ABSOLUTE-PATHNAME-OF-FILE]", "no file is written while reloading", ignore),
-    not_yet(
-        "include_check",
-        "[OPTIONS]",
-        "--all-config decides what an include without files comes to",
-        ignore,
-    ),
+    words("include_check", "[OPTIONS]", include_check),
     no_effect("config_save_dir", "DIRECTORY", "copies of old configurations are not kept", |_, l| {
         let text = format!("{} missing directory name", l.keyword());
         named(l, &text, &mut None)

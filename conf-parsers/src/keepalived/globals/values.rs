@@ -15,6 +15,18 @@ pub(super) fn set(flag: &mut bool) -> Step {
     Ok(())
 }
 
+/// What the reader takes from it; said here is only what is none of its words.
+pub(super) fn include_check(_: &mut G, line: &mut Line<'_>) -> Step {
+    for i in 1..line.len() {
+        let word = line.get(i).unwrap_or_default();
+        let name = word.strip_prefix(['+', '-']).unwrap_or(word);
+        if !crate::keepalived::files::CHECKS.contains(&name) {
+            line.say(format!("Unknown include_check type '{name}' - ignoring"));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn keep(slot: &mut Option<u32>, read: Option<u32>) -> Step {
     if read.is_some() {
         *slot = read;
@@ -114,20 +126,28 @@ pub(super) fn plain_bool(line: &mut Line<'_>, name: &str, slot: &mut bool) -> St
     Ok(())
 }
 
+/// What is said of a mail server without an address.
+pub fn no_smtp_server(host: &str, port: &str) -> String {
+    format!("Invalid smtp server {host} {port}")
+}
+
 pub(super) fn smtp_server(g: &mut G, line: &mut Line<'_>) -> Step {
     const SMTP_PORT: u16 = 25;
     let host = line.need(1)?;
     let mut port = Some(u32::from(SMTP_PORT));
     if let Some(word) = line.get(2) {
         port = line.unsigned(word, 1, u32::from(u16::MAX));
+        if port.is_none() {
+            // The original reads it twice and says so.
+            let _ = line.unsigned(word, 1, u32::from(u16::MAX));
+        }
     }
     let plausible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     match port {
-        Some(port) if host.chars().all(plausible) => g.smtp_server = Some((host.to_owned(), port as u16)),
-        _ => {
-            let port = line.get(2).unwrap_or("25");
-            line.say(format!("Invalid smtp server {host} {port}"));
+        Some(port) if host.chars().all(plausible) => {
+            g.smtp_server = Some((host.to_owned(), port as u16));
         }
+        _ => line.say(no_smtp_server(host, line.get(2).unwrap_or("25"))),
     }
     Ok(())
 }
