@@ -195,7 +195,6 @@ pub static INERT: &[Inert] = &[
         example: "retry-on 0rtt-rejected",
         reason: "early data is not sent to servers",
     },
-    second("option", "checkcache", "option checkcache", "cacheable cookies are not looked for"),
     second("option", "contstats", "option contstats", "bytes are counted as they pass in any case"),
     second("option", "http-no-delay", "option http-no-delay", "bytes are never held back"),
     second("option", "h1-case-adjust-bogus-client", "option h1-case-adjust-bogus-client", CASE),
@@ -303,7 +302,7 @@ mod tests {
 
     #[test]
     fn only_a_check_tells_and_other_words_are_left_alone() {
-        let text = "listen l\n mode http\n no option checkcache\n option checkcache\n server redir 127.0.0.1:1 check\n";
+        let text = "listen l\n mode http\n no option contstats\n option contstats\n server redir 127.0.0.1:1 check\n";
         let notices = |check| {
             let report = report(text, check);
             report.items.iter().filter(|d| d.text.contains("no effect here yet")).count()

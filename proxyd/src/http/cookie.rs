@@ -147,6 +147,18 @@ fn strip(rule: &Cookie, message: &mut Message, index: usize, value: &[u8], pair:
     }
 }
 
+/// Whether `option checkcache` refuses a response: a cache may keep its cookie for others, and nothing says that this is
+/// meant.
+pub fn leaks(message: &Message, method: &[u8]) -> bool {
+    let has_cookie = [&b"set-cookie"[..], b"set-cookie2"].iter().any(|n| message.first(n).is_some());
+    let public = message.find(b"cache-control").any(|(_, v)| v.to_ascii_lowercase().starts_with(b"public"));
+    let spared = message.find(b"cache-control").any(|(_, v)| {
+        let value = String::from_utf8_lossy(v).to_ascii_lowercase();
+        value.contains("no-cache=\"set-cookie\"") || value.contains("no-cache=\"set-cookie,")
+    });
+    has_cookie && method != b"POST" && !public && !spared && cacheable(message)
+}
+
 /// Whether a cache may keep a response: only one that can be validated or says how long it lives, and does not
 /// forbid it (RFC 9111, 3 and 4.2.2).
 fn cacheable(message: &Message) -> bool {
@@ -163,8 +175,9 @@ fn cacheable(message: &Message) -> bool {
         })
         .collect();
     let says = |word: &str| controls.iter().any(|c| c == word || c.starts_with(&format!("{word}=")));
-    if ["no-cache", "no-store", "private"].iter().any(|w| says(w))
-        || controls.iter().any(|c| c == "max-age=0")
+    // `no-cache="x"` speaks of one field.
+    let all = |word: &str| controls.iter().any(|c| c == word);
+    if ["no-cache", "no-store", "private"].iter().any(|w| all(w)) || controls.iter().any(|c| c == "max-age=0")
     {
         return false;
     }
@@ -344,6 +357,7 @@ pub fn captured(message: &Message, header: &[u8], capture: &Capture) -> Option<V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::message::Start;
 
     #[test]
     fn dates_keep_their_four_seconds() {
@@ -365,6 +379,27 @@ mod tests {
             let pair = pairs(value.as_bytes()).find(|(_, n, _)| *n == b"S").expect("there").0;
             strip(&rule, &mut m, 0, value.as_bytes(), pair);
             assert_eq!(m.first(b"cookie"), want.map(str::as_bytes), "{value}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_a_cache_would_keep_leak() {
+        let leaks = |method: &str, fields: &[(&str, &str)]| {
+            let mut m = Message::default();
+            m.start = Start::Response { status: 200, reason: m.store(b"OK") };
+            fields.iter().for_each(|(n, v)| m.add(n.as_bytes(), v.as_bytes()));
+            leaks(&m, method.as_bytes())
+        };
+        let cookie = ("Set-Cookie", "a=b");
+        let control = |value| [cookie, ("Cache-Control", value)];
+        assert!(leaks("GET", &control("max-age=10")));
+        assert!(leaks("GET", &[cookie, ("ETag", "x")]));
+        assert!(leaks("GET", &control("max-age=10, no-cache=\"x\"")));
+        assert!(!leaks("POST", &control("max-age=10")));
+        assert!(!leaks("GET", &[("Cache-Control", "max-age=10")]));
+        assert!(!leaks("GET", &[cookie]));
+        for value in ["public", "private", "max-age=0", "max-age=9, no-cache=\"set-cookie, x\""] {
+            assert!(!leaks("GET", &control(value)), "{value}");
         }
     }
 }

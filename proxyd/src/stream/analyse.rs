@@ -16,6 +16,7 @@ use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, Se
 use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
+use logging::syslog::Severity;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
@@ -421,6 +422,8 @@ impl Exchange<'_> {
             let from = Some((&mut *server, framing));
             self.http_rules(&front.rules.http_res, Phase::ResponseHead, None, from).await?;
         }
+        let parts = &*self.parts;
+        let leaks = back.options.checkcache && cookie::leaks(&parts.response, &parts.txn.method);
         if let Some(rule) = &back.cookie {
             let id = back.servers[server.at.1.0].cookie.as_deref();
             let parts = &mut *self.parts;
@@ -433,8 +436,24 @@ impl Exchange<'_> {
             };
             parts.txn.cookie_action = cookie::response(rule, given, &mut parts.response);
         }
+        if leaks {
+            return Err(self.refuse_cookie(server).await);
+        }
         self.after_response();
         Ok(())
+    }
+
+    /// `option checkcache`: a cookie that a cache would give to others.
+    async fn refuse_cookie(&mut self, server: &Server<'_>) -> After {
+        let back = self.back();
+        let name = &back.servers[server.at.1.0].name;
+        let text =
+            format!("Blocking cacheable cookie in response from instance {}, server {name}.", back.name);
+        let now = SystemTime::now();
+        crate::log::line(self.generation, self.backend, Severity::Alert, now, text.as_bytes());
+        let headers = Vec::new();
+        let reply = Reply { status: 502, raw: None, headers, body: Vec::new(), denied: true, canned: true };
+        self.finish_by(Verdict::Reply(Arc::new(reply)), Phase::ResponseHead).await
     }
 
     /// From here on variables of the message are the response's.
