@@ -4,8 +4,11 @@
 use holdfast_tests::node::Program;
 use holdfast_tests::oracle::{Suite, normalise};
 use regex::Regex;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const GOOD: &str = "defaults\n    mode http\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n\
     frontend f\n    bind 127.0.0.1:1\n    http-request deny\n";
@@ -137,4 +140,36 @@ fn command_lines_say_and_end_alike() {
         suite.case(line, &theirs, &ours);
     }
     suite.finish();
+}
+
+/// `-m` bounds what is added to the process, not what its threads reserve at the start: a small bound starts.
+#[test]
+fn a_bound_of_memory_starts_and_is_told() {
+    let ours = Program::ours("proxyd", "haproxy");
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("stats");
+    let config = format!(
+        "global\n    stats socket {}\n    fd-hard-limit 900\ndefaults\n    mode http\n    timeout client 5s\n    timeout server 5s\n    \
+         timeout connect 1s\nlisten l\n    bind abns@{}\n    http-request deny\n",
+        socket.display(),
+        socket.display()
+    );
+    std::fs::write(directory.path().join("m.cfg"), config).expect("written");
+    let mut command = Command::new(&ours.path);
+    command.args(["-db", "-m", "64", "-f", "m.cfg"]).current_dir(directory.path());
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let asked = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let mut stream = UnixStream::connect(&socket).ok()?;
+        stream.write_all(b"show info\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text)
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    let text = asked.expect("the socket answers");
+    assert!(text.contains("\nMemmax_MB: 64\n") && text.contains("\nMemmax_bytes: 67108864\n"), "{text}");
+    let maxsock = text.lines().find_map(|l| l.strip_prefix("Maxsock: ")?.parse::<u64>().ok());
+    assert!(maxsock.is_some_and(|n| n <= 900), "{text}");
 }

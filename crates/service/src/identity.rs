@@ -5,7 +5,8 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 /// What to become; `None` leaves things as they are.
@@ -77,9 +78,31 @@ pub fn descriptors() -> io::Result<(u64, u64)> {
     Ok(getrlimit(Resource::RLIMIT_NOFILE)?)
 }
 
-/// Bounds the address space, in bytes.
-pub fn limit_memory(bytes: u64) -> io::Result<()> {
-    Ok(setrlimit(Resource::RLIMIT_AS, bytes, bytes)?)
+/// A bound of what the process may add to its address space, in bytes. What it has when the bound comes into force
+/// is left out: stacks of threads and the allocator reserve far more than is ever used.
+#[derive(Debug)]
+pub struct MemoryBound {
+    bytes: u64,
+    /// Where the kernel tells the present size; open since before a chroot.
+    status: File,
+}
+
+impl MemoryBound {
+    /// Prepares a bound, while `/proc` is there.
+    pub fn prepare(bytes: u64) -> io::Result<Self> {
+        Ok(Self { bytes, status: File::open("/proc/self/status")? })
+    }
+
+    /// Puts it into force.
+    pub fn apply(mut self) -> io::Result<()> {
+        const KIB: u64 = 1024;
+        let mut text = String::new();
+        self.status.read_to_string(&mut text)?;
+        let size = text.lines().find_map(|l| l.strip_prefix("VmSize:"));
+        let now = size.and_then(|s| s.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * KIB;
+        let limit = self.bytes.saturating_add(now);
+        Ok(setrlimit(Resource::RLIMIT_AS, limit, limit)?)
+    }
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ static KEYWORDS: Table<Row> = Table::new(&[
         Ok(())
     }),
     row("ulimit-n", number!(some ulimit_n as u64)),
-    row("fd-hard-limit", |g, a| integer(g, a).and_then(|_| none(g, "the limit of the process decides"))),
+    row("fd-hard-limit", number!(some fd_hard_limit as u64)),
     row("uid", |g, a| {
         let id = id(g, a)?;
         g.global().uid = id;

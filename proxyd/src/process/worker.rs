@@ -18,6 +18,7 @@ use crate::runtime::board::{Board, ProcessInfo};
 use crate::runtime::engine::{self, Running};
 use crate::runtime::state_file;
 use crate::runtime::transitions::{self, Notice};
+use service::identity::MemoryBound;
 use service::{Identity, Signal, Signals};
 use std::collections::HashSet;
 use std::io::Write;
@@ -89,6 +90,10 @@ fn prepare(start: Start) -> Result<Ready, i32> {
         introduce();
     }
     faults.iter().filter(|_| !options.quiet).for_each(|f| messages::say(Label::Warning, f));
+    let memory = Some(limits.memory).filter(|bytes| *bytes > 0).map(MemoryBound::prepare).transpose();
+    let memory = memory.map_err(|e| {
+        refuse(&format!("[haproxy.main()] Cannot fix MEM limit to {} megs: {e}", limits.memory >> 20))
+    })?;
     drop_rights(&config).map_err(|text| refuse(&text))?;
     if let Some(null) = null {
         service::background::leave_terminal_for(&null, false).map_err(terminal)?;
@@ -96,7 +101,7 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     if options.debug {
         messages::print(messages::DEBUG_START);
     }
-    Ok(Ready { options, config, bound, limits, states, control: Control { runtime, bus, channel } })
+    Ok(Ready { options, config, bound, limits, states, memory, control: Control { runtime, bus, channel } })
 }
 
 /// Binds every address, with the sockets of the process before us where there is one.
@@ -165,6 +170,7 @@ struct Ready {
     bound: Bound,
     limits: Limits,
     states: state_file::Files,
+    memory: Option<MemoryBound>,
     control: Control,
 }
 
@@ -177,7 +183,7 @@ struct Control {
 
 /// Starts the engine and stays until it ends.
 fn engage(ready: Ready) -> i32 {
-    let Ready { options, config, bound, limits, states, control } = ready;
+    let Ready { options, config, bound, limits, states, memory, control } = ready;
     let Bound { listening, stats, exposed, free } = bound;
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
@@ -190,6 +196,12 @@ fn engage(ready: Ready) -> i32 {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
     };
+    if let Some(bound) = memory
+        && let Err(e) = bound.apply()
+    {
+        let text = format!("[haproxy.main()] Cannot fix MEM limit to {} megs: {e}", limits.memory >> 20);
+        messages::say(Label::Warning, &text);
+    }
     let code = runtime.block_on(async {
         let minder = Minder { running: &running, worker: channel.is_some(), options: &options };
         let context = minder.context(exposed);
@@ -233,7 +245,12 @@ struct Limits {
     maxsock: u64,
     /// What haproxy would set its own limit to; a higher one is left as it is.
     descriptors: u64,
+    /// `-m`, bytes; 0 is none.
+    memory: u64,
 }
+
+/// Connections that a megabyte of `-m` is for, with two buffers each.
+const CONNECTIONS_PER_MEGABYTE: u64 = 28;
 
 impl Limits {
     fn apply(options: &Options, config: &Config) -> Result<Self, String> {
@@ -246,9 +263,12 @@ impl Limits {
         let (soft, hard) = service::identity::descriptors().unwrap_or((1024, 1024));
         let asked =
             options.maxconn.as_ref().and_then(|n| n.parse().ok()).or(global.maxconn.map(|n| n as u64));
+        let memory = options.memory.as_ref().and_then(|m| m.parse::<u64>().ok()).unwrap_or(0);
         let maxconn = asked.filter(|n| *n > 0).unwrap_or_else(|| {
-            let all = global.ulimit_n.unwrap_or_else(|| soft.max(hard.min(1 << 20)));
-            (all.saturating_sub(fixed) / 2).max(1)
+            let allowed = global.fd_hard_limit.filter(|n| *n > 0).unwrap_or(1 << 20);
+            let all = global.ulimit_n.unwrap_or_else(|| soft.max(hard).min(allowed));
+            let all = (all.saturating_sub(fixed) / 2).max(1);
+            if memory == 0 { all } else { all.min(memory * CONNECTIONS_PER_MEGABYTE) }
         });
         let maxsock = maxconn * 2 + fixed;
         let wanted = global.ulimit_n.unwrap_or(maxsock);
@@ -260,13 +280,7 @@ impl Limits {
             }
             messages::say(Label::Warning, &text);
         }
-        if let Some(megabytes) =
-            options.memory.as_ref().and_then(|m| m.parse::<u64>().ok()).filter(|m| *m > 0)
-        {
-            let fault = |e| format!("[haproxy.main()] Cannot fix MEM limit to {megabytes} megs: {e}");
-            service::identity::limit_memory(megabytes << 20).map_err(fault)?;
-        }
-        Ok(Self { threads, maxconn, maxsock, descriptors: wanted.min(descriptors) })
+        Ok(Self { threads, maxconn, maxsock, descriptors: wanted.min(descriptors), memory: memory << 20 })
     }
 }
 
@@ -290,6 +304,7 @@ fn board(config: &Config, limits: &Limits, listeners: usize) -> Arc<Board> {
         maxsock: limits.maxsock,
         maxconn: AtomicU64::new(limits.maxconn),
         hard_maxconn: limits.maxconn,
+        memory: limits.memory,
         node: config.global.node.clone().unwrap_or(host),
         description: config.global.description.clone(),
         listeners: AtomicU64::new(listeners as u64),

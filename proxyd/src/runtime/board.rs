@@ -87,6 +87,8 @@ pub struct ProcessInfo {
     pub maxconn: AtomicU64,
     /// The limit that the start set; `set maxconn global` can't go above it.
     pub hard_maxconn: u64,
+    /// `-m`, bytes; 0 is none.
+    pub memory: u64,
     /// `node`, or the host's name.
     pub node: String,
     /// `description`.
@@ -108,6 +110,7 @@ impl Default for ProcessInfo {
             maxsock: 0,
             maxconn: AtomicU64::new(0),
             hard_maxconn: 0,
+            memory: 0,
             node: String::new(),
             description: None,
             listeners: AtomicU64::new(0),

@@ -573,6 +573,8 @@ fn value(
         "Uptime" => uptime_text(uptime).into(),
         "Uptime_sec" => Cell::Num(uptime),
         "Ulimit-n" => Cell::Num(info.ulimit_n),
+        "Memmax_MB" => Cell::Num(info.memory >> 20),
+        "Memmax_bytes" => Cell::Num(info.memory),
         "Maxsock" => Cell::Num(info.maxsock),
         "Maxconn" => num(&info.maxconn),
         "Hard_maxconn" => Cell::Num(info.hard_maxconn),

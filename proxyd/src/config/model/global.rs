@@ -63,6 +63,8 @@ pub struct Global {
     pub grace: Option<Duration>,
     /// `spread-checks`, percent, -50..50.
     pub spread_checks: i32,
+    /// `fd-hard-limit`: descriptors that the number of connections is derived from, at most.
+    pub fd_hard_limit: Option<u64>,
     /// `max-spread-checks`: first checks begin within this time at the latest.
     pub max_spread_checks: Option<Duration>,
     /// `server-state-base`.
