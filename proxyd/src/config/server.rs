@@ -1,9 +1,9 @@
 //! `server`, `default-server` and `server-template`, and SERVER_OPTIONS.
 
+mod value;
+
 use super::keyword::Cx;
-use super::model::{
-    InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerTls, Verify,
-};
+use super::model::{MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerTls, Verify};
 use super::proxy::Named;
 use super::resolve;
 use super::setting::read_source;
@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use value::{init_addr, protocol, sni};
 
 /// Where a server was defined, for later checks.
 #[derive(Debug, Clone)]
@@ -774,41 +775,4 @@ pub(super) fn shapes() -> Vec<(&'static str, usize)> {
         (row.name, words)
     };
     SERVER_OPTIONS.rows().iter().map(shape).collect()
-}
-
-fn protocol(o: &Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<String, Fault> {
-    let name = o.value(args)?;
-    let known = super::bind::PROTOCOLS.contains(&name.as_str());
-    let text = format!("'{}' :  unknown MUX protocol '{name}'", o.option.text);
-    if known { Ok(name) } else { Err(o.fault(text)) }
-}
-
-fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let text = args.next().map_or(String::new(), |w| w.text.clone());
-    let mut methods = Vec::new();
-    for method in text.split(',').filter(|m| !m.is_empty()) {
-        methods.push(match method {
-            "last" => InitAddr::Last,
-            "libc" => InitAddr::Libc,
-            "none" => InitAddr::None,
-            ip => match ip.parse() {
-                Ok(ip) => InitAddr::Ip(ip),
-                Err(_) => {
-                    let text =
-                        format!("'init-addr' : unknown init-addr method '{ip}', supported methods are 'libc', 'last', 'none'.");
-                    return Err(o.fault(text));
-                }
-            },
-        });
-    }
-    o.server.init_addr = Some(methods);
-    Ok(())
-}
-
-fn sni(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let text = o.value(args)?;
-    conf_parsers::haproxy::expr::prefix(&text)
-        .map_err(|e| o.fault(format!("error detected while parsing sni expression : {e}.")))?;
-    o.tls().other.insert("sni".into(), text);
-    Ok(())
 }
