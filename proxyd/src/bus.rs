@@ -142,7 +142,8 @@ async fn next(requests: Option<&mut mpsc::Receiver<Request>>) -> Option<Request>
 fn servers(generation: &Generation) -> Vec<(String, payload::ProxyServer)> {
     let mut out = Vec::new();
     for (proxy, states) in generation.config.proxies.iter().zip(&generation.servers) {
-        for (server, state) in proxy.shown_servers().iter().zip(states) {
+        for (id, server) in proxy.shown_servers() {
+            let state = &states[id.0];
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
             let data = payload::ProxyServer {
                 status: ServerStatus::of(state, &detail).label().into(),

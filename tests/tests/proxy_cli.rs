@@ -15,6 +15,8 @@ use std::time::Duration;
 
 const CONFIG: &str = include_str!("proxy_cli/haproxy.cfg");
 const COMMANDS: &str = include_str!("proxy_cli/commands.txt");
+const SERVERS_CONFIG: &str = include_str!("proxy_cli/servers.cfg");
+const SERVERS: &str = include_str!("proxy_cli/servers.txt");
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,7 @@ fn normalise(side: &Side, text: &str) -> String {
         (r"exp=\d+", "exp=N"),
         (r"\[\d\d/[A-Z][a-z]{2}/\d{4}:[0-9:.]+\]", "[DATE]"),
         // Seconds since the last change, and what the first checks had found by now.
-        (r"(?m)^(\d+ b \d+ \S+ \S+ \d+ \d+ \d+ \d+) \d+ \d+ \d+", "$1 N N N"),
+        (r"(?m)^(\d+ \w+ \d+ \S+ \S+ \d+ \d+ \d+ \d+) \d+ \d+ \d+", "$1 N N N"),
         (r"file '[^']*' line \d+", "file F line N"),
     ];
     for (pattern, with) in patterns {
@@ -98,4 +100,78 @@ fn look(suite: &mut Suite, programs: &[Program; 2]) {
     }
     let (all, _) = suite.score();
     assert!(all >= 60, "{all} commands are too few to speak of");
+}
+
+#[test]
+fn servers_come_and_go_as_with_the_original() {
+    let Some(original) = Program::original("proxy_cli_servers", "haproxy") else { return };
+    let programs = [original, Program::ours("proxyd", "haproxy")];
+    Suite::live("proxy_cli_servers", |suite| servers(suite, &programs));
+}
+
+/// Adds and deletes servers in both, and sees whom requests go to meanwhile.
+fn servers(suite: &mut Suite, programs: &[Program; 2]) {
+    let origin = Origin::start();
+    let sides = [0, 1].map(|n: usize| Side::start(&programs[n].path, SERVERS_CONFIG, 2, &origin));
+    // The first checks, which both must have done before anything is compared.
+    for side in &sides {
+        await_answer(side, "show servers state b", |text| {
+            text.lines().any(|l| l.contains(" s1 ") && l.split(' ').nth(10) == Some("6"))
+        });
+    }
+    let mut held: [Option<std::net::TcpStream>; 2] = [None, None];
+    for (n, line) in SERVERS.lines().enumerate().filter(|(_, l)| !l.starts_with('#')) {
+        let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let answers = [0, 1].map(|i: usize| {
+            let side = &sides[i];
+            match what {
+                "GET" => request(side, rest),
+                "HOLD" => {
+                    let stream = held[i].insert(side.connect(1));
+                    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+                    let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+                    stream.write_all(request).expect("the connection takes bytes");
+                    // An answer means that the server has the connection.
+                    stream.read(&mut [0; 64]).map_or_else(|e| e.to_string(), |n| (n > 0).to_string())
+                }
+                "RELEASE" => {
+                    held[i] = None;
+                    await_answer(side, "show servers conn raw", |_| {
+                        ask(side, "admin", "show stat raw 4 -1")
+                            .lines()
+                            .any(|l| l.starts_with("raw,a,") && l.split(',').nth(4) == Some("0"))
+                    });
+                    String::new()
+                }
+                level => {
+                    let sent = rest.replace("@ORIGIN@", &origin.address.to_string());
+                    let text = ask(side, level, &sent).replace(&origin.address.port().to_string(), "ORIGIN");
+                    normalise(side, &text)
+                }
+            }
+        });
+        suite.case(&format!("{:03} {line}", n + 1), &answers[0], &answers[1]);
+    }
+}
+
+/// Asks until the answer is as wanted.
+fn await_answer(side: &Side, command: &str, wanted: impl Fn(&str) -> bool) {
+    let until = std::time::Instant::now() + 3 * PATIENCE;
+    while !wanted(&ask(side, "admin", command)) {
+        assert!(std::time::Instant::now() < until, "'{command}' never answers as it should");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Status, server and cookie of a request's answer.
+fn request(side: &Side, path: &str) -> String {
+    let bytes = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let mut stream = side.connect(0);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.write_all(bytes.as_bytes()).expect("the connection takes bytes");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the answer ends");
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let of_interest = |l: &&str| ["HTTP/", "x-srv", "set-cookie"].iter().any(|p| l.starts_with(p));
+    text.lines().filter(of_interest).collect::<Vec<_>>().join("\n")
 }

@@ -54,26 +54,33 @@ impl Order for LeastConn {
 /// `first`: fills one server before the next, in the order of their ids.
 #[derive(Debug)]
 pub struct First {
-    by_id: Vec<ServerId>,
+    by_id: Vec<(ServerId, u32)>,
     up: Vec<bool>,
 }
 
 impl First {
     /// The order of a backend's servers.
     pub fn new(proxy: &Proxy) -> Self {
-        let mut by_id: Vec<ServerId> = (0..proxy.servers.len()).map(ServerId).collect();
-        by_id.sort_by_key(|id| proxy.servers[id.0].uuid);
+        let ids = proxy.servers.iter().enumerate().map(|(i, s)| (ServerId(i), s.uuid));
+        let mut by_id: Vec<_> = ids.collect();
+        by_id.sort_by_key(|(_, uuid)| *uuid);
         Self { by_id, up: vec![false; proxy.servers.len()] }
     }
 }
 
 impl Order for First {
+    fn join(&mut self, server: ServerId, uuid: u32) {
+        let at = self.by_id.partition_point(|(_, id)| *id < uuid);
+        self.by_id.insert(at, (server, uuid));
+        self.up.resize(self.up.len().max(server.0 + 1), false);
+    }
+
     fn set(&mut self, server: ServerId, weight: u32) {
         self.up[server.0] = weight > 0;
     }
 
     fn pick(&mut self, ask: &Ask<'_>) -> Option<ServerId> {
-        let open = self.by_id.iter().copied().filter(|id| self.up[id.0] && ask.has_room(*id));
+        let open = self.by_id.iter().map(|(id, _)| *id).filter(|id| self.up[id.0] && ask.has_room(*id));
         open.clone().find(|id| ask.avoid != Some(*id)).or_else(|| open.clone().next())
     }
 }

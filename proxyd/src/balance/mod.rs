@@ -17,7 +17,7 @@ pub mod queue;
 pub mod ring;
 pub mod turns;
 
-use crate::config::model::{Algorithm, Balance, Proxy, ProxyId, ServerId};
+use crate::config::model::{Algorithm, Balance, Proxy, ProxyId, Roster, ServerId};
 use crate::runtime::Generation;
 use crate::runtime::board::{ProxyState, ServerState, oper};
 use queue::Queue;
@@ -33,7 +33,7 @@ pub struct Field<'a> {
     /// Counters of the backend.
     pub state: &'a ProxyState,
     /// Its servers, by [`ServerId`].
-    pub servers: &'a [Arc<ServerState>],
+    pub servers: &'a Roster<Arc<ServerState>>,
 }
 
 /// What a choice depends on.
@@ -60,6 +60,8 @@ pub struct Ask<'a> {
 pub trait Order: Debug + Send {
     /// The servers that are there at the start have been set.
     fn begin(&mut self) {}
+    /// A server was added while the backend runs, with this id.
+    fn join(&mut self, _: ServerId, _uuid: u32) {}
     /// A server has this weight from now on, in sixteenths; 0 takes it out.
     fn set(&mut self, server: ServerId, weight: u32);
     /// Whose turn it is; `None` when all are full.
@@ -199,6 +201,10 @@ impl State {
                 if settings.backup && first_backup.is_none() {
                     first_backup = Some(ServerId(i));
                 }
+            }
+            if i == self.known.len() {
+                self.known.push(0);
+                self.groups.iter_mut().for_each(|g| g.join(ServerId(i), settings.uuid));
             }
             if self.known[i] != weight {
                 self.known[i] = weight;

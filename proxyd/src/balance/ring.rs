@@ -107,6 +107,12 @@ impl Ring {
 }
 
 impl Order for Ring {
+    fn join(&mut self, server: ServerId, uuid: u32) {
+        debug_assert_eq!(self.ids.len(), server.0, "servers join in the order of their places");
+        self.ids.push(uuid);
+        self.weights.push(0);
+    }
+
     fn set(&mut self, server: ServerId, weight: u32) {
         self.weights[server.0] = weight;
         self.stale = true;

@@ -1,13 +1,16 @@
 //! `clear counters`.
 
 use super::{Answer, Call};
-use crate::config::model::Level;
+use crate::config::model::{Level, Roster};
 use crate::stats::{BackCounters, FrontCounters};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// `clear counters [all]`: maxima, or everything; the latter needs the admin level.
 pub fn clear(call: &mut Call<'_>) -> Answer {
+    if call.word(2) == "server" {
+        return clear_server(call);
+    }
     let all = call.word(2) == "all";
     if all && call.session.level < Level::Admin {
         return Answer::error("Permission denied\n");
@@ -21,7 +24,7 @@ pub fn clear(call: &mut Call<'_>) -> Answer {
             state.down_transitions.store(0, Relaxed);
         }
     }
-    for state in generation.servers.iter().flatten() {
+    for state in generation.servers.iter().flat_map(Roster::iter) {
         back(&state.counters, all);
         if all {
             let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,6 +36,23 @@ pub fn clear(call: &mut Call<'_>) -> Answer {
         rate.clear_max();
     }
     Answer::Done
+}
+
+/// `clear counters server BACKEND/SERVER [force]` of later versions: everything of one server. There are no
+/// counters shared with other processes, which `force` is about.
+fn clear_server(call: &mut Call<'_>) -> Answer {
+    if call.session.level < Level::Admin {
+        return Answer::error("Permission denied\n");
+    }
+    let (proxy, server) = match super::server::find(call, 3) {
+        Ok(found) => found,
+        Err(answer) => return answer,
+    };
+    let state = call.generation.server(proxy, server);
+    back(&state.counters, true);
+    let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+    (detail.failed_checks, detail.failed_hana, detail.down_transitions) = (0, 0, 0);
+    Answer::info("Server counters cleared.\n")
 }
 
 fn front(counters: &FrontCounters, all: bool) {

@@ -12,6 +12,7 @@ pub mod inner;
 pub mod map;
 pub mod proxies;
 pub mod resolvers;
+pub mod roster;
 pub mod server;
 pub mod session;
 pub mod show;
@@ -136,7 +137,7 @@ use Level::{Admin, Operator, User};
 pub const COMMANDS: &[CommandRow] = &[
     row(
         &["clear", "counters"],
-        "clear counters [all]",
+        "clear counters [all|server <bk>/<srv> [force]]",
         "clear max statistics counters (or all counters)",
         Operator,
         counters::clear,
@@ -457,6 +458,7 @@ pub const OWN_WORDS: [&str; 3] = ["help", "prompt", "quit"];
 /// Every command of every family.
 pub fn all_commands() -> impl Iterator<Item = &'static CommandRow> {
     let families = [
+        roster::COMMANDS,
         certificate::COMMANDS,
         map::COMMANDS,
         table::COMMANDS,

@@ -24,11 +24,10 @@ pub fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
         p.kind.is_back() && backend.strip_prefix('#').map_or(p.name == backend, |id| p.uuid.to_string() == id)
     });
     let Some(proxy) = proxy else { return Err(Answer::error("No such backend.\n")) };
-    let found = proxies[proxy]
-        .shown_servers()
-        .iter()
-        .position(|s| server.strip_prefix('#').map_or(s.name == server, |id| s.uuid.to_string() == id));
-    found.map(|s| (ProxyId(proxy), ServerId(s))).ok_or_else(|| Answer::error("No such server.\n"))
+    let is_meant =
+        |s: &Server| server.strip_prefix('#').map_or(s.name == server, |id| s.uuid.to_string() == id);
+    let found = proxies[proxy].shown_servers().into_iter().find(|(_, s)| is_meant(s));
+    found.map(|(id, _)| (ProxyId(proxy), id)).ok_or_else(|| Answer::error("No such server.\n"))
 }
 
 fn config<'a>(call: &Call<'a>, found: Found) -> &'a Server {

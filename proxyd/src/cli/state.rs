@@ -1,10 +1,11 @@
 //! `show servers state` (the server-state file's format) and `show servers conn`.
 
 use super::{Answer, Call};
-use crate::config::model::{Proxy, ProxyId, Server};
+use crate::config::model::{MapPorts, Proxy, ProxyId, Server, ServerAddress};
 use crate::runtime::Generation;
 use crate::runtime::board::{CheckState, ServerDetail, ServerState, admin};
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -62,7 +63,8 @@ pub fn state_text(generation: &Generation, backends: &[ProxyId]) -> String {
     let now = generation.board.clock().wall_s;
     for id in backends {
         let proxy = &generation.config.proxies[id.0];
-        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[id.0]) {
+        for (at, server) in proxy.shown_servers() {
+            let state = generation.server(*id, at);
             state_line(&mut out, proxy, server, state, now);
         }
     }
@@ -71,7 +73,6 @@ pub fn state_text(generation: &Generation, backends: &[ProxyId]) -> String {
 
 fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerState, now: u64) {
     let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-    let address = detail.address;
     let check = &detail.check;
     let status = STATUS_NUMBERS.iter().find(|(name, _)| *name == check.status).map_or(1, |(_, n)| *n);
     let result = match check.status {
@@ -90,7 +91,7 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         proxy.name,
         server.uuid,
         server.name,
-        dash(address.map(|a| a.ip().to_string())),
+        shown_address(server, &detail),
         state.oper.load(Relaxed),
         state.admin.load(Relaxed),
         state.user_weight.load(Relaxed),
@@ -100,9 +101,9 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         check_bits(check, state.in_maintenance(), configured_off, false),
         check_bits(&detail.agent, false, configured_off, true),
         0,
-        0,
+        u8::from(server.forced_id),
         dash(detail.fqdn.clone()),
-        detail.port,
+        shown_port(server, &detail),
         dash(server.srv_record.clone()),
         u8::from(state.uses_tls(server.tls.as_ref().is_some_and(|t| t.enabled))),
         check.port.or(server.check.port).unwrap_or(0),
@@ -110,6 +111,22 @@ fn state_line(out: &mut String, proxy: &Proxy, server: &Server, state: &ServerSt
         dash(agent_address),
         agent_port,
     );
+}
+
+fn shown_address(server: &Server, detail: &ServerDetail) -> String {
+    match (&detail.address, &server.address) {
+        (Some(address), _) => address.ip().to_string(),
+        (None, ServerAddress::Destination(_)) => Ipv4Addr::UNSPECIFIED.to_string(),
+        _ => "-".into(),
+    }
+}
+
+/// The port, or what is added to the client's.
+fn shown_port(server: &Server, detail: &ServerDetail) -> u16 {
+    match server.map_ports {
+        MapPorts::Offset(offset) if detail.port == 0 => offset as u16,
+        _ => detail.port,
+    }
 }
 
 /// Where the agent is asked, as far as it was told.
@@ -127,7 +144,7 @@ fn check_bits(check: &CheckState, paused: bool, configured_off: bool, agent: boo
     u32::from(check.running)
         | 2
         | if check.enabled { 4 } else { 0 }
-        | if paused || check.paused { 8 } else { 0 }
+        | if paused && check.enabled || check.paused { 8 } else { 0 }
         | if agent { 16 } else { 0 }
 }
 
@@ -145,9 +162,9 @@ pub fn connections(call: &mut Call<'_>) -> Answer {
     );
     for id in ids {
         let proxy = &generation.config.proxies[id.0];
-        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[id.0]) {
+        for (at, server) in proxy.shown_servers() {
+            let state = generation.server(id, at);
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-            let address = detail.address;
             let (safe, unsafe_idle) = (state.idle[0].load(Relaxed), state.idle[1].load(Relaxed));
             let _ = write!(
                 out,
@@ -156,8 +173,8 @@ pub fn connections(call: &mut Call<'_>) -> Answer {
                 server.name,
                 proxy.uuid,
                 server.uuid,
-                address.map_or_else(|| "-".into(), |a| a.ip().to_string()),
-                detail.port,
+                shown_address(server, &detail),
+                shown_port(server, &detail),
                 server.pool_purge_delay.as_millis(),
                 state.used.load(Relaxed),
                 state.counters.max_sess.load(Relaxed),

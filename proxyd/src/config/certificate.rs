@@ -40,6 +40,17 @@ pub(super) fn of_server(settings: &ServerTls, crt_base: Option<&Path>) -> Result
     }
 }
 
+/// The same, its `ca-file` included.
+pub(super) fn of_server_files(
+    settings: &ServerTls,
+    crt_base: Option<&Path>,
+    ca_base: Option<&Path>,
+) -> Result<(), String> {
+    // The original ends what it tells of an option with a stop.
+    authorities(settings.ca_file.as_deref(), ca_base).map_err(|text| text + ".")?;
+    of_server(settings, crt_base)
+}
+
 /// A path, below `crt-base` or `ca-base` where it is relative.
 pub(super) fn based(path: &Path, base: Option<&Path>) -> std::path::PathBuf {
     base.filter(|_| path.is_relative()).map_or_else(|| path.to_owned(), |b| b.join(path))

@@ -113,6 +113,19 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
     }
 }
 
+/// `sni` of a server that a command adds; gives what is wrong with it.
+pub(super) fn sni_at_run_time(
+    loader: &mut Loader<'_>,
+    draft: &mut Draft,
+    server: &mut super::model::Server,
+    span: Span,
+) -> Option<String> {
+    let tls = server.tls.as_mut()?;
+    let text = tls.other.remove("sni")?;
+    tls.sni = Compiler::of(loader, draft).expression(&text, span).map(Arc::new);
+    loader.report.items.iter().find(|d| d.severity.refuses()).map(|d| d.text.clone())
+}
+
 /// `set-var` and `set-var-fmt` of the `global` section.
 pub(super) fn process_variables(loader: &mut Loader<'_>) {
     let lines = std::mem::take(&mut loader.proc_vars);

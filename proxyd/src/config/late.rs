@@ -18,13 +18,7 @@ pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap
         unheard(loader, draft);
         for server in &draft.proxy.servers {
             if lacks_port(&draft.proxy, server) {
-                let text = format!(
-                    "config: {} '{}': server '{}' has neither service port nor check port nor tcp_check rule 'connect' with port information.",
-                    noun(draft.proxy.kind),
-                    draft.proxy.name,
-                    server.name
-                );
-                say(loader, Severity::Alert, draft.header, text);
+                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server));
             }
         }
     }
@@ -106,12 +100,26 @@ fn unheard(loader: &mut Loader<'_>, draft: &Draft) {
     }
 }
 
+/// What is told of a server that [`lacks_port`].
+pub(super) fn no_port(proxy: &Proxy, server: &Server) -> String {
+    // A check that nothing was said of has no rules of its own before the backend runs.
+    let plain = matches!(proxy.check.kind, CheckKind::Tcp) && proxy.check.steps.is_empty();
+    let told = " nor tcp_check rule 'connect' with port information";
+    let rules = if plain && server.added.is_none() { "" } else { told };
+    format!(
+        "config: {} '{}': server '{}' has neither service port nor check port{rules}.",
+        noun(proxy.kind),
+        proxy.name,
+        server.name
+    )
+}
+
 /// Whether no port is known that a check could go to.
-fn lacks_port(proxy: &Proxy, server: &Server) -> bool {
+pub(super) fn lacks_port(proxy: &Proxy, server: &Server) -> bool {
     let own = match server.address {
         ServerAddress::Inet(address) => address.port(),
-        ServerAddress::Name(_, port) | ServerAddress::Destination(port) => port,
-        ServerAddress::Unix(_) | ServerAddress::Abstract(_) => return false,
+        ServerAddress::Name(_, port) => port,
+        ServerAddress::Unix(_) | ServerAddress::Abstract(_) | ServerAddress::Destination(_) => return false,
     };
     let checked = server.check.enabled && server.track.is_none();
     let steps = &proxy.check.steps;

@@ -9,6 +9,7 @@ mod bind;
 mod certificate;
 mod check;
 mod compile;
+pub mod dynamic;
 mod global;
 pub mod inert;
 mod kept;

@@ -5,7 +5,7 @@ use super::keyword;
 use super::model::CheckKind;
 use super::model::{
     Algorithm, Balance, Check, ErrorReply, HashFunction, HttpReuse, Kind, Mode, Options, Proxy, RetryOn,
-    Server, Timeouts,
+    Roster, Server, Timeouts,
 };
 use crate::{acl, action, stick};
 use conf_parsers::args::Args;
@@ -153,7 +153,7 @@ fn empty_proxy(name: String, kind: Kind) -> Proxy {
         monitor_uri: None,
         monitor_fail: Vec::<acl::Condition>::new(),
         persist_rules: Vec::new(),
-        servers: Vec::new(),
+        servers: Roster::default(),
         balance: Balance {
             algorithm: Algorithm::RoundRobin,
             consistent: false,

@@ -161,15 +161,20 @@ fn dynamic_cookies(proxy: &mut Proxy) {
         return;
     };
     for server in proxy.servers.iter_mut().filter(|s| s.cookie.is_none()) {
-        let ServerAddress::Inet(address) = &server.address else { continue };
-        let mut bytes = key.as_bytes().to_vec();
-        match address.ip() {
-            IpAddr::V4(ip) => bytes.extend_from_slice(&ip.octets()),
-            IpAddr::V6(ip) => bytes.extend_from_slice(&ip.octets()),
-        }
-        bytes.extend_from_slice(&u32::from(address.port()).to_be_bytes());
-        server.cookie = Some(format!("{:016x}", xxhash_rust::xxh64::xxh64(&bytes, 0)));
+        server.cookie = dynamic_cookie(key, server);
     }
+}
+
+/// The hash of the key with the server's address and port.
+pub(super) fn dynamic_cookie(key: &str, server: &Server) -> Option<String> {
+    let ServerAddress::Inet(address) = &server.address else { return None };
+    let mut bytes = key.as_bytes().to_vec();
+    match address.ip() {
+        IpAddr::V4(ip) => bytes.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => bytes.extend_from_slice(&ip.octets()),
+    }
+    bytes.extend_from_slice(&u32::from(address.port()).to_be_bytes());
+    Some(format!("{:016x}", xxhash_rust::xxh64::xxh64(&bytes, 0)))
 }
 
 fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[(String, Mode, Kind, bool)]) {
@@ -284,7 +289,7 @@ fn errors(loader: &mut Loader<'_>, draft: &mut Draft) {
 }
 
 /// Told for a server whose certificate is to be verified against nothing.
-const VERIFY_NEEDS_CA: &str = "verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use 'ssl-server-verify none' in the global section to disable server-side verifications by default.";
+pub(super) const VERIFY_NEEDS_CA: &str = "verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use 'ssl-server-verify none' in the global section to disable server-side verifications by default.";
 
 fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[HashMap<String, usize>]) {
     let mut seen: HashMap<String, Span> = HashMap::new();

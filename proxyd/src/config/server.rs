@@ -1,9 +1,9 @@
 //! `server`, `default-server` and `server-template`, and SERVER_OPTIONS.
 
+mod value;
+
 use super::keyword::Cx;
-use super::model::{
-    InitAddr, MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerTls, Verify,
-};
+use super::model::{MapPorts, Observe, OnError, SendProxy, Server, ServerAddress, ServerTls, Verify};
 use super::proxy::Named;
 use super::resolve;
 use super::setting::read_source;
@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use value::{init_addr, protocol, sni};
 
 /// Where a server was defined, for later checks.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     if let Err(text) = set_address(cx, &mut server, address) {
         bracket(cx, address.span, &format!("{place} : {text}"));
     }
-    options(cx, args, &mut server, &format!("{place} : "));
+    options(cx, args, &mut server, &Who::Line(format!("{place} : ")));
     let base = cx.loader.config.global.crt_base.clone();
     let judged = server.tls.as_ref().map(|t| super::certificate::of_server(t, base.as_deref()));
     if let Some(Err(text)) = judged {
@@ -61,7 +62,9 @@ pub(super) fn bad_char(name: &str) -> Option<char> {
     name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_:.".contains(*c)))
 }
 
-fn add(cx: &mut Cx<'_, '_>, server: Server, address: Span) {
+fn add(cx: &mut Cx<'_, '_>, mut server: Server, address: Span) {
+    let sources = cx.loader.sources;
+    server.place = format!("{}:{}", sources.name(cx.line.span), sources.line(cx.line.span));
     let index = cx.draft.proxy.servers.len();
     if let Some((_, track)) = cx.draft.tracks.iter().find(|(i, _)| *i == usize::MAX).cloned() {
         cx.draft.tracks.retain(|(i, _)| *i != usize::MAX);
@@ -76,7 +79,7 @@ fn bracket(cx: &mut Cx<'_, '_>, span: Span, text: &str) {
     cx.loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(Lead::Bracket));
 }
 
-fn set_address(cx: &mut Cx<'_, '_>, server: &mut Server, word: &Word) -> Result<(), String> {
+pub(super) fn set_address(cx: &mut Cx<'_, '_>, server: &mut Server, word: &Word) -> Result<(), String> {
     let text = address::expand(&word.text, &|n| cx.loader.variable(n));
     let parsed = address::parse(&text)?;
     server.address_text.clone_from(&text);
@@ -131,7 +134,7 @@ pub(super) fn default_server(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result
     let mut server = cx.draft.default_server.clone();
     // What the original calls it in complaints.
     let name = std::mem::replace(&mut server.name, "default-server".into());
-    options(cx, args, &mut server, "");
+    options(cx, args, &mut server, &Who::Default);
     server.name = name;
     cx.draft.tracks.retain(|(i, _)| *i != usize::MAX);
     cx.draft.default_server = server;
@@ -159,7 +162,7 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
     if let Err(text) = set_address(cx, &mut server, address) {
         bracket(cx, address.span, &format!("{place}{text}"));
     }
-    options(cx, args, &mut server, &place);
+    options(cx, args, &mut server, &Who::Line(place));
     for number in low..=high {
         let one = Server { name: format!("{}{number}", prefix.text), ..server.clone() };
         add(cx, one, address.span);
@@ -167,17 +170,35 @@ pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), F
     Ok(())
 }
 
-/// Reads all options; `place` leads complaints, or is empty for `default-server`; the first fault ends the line, as haproxy's does.
-fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place: &str) {
+/// Whose options are read.
+pub(super) enum Who {
+    /// A server's, with what leads complaints.
+    Line(String),
+    /// Those of `default-server`.
+    Default,
+    /// Those of a server that a command adds.
+    Command,
+}
+
+/// Reads all options; the first fault ends the line, as haproxy's does.
+pub(super) fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, who: &Who) {
+    let place = if let Who::Line(place) = who { place.as_str() } else { "" };
     while let Some(option) = args.next() {
         let Some(row) = SERVER_OPTIONS.find(&option.text) else {
             let hint = did_you_mean(&option.text, SERVER_OPTIONS.names());
             let end = if hint.is_empty() { "." } else { "" };
-            let tip = if place.is_empty() { " Hint: no address was expected for this server." } else { "" };
+            let tip = match who {
+                Who::Default => " Hint: no address was expected for this server.",
+                _ => "",
+            };
             let text = format!("{place}unknown keyword '{}'{hint}{end}{tip}", option.text);
             bracket(cx, option.span, &text);
             return;
         };
+        let idle = cx.loader.idle;
+        if matches!(who, Who::Command) && row.file_only {
+            return bracket(cx, option.span, &not_at_run_time(&option.text));
+        }
         let (warnings, track, fault) = {
             let mut o = Srv { server, option, lacks: row.lacks, cx, warnings: Vec::new(), track: None };
             let fault = (row.run)(&mut o, args).err();
@@ -186,6 +207,10 @@ fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place:
         for text in warnings {
             cx.warn(text);
         }
+        // What would be ignored is refused: nobody reads the notices of `-c` here.
+        if matches!(who, Who::Command) && cx.loader.idle > idle {
+            return bracket(cx, option.span, &not_at_run_time(&option.text));
+        }
         cx.draft.tracks.extend(track.map(|t| (usize::MAX, t)));
         if let Some(fault) = fault {
             // The original ends each of these texts with a stop, whether it has one or not.
@@ -193,6 +218,10 @@ fn options(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, server: &mut Server, place:
             return;
         }
     }
+}
+
+fn not_at_run_time(option: &str) -> String {
+    format!("'{option}' option is not accepted for dynamic server")
 }
 
 /// What an option's function sees.
@@ -305,6 +334,8 @@ pub(super) struct Row {
     name: &'static str,
     /// haproxy's complaint where the value is missing; empty: the general one.
     lacks: &'static str,
+    /// Not taken by `add server`.
+    file_only: bool,
     run: Run,
 }
 
@@ -315,12 +346,16 @@ impl Keyword for Row {
 }
 
 const fn row(name: &'static str, run: Run) -> Row {
-    Row { name, lacks: "", run }
+    Row { name, lacks: "", file_only: false, run }
 }
 
 impl Row {
     const fn lacks(self, lacks: &'static str) -> Self {
         Self { lacks, ..self }
+    }
+
+    const fn file_only(self) -> Self {
+        Self { file_only: true, ..self }
     }
 }
 
@@ -367,15 +402,16 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
             return Err(o.fault("'id' : custom id has to be > 0"));
         }
         o.server.uuid = id as u32;
+        o.server.forced_id = true;
         Ok(())
     }).lacks("'id' : expects an integer argument"),
-    row("init-addr", init_addr),
+    row("init-addr", init_addr).file_only(),
     row("init-state", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     row("log-bufsize", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     row("log-proto", |o, a| match o.value(a)?.as_str() {
         "legacy" | "octet-count" => o.inert(NOT_YET),
         got => Err(o.fault(format!("'log-proto' expects one of 'legacy' or 'octet-count' but got '{got}'"))),
-    }),
+    }).file_only(),
     row("maxconn", |o, a| {
         o.server.maxconn = o.number(a)?.max(0) as u32;
         Ok(())
@@ -387,7 +423,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("max-reuse", |o, a| {
         o.server.max_reuse = o.number(a)? as i32;
         Ok(())
-    }).lacks("'max-reuse' expects <value> as argument."),
+    }).lacks("'max-reuse' expects <value> as argument.").file_only(),
     row("minconn", |o, a| {
         o.server.minconn = o.number(a)?.max(0) as u32;
         Ok(())
@@ -399,9 +435,9 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         }
         o.server.namespace = Some(name);
         Ok(())
-    }).lacks("'namespace' : expects <name> as argument"),
-    row("non-stick", set!(non_stick = true)),
-    row("stick", set!(non_stick = false)),
+    }).lacks("'namespace' : expects <name> as argument").file_only(),
+    row("non-stick", set!(non_stick = true)).file_only(),
+    row("stick", set!(non_stick = false)).file_only(),
     row("observe", |o, a| {
         o.server.observe = match o.value(a)?.as_str() {
             "none" => Observe::No,
@@ -474,7 +510,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         Ok(())
     }).lacks("'' : proxy v2 option not implemented"),
     row("set-proxy-v2-tlv-fmt", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
-    row("redir", some!(redir = value)).lacks("'redir' expects <prefix> as argument."),
+    row("redir", some!(redir = value)).lacks("'redir' expects <prefix> as argument.").file_only(),
     row("resolve-net", |o, a| {
         let text = o.value(a)?;
         let network = |n: &str| n.parse().ok().or_else(|| n.parse::<IpAddr>().ok().map(IpNet::from));
@@ -485,7 +521,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         }
         o.server.resolve.networks = networks;
         Ok(())
-    }),
+    }).file_only(),
     row("resolve-opts", |o, a| {
         let text = o.value(a)?;
         if let Some(bad) =
@@ -503,7 +539,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
             }
         }
         Ok(())
-    }),
+    }).file_only(),
     row("resolve-prefer", |o, a| {
         o.server.resolve.prefer_ipv4 = match o.value(a)?.as_str() {
             "ipv4" => true,
@@ -511,12 +547,12 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
             _ => return Err(o.fault("'resolve-prefer' expects either ipv4 or ipv6 as argument.")),
         };
         Ok(())
-    }).lacks("'resolve-prefer' expects either ipv4 or ipv6 as argument."),
+    }).lacks("'resolve-prefer' expects either ipv4 or ipv6 as argument.").file_only(),
     row("resolvers", |o, a| {
         // A section that is not named is looked for as one without a name.
         o.server.resolvers = Some(a.next().map_or(String::new(), |w| w.text.clone()));
         Ok(())
-    }),
+    }).file_only(),
     row("send-proxy", set!(send_proxy = Some(SendProxy::V1))),
     row("no-send-proxy", set!(send_proxy = None)),
     row("send-proxy-v2", set!(send_proxy = Some(SendProxy::V2))),
@@ -537,12 +573,12 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         let bad = format!("'socks4' : invalid address '{text}'");
         o.server.socks4 = Some(text.parse().map_err(|_| o.fault(bad))?);
         Ok(())
-    }).lacks("'socks4' expects <addr>:<port> as argument."),
+    }).lacks("'socks4' expects <addr>:<port> as argument.").file_only(),
     row("source", |o, a| {
         o.server.source = Some(read_source(a)?);
         Ok(())
     }),
-    row("tcp-ut", some!(tcp_ut = time)).lacks("'tcp-ut' : missing TCP User Timeout value"),
+    row("tcp-ut", some!(tcp_ut = time)).lacks("'tcp-ut' : missing TCP User Timeout value").file_only(),
     row("tfo", set!(tfo = true)),
     row("no-tfo", set!(tfo = false)),
     row("track", |o, a| {
@@ -591,7 +627,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         Ok(())
     }).lacks("'agent-addr' expects an address as argument."),
     row("agent-check", set!(agent.enabled = true)),
-    row("no-agent-check", set!(agent.enabled = false)),
+    row("no-agent-check", set!(agent.enabled = false)).file_only(),
     row("agent-inter", some!(agent.inter = time)).lacks("'agent-inter' expects a delay as argument."),
     row("agent-port", |o, a| {
         o.server.agent.port = u16::try_from(o.number(a)?).ok();
@@ -599,7 +635,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     }).lacks("'agent-port' expects a port number as argument."),
     row("agent-send", some!(agent.send = value)).lacks("'agent-send' expects a string as argument."),
     row("check", set!(check.enabled = true)),
-    row("no-check", set!(check.enabled = false)),
+    row("no-check", set!(check.enabled = false)).file_only(),
     row("check-alpn", |o, a| {
         o.server.check.alpn = Some(o.value(a)?.split(',').map(str::to_owned).collect());
         Ok(())
@@ -621,7 +657,7 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         o.server.check.ssl = false;
         o.server.check.no_ssl = true;
         Ok(())
-    }),
+    }).file_only(),
     row("check-via-socks4", set!(check.via_socks4 = true)),
     row("fall", |o, a| o.above_0(a).map(|n| o.server.check.fall = n)).lacks("'fall' expects an integer argument."),
     row("rise", |o, a| o.above_0(a).map(|n| o.server.check.rise = n)).lacks("'rise' expects an integer argument."),
@@ -674,9 +710,9 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
     row("no-ssl", |o, _| {
         o.server.tls = None;
         Ok(())
-    }),
+    }).file_only(),
     row("no-ssl-reuse", |o, a| o.other(a, false)),
-    row("ssl-reuse", |o, a| o.other(a, false)),
+    row("ssl-reuse", |o, a| o.other(a, false)).file_only(),
     row("no-sslv3", |o, _| o.versions()),
     row("no-tls-tickets", |o, a| o.other(a, false)),
     row("tls-tickets", |o, a| o.other(a, false)),
@@ -739,41 +775,4 @@ pub(super) fn shapes() -> Vec<(&'static str, usize)> {
         (row.name, words)
     };
     SERVER_OPTIONS.rows().iter().map(shape).collect()
-}
-
-fn protocol(o: &Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<String, Fault> {
-    let name = o.value(args)?;
-    let known = super::bind::PROTOCOLS.contains(&name.as_str());
-    let text = format!("'{}' :  unknown MUX protocol '{name}'", o.option.text);
-    if known { Ok(name) } else { Err(o.fault(text)) }
-}
-
-fn init_addr(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let text = args.next().map_or(String::new(), |w| w.text.clone());
-    let mut methods = Vec::new();
-    for method in text.split(',').filter(|m| !m.is_empty()) {
-        methods.push(match method {
-            "last" => InitAddr::Last,
-            "libc" => InitAddr::Libc,
-            "none" => InitAddr::None,
-            ip => match ip.parse() {
-                Ok(ip) => InitAddr::Ip(ip),
-                Err(_) => {
-                    let text =
-                        format!("'init-addr' : unknown init-addr method '{ip}', supported methods are 'libc', 'last', 'none'.");
-                    return Err(o.fault(text));
-                }
-            },
-        });
-    }
-    o.server.init_addr = Some(methods);
-    Ok(())
-}
-
-fn sni(o: &mut Srv<'_, '_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let text = o.value(args)?;
-    conf_parsers::haproxy::expr::prefix(&text)
-        .map_err(|e| o.fault(format!("error detected while parsing sni expression : {e}.")))?;
-    o.tls().other.insert("sni".into(), text);
-    Ok(())
 }

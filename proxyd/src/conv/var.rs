@@ -47,8 +47,8 @@ pub static ROWS: &[Row] = &[
         let (backend, server) = text.rsplit_once('/').unwrap_or((v.proxy.name.as_str(), text));
         let proxies = &v.generation.config.proxies;
         let p = proxies.iter().position(|p| p.kind.is_back() && p.name == backend)?;
-        let s = proxies[p].servers.iter().position(|s| s.name == server)?;
-        Some(Value::Int(v.generation.servers.get(p)?.get(s)?.counters.queue_cur.load(Relaxed) as i64))
+        let s = proxies[p].server_named(server.as_bytes())?;
+        Some(Value::Int(v.generation.servers.get(p)?.get(s.0)?.counters.queue_cur.load(Relaxed) as i64))
     }),
     row("unset-var", "string", Type::Any, Type::Any, |v, a, x| {
         if let Arg::Var(name) = at(a, 0) {

@@ -154,8 +154,8 @@ pub fn usable(view: &View<'_>, proxy: usize) -> i64 {
 
 fn queued(view: &View<'_>, proxy: usize) -> i64 {
     let own = view.generation.proxies.get(proxy).map_or(0, |p| p.back.queue_cur.load(Relaxed));
-    let servers = view.generation.servers.get(proxy).map_or(&[][..], Vec::as_slice);
-    let servers: u64 = servers.iter().map(|s| s.counters.queue_cur.load(Relaxed)).sum();
+    let servers = view.generation.servers.get(proxy).into_iter().flatten();
+    let servers: u64 = servers.map(|s| s.counters.queue_cur.load(Relaxed)).sum();
     (own + servers) as i64
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Absent on purpose: choosing another server when the cookie's is gone (the connect phase's).
 
-use crate::config::model::{Capture, Cookie, Proxy, ServerId};
+use crate::config::model::{Capture, Cookie, Proxy, Roster, ServerId};
 use crate::http::message::Message;
 use crate::runtime::board::ServerState;
 use crate::stream::txn::{RequestCookie, ResponseCookie};
@@ -71,7 +71,7 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Range<usiz
 pub fn request(
     rule: &Cookie,
     proxy: &Proxy,
-    states: &[Arc<ServerState>],
+    states: &Roster<Arc<ServerState>>,
     terms: Terms,
     message: &mut Message,
 ) -> Found {
@@ -111,9 +111,12 @@ pub fn request(
 }
 
 /// The first server with this value that may be used.
-fn look_up(id: &[u8], proxy: &Proxy, states: &[Arc<ServerState>], forced: bool, found: &mut Found) {
+fn look_up(id: &[u8], proxy: &Proxy, states: &Roster<Arc<ServerState>>, forced: bool, found: &mut Found) {
     for (n, server) in proxy.servers.iter().enumerate() {
-        if id.is_empty() || server.cookie.as_deref().is_none_or(|c| c.as_bytes() != id) {
+        if server.life.is_gone()
+            || id.is_empty()
+            || server.cookie.as_deref().is_none_or(|c| c.as_bytes() != id)
+        {
             continue;
         }
         let up = states[n].is_up();

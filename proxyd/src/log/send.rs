@@ -271,11 +271,12 @@ fn header(generation: &Generation, proxy: &Proxy, target: &Target, way: &Way) ->
 
 /// Sends what is told of servers and backends to the log targets of their proxies.
 pub fn notices(generation: &Generation, notices: &[Notice]) {
-    for notice in notices {
+    // What is for stderr alone has no text here.
+    for notice in notices.iter().filter(|n| !n.log.is_empty()) {
         let severity = match notice.level {
             Level::Emergency => Severity::Emerg,
             Level::Alert => Severity::Alert,
-            Level::Notice => Severity::Notice,
+            Level::Notice | Level::Told => Severity::Notice,
         };
         line(generation, notice.proxy, severity, SystemTime::now(), notice.log.as_bytes());
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: configurations are built with the generation; a connection only picks one.
 
-use crate::config::model::{Bind, BindTls, Config, Global, Server, Verify};
+use crate::config::model::{Bind, BindTls, Config, Global, Roster, Server, Verify};
 use crate::mux::wire::Early;
 use crate::stream::txn::TlsInfo;
 use rustls::HandshakeKind;
@@ -16,7 +16,7 @@ pub struct Configurations {
     /// Of bind lines; `None` where there is no TLS, or where it could not be built.
     pub binds: Vec<Vec<Option<tls::server::Server>>>,
     /// Of servers.
-    pub servers: Vec<Vec<Option<tls::client::Client>>>,
+    pub servers: Vec<Roster<Option<tls::client::Client>>>,
     /// All certificates, which can be replaced.
     pub library: Library,
 }
@@ -30,16 +30,18 @@ impl Configurations {
             let global = &config.global;
             listener(settings, global.crt_base.as_deref(), global.ca_base.as_deref(), &library).ok()
         };
-        let client = |s: &Server| {
-            // Without `ssl`, too: the command line may switch it on.
-            s.tls.as_ref()?;
-            tls::client::build_with(&client_options(s, &config.global), &library).ok()
-        };
+        let client = |s: &Server| of_server(s, &config.global, &library);
         let proxies = &config.proxies;
         let binds = proxies.iter().map(|p| p.binds.iter().map(bind).collect()).collect();
         let servers = proxies.iter().map(|p| p.servers.iter().map(client).collect()).collect();
         Self { binds, servers, library }
     }
+}
+
+/// The TLS towards a server: without `ssl`, too, for the command line may switch it on.
+pub fn of_server(server: &Server, global: &Global, library: &Library) -> Option<tls::client::Client> {
+    server.tls.as_ref()?;
+    tls::client::build_with(&client_options(server, global), library).ok()
 }
 
 /// Why a bind line's TLS can't be had.

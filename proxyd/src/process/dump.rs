@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering::Relaxed;
 pub fn lines(generation: &Generation) -> Vec<String> {
     let mut out = Vec::new();
     for (index, proxy) in generation.config.proxies.iter().enumerate() {
-        for (server, state) in proxy.shown_servers().iter().zip(&generation.servers[index]) {
+        for (at, server) in proxy.shown_servers() {
+            let state = generation.server(ProxyId(index), at);
             let status = if state.is_up() { "UP" } else { "DOWN" };
             let now = state.sessions.load(Relaxed);
             let all = state.counters.cum_sess.load(Relaxed);

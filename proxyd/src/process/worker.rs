@@ -336,7 +336,7 @@ impl Minder<'_> {
         Arc::new(Context {
             current: Box::new(move || for_context.generation.load_full()),
             tell: Box::new(move |notice| {
-                tell(notice);
+                tell(&Notice { stderr: format!("CLI : {}", notice.stderr), ..notice.clone() });
                 crate::log::notices(&for_log.generation.load(), std::slice::from_ref(notice));
             }),
             exposed: Mutex::new(exposed),
@@ -468,6 +468,7 @@ fn tell(notice: &Notice) {
     let label = match notice.level {
         transitions::Level::Emergency => Label::Alert,
         transitions::Level::Alert | transitions::Level::Notice => Label::Warning,
+        transitions::Level::Told => Label::Notice,
     };
     messages::say(label, &notice.stderr);
 }

@@ -37,6 +37,8 @@ pub struct Board {
     pub streams: super::streams::Registry,
     /// Grows whenever a weight changes, so that balancers notice.
     pub weights_changed: AtomicU64,
+    /// Who adds and deletes servers.
+    pub roster: super::roster::Registrar,
 }
 
 impl Board {
@@ -219,6 +221,8 @@ pub struct ServerState {
     pub tls_switch: AtomicU32,
     /// How often its address changed while it ran; connections to an old one are not used again.
     pub moves: AtomicU32,
+    /// How often its place was taken anew by `add server`; whoever minds it stops when it changes.
+    pub tenure: AtomicU64,
     /// Connections in use.
     pub used: AtomicU64,
     /// Estimated need of connections.

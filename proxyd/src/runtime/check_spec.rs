@@ -41,7 +41,8 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
     let mut spec = Spec::new(to, connect, check);
     spec.exchange_timeout = exchange;
     spec.source = source(server.source.as_ref().or(proxy.source.as_ref()));
-    let own_port = own.is_some() || address.is_some();
+    // Neither do servers that commands add: what a check of theirs speaks is said in so many words.
+    let own_port = own.is_some() || address.is_some() || server.added.is_some();
     let server_tls = server.tls.as_ref().is_some_and(|t| t.enabled) && !own_port;
     if (server.check.ssl || server_tls) && !server.check.no_ssl {
         spec.tls = Some(tls_options(config, server));

@@ -14,7 +14,7 @@ use super::slowstart;
 use super::suspicion::{self, Round, Why};
 use super::timers;
 use super::transitions::{self, Cause, Wanted};
-use crate::config::model::{BindAddress, ProxyId, Server, ServerId};
+use crate::config::model::{BindAddress, Proxy, ProxyId, Server, ServerId};
 use crate::delegate::{Desk, Seat};
 use crate::net::arrivals::Arrivals;
 use crate::runtime::Generation;
@@ -22,12 +22,16 @@ use health::judge::Judge;
 use health::outcome::{AdminWish, OperationWish, Verdict};
 use health::schedule::Intervals;
 use health::{Outcome, Spec, Status};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// A server.
+type At = (ProxyId, ServerId);
 
 /// How often a new generation, or the end, is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -50,27 +54,88 @@ pub fn start(engine: &Arc<Engine>) -> std::io::Result<JoinHandle<()>> {
 async fn supervise(engine: Arc<Engine>) {
     while !engine.is_ended() {
         let generation = engine.generation.load_full();
-        let mut tasks = begin(&generation);
+        let mut running = begin(&generation);
+        let mut edits = 0;
         while !engine.is_ended() && engine.generation.load().number == generation.number {
             tokio::time::sleep(LOOK_EVERY).await;
             slowstart::step(&generation);
+            let now = generation.board.roster.edits.load(Relaxed);
+            if std::mem::replace(&mut edits, now) != now {
+                running.follow(&generation);
+            }
+            // Those that ended with their server are done with.
+            while running.tasks.try_join_next().is_some() {}
         }
-        tasks.abort_all();
-        while tasks.join_next().await.is_some() {}
+        running.tasks.abort_all();
+        while running.tasks.join_next().await.is_some() {}
     }
 }
 
+/// The running checks of each server, and the tenure they began in.
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    by_server: HashMap<(ProxyId, ServerId), (u64, Vec<AbortHandle>)>,
+}
+
+impl Running {
+    fn start(&mut self, generation: &Generation, at: At, check: impl Future<Output = ()> + Send + 'static) {
+        let tenure = generation.server(at.0, at.1).tenure.load(Relaxed);
+        let handle = self.tasks.spawn(check);
+        self.by_server.entry(at).or_insert_with(|| (tenure, Vec::new())).1.push(handle);
+    }
+
+    /// Ends the checks of servers that commands deleted, and starts those of servers that commands added.
+    fn follow(&mut self, generation: &Arc<Generation>) {
+        let is_over = |at: &At, tenure: u64| generation.server(at.0, at.1).tenure.load(Relaxed) != tenure;
+        self.by_server.retain(|at, (tenure, handles)| {
+            let over = is_over(at, *tenure);
+            if over {
+                handles.iter().for_each(AbortHandle::abort);
+            }
+            !over
+        });
+        for (p, proxy) in generation.config.proxies.iter().enumerate() {
+            for (s, server) in proxy.servers.iter().enumerate().filter(|(_, s)| s.added.is_some()) {
+                let at = (ProxyId(p), ServerId(s));
+                if server.life.is_gone() || self.by_server.contains_key(&at) {
+                    continue;
+                }
+                if server.agent.enabled {
+                    self.start(generation, at, agent_loop(Arc::clone(generation), at, Duration::ZERO));
+                }
+                if is_checked(proxy, server) {
+                    self.start(generation, at, Watch::new(generation, at, None).run(Duration::ZERO));
+                }
+            }
+        }
+    }
+}
+
+fn is_checked(proxy: &Proxy, server: &Server) -> bool {
+    server.check.enabled && server.track.is_none() && !proxy.disabled
+}
+
+/// A seat at checkd for a server's check.
+fn seat(generation: &Generation, at: At, desk: Option<&Arc<Desk>>) -> Option<Seat> {
+    let proxy = generation.proxy(at.0);
+    let server = &proxy.servers[at.1.0];
+    let inter = server.check.inter;
+    let timeouts = &proxy.timeouts;
+    let timeout = timeouts.check.unwrap_or(inter) + timeouts.connect.unwrap_or_default().min(inter);
+    // What the server is told of itself changes with every check: those stay here.
+    desk.filter(|_| !proxy.check.send_state)?.seat((&proxy.name, &server.name), inter, timeout)
+}
+
 /// Starts one task for each check.
-fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+fn begin(generation: &Arc<Generation>) -> Running {
+    let mut running = Running::default();
     let all = || {
         let proxies = generation.config.proxies.iter().enumerate();
         proxies.flat_map(|(p, proxy)| (0..proxy.servers.len()).map(move |s| (ProxyId(p), ServerId(s))))
     };
     let settings = |at: (ProxyId, ServerId)| &generation.proxy(at.0).servers[at.1.0];
-    let health = |at: &(ProxyId, ServerId)| {
-        settings(*at).check.enabled && settings(*at).track.is_none() && !generation.proxy(at.0).disabled
-    };
+    let health = |at: &At| is_checked(generation.proxy(at.0), settings(*at));
     let agent = |at: &(ProxyId, ServerId)| settings(*at).agent.enabled;
     let count = all().filter(health).count();
     let starts = count + all().filter(agent).count();
@@ -85,23 +150,17 @@ fn begin(generation: &Arc<Generation>) -> JoinSet<()> {
     for at in &all().filter(|at| health(at) || agent(at)).collect::<Vec<_>>() {
         if agent(at) {
             let after = place + usize::from(health(at));
-            tasks.spawn(agent_loop(Arc::clone(generation), *at, first(after)));
+            running.start(generation, *at, agent_loop(Arc::clone(generation), *at, first(after)));
         }
         let begins = first(place);
         place += usize::from(health(at)) + usize::from(agent(at));
         if !health(at) {
             continue;
         }
-        let name = (generation.proxy(at.0).name.as_str(), settings(*at).name.as_str());
-        let timeouts = &generation.proxy(at.0).timeouts;
-        let inter = settings(*at).check.inter;
-        let timeout = timeouts.check.unwrap_or(inter) + timeouts.connect.unwrap_or_default().min(inter);
-        // What the server is told of itself changes with every check: those stay here.
-        let lent = desk.as_ref().filter(|_| !generation.proxy(at.0).check.send_state);
-        let seat = lent.and_then(|d| d.seat(name, inter, timeout));
-        tasks.spawn(Watch::new(generation, *at, seat).run(begins));
+        let watch = Watch::new(generation, *at, seat(generation, *at, desk.as_ref()));
+        running.start(generation, *at, watch.run(begins));
     }
-    tasks
+    running
 }
 
 /// The health check of one server: probes for ever, here or at the seat's word in checkd; judged here either way.
@@ -396,6 +455,8 @@ fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: 
         tell(generation, &[told(generation, at, outcome, ("Health", up, progress))]);
     }
     let wanted = match (up, verdict) {
+        // Good checks that are not enough yet take nothing from a server that was enabled before it was checked.
+        (false, Verdict::Passed | Verdict::Conditional) => return,
         (false, _) => oper::STOPPED,
         (true, Verdict::Conditional) => oper::STOPPING,
         // An agent that says down outweighs a good check.

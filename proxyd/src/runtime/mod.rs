@@ -9,6 +9,7 @@ pub mod clock;
 pub mod engine;
 pub mod evaluate;
 pub mod observe;
+pub mod roster;
 pub mod slowstart;
 pub mod state_file;
 pub mod streams;
@@ -18,7 +19,7 @@ pub mod transitions;
 pub mod worker;
 
 use crate::balance::{self, Balancer};
-use crate::config::model::{Config, Proxy, ProxyId, Server, ServerAddress, ServerId};
+use crate::config::model::{Config, Proxy, ProxyId, Roster, Server, ServerAddress, ServerId};
 use board::{Board, ProxyState, ServerState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,7 +35,7 @@ pub struct Generation {
     /// Live state of each proxy, by [`ProxyId`].
     pub proxies: Vec<Arc<ProxyState>>,
     /// Live state of each server, by [`ProxyId`] and [`ServerId`].
-    pub servers: Vec<Vec<Arc<ServerState>>>,
+    pub servers: Vec<Roster<Arc<ServerState>>>,
     /// Choice of servers and queues of each backend, by [`ProxyId`].
     pub balancers: Vec<Balancer>,
     /// TLS of bind lines and servers.
@@ -59,7 +60,7 @@ impl Generation {
         config.refs.bind(&config, &board.tables);
         for proxy in &config.proxies {
             proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
-            let states: Vec<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();
+            let states: Roster<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();
             let field = balance::Field { proxy, state: &proxies[proxies.len() - 1], servers: &states };
             balancers.push(Balancer::new(field));
             servers.push(states);
@@ -68,7 +69,21 @@ impl Generation {
         let tls = crate::net::tls::Configurations::build(&config);
         let generation = Self { number, config, proxies, servers, balancers, tls, outlets, board };
         generation.preset_variables();
+        for (p, proxy) in generation.config.proxies.iter().enumerate() {
+            for s in (0..proxy.servers.len()).filter(|s| proxy.servers[*s].track.is_some()) {
+                generation.name_tracked((ProxyId(p), ServerId(s)));
+            }
+        }
         generation
+    }
+
+    /// Notes for operators whom a server tracks.
+    fn name_tracked(&self, at: (ProxyId, ServerId)) {
+        let Some((p, s)) = self.proxy(at.0).servers[at.1.0].track else { return };
+        let name = format!("{}/{}", self.proxy(p).name, self.proxy(p).servers[s.0].name);
+        let mut detail =
+            self.server(at.0, at.1).detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        detail.tracked = Some(name);
     }
 
     /// `set-var` of the `global` section: what a new process would begin with.
@@ -88,7 +103,7 @@ impl Generation {
 
     /// Has every server checked at once: an address came to this host, so another host may be gone.
     pub fn suspect_all(&self) {
-        for state in self.servers.iter().flatten() {
+        for state in self.servers.iter().flat_map(Roster::iter) {
             state.suspicion.raise(suspicion::Why::Moved);
         }
     }
@@ -135,15 +150,24 @@ impl Board {
             return Arc::clone(known);
         }
         let state = ServerState::default();
-        if server.disabled {
-            state.admin.store(board::admin::CONFIGURED_MAINT | board::admin::FORCED_MAINT, Relaxed);
-        }
         // A name without an address keeps its server out until it has one.
         let nowhere = matches!(server.address, ServerAddress::Name(..));
-        if nowhere {
-            state.admin.fetch_or(board::admin::RESOLUTION_MAINT, Relaxed);
+        let mut admin = if nowhere { board::admin::RESOLUTION_MAINT } else { 0 };
+        if server.disabled {
+            admin |= board::admin::CONFIGURED_MAINT | board::admin::FORCED_MAINT;
         }
-        let out = server.disabled || nowhere;
+        state.begin(server, admin);
+        let state = Arc::new(state);
+        all.insert(key, Arc::clone(&state));
+        state
+    }
+}
+
+impl ServerState {
+    /// What is known of a server at its beginning.
+    fn begin(&self, server: &Server, admin: u32) {
+        let (state, out) = (self, admin != 0);
+        state.admin.store(admin, Relaxed);
         state.oper.store(if out { board::oper::STOPPED } else { board::oper::RUNNING }, Relaxed);
         state.user_weight.store(server.weight, Relaxed);
         state.initial_weight.store(server.weight, Relaxed);
@@ -155,7 +179,7 @@ impl Board {
                 ServerAddress::Inet(address) => {
                     (detail.address, detail.port) = (Some(*address), address.port());
                 }
-                ServerAddress::Name(_, port) => detail.port = *port,
+                ServerAddress::Name(_, port) | ServerAddress::Destination(port) => detail.port = *port,
                 _ => {}
             }
             detail.fqdn.clone_from(&server.fqdn);
@@ -169,9 +193,6 @@ impl Board {
             detail.agent.enabled = server.agent.enabled;
             (detail.agent.rise, detail.agent.fall, detail.agent.health) = (1, 1, 1);
         }
-        let state = Arc::new(state);
-        all.insert(key, Arc::clone(&state));
-        state
     }
 }
 

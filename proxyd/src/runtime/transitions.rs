@@ -21,6 +21,8 @@ pub enum Level {
     Alert,
     /// `notice`.
     Notice,
+    /// What a command did, on stderr alone.
+    Told,
 }
 
 /// One thing to tell. The two texts differ where haproxy's do.
@@ -283,16 +285,17 @@ pub fn set_oper(
     true
 }
 
-/// Who tracks this server.
+/// Who tracks this server, those that came last first, as the original tells of them.
 fn trackers(generation: &Generation, proxy: ProxyId, server: ServerId) -> Vec<(ProxyId, ServerId)> {
     let mut found = Vec::new();
     for (p, config) in generation.config.proxies.iter().enumerate() {
         for (s, candidate) in config.servers.iter().enumerate() {
-            if candidate.track == Some((proxy, server)) {
+            if candidate.track == Some((proxy, server)) && !candidate.life.is_gone() {
                 found.push((ProxyId(p), ServerId(s)));
             }
         }
     }
+    found.reverse();
     found
 }
 
@@ -425,7 +428,7 @@ fn change_admin(
 fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
     let state = generation.server(at.0, at.1);
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-    if detail.check.configured {
+    if detail.check.enabled {
         detail.check.health = detail.check.rise;
     }
     state.health.store(detail.check.health, Relaxed);
@@ -434,6 +437,11 @@ fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
         return false;
     }
     drop(detail);
+    let followed = generation.proxy(at.0).servers[at.1.0].track;
+    if followed.is_some_and(|(p, s)| generation.server(p, s).oper.load(Relaxed) == oper::STOPPED) {
+        state.oper.store(oper::STOPPED, Relaxed);
+        return false;
+    }
     state.oper.store(slowstart::begin(generation, at), Relaxed);
     true
 }

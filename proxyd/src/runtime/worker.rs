@@ -176,10 +176,15 @@ impl Worker {
         }
         let state = generation.server(at.0, at.1);
         let limit = settings.pool_max_conn;
-        if limit >= 0 && state.idle[0].load(Relaxed) >= limit as u64 {
+        if settings.life.is_gone() || limit >= 0 && state.idle[0].load(Relaxed) >= limit as u64 {
             return;
         }
-        if let Some(list) = pools.by_proxy.get_mut(at.0.0).and_then(|p| p.get_mut(at.1.0)) {
+        if let Some(lists) = pools.by_proxy.get_mut(at.0.0) {
+            if lists.len() <= at.1.0 {
+                // Servers were added since.
+                lists.resize_with(at.1.0 + 1, VecDeque::new);
+            }
+            let list = &mut lists[at.1.0];
             list.push_back(idle);
             state.idle[0].fetch_add(1, Relaxed);
             pools.total += 1;
@@ -192,17 +197,19 @@ impl Worker {
         if pools.total == 0 || pools.generation != generation.number {
             return;
         }
-        let mut gone = 0;
+        let mut total = 0;
         for (p, lists) in pools.by_proxy.iter_mut().enumerate() {
             for (s, list) in lists.iter_mut().enumerate() {
-                let delay = generation.config.proxies[p].servers[s].pool_purge_delay;
+                let settings = &generation.config.proxies[p].servers[s];
+                let gone = settings.life.is_gone();
+                let delay = if gone { Duration::ZERO } else { settings.pool_purge_delay };
                 let before = list.len();
                 list.retain_mut(|i| now.saturating_duration_since(i.since) < delay && i.conn.is_quiet());
                 let closed = before - list.len();
                 generation.servers[p][s].idle[0].fetch_sub(closed as u64, Relaxed);
-                gone += closed;
+                total += closed;
             }
         }
-        pools.total -= gone;
+        pools.total -= total;
     }
 }

@@ -110,6 +110,11 @@ impl Refs {
         self.resolvers.extend(other.resolvers);
     }
 
+    /// Whether an expression names this server.
+    pub fn names_server(&self, at: (ProxyId, ServerId)) -> bool {
+        self.list.iter().any(|(late, _)| matches!(late, Late::Server(s) if s.id.get() == Some(&at)))
+    }
+
     /// What can't be resolved in a whole configuration, in haproxy's texts; nothing is bound.
     pub fn check(&self, config: &Config) -> Vec<String> {
         let finder = Finder::new(config);

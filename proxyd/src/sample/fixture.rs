@@ -41,7 +41,7 @@ fn proxy(name: &str) -> Proxy {
         monitor_uri: None,
         monitor_fail: Vec::new(),
         persist_rules: Vec::new(),
-        servers: Vec::new(),
+        servers: crate::config::model::Roster::default(),
         balance: Balance {
             algorithm: Algorithm::RoundRobin,
             consistent: false,

@@ -4,7 +4,8 @@ use super::fields::{FIELDS, column};
 use super::status::ServerStatus;
 use super::{BackCounters, FrontCounters};
 use crate::config::model::{
-    Algorithm, BackendTarget, Bind, BindAddress, Mode, Observe, Proxy, ProxyId, Server, UseBackend,
+    Algorithm, BackendTarget, Bind, BindAddress, Mode, Observe, Proxy, ProxyId, Roster, Server,
+    ServerAddress, UseBackend,
 };
 use crate::runtime::Generation;
 use crate::runtime::board::{CheckState, ServerDetail, ServerState, oper};
@@ -107,7 +108,7 @@ pub fn all(generation: &Generation, clock: Clock, default_maxconn: u64) -> Vec<R
             }
         }
         if proxy.kind.is_back() {
-            rows.extend((0..proxy.shown_servers().len()).map(|s| server(generation, id, s, clock)));
+            rows.extend(proxy.shown_servers().iter().map(|(s, _)| server(generation, id, s.0, clock)));
             rows.push(backend(generation, id, clock, default_maxconn));
         }
     }
@@ -415,7 +416,12 @@ fn effective_weight(state: &ServerState, detail: &ServerDetail, clock: Clock) ->
 
 fn address_text(cfg: &Server, detail: &ServerDetail) -> String {
     let by_name = cfg.fqdn.is_some() || cfg.srv_record.is_some();
-    let written = || if by_name { String::new() } else { cfg.address_text.clone() };
+    let written = || match cfg.address {
+        _ if by_name => String::new(),
+        ServerAddress::Unix(_) => "unix".to_owned(),
+        ServerAddress::Destination(port) => format!("0.0.0.0:{port}"),
+        _ => cfg.address_text.clone(),
+    };
     detail.address.map_or_else(written, |a| a.to_string())
 }
 
@@ -426,11 +432,11 @@ fn check_columns(row: &mut Row, detail: &ServerDetail, cfg: &Server, maintenance
         (if c.running { format!("* {status}") } else { status.to_owned() }, text.to_owned())
     };
     let check = &detail.check;
-    if check.configured {
+    if cfg.observe != Observe::No {
+        set!(row, "hanafail" = detail.failed_hana);
+    }
+    if check.enabled {
         set!(row, "chkfail" = detail.failed_checks, "chkdown" = detail.down_transitions,);
-        if cfg.observe != Observe::No {
-            set!(row, "hanafail" = detail.failed_hana);
-        }
         set!(row, "downtime" = detail.down_time + down_now);
     }
     // In maintenance nothing is checked, so nothing is told.
@@ -482,10 +488,11 @@ struct Sum {
     user_weight: u64,
 }
 
-fn sum(proxy: &Proxy, states: &[std::sync::Arc<ServerState>], clock: Clock) -> Sum {
+fn sum(proxy: &Proxy, states: &Roster<std::sync::Arc<ServerState>>, clock: Clock) -> Sum {
     let mut sum = Sum { active: 0, backup: 0, weight: 0, user_weight: 0 };
     let mut backup_weights = (0, 0);
-    for (cfg, state) in proxy.shown_servers().iter().zip(states) {
+    for (at, cfg) in proxy.shown_servers() {
+        let state = &states[at.0];
         let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
         let weight = effective_weight(state, &detail, clock);
         let usable =

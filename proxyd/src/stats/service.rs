@@ -206,11 +206,8 @@ pub fn form(generation: &Generation, body: &[u8]) -> Form {
     }
     let (Some(action), Some(backend), false) = (action, backend, bad) else { return Form::Tell("ERRP") };
     let proxy = &generation.config.proxies[backend.0];
-    let servers: Vec<_> = names
-        .iter()
-        .filter_map(|n| proxy.servers.iter().position(|s| s.name == *n))
-        .map(|s| (backend, ServerId(s)))
-        .collect();
+    let servers: Vec<_> =
+        names.iter().filter_map(|n| Some((backend, proxy.server_named(n.as_bytes())?))).collect();
     match servers.len() {
         0 if names.is_empty() => Form::Tell("NONE"),
         0 => Form::Tell("ERRP"),

@@ -220,7 +220,7 @@ impl Exchange<'_> {
             }
             let id = rule.server.or_else(|| {
                 let name = crate::log::render(rule.dynamic.as_ref()?, &view);
-                back.servers.iter().position(|s| s.name.as_bytes() == name).map(ServerId)
+                back.server_named(&name)
             });
             named = named.or(id);
             if named.is_some() {
@@ -245,10 +245,9 @@ impl Exchange<'_> {
         let pending = rules.from_request(&view);
         self.to_store = pending;
         if let Some((id, name)) = found {
-            let place =
-                |want: &dyn Fn(&crate::config::model::Server) -> bool| back.servers.iter().position(want);
-            let by_name = name.and_then(|name| place(&|s| s.name == name));
-            self.stick_to = by_name.or_else(|| place(&|s| u64::from(s.uuid) == id)).map(ServerId);
+            let by_name = name.and_then(|name| back.server_named(name.as_bytes()));
+            let has_id = |s: &crate::config::model::Server| u64::from(s.uuid) == id && !s.life.is_gone();
+            self.stick_to = by_name.or_else(|| back.servers.iter().position(has_id).map(ServerId));
         }
     }
 

@@ -10,6 +10,7 @@ mod global;
 mod http;
 mod options;
 mod resolvers;
+mod roster;
 mod server;
 
 pub use balance::*;
@@ -19,6 +20,7 @@ pub use global::*;
 pub use http::*;
 pub use options::*;
 pub use resolvers::*;
+pub use roster::Roster;
 pub use server::*;
 
 use crate::{acl, action, log};
@@ -101,9 +103,18 @@ impl Kind {
 }
 
 impl Proxy {
-    /// The servers that have a line of their own.
-    pub fn shown_servers(&self) -> &[Server] {
-        if self.servers.first().is_some_and(|s| s.hidden) { &[] } else { &self.servers }
+    /// The servers that operators see, in their order: those of the file, then those that were added since.
+    pub fn shown_servers(&self) -> Vec<(ServerId, &Server)> {
+        let all = self.servers.iter().enumerate().map(|(i, s)| (ServerId(i), s));
+        let mut shown: Vec<_> = all.filter(|(_, s)| !s.hidden && !s.life.is_gone()).collect();
+        shown.sort_by_key(|(_, s)| s.life.born());
+        shown
+    }
+
+    /// The server of a name.
+    pub fn server_named(&self, name: &[u8]) -> Option<ServerId> {
+        let found = |s: &Server| s.name.as_bytes() == name && !s.life.is_gone();
+        self.servers.iter().position(found).map(ServerId)
     }
 }
 
@@ -151,7 +162,7 @@ pub struct Proxy {
     /// `force-persist` and `ignore-persist`, in order: (is force, condition).
     pub persist_rules: Vec<(bool, acl::Condition)>,
     /// `server` lines, templates expanded.
-    pub servers: Vec<Server>,
+    pub servers: Roster<Server>,
     /// `balance` and `hash-type`.
     pub balance: Balance,
     /// `cookie`.

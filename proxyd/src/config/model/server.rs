@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Where a server is.
@@ -40,6 +41,10 @@ pub struct Server {
     pub name: String,
     /// `id`, or the automatic one.
     pub uuid: u32,
+    /// Whether `id` said so.
+    pub forced_id: bool,
+    /// Where it was told of: file and line; empty at run time.
+    pub place: String,
     /// Where it is.
     pub address: ServerAddress,
     /// The address as written.
@@ -122,6 +127,46 @@ pub struct Server {
     pub tls: Option<ServerTls>,
     /// `socks4`.
     pub socks4: Option<SocketAddr>,
+    /// What a command at run time said of it, address aside; `None` where a file did.
+    pub added: Option<Vec<String>>,
+    /// Whether it is still there.
+    pub life: Life,
+}
+
+/// Whether a server is still there, and since when. Commands add and delete servers while they run.
+#[derive(Debug, Default)]
+pub struct Life {
+    gone: AtomicBool,
+    born: AtomicU64,
+}
+
+impl Clone for Life {
+    fn clone(&self) -> Self {
+        Self { gone: self.gone.load(Relaxed).into(), born: self.born().into() }
+    }
+}
+
+impl Life {
+    /// Whether it was deleted.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
+    }
+
+    /// Its number among those that were added, 0 where a file told of it.
+    pub fn born(&self) -> u64 {
+        self.born.load(Relaxed)
+    }
+
+    /// It is deleted.
+    pub fn end(&self) {
+        self.gone.store(true, Relaxed);
+    }
+
+    /// It begins, as the `number`th that was added.
+    pub fn begin(&self, number: u64) {
+        self.born.store(number, Relaxed);
+        self.gone.store(false, Relaxed);
+    }
 }
 
 impl Default for Server {
@@ -130,6 +175,8 @@ impl Default for Server {
         Self {
             name: String::new(),
             uuid: 0,
+            forced_id: false,
+            place: String::new(),
             address: ServerAddress::Destination(0),
             address_text: String::new(),
             map_ports: MapPorts::No,
@@ -171,6 +218,8 @@ impl Default for Server {
             ws: None,
             tls: None,
             socks4: None,
+            added: None,
+            life: Life::default(),
         }
     }
 }
