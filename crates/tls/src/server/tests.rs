@@ -28,7 +28,7 @@ fn shake(server: &Server, options: &client::Options) -> std::io::Result<Seen> {
     run(async {
         let (near, far) = tokio::io::duplex(64 << 10);
         let theirs = async {
-            let mut stream = server.accept(far).await?.stream;
+            let mut stream = server.accept(far).await.map_err(|f| f.error)?.stream;
             stream.write_all(b"hello").await?;
             stream.shutdown().await
         };
