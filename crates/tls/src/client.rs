@@ -42,9 +42,9 @@ pub struct Options {
     /// Key of the certificate, where it isn't in its file.
     #[serde(default)]
     pub key: Option<PathBuf>,
-    /// Versions, suites, ALPN.
+    /// Versions, suites, groups, ALPN.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: Box<Limits>,
 }
 
 /// A configuration ready for connections, with the name to send.

@@ -35,7 +35,15 @@ pub struct Beside {
 
 impl Default for Beside {
     fn default() -> Self {
-        Self { key: true, issuer: true, ocsp: true, sctl: true, bundle: true, replace_ending: false, chains: None }
+        Self {
+            key: true,
+            issuer: true,
+            ocsp: true,
+            sctl: true,
+            bundle: true,
+            replace_ending: false,
+            chains: None,
+        }
     }
 }
 

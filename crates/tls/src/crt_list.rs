@@ -278,7 +278,8 @@ impl Library {
             (Some(_), _) => return Err(EntryFault::Line(lines)),
         };
         let followers: Vec<_> = self.listeners().into_iter().filter(|l| l.names(list)).collect();
-        let needed: Vec<_> = followers.iter().filter(|l| l.needs(list, line, file)).map(|l| l.label()).collect();
+        let needed: Vec<_> =
+            followers.iter().filter(|l| l.needs(list, line, file)).map(|l| l.label()).collect();
         if !needed.is_empty() {
             return Err(EntryFault::Default(needed));
         }
@@ -311,7 +312,15 @@ mod tests {
         let got: Vec<_> = parse(text)
             .expect("good")
             .into_iter()
-            .map(|l| format!("{} {} {} {}", l.number, l.file, l.options.unwrap_or_default().join(","), l.filters.join(",")))
+            .map(|l| {
+                format!(
+                    "{} {} {} {}",
+                    l.number,
+                    l.file,
+                    l.options.unwrap_or_default().join(","),
+                    l.filters.join(",")
+                )
+            })
             .collect();
         assert_eq!(
             got,

@@ -122,7 +122,9 @@ pub fn of(error: &Error) -> Option<(u32, String)> {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => (156, "http request"),
         Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => (267, "wrong version number"),
         Error::DecryptError => (281, "decryption failed or bad record mac"),
-        Error::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec) => (133, "ccs received early"),
+        Error::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec) => {
+            (133, "ccs received early")
+        }
         Error::PeerSentOversizedRecord => (150, "encrypted length too long"),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
             (244, "unexpected message")

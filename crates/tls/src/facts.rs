@@ -183,7 +183,9 @@ impl Facts {
         match self.authority {
             Some(is) => is && self.uses(CERT_SIGN),
             // Self-signed ones of version 1 are, as are those whose key says so.
-            None => (self.version_1 && self.self_issued()) || self.key_usage.is_some_and(|f| f & CERT_SIGN != 0),
+            None => {
+                (self.version_1 && self.self_issued()) || self.key_usage.is_some_and(|f| f & CERT_SIGN != 0)
+            }
         }
     }
 
@@ -219,9 +221,14 @@ impl Facts {
         }
         let known = crate::provider().signature_verification_algorithms;
         let fits = |a: &&&dyn SignatureVerificationAlgorithm| {
-            a.public_key_alg_id().as_ref() == self.key_algorithm && a.signature_alg_id().as_ref() == what.algorithm
+            a.public_key_alg_id().as_ref() == self.key_algorithm
+                && a.signature_alg_id().as_ref() == what.algorithm
         };
-        known.all.iter().filter(fits).any(|a| a.verify_signature(&self.key, &what.body, &what.signature).is_ok())
+        known
+            .all
+            .iter()
+            .filter(fits)
+            .any(|a| a.verify_signature(&self.key, &what.body, &what.signature).is_ok())
     }
 
     /// Whether its key made a signature of a handshake by one of the algorithms given.
@@ -231,7 +238,8 @@ impl Facts {
         message: &[u8],
         signature: &[u8],
     ) -> bool {
-        let fits = |a: &&&dyn SignatureVerificationAlgorithm| a.public_key_alg_id().as_ref() == self.key_algorithm;
+        let fits =
+            |a: &&&dyn SignatureVerificationAlgorithm| a.public_key_alg_id().as_ref() == self.key_algorithm;
         algorithms.iter().filter(fits).any(|a| a.verify_signature(&self.key, message, signature).is_ok())
     }
 }

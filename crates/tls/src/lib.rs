@@ -213,7 +213,10 @@ pub fn group_name(group: rustls::NamedGroup) -> Option<&'static str> {
 }
 
 /// The named groups that exist here, in the user's order.
-fn groups(list: &str, base: &CryptoProvider) -> Result<Vec<&'static dyn rustls::crypto::SupportedKxGroup>, Error> {
+fn groups(
+    list: &str,
+    base: &CryptoProvider,
+) -> Result<Vec<&'static dyn rustls::crypto::SupportedKxGroup>, Error> {
     let id = |word: &str| GROUPS.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)).map(|(_, g)| *g);
     let words = list.split([':', ',']).filter_map(|w| id(w.trim_start_matches('?')));
     let known = rustls::crypto::aws_lc_rs::ALL_KX_GROUPS;

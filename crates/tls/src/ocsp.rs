@@ -212,9 +212,10 @@ impl Response {
     /// The text of OpenSSL's printer, without the certificates that came with it.
     pub fn print(&self) -> String {
         let date = crate::names::date;
-        let mut out = "OCSP Response Data:\n    OCSP Response Status: successful (0x0)\n    Response Type: Basic OCSP \
+        let mut out =
+            "OCSP Response Data:\n    OCSP Response Status: successful (0x0)\n    Response Type: Basic OCSP \
                        Response\n    Version: 1 (0x0)\n    Responder Id: "
-            .to_owned();
+                .to_owned();
         match &self.responder {
             Responder::Name(name) => out.push_str(name),
             Responder::Key(key) => out.push_str(&hex(key)),
@@ -245,7 +246,8 @@ impl Response {
         if let Some(next) = self.next_update {
             let _ = writeln!(out, "    Next Update: {}", date(next));
         }
-        let _ = write!(out, " \n    Signature Algorithm: {}\n", crate::names::signature_long(&self.algorithm));
+        let _ =
+            write!(out, " \n    Signature Algorithm: {}\n", crate::names::signature_long(&self.algorithm));
         out.push_str("    Signature Value:");
         for (at, byte) in self.signature.iter().enumerate() {
             out.push_str(if at % 18 == 0 { "\n        " } else { "" });

@@ -123,7 +123,8 @@ pub(crate) fn public_key(der: &[u8]) -> Option<&[u8]> {
 /// Unreadable file, or not one usable certificate.
 pub fn anchors(path: &Path) -> Result<Vec<Facts>, Error> {
     // A host may have anchors that nobody can read; the others still count.
-    let read = |list: Vec<CertificateDer<'static>>| list.iter().filter_map(|c| Facts::of(c)).collect::<Vec<_>>();
+    let read =
+        |list: Vec<CertificateDer<'static>>| list.iter().filter_map(|c| Facts::of(c)).collect::<Vec<_>>();
     let mut all = Vec::new();
     if path.as_os_str() == "@system-ca" {
         all = read(rustls_native_certs::load_native_certs().certs);
@@ -150,7 +151,11 @@ pub fn anchors(path: &Path) -> Result<Vec<Facts>, Error> {
 /// Broken section.
 pub fn anchors_of(path: &Path, text: &[u8]) -> Result<Vec<Facts>, Error> {
     let list = sections(path, text)?;
-    Ok(list.iter().filter(|(k, _)| *k == SectionKind::Certificate).filter_map(|(_, d)| Facts::of(d)).collect())
+    Ok(list
+        .iter()
+        .filter(|(k, _)| *k == SectionKind::Certificate)
+        .filter_map(|(_, d)| Facts::of(d))
+        .collect())
 }
 
 /// Revocation lists of a `crl-file`.

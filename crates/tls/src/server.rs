@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::{DistinguishedName, ServerConfig};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{DistinguishedName, ServerConfig};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::store::{Library, Shelf, Store};
 use crate::book::Shared;
 use crate::chain::Purpose;
 use crate::facts::{Facts, List, element};
 use crate::sessions::{Cache, Sessions};
+use crate::store::{Library, Shelf, Store};
 use crate::verdict::{Ignored, Judge, Rules, Signatures, Verdict, last};
 use crate::{Error, Limits, alpn, limited_provider, pem, versions};
 
@@ -201,7 +201,11 @@ impl Settings {
     }
 }
 
-fn judge(options: &Options, files: &[Arc<Shared<Facts>>], revocations: Option<&Shared<List>>) -> Option<Judge> {
+fn judge(
+    options: &Options,
+    files: &[Arc<Shared<Facts>>],
+    revocations: Option<&Shared<List>>,
+) -> Option<Judge> {
     if options.verify == Verify::None {
         return None;
     }
@@ -331,7 +335,8 @@ impl Server {
         let hello = start.client_hello();
         let chosen = self.0.shelf.choose(&hello, self.0.options.strict_sni);
         let number = chosen.as_ref().map_or(0, |(_, n)| *n);
-        let built = self.0.built(number).ok_or(std::io::ErrorKind::NotConnected).map_err(std::io::Error::from)?;
+        let built =
+            self.0.built(number).ok_or(std::io::ErrorKind::NotConnected).map_err(std::io::Error::from)?;
         let ours = &built.with_alpn.alpn_protocols;
         let common = hello.alpn().is_none_or(|mut theirs| theirs.any(|p| ours.iter().any(|o| o == p)));
         let config = if ours.is_empty() || common { &built.with_alpn } else { &built.without_alpn };

@@ -123,7 +123,10 @@ mod tests {
         for key in [b"a", b"b", b"c"] {
             assert!(cache.put(key.to_vec(), key.to_vec()));
         }
-        assert_eq!((cache.get(b"a"), cache.get(b"c"), cache.take(b"b")), (None, Some(b"c".to_vec()), Some(b"b".to_vec())));
+        assert_eq!(
+            (cache.get(b"a"), cache.get(b"c"), cache.take(b"b")),
+            (None, Some(b"c".to_vec()), Some(b"b".to_vec()))
+        );
         assert_eq!(cache.take(b"b"), None);
         assert_eq!((sessions.counts.lookups.load(Relaxed), sessions.counts.misses.load(Relaxed)), (4, 2));
         assert!(!Cache::new(&Sessions { most: 0, ..sessions }).can_cache());

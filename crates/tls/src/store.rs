@@ -191,7 +191,12 @@ impl Library {
     ///
     /// # Errors
     /// The bytes can't be used.
-    pub fn prepare(&self, certificate: &Certificate, part: Part, bytes: &[u8]) -> Result<(PathBuf, bool), Error> {
+    pub fn prepare(
+        &self,
+        certificate: &Certificate,
+        part: Part,
+        bytes: &[u8],
+    ) -> Result<(PathBuf, bool), Error> {
         let mut pending = lock(&self.pending);
         let begun = pending.is_none();
         let (path, mut contents) = match pending.as_ref() {
@@ -503,7 +508,8 @@ impl Shelf {
     pub(crate) fn drop_entry(&self, list: &Path, line: usize, certificate: &Path) -> Vec<usize> {
         let mut gone = Vec::new();
         let of = |i: &Item| {
-            i.certificate.path == certificate && i.entry.as_ref().is_some_and(|(l, n)| l == list && *n == line)
+            i.certificate.path == certificate
+                && i.entry.as_ref().is_some_and(|(l, n)| l == list && *n == line)
         };
         self.change(|items| {
             gone = items.iter().filter(|i| of(i)).map(|i| i.settings).collect();
@@ -516,7 +522,8 @@ impl Shelf {
     pub(crate) fn begins_with(&self, list: &Path, line: usize, certificate: &Path) -> bool {
         let offer = self.offer();
         offer.items.first().is_some_and(|i| {
-            i.certificate.path == certificate && i.entry.as_ref().is_some_and(|(l, n)| l == list && *n == line)
+            i.certificate.path == certificate
+                && i.entry.as_ref().is_some_and(|(l, n)| l == list && *n == line)
         })
     }
 
@@ -571,11 +578,9 @@ impl Offer {
 
     /// An ECDSA certificate for those who can check one, else the first of another kind.
     fn best(&self, list: &[usize], abilities: Abilities) -> Option<&Item> {
-        let is_ecdsa =
-            |at: &&usize| self.items[**at]
-                .certificate
-                .key()
-                .is_some_and(|k| k.key.algorithm() == SignatureAlgorithm::ECDSA);
+        let is_ecdsa = |at: &&usize| {
+            self.items[**at].certificate.key().is_some_and(|k| k.key.algorithm() == SignatureAlgorithm::ECDSA)
+        };
         let wanted = list.iter().find(|at| is_ecdsa(at) == abilities.ecdsa);
         wanted.or(list.first()).map(|at| &self.items[*at])
     }
@@ -588,7 +593,9 @@ pub fn names_of(key: &CertifiedKey) -> Vec<String> {
 
 /// Addresses of a certificate's subjectAltName.
 pub(crate) fn addresses_of(der: &[u8]) -> Vec<std::net::IpAddr> {
-    let Ok((_, certificate)) = x509_parser::certificate::X509Certificate::from_der(der) else { return Vec::new() };
+    let Ok((_, certificate)) = x509_parser::certificate::X509Certificate::from_der(der) else {
+        return Vec::new();
+    };
     let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return Vec::new() };
     let each = alternative.value.general_names.iter().filter_map(|name| match name {
         GeneralName::IPAddress(bytes) => match bytes.len() {

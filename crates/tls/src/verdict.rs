@@ -28,7 +28,8 @@ impl Ignored {
     /// Adds the words of `crt-ignore-err` or `ca-ignore-err`: `all`, or numbers or names with commas.
     pub fn add(&mut self, text: &str) {
         self.all |= text == "all";
-        let read = |word: &str| word.trim().parse::<u32>().ok().or_else(|| crate::errors::number(word.trim()));
+        let read =
+            |word: &str| word.trim().parse::<u32>().ok().or_else(|| crate::errors::number(word.trim()));
         self.numbers.extend(text.split(',').filter_map(read));
     }
 
@@ -158,7 +159,8 @@ impl Signatures {
             return Err(error);
         }
         let mapping = self.0.signature_verification_algorithms.mapping;
-        let algorithms = mapping.iter().find(|(scheme, _)| *scheme == dss.scheme).map_or(&[][..], |(_, a)| *a);
+        let algorithms =
+            mapping.iter().find(|(scheme, _)| *scheme == dss.scheme).map_or(&[][..], |(_, a)| *a);
         match Facts::of(cert) {
             Some(card) if card.made(algorithms, message, dss.signature()) => {
                 Ok(HandshakeSignatureValid::assertion())

@@ -39,15 +39,23 @@ pub const COMMANDS: &[CommandRow] = &[
     row(&["commit", "ssl", "ca-file"], "commit ssl ca-file <cafile>", "commit a CA file", Admin, |call| {
         commits(call, |c| &c.generation.tls.library.authorities)
     }),
-    row(&["commit", "ssl", "crl-file"], "commit ssl crl-file <crlfile>", "commit a CRL file", Admin, |call| {
-        commits(call, |c| &c.generation.tls.library.revocations)
-    }),
+    row(
+        &["commit", "ssl", "crl-file"],
+        "commit ssl crl-file <crlfile>",
+        "commit a CRL file",
+        Admin,
+        |call| commits(call, |c| &c.generation.tls.library.revocations),
+    ),
     row(&["del", "ssl", "ca-file"], "del ssl ca-file <cafile>", "delete an unused CA file", Admin, |call| {
         deletes(call, "CA", "ca-file", |c| &c.generation.tls.library.authorities)
     }),
-    row(&["del", "ssl", "crl-file"], "del ssl crl-file <crlfile>", "delete an unused CRL file", Admin, |call| {
-        deletes(call, "CRL", "crl-file", |c| &c.generation.tls.library.revocations)
-    }),
+    row(
+        &["del", "ssl", "crl-file"],
+        "del ssl crl-file <crlfile>",
+        "delete an unused CRL file",
+        Admin,
+        |call| deletes(call, "CRL", "crl-file", |c| &c.generation.tls.library.revocations),
+    ),
     row(
         &["new", "ssl", "ca-file"],
         "new ssl ca-file <cafile>",
@@ -124,7 +132,7 @@ fn deletes<T: Clone>(call: &mut Call<'_>, kind: &str, word: &str, book: Of<T>) -
         Err(Refusal::Used) => "in use, can't be deleted!",
         Err(_) => "doesn't exist!",
     };
-    Answer::error(format!("Can't remove the {kind} file: {kind} file '{path}' {why}\n"))
+    Answer::error(format!("Can't remove the {kind} file: {kind} file '{path}' {why}\n\n"))
 }
 
 fn creates<T: Clone>(call: &mut Call<'_>, kind: &str, word: &str, book: Of<T>) -> Answer {
@@ -231,7 +239,7 @@ fn show_authorities(call: &mut Call<'_>) -> Answer {
     if word.is_empty() {
         let mut out = String::new();
         if let Some((path, entries)) = book.pending() {
-            let _ = write!(out, "# transaction\n*{} - {} certificate(s)\n\n", path.display(), entries.len());
+            let _ = write!(out, "# transaction\n*{} - {} certificate(s)\n", path.display(), entries.len());
         }
         out.push_str("# filename\n");
         for (path, count) in book.list() {
@@ -260,7 +268,7 @@ fn show_revocations(call: &mut Call<'_>) -> Answer {
     if word.is_empty() {
         let mut out = String::new();
         if let Some((path, _)) = book.pending() {
-            let _ = write!(out, "# transaction\n*{}\n\n", path.display());
+            let _ = write!(out, "# transaction\n*{}\n", path.display());
         }
         out.push_str("# filename\n");
         for (path, _) in book.list() {

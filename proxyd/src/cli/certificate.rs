@@ -26,7 +26,13 @@ pub const COMMANDS: &[CommandRow] = &[
         abort,
     ),
     row(&["commit", "ssl", "cert"], "commit ssl cert <certfile>", "commit a certificate file", Admin, commit),
-    row(&["del", "ssl", "cert"], "del ssl cert <certfile>", "delete an unused certificate file", Admin, delete),
+    row(
+        &["del", "ssl", "cert"],
+        "del ssl cert <certfile>",
+        "delete an unused certificate file",
+        Admin,
+        delete,
+    ),
     row(
         &["new", "ssl", "cert"],
         "new ssl cert <certfile>",
@@ -70,7 +76,10 @@ const NONE_UNDER_WAY: &str = "No ongoing transaction! !";
 pub(super) fn refused(refusal: &Refusal, path: &str) -> String {
     match refusal {
         Refusal::Other(of) => {
-            format!("The ongoing transaction is about '{}' but you are trying to set '{path}'\n", of.display())
+            format!(
+                "The ongoing transaction is about '{}' but you are trying to set '{path}'\n",
+                of.display()
+            )
         }
         _ => format!("{NONE_UNDER_WAY}\n"),
     }
@@ -140,10 +149,10 @@ fn delete(call: &mut Call<'_>) -> Answer {
     match call.generation.tls.library.delete(Path::new(path)) {
         Ok(()) => Answer::info(format!("Certificate '{path}' deleted!\n")),
         Err(Refusal::Used) => Answer::error(format!(
-            "Can't remove the certificate: certificate '{path}' in use, can't be deleted!\n"
+            "Can't remove the certificate: certificate '{path}' in use, can't be deleted!\n\n"
         )),
         Err(_) => {
-            Answer::error(format!("Can't remove the certificate: certificate '{path}' doesn't exist!\n"))
+            Answer::error(format!("Can't remove the certificate: certificate '{path}' doesn't exist!\n\n"))
         }
     }
 }
@@ -188,7 +197,7 @@ fn show(call: &mut Call<'_>) -> Answer {
     if path.is_empty() {
         let mut out = String::new();
         if let Some((path, _)) = library.pending() {
-            let _ = write!(out, "# transaction\n*{}\n\n", path.display());
+            let _ = write!(out, "# transaction\n*{}\n", path.display());
         }
         out.push_str("# filename\n");
         for path in library.paths() {

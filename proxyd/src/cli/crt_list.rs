@@ -122,7 +122,7 @@ fn delete(call: &mut Call<'_>) -> Answer {
             let each: Vec<String> = who.iter().map(|w| format!("\t- {w}")).collect();
             format!(
                 "certificate '{file}' cannot be deleted, it is used as default certificate by the following \
-                 frontends:\n{}",
+                 frontends:\n{}\n",
                 each.join("\n")
             )
         }
@@ -140,7 +140,7 @@ fn show(call: &mut Call<'_>) -> Answer {
             return Answer::error("'show ssl crt-list -n' expects a filename or a directory\n");
         }
         let names = lists.names();
-        return Answer::Dump(names.iter().map(|n| format!("{}\n", n.display())).collect());
+        return Answer::Dump(names.iter().fold(String::new(), |all, n| format!("{all}{}\n", n.display())));
     }
     let Some(entries) = lists.entries(named(word)) else {
         return Answer::error("didn't find the specified filename\n");
@@ -161,8 +161,22 @@ fn show(call: &mut Call<'_>) -> Answer {
 /// Options in the original's order, then names.
 fn written(entry: &Entry, ca_base: Option<&Path>, out: &mut String) {
     const ORDER: [&str; 16] = [
-        "npn", "alpn", "verify", "no-ca-names", "allow-0rtt", "ca-file", "ca-verify-file", "crl-file", "ciphers",
-        "ciphersuites", "curves", "ecdhe", "ssl-min-ver", "ssl-max-ver", "no-alpn", "no-tls-tickets",
+        "npn",
+        "alpn",
+        "verify",
+        "no-ca-names",
+        "allow-0rtt",
+        "ca-file",
+        "ca-verify-file",
+        "crl-file",
+        "ciphers",
+        "ciphersuites",
+        "curves",
+        "ecdhe",
+        "ssl-min-ver",
+        "ssl-max-ver",
+        "no-alpn",
+        "no-tls-tickets",
     ];
     const LONE: [&str; 4] = ["no-ca-names", "allow-0rtt", "no-alpn", "no-tls-tickets"];
     if let Some(words) = &entry.options {
@@ -175,8 +189,6 @@ fn written(entry: &Entry, ca_base: Option<&Path>, out: &mut String) {
             }
             let Some(value) = words.get(at + 1) else { continue };
             shown.push(match option {
-                // The original leaves a space behind these.
-                "npn" | "alpn" => format!("{option} {value} "),
                 "ca-file" | "crl-file" => {
                     format!("{option} {}", tls::crt_list::authority(value, ca_base).display())
                 }
@@ -201,7 +213,9 @@ fn keys<'a>(call: &'a Call<'_>, word: &str) -> Option<(usize, &'a Arc<tls::ticke
 fn set_key(call: &mut Call<'_>) -> Answer {
     let (word, text) = (call.word(3), call.word(4));
     if word.is_empty() || text.is_empty() {
-        return Answer::error("'set ssl tls-key' expects a filename and the new TLS key in base64 encoding.\n");
+        return Answer::error(
+            "'set ssl tls-key' expects a filename and the new TLS key in base64 encoding.\n",
+        );
     }
     let Some((_, held)) = keys(call, word) else {
         return Answer::error("'set ssl tls-key' unable to locate referenced filename\n");

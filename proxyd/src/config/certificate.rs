@@ -24,7 +24,8 @@ pub(super) fn of_bind(settings: &BindTls, global: &Global) -> Result<(), String>
     }
     match listener(settings, global, "", &library(global)) {
         // Ciphers and versions are judged with their words.
-        Ok(_) | Err(Fault::Tls(Error::Verifier(_) | Error::Version(_) | Error::Ciphers(_) | Error::Groups(_))) => {
+        Ok(_)
+        | Err(Fault::Tls(Error::Verifier(_) | Error::Version(_) | Error::Ciphers(_) | Error::Groups(_))) => {
             Ok(())
         }
         Err(Fault::Tls(error)) => Err(text(&error)),

@@ -153,8 +153,7 @@ fn served(
                 more.push(own.map_err(Fault::Line)?);
                 number = more.len();
             }
-            let place =
-                Place { filters: &line.filters, settings: number, entry: Some((list, line.number)) };
+            let place = Place { filters: &line.filters, settings: number, entry: Some((list, line.number)) };
             store.add(library, &based(Path::new(&line.file), crt_base), &place)?;
         }
         lists.push(list.clone());
@@ -183,7 +182,8 @@ fn ticket_keys(file: &str, held: &mut Held<'_>) -> Result<Arc<tls::tickets::Keys
     if let Some(known) = held.ticket_keys.iter().find(|k| k.path == path) {
         return Ok(Arc::clone(known));
     }
-    let text = std::fs::read_to_string(path).map_err(|_| Fault::Keys("unable to load TLS ticket keys file".into()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|_| Fault::Keys("unable to load TLS ticket keys file".into()))?;
     let mut keys = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let bad = |_| Fault::Keys(format!("unable to decode base64 key on line {}", at + 1));
@@ -242,14 +242,14 @@ pub fn client_options(server: &Server, global: &Global) -> tls::client::Options 
         crl_file: settings.crl_file.as_deref().map(|f| based(f, ca_base)),
         verify_host: settings.verifyhost.clone(),
         certificate: settings.crt.as_deref().map(|f| based(f, crt_base)),
-        limits: tls::Limits {
+        limits: Box::new(tls::Limits {
             min_version: settings.min_version.clone(),
             max_version: settings.max_version.clone(),
             ciphers: settings.other.get("ciphers").cloned(),
             ciphersuites: settings.other.get("ciphersuites").cloned(),
             curves: settings.other.get("curves").or_else(|| settings.other.get("ecdhe")).cloned(),
             alpn: settings.alpn.clone().unwrap_or_default(),
-        },
+        }),
         ..tls::client::Options::default()
     }
 }

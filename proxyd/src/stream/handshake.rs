@@ -79,7 +79,9 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
             let error = reason.and_then(tls::errors::of);
             Poll::Ready(Err((number, TlsInfo { error, verdict: failed.verdict, ..TlsInfo::default() })))
         }
-        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err((fault::TLS_TIMEOUT, TlsInfo::default()))),
+        Poll::Pending if deadline.poll_passed(cx) => {
+            Poll::Ready(Err((fault::TLS_TIMEOUT, TlsInfo::default())))
+        }
         Poll::Pending => Poll::Pending,
     });
     let accepted = match done.await {

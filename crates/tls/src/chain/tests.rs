@@ -1,7 +1,7 @@
 use super::*;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 const NOW: i64 = 1_800_000_000;
@@ -126,5 +126,8 @@ fn revocations_are_asked_of_every_issuer() {
     forged.signed = full.signed;
     forged.serials = vec![vec![1]];
     let other = make("root", None, authority);
-    assert_eq!(faults(&[&leaf], &[&root], Some(&[List { signed: other.facts.signed, ..forged }])), [(0, 8), (1, 8)]);
+    assert_eq!(
+        faults(&[&leaf], &[&root], Some(&[List { signed: other.facts.signed, ..forged }])),
+        [(0, 8), (1, 8)]
+    );
 }
