@@ -3,20 +3,20 @@
 //! Invariant: `verify none` checks the handshake's signature but no chain and no name; `verify required` checks the
 //! chain, and the name only where `verifyhost` (or, as later versions do, the SNI) gives one.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{
-    CryptoProvider, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
-};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use crate::book::Shared;
+use crate::chain::Purpose;
+use crate::facts::{Facts, List};
 use crate::store::{Certificate, Library};
-use crate::{Error, Limits, alpn, limited_provider, pem, versions};
+use crate::verdict::{Ignored, Rules, Signatures};
+use crate::{Error, Limits, alpn, limited_provider, pem, store, verdict, versions};
 
 /// What a `server` line or check says about TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,9 +42,9 @@ pub struct Options {
     /// Key of the certificate, where it isn't in its file.
     #[serde(default)]
     pub key: Option<PathBuf>,
-    /// Versions, suites, ALPN.
+    /// Versions, suites, groups, ALPN.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: Box<Limits>,
 }
 
 /// A configuration ready for connections, with the name to send.
@@ -64,11 +64,78 @@ struct Shown(Arc<Certificate>);
 
 impl rustls::client::ResolvesClientCert for Shown {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
-        Some(self.0.key())
+        self.0.key()
     }
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+/// A server's settings and what they are built to, which is built anew when a file of theirs is replaced.
+#[derive(Debug)]
+pub struct Slot {
+    options: Options,
+    files: Files,
+    built: RwLock<Client>,
+}
+
+/// What a server's settings read.
+#[derive(Debug, Clone, Default)]
+struct Files {
+    certificate: Option<Arc<Certificate>>,
+    authorities: Option<Arc<Shared<Facts>>>,
+    revocations: Option<Arc<Shared<List>>>,
+}
+
+impl Files {
+    fn of(options: &Options, library: &Library) -> Result<Self, Error> {
+        let mut files = Self::default();
+        if options.key.is_none() {
+            files.certificate = options.certificate.as_deref().map(|p| library.certificate(p)).transpose()?;
+        }
+        if options.verify {
+            let path = options.ca_file.as_deref().unwrap_or(Path::new("@system-ca"));
+            files.authorities = Some(library.authorities.get(path, pem::anchors)?);
+        }
+        files.revocations =
+            options.crl_file.as_deref().map(|p| library.revocations.get(p, pem::revocations)).transpose()?;
+        Ok(files)
+    }
+}
+
+impl Slot {
+    /// Builds; the library tells it when files are replaced.
+    ///
+    /// # Errors
+    /// Whatever file or word can't be used.
+    pub fn new(options: Options, library: &Library) -> Result<Arc<Self>, Error> {
+        let files = Files::of(&options, library)?;
+        let built = RwLock::new(assemble(&options, &files)?);
+        let slot = Arc::new(Self { options, files, built });
+        library.follow_client(&slot);
+        Ok(slot)
+    }
+
+    /// What is in force.
+    pub fn current(&self) -> Client {
+        self.built.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn shows(&self, certificate: &Arc<Certificate>) -> bool {
+        self.files.certificate.as_ref().is_some_and(|own| Arc::ptr_eq(own, certificate))
+    }
+
+    pub(crate) fn reads(&self, path: &Path) -> bool {
+        self.files.authorities.as_ref().is_some_and(|f| f.path == path)
+            || self.files.revocations.as_ref().is_some_and(|f| f.path == path)
+    }
+
+    /// Takes in what was replaced. Nothing that worked before can fail now: only contents differ.
+    pub(crate) fn rebuild(&self) {
+        if let Ok(new) = assemble(&self.options, &self.files) {
+            *self.built.write().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 }
 
@@ -77,29 +144,36 @@ impl rustls::client::ResolvesClientCert for Shown {
 /// # Errors
 /// Whatever file or word can't be used.
 pub fn build(options: &Options) -> Result<Client, Error> {
-    build_with(options, &Library::default())
+    assemble(options, &Files::of(options, &Library::default())?)
 }
 
-/// The same, with certificates of a library.
-///
-/// # Errors
-/// As [`build`].
-pub fn build_with(options: &Options, library: &Library) -> Result<Client, Error> {
+fn assemble(options: &Options, files: &Files) -> Result<Client, Error> {
     let provider = limited_provider(&options.limits)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(&options.limits)?)?;
-    let verifier: Arc<dyn ServerCertVerifier> =
-        if options.verify { required(options, &provider)? } else { Arc::new(NoVerifier(provider)) };
+    let signatures = Signatures(provider);
+    let verifier: Arc<dyn ServerCertVerifier> = match &files.authorities {
+        Some(authorities) => Arc::new(ChainVerifier {
+            rules: Rules {
+                anchors: vec![authorities.entries()],
+                revocations: files.revocations.as_ref().map(|f| f.entries()),
+                purpose: Purpose::Server,
+                ignored: Ignored::default(),
+                ignored_authorities: Ignored::default(),
+            },
+            name: options.verify_host.clone().or_else(|| options.sni.clone()),
+            signatures,
+        }),
+        None => Arc::new(NoVerifier { signatures }),
+    };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    let mut config = match &options.certificate {
-        Some(path) if options.key.is_none() => {
-            builder.with_client_cert_resolver(Arc::new(Shown(library.certificate(path)?)))
-        }
-        Some(path) => {
+    let mut config = match (&options.certificate, &files.certificate) {
+        (_, Some(shown)) => builder.with_client_cert_resolver(Arc::new(Shown(Arc::clone(shown)))),
+        (Some(path), None) => {
             let key = pem::certified_key(path, options.key.as_deref())?;
             builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
         }
-        None => builder.with_no_client_auth(),
+        (None, None) => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn(&options.limits);
     let name = options.sni.as_ref().and_then(|n| ServerName::try_from(n.clone()).ok());
@@ -111,33 +185,12 @@ pub fn build_with(options: &Options, library: &Library) -> Result<Client, Error>
     Ok(Client { config: Arc::new(config), name, named })
 }
 
-fn required(options: &Options, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    let path = options.ca_file.clone().unwrap_or_else(|| PathBuf::from("@system-ca"));
-    let mut builder =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(pem::roots(&path)?), provider.clone());
-    if let Some(path) = &options.crl_file {
-        builder = builder
-            .with_crls(pem::revocations(path)?)
-            .only_check_end_entity_revocation()
-            .allow_unknown_revocation_status();
-    }
-    let inner = builder.build().map_err(|e| Error::Verifier(e.to_string()))?;
-    let host = options.verify_host.as_ref().or(options.sni.as_ref());
-    let name = match host {
-        None => None,
-        Some(text) => Some(
-            ServerName::try_from(text.clone())
-                .map_err(|_| Error::Verifier(format!("'{text}' is no host name")))?,
-        ),
-    };
-    Ok(Arc::new(ChainVerifier { inner, name }))
-}
-
 /// Chain always, name where there is one.
 #[derive(Debug)]
 struct ChainVerifier {
-    inner: Arc<WebPkiServerVerifier>,
-    name: Option<ServerName<'static>>,
+    rules: Rules,
+    name: Option<String>,
+    signatures: Signatures,
 }
 
 impl ServerCertVerifier for ChainVerifier {
@@ -146,28 +199,49 @@ impl ServerCertVerifier for ChainVerifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let name = self.name.as_ref().unwrap_or(server_name);
-        match self.inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now) {
-            // The chain is checked before the name, so a wrong name means a good chain.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-                // The name that was asked for by SNI counts; a placeholder does not.
-            )) if self.name.is_none() && !matches!(server_name, ServerName::DnsName(_)) => {
-                Ok(ServerCertVerified::assertion())
+        let shown: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        if let (_, Some(fault)) = self.rules.judge(&shown, now.as_secs() as i64) {
+            return Err(verdict::error(fault));
+        }
+        // The name that was asked for by SNI counts; a placeholder does not.
+        let asked = match server_name {
+            ServerName::DnsName(name) => Some(name.as_ref()),
+            _ => None,
+        };
+        match self.name.as_deref().or(asked) {
+            Some(name) if !has_name(end_entity, name) => {
+                Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName))
             }
-            other => other,
+            _ => Ok(ServerCertVerified::assertion()),
         }
     }
 
     signatures_of_inner!();
 }
 
+/// Whether a certificate is for a name: among its names and its common name, `*` standing for the first label, or its
+/// addresses.
+fn has_name(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    if let Ok(ip) = name.parse::<std::net::IpAddr>()
+        && store::addresses_of(certificate).contains(&ip)
+    {
+        return true;
+    }
+    store::names_in(certificate).iter().any(|pattern| match pattern.strip_prefix("*.") {
+        Some(rest) => name.split_once('.').is_some_and(|(_, n)| n.eq_ignore_ascii_case(rest)),
+        None => pattern.eq_ignore_ascii_case(name),
+    })
+}
+
 /// `verify none`.
 #[derive(Debug)]
-struct NoVerifier(Arc<CryptoProvider>);
+struct NoVerifier {
+    signatures: Signatures,
+}
 
 impl ServerCertVerifier for NoVerifier {
     fn verify_server_cert(
@@ -181,40 +255,5 @@ impl ServerCertVerifier for NoVerifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.0.signature_verification_algorithms;
-        match verify_tls12_signature(message, cert, dss, known) {
-            // Certificates of version 1: the library reads none, and nobody asked to know who the server is.
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => {
-                Ok(HandshakeSignatureValid::assertion())
-            }
-            other => other,
-        }
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.0.signature_verification_algorithms;
-        match verify_tls13_signature(message, cert, dss, known) {
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => {
-                // Certificates of version 1: their key checks the signature all the same.
-                let key = pem::public_key(cert).unwrap_or_default();
-                verify_tls13_signature_with_raw_key(message, &key.into(), dss, known)
-            }
-            other => other,
-        }
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_of_inner!();
 }

@@ -3,10 +3,10 @@
 //! Invariant: one cryptography provider ([`provider`], aws-lc-rs) is named explicitly in every builder, so nothing
 //! depends on process-wide state; a configuration is built once per generation and shared.
 //!
-//! Absent on purpose: sockets (callers own them; [`server::accept`] takes any stream), OCSP and ACME (later files),
+//! Absent on purpose: sockets (callers own them; [`server::accept`] takes any stream), ACME (later files),
 //! TLS below 1.2 (the library has none; [`versions`] says so in words).
 
-/// Signatures are the inner verifier's affair: what both kinds of verifier hand on, one for clients, one for servers.
+/// Signatures of handshakes are the same affair for both kinds of verifier, of clients and of servers.
 macro_rules! signatures_of_inner {
     () => {
         fn verify_tls12_signature(
@@ -15,7 +15,7 @@ macro_rules! signatures_of_inner {
             cert: &CertificateDer<'_>,
             dss: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            self.inner.verify_tls12_signature(message, cert, dss)
+            self.signatures.tls12(message, cert, dss)
         }
 
         fn verify_tls13_signature(
@@ -24,20 +24,29 @@ macro_rules! signatures_of_inner {
             cert: &CertificateDer<'_>,
             dss: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            self.inner.verify_tls13_signature(message, cert, dss)
+            self.signatures.tls13(message, cert, dss)
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.inner.supported_verify_schemes()
+            self.signatures.schemes()
         }
     };
 }
 
+pub mod book;
+pub mod chain;
 pub mod client;
+pub mod contents;
 pub mod crt_list;
+pub mod errors;
+pub mod facts;
+pub mod names;
+pub mod ocsp;
 pub mod pem;
 pub mod server;
+pub mod sessions;
 pub mod store;
+pub mod tickets;
 pub mod verdict;
 
 use std::path::PathBuf;
@@ -63,7 +72,15 @@ pub enum Error {
     NoCertificate(PathBuf),
     /// A file has no private key.
     #[error("no private key found in '{0}'")]
-    NoKey(PathBuf),
+    NoKey(
+        /// The certificate's file.
+        PathBuf,
+        /// Where it was looked for last.
+        PathBuf,
+    ),
+    /// An answer about a certificate whose issuer nobody knows.
+    #[error("'{0}': an OCSP response but no issuer")]
+    NoIssuer(PathBuf),
     /// A private key is encrypted.
     #[error("the private key in '{0}' is encrypted; decrypt it first")]
     EncryptedKey(PathBuf),
@@ -86,12 +103,18 @@ pub enum Error {
     /// The library refuses a combination.
     #[error("{0}")]
     Library(#[from] rustls::Error),
+    /// A file of authorities can't be used.
+    #[error("unable to load {0}")]
+    Authorities(PathBuf),
     /// A list of authorities or revocations can't be used.
     #[error("{0}")]
     Verifier(String),
     /// A protocol version that nothing here speaks.
     #[error("TLS version '{0}' is not supported (TLSv1.2 and TLSv1.3 are)")]
     Version(String),
+    /// None of the named groups exists here.
+    #[error("no usable curve in '{0}'")]
+    Groups(String),
     /// None of the named cipher suites exists here.
     #[error("no usable cipher suite in '{0}'")]
     Ciphers(String),
@@ -118,6 +141,9 @@ pub struct Limits {
     /// Names of TLS 1.3 suites, colon separated.
     #[serde(default)]
     pub ciphersuites: Option<String>,
+    /// Groups of key exchange by their names, colon separated, in order (`curves`, `ecdhe`).
+    #[serde(default)]
+    pub curves: Option<String>,
     /// ALPN protocols in order of preference.
     #[serde(default)]
     pub alpn: Vec<String>,
@@ -167,6 +193,38 @@ pub fn suite_name(suite: rustls::CipherSuite) -> Option<&'static str> {
     SUITES.iter().find(|(_, s)| *s == suite).map(|(n, _)| *n)
 }
 
+/// Names of key exchange groups: of standards and of OpenSSL. The first is what fetches tell.
+const GROUPS: &[(&str, rustls::NamedGroup)] = &[
+    ("X25519", rustls::NamedGroup::X25519),
+    ("prime256v1", rustls::NamedGroup::secp256r1),
+    ("P-256", rustls::NamedGroup::secp256r1),
+    ("secp256r1", rustls::NamedGroup::secp256r1),
+    ("secp384r1", rustls::NamedGroup::secp384r1),
+    ("P-384", rustls::NamedGroup::secp384r1),
+    ("secp521r1", rustls::NamedGroup::secp521r1),
+    ("P-521", rustls::NamedGroup::secp521r1),
+    ("X25519MLKEM768", rustls::NamedGroup::X25519MLKEM768),
+    ("SecP256r1MLKEM768", rustls::NamedGroup::secp256r1MLKEM768),
+];
+
+/// OpenSSL's name of a group.
+pub fn group_name(group: rustls::NamedGroup) -> Option<&'static str> {
+    GROUPS.iter().find(|(_, g)| *g == group).map(|(n, _)| *n)
+}
+
+/// The named groups that exist here, in the user's order.
+fn groups(
+    list: &str,
+    base: &CryptoProvider,
+) -> Result<Vec<&'static dyn rustls::crypto::SupportedKxGroup>, Error> {
+    let id = |word: &str| GROUPS.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)).map(|(_, g)| *g);
+    let words = list.split([':', ',']).filter_map(|w| id(w.trim_start_matches('?')));
+    let known = rustls::crypto::aws_lc_rs::ALL_KX_GROUPS;
+    let find = |g| base.kx_groups.iter().chain(known).find(|k| k.name() == g).copied();
+    let found: Vec<_> = words.filter_map(find).collect();
+    if found.is_empty() { Err(Error::Groups(list.to_owned())) } else { Ok(found) }
+}
+
 /// The provider with its suites reduced to the named ones, in the user's order. Names that don't exist here are
 /// passed over (they only ever widen a list), as are OpenSSL's operators; a TLS 1.2 list of nothing but such words
 /// (`HIGH:!aNULL`) leaves the library's list.
@@ -175,6 +233,10 @@ pub fn suite_name(suite: rustls::CipherSuite) -> Option<&'static str> {
 /// [`Error::Ciphers`] when a list of plain names has no suite that exists here.
 pub fn limited_provider(limits: &Limits) -> Result<Arc<CryptoProvider>, Error> {
     let base = provider();
+    let base = match &limits.curves {
+        Some(list) => Arc::new(CryptoProvider { kx_groups: groups(list, &base)?, ..(*base).clone() }),
+        None => base,
+    };
     if limits.ciphers.is_none() && limits.ciphersuites.is_none() {
         return Ok(base);
     }

@@ -4,21 +4,22 @@
 //! Invariant: sections that concern nobody here are passed over; a broken section of a kind we need is an error that
 //! names the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{PemObject, SectionKind};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::FromDer;
 
+use crate::contents::{Beside, Contents};
+use crate::facts::{Facts, List};
 use crate::{Error, provider};
 
 /// Largest PEM file that is read: bundles of all public authorities have 250 KiB.
 pub const FILE_MAX: u64 = 64 << 20;
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let fail = |reason: String| Error::Read { path: path.to_owned(), reason };
     let size = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
     if size > FILE_MAX {
@@ -28,7 +29,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// All sections of the text as (kind, DER).
-fn sections(path: &Path, text: &[u8]) -> Result<Vec<(SectionKind, Vec<u8>)>, Error> {
+pub(crate) fn sections(path: &Path, text: &[u8]) -> Result<Vec<(SectionKind, Vec<u8>)>, Error> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(start) = position(rest, b"-----BEGIN ") {
@@ -81,59 +82,33 @@ fn key_of(list: &[(SectionKind, Vec<u8>)]) -> Option<PrivateKeyDer<'static>> {
     })
 }
 
+/// The first private key among sections.
+pub(crate) fn signer(
+    path: &Path,
+    list: &[(SectionKind, Vec<u8>)],
+) -> Result<Option<Arc<dyn rustls::sign::SigningKey>>, Error> {
+    let refused = |source| Error::Refused { path: path.to_owned(), source };
+    key_of(list).map(|key| provider().key_provider.load_private_key(key).map_err(refused)).transpose()
+}
+
 /// A certificate chain with its key, as haproxy's `crt` wants them: both in one file, or the key in `FILE.key` or in
 /// `key`; intermediate certificates may lie in `FILE.issuer`.
 ///
 /// # Errors
 /// Unreadable file, no certificate, no key, a key that doesn't fit.
 pub fn certified_key(path: &Path, key: Option<&Path>) -> Result<Arc<CertifiedKey>, Error> {
-    let text = read(path)?;
-    let list = sections(path, &text)?;
-    let mut chain: Vec<CertificateDer<'static>> = list
-        .iter()
-        .filter(|(kind, _)| *kind == SectionKind::Certificate)
-        .map(|(_, der)| CertificateDer::from(der.clone()))
-        .collect();
-    if chain.is_empty() {
-        return Err(Error::NoCertificate(path.to_owned()));
-    }
-    let issuer = beside(path, "issuer");
-    if chain.len() == 1 && issuer.is_file() {
-        chain.extend(certificates(&issuer)?);
-    }
-    let key = match key_of(&list) {
-        Some(found) => found,
-        None => {
-            let beside = key.map_or_else(|| beside(path, "key"), Path::to_path_buf);
-            if !beside.is_file() {
-                return Err(Error::NoKey(path.to_owned()));
-            }
-            let text = read(&beside)?;
-            key_of(&sections(&beside, &text)?).ok_or(Error::NoKey(beside))?
-        }
-    };
-    let refused = |source| Error::Refused { path: path.to_owned(), source };
-    let signer = provider().key_provider.load_private_key(key).map_err(refused)?;
-    join(path, chain, signer)
+    Contents::load(path, key, &Beside::default())?.ready(path)
 }
 
-/// What takes a certificate's place: chain and key of the text, or its chain alone with the key there is.
-///
-/// # Errors
-/// No certificate, broken section, a key that doesn't fit.
-pub fn replacement(path: &Path, text: &[u8], old: &CertifiedKey) -> Result<Arc<CertifiedKey>, Error> {
-    let list = sections(path, text)?;
-    let of_kind = list.iter().filter(|(kind, _)| *kind == SectionKind::Certificate);
-    let chain: Vec<_> = of_kind.map(|(_, der)| CertificateDer::from(der.clone())).collect();
-    if chain.is_empty() {
-        return Err(Error::NoCertificate(path.to_owned()));
-    }
-    let refused = |source| Error::Refused { path: path.to_owned(), source };
-    let signer = match key_of(&list) {
-        Some(key) => provider().key_provider.load_private_key(key).map_err(refused)?,
-        None => old.key.clone(),
-    };
-    join(path, chain, signer)
+/// The certificates above one that comes alone: the file of a directory whose first certificate issued it
+/// (`issuers-chain-path`).
+pub(crate) fn chain_for(first: &[u8], dir: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    let own = Facts::of(first)?;
+    let mut files: Vec<_> = std::fs::read_dir(dir).ok()?.filter_map(|e| Some(e.ok()?.path())).collect();
+    files.sort();
+    files.iter().filter_map(|file| certificates(file).ok()).find(|chain| {
+        chain.first().and_then(|c| Facts::of(c)).is_some_and(|issuer| issuer.may_have_issued(&own))
+    })
 }
 
 /// The public key of a certificate of any version, as it stands in it.
@@ -142,66 +117,61 @@ pub(crate) fn public_key(der: &[u8]) -> Option<&[u8]> {
     Some(certificate.tbs_certificate.subject_pki.raw)
 }
 
-fn join(
-    path: &Path,
-    chain: Vec<CertificateDer<'static>>,
-    signer: Arc<dyn rustls::sign::SigningKey>,
-) -> Result<Arc<CertifiedKey>, Error> {
-    let refused = |source| Error::Refused { path: path.to_owned(), source };
-    // The library's own comparison refuses certificates of version 1, which tools still make.
-    if let (Some(own), Some(public)) = (chain.first().and_then(|c| public_key(c)), signer.public_key())
-        && own != public.as_ref()
-    {
-        let mismatch = rustls::InconsistentKeys::KeyMismatch;
-        return Err(refused(rustls::Error::InconsistentKeys(mismatch)));
-    }
-    Ok(Arc::new(CertifiedKey::new(chain, signer)))
-}
-
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-/// Trust anchors of a `ca-file`: a file, a directory of files, or `@system-ca`.
+/// Trusted certificates of a `ca-file`: a file, a directory of files, or `@system-ca`.
 ///
 /// # Errors
 /// Unreadable file, or not one usable certificate.
-pub fn roots(path: &Path) -> Result<RootCertStore, Error> {
-    let mut store = RootCertStore::empty();
+pub fn anchors(path: &Path) -> Result<Vec<Facts>, Error> {
+    // A host may have anchors that nobody can read; the others still count.
+    let read =
+        |list: Vec<CertificateDer<'static>>| list.iter().filter_map(|c| Facts::of(c)).collect::<Vec<_>>();
+    let mut all = Vec::new();
     if path.as_os_str() == "@system-ca" {
-        for certificate in rustls_native_certs::load_native_certs().certs {
-            // A host may have anchors that the library refuses; the others still count.
-            let _ = store.add(certificate);
-        }
+        all = read(rustls_native_certs::load_native_certs().certs);
     } else if path.is_dir() {
         let fail = |e: std::io::Error| Error::Read { path: path.to_owned(), reason: e.to_string() };
         for entry in std::fs::read_dir(path).map_err(fail)? {
             let file = entry.map_err(fail)?.path();
             if file.is_file() {
-                store.add_parsable_certificates(certificates(&file)?);
+                all.extend(read(certificates(&file)?));
             }
         }
     } else {
-        store.add_parsable_certificates(certificates(path)?);
+        all = read(certificates(path)?);
     }
-    if store.is_empty() {
+    if all.is_empty() {
         return Err(Error::NoCertificate(path.to_owned()));
     }
-    Ok(store)
+    Ok(all)
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// Broken section.
+pub fn anchors_of(path: &Path, text: &[u8]) -> Result<Vec<Facts>, Error> {
+    let list = sections(path, text)?;
+    Ok(list
+        .iter()
+        .filter(|(k, _)| *k == SectionKind::Certificate)
+        .filter_map(|(_, d)| Facts::of(d))
+        .collect())
 }
 
 /// Revocation lists of a `crl-file`.
 ///
 /// # Errors
 /// Unreadable file, broken section.
-pub fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+pub fn revocations(path: &Path) -> Result<Vec<List>, Error> {
     let text = read(path)?;
-    Ok(sections(path, &text)?
-        .into_iter()
-        .filter(|(kind, _)| *kind == SectionKind::Crl)
-        .map(|(_, der)| CertificateRevocationListDer::from(der))
-        .collect())
+    revocations_of(path, &text)
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// Broken section.
+pub fn revocations_of(path: &Path, text: &[u8]) -> Result<Vec<List>, Error> {
+    let list = sections(path, text)?;
+    Ok(list.iter().filter(|(k, _)| *k == SectionKind::Crl).filter_map(|(_, d)| List::of(d)).collect())
 }

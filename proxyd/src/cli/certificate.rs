@@ -1,13 +1,17 @@
-//! Commands about certificates: shown, and replaced while running (management manual, `set ssl cert`).
-//!
-//! Absent on purpose: new files, lists and authorities; a reload takes those in.
+//! Commands about certificates and answers about them: made, shown, and replaced while running (management manual,
+//! `set ssl cert` and its kin).
 
 use super::{Answer, Call, CommandRow, row};
 use crate::config::model::Level::{Admin, User};
-use rustls::sign::CertifiedKey;
+use base64::Engine as _;
 use sha1::Digest as _;
 use std::fmt::Write;
 use std::path::Path;
+use tls::book::Refusal;
+use tls::contents::{Contents, Part};
+use tls::names::date;
+use tls::ocsp::{self, hex};
+use tls::store::{CommitFault, Library};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -23,11 +27,32 @@ pub const COMMANDS: &[CommandRow] = &[
     ),
     row(&["commit", "ssl", "cert"], "commit ssl cert <certfile>", "commit a certificate file", Admin, commit),
     row(
+        &["del", "ssl", "cert"],
+        "del ssl cert <certfile>",
+        "delete an unused certificate file",
+        Admin,
+        delete,
+    ),
+    row(
+        &["new", "ssl", "cert"],
+        "new ssl cert <certfile>",
+        "create a new certificate file to be used in a crt-list or a directory",
+        Admin,
+        create,
+    ),
+    row(
         &["set", "ssl", "cert"],
         "set ssl cert <certfile> <payload>",
         "replace a certificate file",
         Admin,
         set,
+    ),
+    row(
+        &["set", "ssl", "ocsp-response"],
+        "set ssl ocsp-response <resp|payload>",
+        "update a certificate's OCSP Response from a base64-encode DER",
+        Admin,
+        set_answer,
     ),
     row(
         &["show", "ssl", "cert"],
@@ -36,24 +61,53 @@ pub const COMMANDS: &[CommandRow] = &[
         User,
         show,
     ),
+    row(
+        &["show", "ssl", "ocsp-response"],
+        "show ssl ocsp-response [id]",
+        "display the IDs of the OCSP responses used in memory, or the details of a single OCSP response",
+        User,
+        show_answer,
+    ),
 ];
+
+const NONE_UNDER_WAY: &str = "No ongoing transaction! !";
+
+/// What a file that can't be had says, as `verb` names the attempt.
+pub(super) fn refused(refusal: &Refusal, path: &str) -> String {
+    match refusal {
+        Refusal::Other(of) => {
+            format!(
+                "The ongoing transaction is about '{}' but you are trying to set '{path}'\n",
+                of.display()
+            )
+        }
+        _ => format!("{NONE_UNDER_WAY}\n"),
+    }
+}
+
+/// What `abort` says, whatever kind of file it is about.
+pub(super) fn aborted(done: Result<(), Refusal>, path: &str) -> Answer {
+    match done {
+        Ok(()) => Answer::info(format!("Transaction aborted for certificate '{path}'!\n")),
+        Err(Refusal::Other(of)) => Answer::error(format!(
+            "The ongoing transaction is about '{}' but you are trying to abort a transaction for '{path}'\n",
+            of.display()
+        )),
+        Err(_) => Answer::error("No ongoing transaction!\n"),
+    }
+}
+
+/// What `commit` says, with a dot for each entry that shows what is new.
+pub(super) fn committed(path: &str, shown: usize) -> Answer {
+    Answer::info(format!("Committing {path}{}\nSuccess!\n", ".".repeat(shown)))
+}
 
 fn abort(call: &mut Call<'_>) -> Answer {
     let path = call.word(3);
     if path.is_empty() {
         return Answer::error("'abort ssl cert' expects a filename\n");
     }
-    let library = &call.generation.tls.library;
-    match library.pending() {
-        None => Answer::error("No ongoing transaction!\n"),
-        Some(_) if library.abort(Path::new(path)) => {
-            Answer::info(format!("Transaction aborted for certificate '{path}'!\n"))
-        }
-        Some((other, _)) => Answer::error(format!(
-            "The ongoing transaction is about '{}' but you are trying to abort a transaction for '{path}'\n",
-            other.display()
-        )),
-    }
+    aborted(call.generation.tls.library.abort(Path::new(path)), path)
 }
 
 fn commit(call: &mut Call<'_>) -> Answer {
@@ -61,16 +115,44 @@ fn commit(call: &mut Call<'_>) -> Answer {
     if path.is_empty() {
         return Answer::error("'commit ssl cert expects a filename\n");
     }
-    let library = &call.generation.tls.library;
-    match library.pending() {
-        None => Answer::error(format!("No ongoing transaction! !\nCan't commit {path}!\n")),
-        Some((of, _)) if of != Path::new(path) => Answer::error(format!(
-            "The ongoing transaction is about '{}' but you are trying to set '{path}'\nCan't commit {path}!\n",
-            of.display()
+    let why = match call.generation.tls.library.commit(Path::new(path)) {
+        Ok(shown) => return committed(path, shown),
+        Err(CommitFault::Refused(refusal)) => refused(&refusal, path),
+        Err(CommitFault::Incomplete) => {
+            "The transaction must contain at least a certificate and a private key!\n".to_owned()
+        }
+        Err(CommitFault::Wrong(tls::Error::Refused { .. })) => {
+            format!("inconsistencies between private key and certificate loaded '{path}'.\n")
+        }
+        Err(CommitFault::Wrong(error)) => format!("{error}\n"),
+    };
+    Answer::error(format!("{why}Can't commit {path}!\n"))
+}
+
+fn create(call: &mut Call<'_>) -> Answer {
+    let path = call.word(3);
+    if path.is_empty() {
+        return Answer::error("'new ssl cert' expects a filename\n");
+    }
+    if call.generation.tls.library.create(Path::new(path)) {
+        Answer::info(format!("New empty certificate store '{path}'!\n"))
+    } else {
+        Answer::error(format!("Certificate '{path}' already exists!\n"))
+    }
+}
+
+fn delete(call: &mut Call<'_>) -> Answer {
+    let path = call.word(3);
+    if path.is_empty() {
+        return Answer::error("'del ssl cert' expects a certificate name\n");
+    }
+    match call.generation.tls.library.delete(Path::new(path)) {
+        Ok(()) => Answer::info(format!("Certificate '{path}' deleted!\n")),
+        Err(Refusal::Used) => Answer::error(format!(
+            "Can't remove the certificate: certificate '{path}' in use, can't be deleted!\n\n"
         )),
-        Some(_) => {
-            let shown = library.commit(Path::new(path)).unwrap_or(0);
-            Answer::info(format!("Committing {path}{}\nSuccess!\n", ".".repeat(shown)))
+        Err(_) => {
+            Answer::error(format!("Can't remove the certificate: certificate '{path}' doesn't exist!\n\n"))
         }
     }
 }
@@ -81,20 +163,33 @@ fn set(call: &mut Call<'_>) -> Answer {
         return Answer::error("'set ssl cert expects a filename and a certificate as a payload\n");
     };
     let library = &call.generation.tls.library;
-    let Some(certificate) = library.find(Path::new(path)) else {
+    let Some((certificate, part)) = library.part(Path::new(path)) else {
         return Answer::error(format!(
             "Can't replace a certificate which is not referenced by the configuration!\nCan't update {path}!\n"
         ));
     };
-    let before = library.pending();
-    if library.prepare(&certificate, payload.as_bytes()).is_err() {
-        return Answer::error(format!(
+    let bytes = match part {
+        // Only text comes through a command line.
+        Part::Ocsp | Part::Sctl => base64_of(payload).unwrap_or_default(),
+        Part::Pem | Part::Key | Part::Issuer => payload.as_bytes().to_vec(),
+    };
+    match library.prepare(&certificate, part, &bytes) {
+        Ok((of, begun)) => {
+            let what = if begun { "created" } else { "updated" };
+            Answer::info(format!("Transaction {what} for certificate {}!\n", of.display()))
+        }
+        Err(_) => Answer::error(format!(
             "unable to load certificate from file '{path}'.\nCan't load the payload\nCan't update {path}!\n"
-        ));
+        )),
     }
-    let what = if before.is_some() { "updated" } else { "created" };
-    Answer::info(format!("Transaction {what} for certificate {path}!\n"))
 }
+
+fn base64_of(text: &str) -> Option<Vec<u8>> {
+    let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    base64::engine::general_purpose::STANDARD.decode(bare).ok()
+}
+
+const UNKNOWN: &str = "Can't display the certificate: Not found or the certificate is a bundle!\n";
 
 fn show(call: &mut Call<'_>) -> Answer {
     let library = &call.generation.tls.library;
@@ -110,76 +205,71 @@ fn show(call: &mut Call<'_>) -> Answer {
         }
         return Answer::Dump(out);
     }
-    let unknown = "Can't display the certificate: Not found or the certificate is a bundle!\n";
-    let (key, status) = match path.strip_prefix('*') {
-        Some(bare) => match library.pending() {
-            None => return Answer::error("No ongoing transaction!\n"),
-            Some((of, key)) if of == Path::new(bare) => (key, "Unused"),
-            Some(_) => return Answer::error(unknown),
-        },
-        None => match library.find(Path::new(path)) {
-            Some(certificate) => (certificate.key(), "Used"),
-            None => return Answer::error(unknown),
-        },
-    };
-    let mut out = format!("Filename: {path}\nStatus: {status}\n");
-    if details(&key, &mut out).is_none() {
-        return Answer::error(unknown);
+    let Some((contents, part, status)) = shown(library, path) else { return Answer::error(UNKNOWN) };
+    if part == Part::Ocsp {
+        let answer = contents.ocsp.as_ref().map(|answer| Answer::Dump(printed(answer)));
+        return answer.unwrap_or_else(|| Answer::error(UNKNOWN));
     }
+    let mut out = format!("Filename: {path}\nStatus: {status}\n");
+    let mut chain = contents.chain.iter();
+    if let Some(own) = chain.next() {
+        let _ = described(own, &mut out);
+    }
+    for der in chain {
+        if let Ok((_, link)) = X509Certificate::from_der(der) {
+            let line = crate::fetch::tls::one_line;
+            let _ = writeln!(out, "Chain Subject: {}", line(link.subject()));
+            let _ = writeln!(out, "Chain Issuer: {}", line(link.issuer()));
+        }
+    }
+    let key = contents.answered_id().map(|id| hex(&id).to_ascii_lowercase());
+    let _ = writeln!(out, "OCSP Response Key: {}", key.unwrap_or_default());
     Answer::Dump(out)
 }
 
+/// The contents that a name stands for, which part is asked for, and what becomes of them.
+fn shown(library: &Library, path: &str) -> Option<(Contents, Part, &'static str)> {
+    let Some(bare) = path.strip_prefix('*') else {
+        let (certificate, part) = library.part(Path::new(path))?;
+        let used = if library.used(&certificate) { "Used" } else { "Unused" };
+        let contents = certificate.contents();
+        let status = if contents.is_complete() { used } else { "Empty" };
+        return Some((Contents::clone(&contents), part, status));
+    };
+    let (of, contents) = library.pending()?;
+    if of == Path::new(bare) {
+        return Some((contents, Part::Pem, "Unused"));
+    }
+    let (certificate, part) = library.part(Path::new(bare))?;
+    (certificate.path == of).then_some((contents, part, "Unused"))
+}
+
 /// What is told of a certificate, one fact a line.
-fn details(key: &CertifiedKey, out: &mut String) -> Option<()> {
-    let (first, chain) = key.cert.split_first()?;
-    let (_, certificate) = X509Certificate::from_der(first).ok()?;
-    let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02X}"));
+pub(super) fn described(der: &[u8], out: &mut String) -> Option<()> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let serial = certificate.raw_serial();
     let serial = if serial.len() > 1 { serial.strip_prefix(&[0]).unwrap_or(serial) } else { serial };
     let _ = writeln!(out, "Serial: {}", hex(serial));
     let validity = certificate.validity();
     let _ = writeln!(out, "notBefore: {}", date(validity.not_before.timestamp()));
     let _ = writeln!(out, "notAfter: {}", date(validity.not_after.timestamp()));
-    if let Some(names) = names(&certificate) {
-        let _ = writeln!(out, "Subject Alternative Name: {names}");
-    }
+    let _ = writeln!(out, "Subject Alternative Name: {}", names(&certificate).unwrap_or_default());
     let _ = writeln!(out, "Algorithm: {}", algorithm(&certificate));
-    let _ = writeln!(out, "SHA1 FingerPrint: {}", hex(&sha1::Sha1::digest(first)));
+    let _ = writeln!(out, "SHA1 FingerPrint: {}", hex(&sha1::Sha1::digest(der)));
     let line = crate::fetch::tls::one_line;
     let _ = writeln!(out, "Subject: {}", line(certificate.subject()));
     let _ = writeln!(out, "Issuer: {}", line(certificate.issuer()));
-    for der in chain {
-        let (_, link) = X509Certificate::from_der(der).ok()?;
-        let _ = writeln!(out, "Chain Subject: {}", line(link.subject()));
-        let _ = writeln!(out, "Chain Issuer: {}", line(link.issuer()));
-    }
-    out.push_str("OCSP Response Key: \n");
     Some(())
 }
 
-/// `Sep 20 16:26:00 2023 GMT`.
-fn date(at: i64) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let t = crate::conv::time::civil(at);
-    let month = MONTHS[(t.month as usize).saturating_sub(1) % 12];
-    format!("{month} {:>2} {:02}:{:02}:{:02} {} GMT", t.day, t.hour, t.minute, t.second, t.year)
-}
-
+/// Names as the original writes them: of addresses and directory names nothing but the comma.
 fn names(certificate: &X509Certificate<'_>) -> Option<String> {
     let names = certificate.subject_alternative_name().ok()??;
-    let each = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(format!("DNS:{name}")),
-        GeneralName::RFC822Name(name) => Some(format!("email:{name}")),
-        GeneralName::URI(name) => Some(format!("URI:{name}")),
-        GeneralName::IPAddress([a, b, c, d]) => Some(format!("IP Address:{a}.{b}.{c}.{d}")),
-        GeneralName::IPAddress(bytes) => {
-            let whole: [u8; 16] = (*bytes).try_into().ok()?;
-            let groups: Vec<String> =
-                whole.as_chunks::<2>().0.iter().map(|g| format!("{:X}", u16::from_be_bytes(*g))).collect();
-            Some(format!("IP Address:{}", groups.join(":")))
-        }
-        _ => None,
+    let each = names.value.general_names.iter().map(|name| match name {
+        GeneralName::DNSName(name) => format!("DNS:{name}"),
+        GeneralName::RFC822Name(name) => format!("email:{name}"),
+        GeneralName::URI(name) => format!("URI:{name}"),
+        _ => String::new(),
     });
     Some(each.collect::<Vec<_>>().join(", "))
 }
@@ -190,5 +280,69 @@ fn algorithm(certificate: &X509Certificate<'_>) -> String {
         Ok(PublicKey::EC(point)) => format!("EC{}", point.key_size()),
         Ok(PublicKey::DSA(_)) => "DSA".to_owned(),
         _ => String::new(),
+    }
+}
+
+fn printed(answer: &ocsp::Response) -> String {
+    let mut out = answer.print();
+    for der in answer.certificates() {
+        out.push_str("-----BEGIN CERTIFICATE-----\n");
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        for line in text.as_bytes().chunks(64) {
+            let _ = writeln!(out, "{}", String::from_utf8_lossy(line));
+        }
+        out.push_str("-----END CERTIFICATE-----\n");
+    }
+    out
+}
+
+fn set_answer(call: &mut Call<'_>) -> Answer {
+    let text = call.payload.unwrap_or_else(|| call.word(3));
+    if text.trim().is_empty() {
+        return Answer::error("'set ssl ocsp-response' expects response in base64 encoding.\n");
+    }
+    let Some(bytes) = base64_of(text) else {
+        return Answer::error("'set ssl ocsp-response' received invalid base64 encoded response.\n");
+    };
+    let Some(answer) = ocsp::parse(&bytes) else {
+        return Answer::error("Unable to parse OCSP response.\n");
+    };
+    let now = crate::runtime::clock::wall().duration_since(std::time::UNIX_EPOCH);
+    if answer.expired(now.map_or(0, |d| d.as_secs() as i64)) {
+        return Answer::error("OCSP single response: no longer valid.\n");
+    }
+    if call.generation.tls.library.answer(&answer) {
+        Answer::info("OCSP Response updated!\n")
+    } else {
+        Answer::error("OCSP single response: Certificate ID does not match any certificate or issuer.\n")
+    }
+}
+
+fn show_answer(call: &mut Call<'_>) -> Answer {
+    let library = &call.generation.tls.library;
+    let wanted = call.word(3);
+    let all = library.answers();
+    if wanted.is_empty() {
+        let mut out = "# Certificate IDs\n".to_owned();
+        for (id, _) in &all {
+            let _ = writeln!(out, "Certificate ID key : {}", hex(id).to_ascii_lowercase());
+            if let Some((name, key, serial)) = ocsp::id_parts(id) {
+                let _ = write!(
+                    out,
+                    " Certificate ID:\n   Issuer Name Hash: {}\n   Issuer Key Hash: {}\n   Serial Number: {}\n",
+                    hex(name),
+                    hex(key),
+                    hex(serial)
+                );
+            }
+        }
+        return Answer::Dump(out);
+    }
+    // By identity, or as later versions have it, by the certificate's file.
+    let of_file = library.part(Path::new(wanted)).and_then(|(c, _)| c.contents().ocsp.clone());
+    let by_id = || all.iter().find(|(id, _)| hex(id).eq_ignore_ascii_case(wanted)).map(|(_, a)| a.clone());
+    match of_file.or_else(by_id) {
+        Some(answer) => Answer::Dump(printed(&answer)),
+        None => Answer::error("Certificate ID does not match any certificate.\n"),
     }
 }

@@ -5,8 +5,10 @@
 //!
 //! Absent on purpose: sockets, and tracing commands of haproxy's own internals.
 
+pub mod authority;
 pub mod certificate;
 pub mod counters;
+pub mod crt_list;
 pub mod help;
 pub mod inner;
 pub mod map;
@@ -460,6 +462,8 @@ pub fn all_commands() -> impl Iterator<Item = &'static CommandRow> {
     let families = [
         roster::COMMANDS,
         certificate::COMMANDS,
+        authority::COMMANDS,
+        crt_list::COMMANDS,
         map::COMMANDS,
         table::COMMANDS,
         session::COMMANDS,

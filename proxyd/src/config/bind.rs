@@ -56,7 +56,7 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     let binds = read(cx.loader, args, word, cx.line.span, &place, "'bind'")?;
     if let Some(settings) = binds.first().and_then(|b| b.tls.as_ref()) {
         let global = &cx.loader.config.global;
-        super::certificate::of_bind(settings, global.crt_base.as_deref(), global.ca_base.as_deref())
+        super::certificate::of_bind(settings, global)
             .map_err(|e| Fault::new(cx.line.span, format!("{place} : {e}")))?;
         if settings.enabled && settings.crt.is_empty() && settings.crt_list.is_empty() {
             let text = format!(

@@ -89,7 +89,7 @@ fn finish(around: &Around<'_>, one: &mut Server, track: Option<&str>) -> Result<
         if tls.verify == Verify::Required && tls.ca_file.is_none() {
             return Err(resolve::VERIFY_NEEDS_CA.into());
         }
-        certificate::of_server_files(tls, global.crt_base.as_deref(), global.ca_base.as_deref())?;
+        certificate::of_server_files(tls, global)?;
     }
     if one.agent.enabled && one.agent.port.is_none_or(|p| p == 0) {
         let name = &one.name;

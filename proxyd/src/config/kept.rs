@@ -78,7 +78,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row(
         "issuers-chain-path",
         OneWord("global statement 'issuers-chain-path' expects a directory path as an argument."),
-        Inert,
+        Tls,
     ),
     row(
         "ssl-default-bind-ciphers",
@@ -128,7 +128,7 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row(
         "ssl-default-server-curves",
         OneWord("global statement 'ssl-default-server-curves' expects a curves suite as an arguments."),
-        Inert,
+        Tls,
     ),
     row("ssl-default-server-options", Check(super::tls::options), Tls),
     row(
@@ -137,13 +137,13 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
         Inert,
     ),
     row("ssl-dh-param-file", Check(dh_file), Inert),
-    row("ssl-load-extra-del-ext", Flag, Inert),
+    row("ssl-load-extra-del-ext", Flag, Tls),
     row(
         "ssl-load-extra-files",
         Words(
             "'ssl-load-extra-files' expects one or multiple arguments (none, all, bundle, sctl, ocsp, issuer).",
         ),
-        Inert,
+        Tls,
     ),
     row("ssl-passphrase-cmd", Any, Inert),
     row("ssl-security-level", Any, Inert),
@@ -258,16 +258,16 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row(
         "tune.ssl.cachesize",
         Range(0, LARGEST, "'tune.ssl.cachesize' expects a positive numeric value."),
-        Inert,
+        Tls,
     ),
-    row("tune.ssl.capture-buffer-size", Int, Inert),
-    row("tune.ssl.capture-cipherlist-size", Int, Inert),
+    row("tune.ssl.capture-buffer-size", Int, Tls),
+    row("tune.ssl.capture-cipherlist-size", Int, Tls),
     row("tune.ssl.certificate-compression", Any, Inert),
     row("tune.ssl.default-dh-param", Check(dh_bits), Inert),
     row("tune.ssl.force-private-cache", Any, Inert),
     row("tune.ssl.hard-maxrecord", Int, Inert),
     row("tune.ssl.keylog", OneOf(&["on", "off"], "'tune.ssl.keylog' expects either 'on' or 'off'"), Inert),
-    row("tune.ssl.lifetime", Check(tls_lifetime), Inert),
+    row("tune.ssl.lifetime", Check(tls_lifetime), Tls),
     row(
         "tune.ssl.maxrecord",
         Range(0, LARGEST, "'tune.ssl.maxrecord' expects a positive numeric value."),

@@ -383,7 +383,7 @@ fn tls_fault(server: &super::model::Server, base: Option<&std::path::Path>) -> O
     if file.starts_with('@') {
         return None;
     }
-    let path = super::certificate::based(std::path::Path::new(file), base);
+    let path = tls::crt_list::based(std::path::Path::new(file), base);
     let text = path.display();
     let error = std::fs::metadata(&path).err()?;
     let reason = if error.kind() == std::io::ErrorKind::NotFound {

@@ -48,8 +48,8 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         bracket(cx, address.span, &format!("{place} : {text}"));
     }
     options(cx, args, &mut server, &Who::Line(format!("{place} : ")));
-    let base = cx.loader.config.global.crt_base.clone();
-    let judged = server.tls.as_ref().map(|t| super::certificate::of_server(t, base.as_deref()));
+    let global = &cx.loader.config.global;
+    let judged = server.tls.as_ref().map(|t| super::certificate::of_server(t, global));
     if let Some(Err(text)) = judged {
         bracket(cx, address.span, &format!("{place} : {text}"));
     }

@@ -11,6 +11,7 @@ pub(super) fn of_bind(global: &Global) -> BindTls {
     let mut tls = BindTls {
         ciphers: first(global, "ssl-default-bind-ciphers"),
         ciphersuites: first(global, "ssl-default-bind-ciphersuites"),
+        curves: first(global, "ssl-default-bind-curves"),
         ..BindTls::default()
     };
     let words = global.ssl_defaults.get("ssl-default-bind-options");
@@ -23,9 +24,11 @@ pub(super) fn of_bind(global: &Global) -> BindTls {
 /// TLS towards a server before the line's own words.
 pub(super) fn of_server(global: &Global) -> ServerTls {
     let mut tls = ServerTls::default();
-    for (name, keyword) in
-        [("ciphers", "ssl-default-server-ciphers"), ("ciphersuites", "ssl-default-server-ciphersuites")]
-    {
+    for (name, keyword) in [
+        ("ciphers", "ssl-default-server-ciphers"),
+        ("ciphersuites", "ssl-default-server-ciphersuites"),
+        ("curves", "ssl-default-server-curves"),
+    ] {
         tls.other.extend(first(global, keyword).map(|list| (name.to_owned(), list)));
     }
     let words = global.ssl_defaults.get("ssl-default-server-options");

@@ -34,6 +34,11 @@ pub static ROWS: &[Row] = &[
         Some(_) => Ok(()),
         None => Err(format!("Unsupported number of bits: '{}'", at(a, 0).int_or(0))),
     }),
+    row("x509_v_err_str", "", Type::Int, Type::Str, |_, _, x| {
+        let number = x.into_int()?;
+        let name = u32::try_from(number).ok().and_then(tls::errors::name);
+        Some(Value::str(name.map_or_else(|| number.to_string(), str::to_owned)))
+    }),
 ];
 
 fn sha2(bits: i64) -> Option<&'static digest::Algorithm> {

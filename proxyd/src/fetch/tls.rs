@@ -42,16 +42,23 @@ macro_rules! certificate {
             row("ssl_bc_protocol", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.version.as_str()))),
             row("ssl_bc_use_keysize", "", Type::Int, L5Server, |v, _, _| Some(Value::Int(i64::from(server(v)?.bits)))),
             row("ssl_c_used", "", Type::Bool, L5Client, |v, _, _| Some(Value::Bool(!client(v)?.peer_certs.is_empty()))),
-            // Of an issuer that nobody knows the last thing found counts: the first certificate can't be checked either.
-            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| {
-                let code = client(v)?.verify_error;
-                Some(Value::Int(i64::from(if code == 20 { 21 } else { code })))
-            }),
-            // A stream exists only once its handshake succeeded, so its error is none; the certificate's own
-            // verdict is kept, that of its authorities is part of it.
-            row("ssl_fc_err", "", Type::Int, L5Client, |v, _, _| client(v).map(|_| Value::Int(0))),
-            row("ssl_c_err", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.verify_error)))),
-            row("ssl_c_ca_err", "", Type::Int, L5Client, |v, _, _| client(v).map(|_| Value::Int(0))),
+            row("ssl_c_verify", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.last)),
+            row("ssl_c_err", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.own)),
+            row("ssl_c_ca_err", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.authority)),
+            row("ssl_c_ca_err_depth", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.depth)),
+            row("ssl_c_chain_der", "", Type::Bin, L5Client, |v, _, _| chain(client(v)?)),
+            row("ssl_s_chain_der", "", Type::Bin, L5Server, |v, _, _| chain(server(v)?)),
+            row("ssl_c_r_dn", DN, Type::Str, L5Client, |v, a, _| dn(root(client(v)?)?, a, false)).check(dn_args),
+            row("ssl_fc_err", "", Type::Int, L5Client, |v, _, _| number(code(client(v)?))),
+            row("ssl_fc_err_str", "", Type::Str, L5Client, |v, _, _| text(client(v)?)),
+            row("ssl_bc_err", "", Type::Int, L5Server, |v, _, _| number(code(server(v)?))),
+            row("ssl_bc_err_str", "", Type::Str, L5Server, |v, _, _| text(server(v)?)),
+            row("ssl_fc_curve", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.group?))),
+            row("ssl_bc_curve", "", Type::Str, L5Server, |v, _, _| Some(Value::str(server(v)?.group?))),
+            // Neither is there in TLS as it is spoken here: NPN went before 1.3, early data is never taken.
+            row("ssl_fc_npn", "", Type::Str, L5Client, |_, _, _| None),
+            row("ssl_bc_npn", "", Type::Str, L5Server, |_, _, _| None),
+            row("ssl_fc_has_early", "", Type::Bool, L5Client, |v, _, _| client(v).map(|_| Value::Bool(false))),
             row("ssl_fc_alg_keysize", "", Type::Int, L5Client, |v, _, _| Some(Value::Int(i64::from(client(v)?.bits)))),
             row("ssl_fc_alpn", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.alpn.as_deref()?))),
             row("ssl_fc_cipher", "", Type::Str, L5Client, |v, _, _| Some(Value::str(client(v)?.cipher.as_str()))),
@@ -90,6 +97,28 @@ fn own_cert<'v>(view: &'v View<'_>) -> Option<&'v [u8]> {
     client(view)?.own_cert.as_deref()
 }
 
+fn number<'v>(n: u32) -> Option<Value<'v>> {
+    Some(Value::Int(i64::from(n)))
+}
+
+fn code(info: &TlsInfo) -> u32 {
+    info.error.as_ref().map_or(0, |(code, _)| *code)
+}
+
+fn text<'v>(info: &TlsInfo) -> Option<Value<'v>> {
+    info.error.as_ref().map(|(_, text)| Value::str(text.clone()))
+}
+
+/// All certificates that came, the peer's own first.
+fn chain<'v>(info: &TlsInfo) -> Option<Value<'v>> {
+    (!info.peer_certs.is_empty()).then(|| Value::bin(info.peer_certs.concat()))
+}
+
+/// The last certificate that came.
+fn root(info: &TlsInfo) -> Option<&[u8]> {
+    info.peer_certs.last().map(Vec::as_slice)
+}
+
 fn dn_args(args: &mut Vec<Arg>, _: &mut crate::sample::expr::Scope<'_>) -> Result<(), String> {
     match at(args, 2).text() {
         "" | "rfc2253" => Ok(()),
@@ -97,33 +126,11 @@ fn dn_args(args: &mut Vec<Arg>, _: &mut crate::sample::expr::Scope<'_>) -> Resul
     }
 }
 
-/// OpenSSL's short name of an attribute type.
-fn short_name(oid: &str) -> String {
-    match oid {
-        "2.5.4.3" => "CN",
-        "2.5.4.4" => "SN",
-        "2.5.4.5" => "serialNumber",
-        "2.5.4.6" => "C",
-        "2.5.4.7" => "L",
-        "2.5.4.8" => "ST",
-        "2.5.4.9" => "street",
-        "2.5.4.10" => "O",
-        "2.5.4.11" => "OU",
-        "2.5.4.12" => "title",
-        "2.5.4.42" => "GN",
-        "1.2.840.113549.1.9.1" => "emailAddress",
-        "0.9.2342.19200300.100.1.25" => "DC",
-        "0.9.2342.19200300.100.1.1" => "UID",
-        other => other,
-    }
-    .to_owned()
-}
-
 fn parts(name: &X509Name<'_>) -> Vec<(String, String)> {
     name.iter_attributes()
         .map(|a| {
             (
-                short_name(&a.attr_type().to_id_string()),
+                tls::names::short(&a.attr_type().to_id_string()),
                 String::from_utf8_lossy(a.attr_value().data).into_owned(),
             )
         })
@@ -188,15 +195,5 @@ fn key_algorithm<'v>(der: &[u8]) -> Option<Value<'v>> {
 fn signature_algorithm<'v>(der: &[u8]) -> Option<Value<'v>> {
     let (_, cert) = X509Certificate::from_der(der).ok()?;
     let oid = cert.signature_algorithm.algorithm.to_id_string();
-    Some(Value::str(match oid.as_str() {
-        "1.2.840.113549.1.1.5" => "RSA-SHA1".to_owned(),
-        "1.2.840.113549.1.1.11" => "RSA-SHA256".to_owned(),
-        "1.2.840.113549.1.1.12" => "RSA-SHA384".to_owned(),
-        "1.2.840.113549.1.1.13" => "RSA-SHA512".to_owned(),
-        "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256".to_owned(),
-        "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384".to_owned(),
-        "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512".to_owned(),
-        "1.3.101.112" => "ED25519".to_owned(),
-        other => other.to_owned(),
-    }))
+    Some(Value::str(tls::names::signature(&oid)))
 }

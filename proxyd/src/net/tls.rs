@@ -2,13 +2,16 @@
 //!
 //! Invariant: configurations are built with the generation; a connection only picks one.
 
-use crate::config::model::{Bind, BindTls, Config, Global, Roster, Server, Verify};
+use crate::config::model::{BindTls, Config, Global, Roster, Server, Verify};
 use crate::mux::wire::Early;
 use crate::stream::txn::TlsInfo;
 use rustls::HandshakeKind;
 use std::io;
 use std::path::{Path, PathBuf};
-use tls::store::Library;
+use std::sync::Arc;
+use tls::crt_list::{authority, based};
+use tls::store::{Library, Place};
+use tls::verdict::{Ignored, Verdict};
 
 /// The TLS configurations of a generation, by proxy and by bind line or server.
 #[derive(Debug, Default)]
@@ -16,32 +19,69 @@ pub struct Configurations {
     /// Of bind lines; `None` where there is no TLS, or where it could not be built.
     pub binds: Vec<Vec<Option<tls::server::Server>>>,
     /// Of servers.
-    pub servers: Vec<Roster<Option<tls::client::Client>>>,
+    pub servers: Vec<Roster<Option<Arc<tls::client::Slot>>>>,
     /// All certificates, which can be replaced.
     pub library: Library,
+    /// What caches of sessions did.
+    pub counts: Arc<tls::sessions::Counts>,
+    /// Files of ticket keys, in the order of their first use.
+    pub ticket_keys: Vec<Arc<tls::tickets::Keys>>,
 }
 
 impl Configurations {
     /// Builds all; a line that can't be built refuses its connections.
     pub fn build(config: &Config) -> Self {
-        let library = Library::default();
-        let bind = |b: &Bind| {
-            let settings = b.tls.as_ref()?;
-            let global = &config.global;
-            listener(settings, global.crt_base.as_deref(), global.ca_base.as_deref(), &library).ok()
-        };
-        let client = |s: &Server| of_server(s, &config.global, &library);
-        let proxies = &config.proxies;
-        let binds = proxies.iter().map(|p| p.binds.iter().map(bind).collect()).collect();
-        let servers = proxies.iter().map(|p| p.servers.iter().map(client).collect()).collect();
-        Self { binds, servers, library }
+        let (library, global) = (library(&config.global), &config.global);
+        let counts = Arc::<tls::sessions::Counts>::default();
+        let mut ticket_keys = Vec::new();
+        let mut binds = Vec::new();
+        for proxy in &config.proxies {
+            let mut built: Vec<Option<tls::server::Server>> = Vec::new();
+            for (at, bind) in proxy.binds.iter().enumerate() {
+                // Addresses of one line share what the line says.
+                let twin = at.checked_sub(1).filter(|before| proxy.binds[*before].origin == bind.origin);
+                if let Some(before) = twin.and_then(|before| built[before].clone()) {
+                    built.push(Some(before));
+                    continue;
+                }
+                built.push(bind.tls.as_ref().and_then(|settings| {
+                    let mut held = Held { counts: Arc::clone(&counts), ticket_keys: &mut ticket_keys };
+                    served(settings, global, &bind.origin, &library, &mut held).ok()
+                }));
+            }
+            binds.push(built);
+        }
+        let client = |s: &Server| of_server(s, global, &library);
+        let servers = config.proxies.iter().map(|p| p.servers.iter().map(client).collect()).collect();
+        Self { binds, servers, library, counts, ticket_keys }
     }
 }
 
 /// The TLS towards a server: without `ssl`, too, for the command line may switch it on.
-pub fn of_server(server: &Server, global: &Global, library: &Library) -> Option<tls::client::Client> {
+pub fn of_server(server: &Server, global: &Global, library: &Library) -> Option<Arc<tls::client::Slot>> {
     server.tls.as_ref()?;
-    tls::client::build_with(&client_options(server, global), library).ok()
+    tls::client::Slot::new(client_options(server, global), library).ok()
+}
+
+/// Things that listeners share.
+struct Held<'a> {
+    counts: Arc<tls::sessions::Counts>,
+    ticket_keys: &'a mut Vec<Arc<tls::tickets::Keys>>,
+}
+
+/// An empty library that reads files beside certificates as `global` says.
+pub fn library(global: &Global) -> Library {
+    let mut beside = tls::contents::Beside {
+        replace_ending: global.ssl_defaults.contains_key("ssl-load-extra-del-ext"),
+        chains: global.ssl_defaults.get("issuers-chain-path").and_then(|w| w.first()).map(PathBuf::from),
+        ..tls::contents::Beside::default()
+    };
+    if let Some(words) = global.ssl_defaults.get("ssl-load-extra-files") {
+        let has = |word: &str| words.iter().any(|w| w == word || w == "all");
+        (beside.key, beside.issuer, beside.ocsp) = (has("key"), has("issuer"), has("ocsp"));
+        (beside.sctl, beside.bundle) = (has("sctl"), has("bundle"));
+    }
+    Library::new(beside)
 }
 
 /// Why a bind line's TLS can't be had.
@@ -52,7 +92,9 @@ pub enum Fault {
     /// A `crt-list` that can't be read.
     Unreadable(PathBuf, io::Error),
     /// A line of a `crt-list`.
-    Line(PathBuf, usize, String),
+    Line(String),
+    /// Keys of tickets.
+    Keys(String),
 }
 
 impl From<tls::Error> for Fault {
@@ -61,91 +103,107 @@ impl From<tls::Error> for Fault {
     }
 }
 
-/// The TLS of a bind line.
+/// The TLS of a bind line; `origin` is where it stands.
 ///
 /// # Errors
 /// The first file, line or word that can't be used.
 pub fn listener(
     settings: &BindTls,
-    crt_base: Option<&Path>,
-    ca_base: Option<&Path>,
+    global: &Global,
+    origin: &str,
     library: &Library,
 ) -> Result<tls::server::Server, Fault> {
-    let options = server_options(settings, ca_base);
-    let (mut store, mut more) = (tls::store::Store::new(), Vec::new());
+    let mut held = Held { counts: Arc::default(), ticket_keys: &mut Vec::new() };
+    served(settings, global, origin, library, &mut held)
+}
+
+fn served(
+    settings: &BindTls,
+    global: &Global,
+    origin: &str,
+    library: &Library,
+    held: &mut Held<'_>,
+) -> Result<tls::server::Server, Fault> {
+    let (crt_base, ca_base) = (global.crt_base.as_deref(), global.ca_base.as_deref());
+    let mut options = server_options(settings, ca_base);
+    options.label = origin.to_owned();
+    options.sessions = sessions(global, &held.counts);
+    options.ticket_keys = settings.other.get("tls-ticket-keys").map(|f| ticket_keys(f, held)).transpose()?;
+    let (mut store, mut more, mut lists) = (tls::store::Store::new(), Vec::new(), Vec::new());
     for path in &settings.crt {
-        store.load(library, &based(path, crt_base))?;
+        let path = based(path, crt_base);
+        store.load(library, &path)?;
+        if path.is_dir() {
+            lists.push(path);
+        }
     }
     for list in &settings.crt_list {
+        if list.is_dir() {
+            store.load(library, list)?;
+            lists.push(list.clone());
+            continue;
+        }
         let text = std::fs::read_to_string(list).map_err(|e| Fault::Unreadable(list.clone(), e))?;
-        let bad = |number, text: &str| Fault::Line(list.clone(), number, text.to_owned());
-        let lines = tls::crt_list::parse(&text).map_err(|number| bad(number, "no closing ']'"))?;
-        for line in lines {
+        let at = |number| format!("{}:{number}", list.display());
+        let open = |number| Fault::Line(format!("parsing [{}]: no closing ']'", at(number)));
+        let lines = tls::crt_list::parse(&text).map_err(open)?;
+        library.lists.define(list, &lines, crt_base);
+        for line in &lines {
             let mut number = 0;
-            if !line.options.is_empty() {
-                let own = with_words(options.clone(), &line.options, ca_base);
-                more.push(own.map_err(|word| bad(line.number, &format!("unknown ssl keyword {word}")))?);
+            if let Some(words) = line.options.as_ref().filter(|w| !w.is_empty()) {
+                let own = tls::crt_list::with_words(options.clone(), words, ca_base, &at(line.number));
+                more.push(own.map_err(Fault::Line)?);
                 number = more.len();
             }
-            store.add(library, &based(Path::new(&line.file), crt_base), &line.filters, number)?;
+            let place = Place { filters: &line.filters, settings: number, entry: Some((list, line.number)) };
+            store.add(library, &based(Path::new(&line.file), crt_base), &place)?;
         }
+        lists.push(list.clone());
     }
-    Ok(tls::server::build(&options, &more, library, store)?)
+    Ok(tls::server::build(&options, &more, library, store, lists)?)
 }
 
-/// Settings with the words of a `crt-list` line; the error is a word that is not known there.
-fn with_words(
-    mut options: tls::server::Options,
-    words: &[String],
-    ca_base: Option<&Path>,
-) -> Result<tls::server::Options, String> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "no-tls-tickets" => {
-                options.no_tickets = true;
-                continue;
-            }
-            // Early data is never taken.
-            "no-ca-names" | "allow-0rtt" => continue,
-            _ => {}
-        }
-        let value = words.next().ok_or_else(|| word.clone())?;
-        match word.as_str() {
-            "alpn" => options.limits.alpn = value.split(',').map(str::to_owned).collect(),
-            "ssl-min-ver" => options.limits.min_version = Some(value.clone()),
-            "ssl-max-ver" => options.limits.max_version = Some(value.clone()),
-            "ciphers" => options.limits.ciphers = Some(value.clone()),
-            "ciphersuites" => options.limits.ciphersuites = Some(value.clone()),
-            "ca-file" => options.ca_file = Some(based(Path::new(value), ca_base)),
-            "crl-file" => options.crl_file = Some(based(Path::new(value), ca_base)),
-            "curves" | "ecdhe" => {}
-            "verify" => {
-                options.verify = match value.as_str() {
-                    "required" => tls::server::Verify::Required,
-                    "optional" => tls::server::Verify::Optional,
-                    "none" => tls::server::Verify::None,
-                    _ => return Err(word.clone()),
-                }
-            }
-            _ => return Err(word.clone()),
-        }
+/// How sessions are remembered (`tune.ssl.cachesize`, `tune.ssl.lifetime`).
+fn sessions(global: &Global, counts: &Arc<tls::sessions::Counts>) -> tls::sessions::Sessions {
+    let word = |name: &str| global.ssl_defaults.get(name).and_then(|w| w.first());
+    let mut sessions = tls::sessions::Sessions { counts: Arc::clone(counts), ..Default::default() };
+    if let Some(most) = word("tune.ssl.cachesize").and_then(|w| w.parse().ok()) {
+        sessions.most = most;
     }
-    Ok(options)
+    let seconds = |w: &String| conf_parsers::value::duration(w, conf_parsers::value::TimeUnit::Sec).ok();
+    if let Some(lifetime) = word("tune.ssl.lifetime").and_then(seconds) {
+        sessions.lifetime = lifetime;
+    }
+    sessions
 }
 
-fn based(path: &Path, base: Option<&Path>) -> PathBuf {
-    match base {
-        Some(base) if path.is_relative() => base.join(path),
-        _ => path.to_owned(),
+/// Keys of tickets in a file: one a line in base64, shared by all who name the file.
+fn ticket_keys(file: &str, held: &mut Held<'_>) -> Result<Arc<tls::tickets::Keys>, Fault> {
+    use base64::Engine as _;
+    let path = Path::new(file);
+    if let Some(known) = held.ticket_keys.iter().find(|k| k.path == path) {
+        return Ok(Arc::clone(known));
     }
+    let text = std::fs::read_to_string(path)
+        .map_err(|_| Fault::Keys("unable to load TLS ticket keys file".into()))?;
+    let mut keys = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let bad = |_| Fault::Keys(format!("unable to decode base64 key on line {}", at + 1));
+        keys.push(base64::engine::general_purpose::STANDARD.decode(line.trim()).map_err(bad)?);
+    }
+    let keys = tls::tickets::Keys::new(path, keys).map_err(|e| Fault::Keys(e.into()))?;
+    let keys = Arc::new(keys);
+    held.ticket_keys.push(Arc::clone(&keys));
+    Ok(keys)
 }
 
 fn server_options(settings: &BindTls, ca_base: Option<&Path>) -> tls::server::Options {
-    let mut ignored = tls::verdict::Ignored::default();
-    let authorities = settings.other.get("ca-ignore-err");
-    for text in [settings.ignore_errors.as_ref(), authorities].into_iter().flatten() {
+    let (mut ignored, mut ignored_authorities) = <(Ignored, Ignored)>::default();
+    if let Some(text) = &settings.ignore_errors {
         ignored.add(text);
+    }
+    if let Some(text) = settings.other.get("ca-ignore-err") {
+        ignored_authorities.add(text);
     }
     tls::server::Options {
         certificates: Vec::new(),
@@ -156,22 +214,22 @@ fn server_options(settings: &BindTls, ca_base: Option<&Path>) -> tls::server::Op
             Verify::Unset | Verify::None => tls::server::Verify::None,
         },
         ca_file: settings.ca_file.as_ref().map(|f| authority(f, ca_base)),
+        ca_verify_file: settings.other.get("ca-verify-file").map(|f| authority(f, ca_base)),
         crl_file: settings.crl_file.as_deref().map(|f| based(f, ca_base)),
+        no_ca_names: settings.other.contains_key("no-ca-names"),
         ignored,
+        ignored_authorities,
         no_tickets: settings.no_tls_tickets,
         limits: tls::Limits {
             min_version: settings.min_version.clone(),
             max_version: settings.max_version.clone(),
             ciphers: settings.ciphers.clone(),
             ciphersuites: settings.ciphersuites.clone(),
+            curves: settings.curves.clone(),
             alpn: settings.alpn.clone().unwrap_or_default(),
         },
+        ..tls::server::Options::default()
     }
-}
-
-/// A `ca-file`; `@system-ca` is no path.
-fn authority(file: &str, base: Option<&Path>) -> PathBuf {
-    if file.starts_with('@') { file.into() } else { based(Path::new(file), base) }
 }
 
 /// What a server's `ssl` words ask for, its SNI aside (that may depend on the request).
@@ -186,13 +244,14 @@ pub fn client_options(server: &Server, global: &Global) -> tls::client::Options 
         crl_file: settings.crl_file.as_deref().map(|f| based(f, ca_base)),
         verify_host: settings.verifyhost.clone(),
         certificate: settings.crt.as_deref().map(|f| based(f, crt_base)),
-        limits: tls::Limits {
+        limits: Box::new(tls::Limits {
             min_version: settings.min_version.clone(),
             max_version: settings.max_version.clone(),
             ciphers: settings.other.get("ciphers").cloned(),
             ciphersuites: settings.other.get("ciphersuites").cloned(),
+            curves: settings.other.get("curves").or_else(|| settings.other.get("ecdhe")).cloned(),
             alpn: settings.alpn.clone().unwrap_or_default(),
-        },
+        }),
         ..tls::client::Options::default()
     }
 }
@@ -232,7 +291,9 @@ pub fn info(connection: &rustls::CommonState, sni: Option<&str>) -> TlsInfo {
         resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
         peer_certs: connection.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect(),
         own_cert: None,
-        verify_error: 0,
+        group: connection.negotiated_key_exchange_group().and_then(|g| tls::group_name(g.name())),
+        verdict: Verdict::default(),
+        error: None,
         client_hello: Vec::new(),
     }
 }

@@ -137,6 +137,10 @@ pub struct ProcessCounters {
     pub sess_rate: Rate,
     /// TLS handshakes per second.
     pub ssl_rate: Rate,
+    /// TLS handshakes with clients per second that needed a new key: whose sessions were not resumed.
+    pub ssl_front_keys: Rate,
+    /// The same with servers.
+    pub ssl_back_keys: Rate,
     /// TLS connections now.
     pub ssl_conns: AtomicU64,
     /// TLS connections in all.

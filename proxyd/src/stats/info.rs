@@ -591,8 +591,19 @@ fn value(
         "SslRateLimit" => num(&generation.board.limits.tls_sessions),
         "CompressBpsRateLim" => Cell::Num(generation.board.limits.compression_kb.load(Relaxed) * 1024),
         "MaxSessRate" => counters.sess_rate.max().into(),
-        "SslRate" | "SslFrontendKeyRate" => counters.ssl_rate.read(clock.mono_ms).into(),
-        "MaxSslRate" | "SslFrontendMaxKeyRate" => counters.ssl_rate.max().into(),
+        "SslRate" => counters.ssl_rate.read(clock.mono_ms).into(),
+        "MaxSslRate" => counters.ssl_rate.max().into(),
+        "SslFrontendKeyRate" => counters.ssl_front_keys.read(clock.mono_ms).into(),
+        "SslFrontendMaxKeyRate" => counters.ssl_front_keys.max().into(),
+        "SslFrontendSessionReuse_pct" => {
+            let sessions = counters.ssl_rate.read(clock.mono_ms);
+            let keys = counters.ssl_front_keys.read(clock.mono_ms).min(sessions);
+            ((sessions - keys) * 100).checked_div(sessions).unwrap_or(0).into()
+        }
+        "SslBackendKeyRate" => counters.ssl_back_keys.read(clock.mono_ms).into(),
+        "SslBackendMaxKeyRate" => counters.ssl_back_keys.max().into(),
+        "SslCacheLookups" => num(&generation.tls.counts.lookups),
+        "SslCacheMisses" => num(&generation.tls.counts.misses),
         "Idle_pct" => num(&counters.idle_percent),
         "Tasks" | "Jobs" => Cell::Num(
             counters.cur_conns.load(Relaxed)

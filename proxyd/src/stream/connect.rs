@@ -336,7 +336,7 @@ impl<'c> Exchange<'c> {
     async fn secure(&mut self, at: (ProxyId, ServerId), conn: &mut Conn) -> Result<(), Refused> {
         let generation = Arc::clone(self.generation);
         let back = generation.proxy(at.0);
-        let client = generation.tls.servers[at.0.0][at.1.0].as_ref().ok_or(Refused::Error)?;
+        let client = generation.tls.servers[at.0.0][at.1.0].as_ref().ok_or(Refused::Error)?.current();
         let settings = back.servers[at.1.0].tls.as_ref();
         let sni = settings.and_then(|t| t.sni.as_ref()).and_then(|expr| {
             let view = self.view(back, Phase::RequestHead);
@@ -345,7 +345,7 @@ impl<'c> Exchange<'c> {
         });
         let stream = conn.take_plain().ok_or(Refused::Error)?;
         let deadline = &self.client.deadline;
-        let mut shaking = pin!(crate::net::tls::connect(client, sni.as_deref(), stream));
+        let mut shaking = pin!(crate::net::tls::connect(&client, sni.as_deref(), stream));
         let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
             Poll::Ready(Ok(stream)) => Poll::Ready(Ok(stream)),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Refused::Error)),
@@ -359,7 +359,12 @@ impl<'c> Exchange<'c> {
             Err(_) => crate::fetch::conn::fault::TLS,
         };
         let stream = done?;
-        self.parts.txn.server_tls = Some(Arc::new(crate::net::tls::info(stream.get_ref().1, sni.as_deref())));
+        let info = crate::net::tls::info(stream.get_ref().1, sni.as_deref());
+        if !info.resumed {
+            let ms = self.client.worker.engine.ms(clock::now());
+            generation.board.process.ssl_back_keys.add(ms, 1);
+        }
+        self.parts.txn.server_tls = Some(Arc::new(info));
         conn.wire = Wire::TlsClient(Box::new(stream));
         Ok(())
     }
@@ -452,7 +457,7 @@ fn of_tls(tls: Option<&super::txn::TlsInfo>, cipher: bool) -> Vec<u8> {
     const CIPHER: u8 = 0x23;
     let Some(tls) = tls else { return vec![0; 5] };
     let mut value = vec![if tls.peer_certs.is_empty() { ON } else { ON | CERTIFICATE }];
-    value.extend_from_slice(&tls.verify_error.to_be_bytes());
+    value.extend_from_slice(&tls.verdict.last.to_be_bytes());
     let mut add = |kind: u8, text: &str| {
         value.push(kind);
         value.extend_from_slice(&(text.len() as u16).to_be_bytes());

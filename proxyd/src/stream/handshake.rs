@@ -1,7 +1,7 @@
 //! What comes before the first byte of a session's own: the PROXY header and TLS.
 
 use super::accept::Client;
-use super::txn::Peer;
+use super::txn::{Peer, TlsInfo};
 use crate::fetch::conn::fault;
 use crate::mux::wire::Wire;
 use crate::net::proxy_protocol::{self, Header};
@@ -67,18 +67,27 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     let mut shaking = pin!(server.accept(stream));
     let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(accepted)),
-        Poll::Ready(Err(e)) => Poll::Ready(Err(match e.kind() {
-            io::ErrorKind::UnexpectedEof => fault::TLS_EMPTY,
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault::TLS_ABORT,
-            _ if is_about_certificate(&e) => fault::TLS_CERTIFICATE,
-            _ => fault::TLS,
-        })),
-        Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(fault::TLS_TIMEOUT)),
+        Poll::Ready(Err(failed)) => {
+            let e = &failed.error;
+            let number = match e.kind() {
+                io::ErrorKind::UnexpectedEof => fault::TLS_EMPTY,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault::TLS_ABORT,
+                _ if is_about_certificate(e) => fault::TLS_CERTIFICATE,
+                _ => fault::TLS,
+            };
+            let reason = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+            let error = reason.and_then(tls::errors::of);
+            Poll::Ready(Err((number, TlsInfo { error, verdict: failed.verdict, ..TlsInfo::default() })))
+        }
+        Poll::Pending if deadline.poll_passed(cx) => {
+            Poll::Ready(Err((fault::TLS_TIMEOUT, TlsInfo::default())))
+        }
         Poll::Pending => Poll::Pending,
     });
     let accepted = match done.await {
         Ok(accepted) => accepted,
-        Err(fault) => {
+        Err((fault, info)) => {
+            client.session.tls = Some(Arc::new(info));
             generation.proxies[frontend.0].front.ssl_failed_handshake.fetch_add(1, Relaxed);
             return Err(fault);
         }
@@ -86,7 +95,10 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     let (_, connection) = accepted.stream.get_ref();
     let mut info = crate::net::tls::info(connection, connection.server_name());
     info.own_cert = accepted.certificate.and_then(|key| Some(key.cert.first()?.to_vec()));
-    info.verify_error = accepted.verdict;
+    info.verdict = accepted.verdict;
+    if !info.resumed {
+        process.ssl_front_keys.add(client.worker.engine.ms(clock::now()), 1);
+    }
     let front = &generation.proxies[frontend.0].front;
     front.ssl_sess.fetch_add(1, Relaxed);
     front.ssl_reused_sess.fetch_add(u64::from(info.resumed), Relaxed);

@@ -122,8 +122,12 @@ pub struct TlsInfo {
     pub peer_certs: Vec<Vec<u8>>,
     /// Our certificate, DER.
     pub own_cert: Option<Vec<u8>>,
-    /// Result of client verification: 0 or X509_V_ERR_*.
-    pub verify_error: u32,
+    /// OpenSSL's name of the group of the key exchange.
+    pub group: Option<&'static str>,
+    /// Result of client verification.
+    pub verdict: tls::verdict::Verdict,
+    /// What ended the handshake: OpenSSL's code and text.
+    pub error: Option<(u32, String)>,
     /// The ClientHello's bytes, where they were kept.
     pub client_hello: Vec<u8>,
 }

@@ -28,7 +28,7 @@ fn shake(server: &Server, options: &client::Options) -> std::io::Result<Seen> {
     run(async {
         let (near, far) = tokio::io::duplex(64 << 10);
         let theirs = async {
-            let mut stream = server.accept(far).await?.stream;
+            let mut stream = server.accept(far).await.map_err(|f| f.error)?.stream;
             stream.write_all(b"hello").await?;
             stream.shutdown().await
         };
@@ -64,7 +64,8 @@ fn an_alpn_without_overlap_does_not_end_the_handshake() {
         ..Options::default()
     })
     .expect("server");
-    let with = |alpn: &[&str]| client::Options { limits: limits(alpn), ..client::Options::default() };
+    let with =
+        |alpn: &[&str]| client::Options { limits: Box::new(limits(alpn)), ..client::Options::default() };
     assert_eq!(shake(&server, &with(&["h2"])).expect("shakes").0.as_deref(), Some(&b"h2"[..]));
     assert_eq!(shake(&server, &with(&["http/1.1", "h2"])).expect("shakes").0.as_deref(), Some(&b"h2"[..]));
     let (alpn, _, text) = shake(&server, &with(&["imap"])).expect("shakes");
