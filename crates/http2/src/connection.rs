@@ -459,10 +459,10 @@ impl Connection {
             if id.is_multiple_of(2) {
                 return Err(Code::Protocol);
             }
-            if self.closing.is_some() {
-                return Ok(()); // the client was told that it is not served
-            }
             self.last = id;
+            if self.closing.is_some() {
+                return Ok(()); // the client was told that it is not served; what follows is passed over
+            }
             if self.streams.len() >= self.config.streams as usize {
                 self.refuse(id, Code::RefusedStream);
                 return Ok(());
@@ -768,7 +768,11 @@ impl Connection {
         if self.closing.is_some() {
             return;
         }
-        let last = if self.role == Role::Server { self.last } else { 0 };
+        self.say_closing(if self.role == Role::Server { self.last } else { 0 }, code);
+    }
+
+    /// GOAWAY.
+    fn say_closing(&mut self, last: u32, code: Code) {
         self.closing = Some(last);
         self.counts.goaway_sent += 1;
         let mut payload = [0; 8];
@@ -779,8 +783,11 @@ impl Connection {
 
     /// Ends the connection and all of its streams.
     pub fn die<S: Sink>(&mut self, code: Code, sink: &mut S) {
-        self.closing = None;
-        self.leave(code);
+        // What was not served stays so.
+        match self.closing {
+            Some(last) => self.say_closing(last, code),
+            None => self.leave(code),
+        }
         self.dead = true;
         for id in std::mem::take(&mut self.streams).into_keys() {
             sink.reset(id, code as u32);
@@ -788,5 +795,7 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
