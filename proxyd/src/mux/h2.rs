@@ -175,7 +175,8 @@ struct Ears {
     slots: BTreeMap<u32, Slot>,
     born: Vec<Born>,
     spare: Vec<Message>,
-    /// Streams with wires; those that were reset still have one until their task ends.
+    /// Streams with wires at most: twice what the peer may have open, since those that are over have one until
+    /// their task ends, and the peer that heard the end may ask again at once.
     most: usize,
     /// We ask, the peer answers.
     asks: bool,
@@ -280,7 +281,7 @@ impl Link {
     }
 
     fn of(conn: Conn, config: Config, role: Role) -> Self {
-        let ears = Ears { most: config.streams as usize, asks: role == Role::Client, ..Ears::default() };
+        let ears = Ears { most: (config.streams as usize).saturating_mul(2), asks: role == Role::Client, ..Ears::default() };
         let core = Connection::new(role, config);
         let shared = Shared { core, ears, driver: None, called: false, wires: 0 };
         Self { conn, shared: Rc::new(RefCell::new(shared)), sending: Vec::new(), sent: 0, flushed: true }
@@ -443,3 +444,6 @@ impl Asker {
         self.shared.upgrade().is_none_or(|s| s.borrow().core.is_closing())
     }
 }
+
+#[cfg(test)]
+mod tests;
