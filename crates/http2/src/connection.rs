@@ -655,6 +655,13 @@ impl Connection {
         Some(self.last)
     }
 
+    /// Gives up a stream of ours of which nothing was said; `tell` says so by a reset.
+    pub fn give_up(&mut self, id: u32, code: Code, tell: bool) {
+        if self.streams.remove(&id).is_some() && tell {
+            self.refuse(id, code);
+        }
+    }
+
     /// Sends a header block.
     pub fn send_head(&mut self, id: u32, block: &[u8], end: bool) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
@@ -718,6 +725,12 @@ impl Connection {
             stream.receive += n as i64;
             frame::put_whole(&mut self.out, kind::WINDOW_UPDATE, 0, id, &(n as u32).to_be_bytes());
         }
+    }
+
+    /// Opens a stream's window further than the settings say, as far as windows go.
+    pub fn widen(&mut self, id: u32, n: u32) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        self.used(id, n.min((WINDOW_MAX - stream.receive).max(0) as u32) as usize);
     }
 
     /// Whether the stream is still there.
