@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const CONFIG: &str = include_str!("proxy_h2_streams/haproxy.cfg");
 /// Frontends of the configuration.
-const FRONTENDS: usize = 2;
+const FRONTENDS: usize = 4;
 /// How long a step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -353,6 +353,26 @@ fn an_upgrade_is_a_tunnel_of_a_stream_for_the_server() {
                 let _ = writeln!(all, "{}", talk(&mut server, 1, &mut client));
                 drop(client);
                 server.until("the end", |s| s.is_over(1));
+            }
+        }
+        all
+    });
+}
+
+/// `ws` says what a WebSocket goes over, whatever other requests do.
+#[test]
+fn a_server_may_want_web_sockets_over_another_version() {
+    alike("a_server_may_want_web_sockets_over_another_version", |side, listener| {
+        let mut all = String::new();
+        for frontend in [2, 3] {
+            for protocol in ["websocket", "other"] {
+                let mut client = side.connect(frontend);
+                let head = format!(
+                    "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                );
+                client.write_all(head.as_bytes()).expect("the proxy reads");
+                all += &read_until(&mut accept(listener), "\r\n");
             }
         }
         all
