@@ -138,6 +138,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("server", "ssl-min-ver", "TLSv1.3"),
     ("server", "track", "z/t"),
     ("server", "verify", "required ca-file CERT"),
+    ("server", "ws", "h2"),
     ("global", "cpu-map", "1 0"),
     ("global", "default-path", "config"),
     ("global", "group", "root"),

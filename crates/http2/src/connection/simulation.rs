@@ -207,9 +207,10 @@ impl Play {
     /// Anything that may happen.
     fn happen(&mut self) {
         let most = self.dice.one_of(&[1, 5, 9, 100, 5000, 100_000]);
-        let (one, other) = match self.dice.rarely(2) {
-            true => (&mut self.client, &mut self.server),
-            false => (&mut self.server, &mut self.client),
+        let (one, other) = if self.dice.rarely(2) {
+            (&mut self.client, &mut self.server)
+        } else {
+            (&mut self.server, &mut self.client)
         };
         match self.dice.below(64) {
             0..16 => drop(one.send(other, most)),
