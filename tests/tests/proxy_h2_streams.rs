@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const CONFIG: &str = include_str!("proxy_h2_streams/haproxy.cfg");
 /// Frontends of the configuration.
-const FRONTENDS: usize = 2;
+const FRONTENDS: usize = 4;
 /// How long a step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -148,7 +148,11 @@ fn with_each(test: &str, play: impl Fn(&Side, &TcpListener)) {
 }
 
 fn accept(listener: &TcpListener) -> TcpStream {
-    listener.accept().expect("the proxy connects").0
+    listener.set_nonblocking(true).expect("it can be set");
+    let came = holdfast_tests::netns::wait_for(PATIENCE, || listener.accept().ok());
+    let socket = came.expect("the proxy connects").0;
+    socket.set_nonblocking(false).expect("it can be set");
+    socket
 }
 
 /// A response whose body nobody passes on ends with that body: a client that asks again at once finds the server's
@@ -201,5 +205,176 @@ fn a_response_ends_with_its_stream_not_with_its_content() {
         server.core.send_data(3, b"hello", true);
         server.flush();
         assert!(read_until(&mut client, "hello").starts_with("HTTP/1.1 200 "));
+    });
+}
+
+/// Moves some bytes through a tunnel, both ways, between a stream and a plain connection.
+fn talk(stream: &mut Peer, id: u32, plain: &mut TcpStream) -> String {
+    stream.core.send_data(id, b"from the stream", false);
+    stream.flush();
+    let up = read_until(plain, "stream");
+    plain.write_all(b"to the stream").expect("the proxy reads");
+    stream.until("the tunnel's bytes", |p| p.stream(id).is_some_and(|s| s.body.ends_with(b"to the stream")));
+    format!("{up} / {}", String::from_utf8_lossy(&stream.stream(id).expect("it was heard of").body))
+}
+
+/// Keys are random where the proxy makes them.
+fn without_key(head: &str) -> String {
+    let mut lines: Vec<&str> =
+        head.lines().filter(|l| !l.to_lowercase().starts_with("sec-websocket-key")).collect();
+    if lines.len() < head.lines().count() {
+        lines.push("and a key");
+    }
+    lines.join("\n")
+}
+
+fn key_of(head: &str) -> String {
+    let line = head.lines().find(|l| l.to_lowercase().starts_with("sec-websocket-key"));
+    line.and_then(|l| l.split_once(": ")).map_or_else(String::new, |(_, v)| v.trim().to_owned())
+}
+
+fn extended(client: &mut Peer, protocol: &str) -> u32 {
+    client.until("the settings", |c| c.core.is_extended());
+    let id = client.core.start().expect("a stream can be opened");
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", protocol),
+        (":scheme", "http"),
+        (":authority", "x.example"),
+        (":path", "/chat?a=b"),
+        ("sec-websocket-version", "13"),
+    ];
+    client.core.send_head(id, &block(&fields), false);
+    client.flush();
+    id
+}
+
+/// Each program's transcript of a play; they must be the same.
+fn alike(test: &str, play: impl Fn(&Side, &TcpListener) -> String) {
+    let said = std::cell::RefCell::new(Vec::new());
+    with_each(test, |side, listener| {
+        let text = play(side, listener);
+        eprintln!("{text}=====");
+        said.borrow_mut().push(text);
+    });
+    let said = said.into_inner();
+    assert!(said.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// Extended CONNECT towards a server of HTTP/1: an upgrade, whose key the proxy makes and whose answer it checks.
+#[test]
+fn a_tunnel_of_a_stream_is_an_upgrade_for_the_server() {
+    alike("a_tunnel_of_a_stream_is_an_upgrade_for_the_server", |side, listener| {
+        let mut all = String::new();
+        for (protocol, answer) in [
+            (
+                "websocket",
+                "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\nX: 1\r\nSec-WebSocket-Accept: @\r\n\r\n",
+            ),
+            (
+                "websocket",
+                "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
+            ),
+            ("websocket", "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+            ("websocket", "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno"),
+            ("other", "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n"),
+        ] {
+            let mut client = Peer::new(Role::Client, side.connect(0));
+            let id = extended(&mut client, protocol);
+            let mut server = accept(listener);
+            let head = read_until(&mut server, "\r\n\r\n");
+            let answer = answer.replace('@', &accepted(&key_of(&head)));
+            let _ = writeln!(all, "{}", without_key(&head));
+            server.write_all(answer.as_bytes()).expect("the proxy reads");
+            client.until("the answer", |c| c.has_head(id) || c.is_over(id));
+            if answer.contains(" 101 ") && client.stream(id).is_some_and(|s| s.heads.contains("200")) {
+                let _ = writeln!(all, "{}", talk(&mut client, id, &mut server));
+                drop(server);
+            }
+            client.until("the end", |c| c.is_over(id));
+            let seen = client.stream(id).expect("it was heard of");
+            // What answers a random key is random too.
+            let heads = seen.heads.lines().map(|l| l.split_once("accept: ").map_or(l, |(name, _)| name));
+            let _ = writeln!(all, "{}\n{}\n", heads.collect::<Vec<_>>().join("\n"), seen.ended);
+        }
+        all
+    });
+}
+
+/// What a server answers to a key (RFC 6455, 4.2.2).
+fn accepted(key: &str) -> String {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new("openssl")
+        .args(["dgst", "-sha1", "-binary"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("openssl runs");
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("openssl reads");
+    let digest = child.wait_with_output().expect("openssl ends").stdout;
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for part in digest.chunks(3) {
+        let n = part.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - part.len()));
+        for i in 0..=part.len() {
+            out.push(digits[(n >> (18 - 6 * i) & 63) as usize] as char);
+        }
+        out.push_str(&"="[..3 - part.len().min(3)].repeat(usize::from(part.len() < 3)));
+    }
+    out
+}
+
+/// An upgrade towards a server of HTTP/2: extended CONNECT, for servers that said they take it.
+#[test]
+fn an_upgrade_is_a_tunnel_of_a_stream_for_the_server() {
+    alike("an_upgrade_is_a_tunnel_of_a_stream_for_the_server", |side, listener| {
+        let mut all = String::new();
+        for (protocol, status) in [("websocket", "200"), ("websocket", "404"), ("other", "200")] {
+            let mut client = side.connect(1);
+            let head = format!(
+                "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX: 1\r\n\r\n"
+            );
+            client.write_all(head.as_bytes()).expect("the proxy reads");
+            let mut server = Peer::new(Role::Server, accept(listener));
+            server.until("the request", |s| s.has_head(1));
+            let _ =
+                writeln!(all, "{}{}", server.stream(1).expect("it was heard of").heads, server.is_over(1));
+            server.core.send_head(
+                1,
+                &block(&[(":status", status), ("x", "1"), ("content-length", "0")]),
+                status != "200",
+            );
+            server.flush();
+            // Names of fields have no case.
+            let answer = read_until(&mut client, "\r\n\r\n");
+            let _ = writeln!(all, "{}", answer.replace("Sec-Websocket-Accept", "sec-websocket-accept"));
+            if status == "200" {
+                let _ = writeln!(all, "{}", talk(&mut server, 1, &mut client));
+                drop(client);
+                server.until("the end", |s| s.is_over(1));
+            }
+        }
+        all
+    });
+}
+
+/// `ws` says what a WebSocket goes over, whatever other requests do.
+#[test]
+fn a_server_may_want_web_sockets_over_another_version() {
+    alike("a_server_may_want_web_sockets_over_another_version", |side, listener| {
+        let mut all = String::new();
+        for frontend in [2, 3] {
+            for protocol in ["websocket", "other"] {
+                let mut client = side.connect(frontend);
+                let head = format!(
+                    "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                );
+                client.write_all(head.as_bytes()).expect("the proxy reads");
+                all += &read_until(&mut accept(listener), "\r\n");
+            }
+        }
+        all
     });
 }

@@ -459,10 +459,10 @@ impl Connection {
             if id.is_multiple_of(2) {
                 return Err(Code::Protocol);
             }
-            if self.closing.is_some() {
-                return Ok(()); // the client was told that it is not served
-            }
             self.last = id;
+            if self.closing.is_some() {
+                return Ok(()); // the client was told that it is not served; what follows is passed over
+            }
             if self.streams.len() >= self.config.streams as usize {
                 self.refuse(id, Code::RefusedStream);
                 return Ok(());
@@ -655,6 +655,13 @@ impl Connection {
         Some(self.last)
     }
 
+    /// Gives up a stream of ours of which nothing was said; `tell` says so by a reset.
+    pub fn give_up(&mut self, id: u32, code: Code, tell: bool) {
+        if self.streams.remove(&id).is_some() && tell {
+            self.refuse(id, code);
+        }
+    }
+
     /// Sends a header block.
     pub fn send_head(&mut self, id: u32, block: &[u8], end: bool) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
@@ -720,6 +727,12 @@ impl Connection {
         }
     }
 
+    /// Opens a stream's window further than the settings say, as far as windows go.
+    pub fn widen(&mut self, id: u32, n: u32) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        self.used(id, n.min((WINDOW_MAX - stream.receive).max(0) as u32) as usize);
+    }
+
     /// Whether the stream is still there.
     pub fn has(&self, id: u32) -> bool {
         self.streams.contains_key(&id)
@@ -768,7 +781,11 @@ impl Connection {
         if self.closing.is_some() {
             return;
         }
-        let last = if self.role == Role::Server { self.last } else { 0 };
+        self.say_closing(if self.role == Role::Server { self.last } else { 0 }, code);
+    }
+
+    /// GOAWAY.
+    fn say_closing(&mut self, last: u32, code: Code) {
         self.closing = Some(last);
         self.counts.goaway_sent += 1;
         let mut payload = [0; 8];
@@ -779,8 +796,11 @@ impl Connection {
 
     /// Ends the connection and all of its streams.
     pub fn die<S: Sink>(&mut self, code: Code, sink: &mut S) {
-        self.closing = None;
-        self.leave(code);
+        // What was not served stays so.
+        match self.closing {
+            Some(last) => self.say_closing(last, code),
+            None => self.leave(code),
+        }
         self.dead = true;
         for id in std::mem::take(&mut self.streams).into_keys() {
             sink.reset(id, code as u32);
@@ -788,5 +808,7 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

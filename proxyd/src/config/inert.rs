@@ -152,7 +152,6 @@ pub static INERT: &[Inert] = &[
     // server
     of(&["fcgi"], server("proto", "server s 127.0.0.1:1 proto fcgi", FCGI)),
     of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),
-    of(&["h2", "auto"], server("ws", "server s 127.0.0.1:1 ws h2", H2)),
     of(
         &["cert-cn", "cert-sig", "cert-key"],
         server(

@@ -27,6 +27,8 @@ use std::task::{Context, Poll, Waker};
 
 /// Memory for what is sent that a connection without streams keeps, in bytes.
 const KEPT_MAX: usize = 4096;
+/// Bytes that a tunnel's peer may send beyond the window of every stream: tunnels live long.
+const TUNNEL_ROOM: u32 = 16 * 1024;
 /// Streams that are opened on a server's connection.
 const ASKED_MAX: usize = 100;
 
@@ -56,6 +58,8 @@ struct Slot {
     headless: bool,
     /// A CONNECT was asked.
     tunnel: bool,
+    /// A change of protocol was asked: what the answer says of it.
+    upgrade: Option<Vec<u8>>,
     /// A response's final head came.
     answered: bool,
     ended: bool,
@@ -98,8 +102,11 @@ impl Slot {
 
     /// Takes a response's head: as text for the engine, and as what it says of the body.
     fn answer(&mut self, fields: &Fields, end: bool) -> Result<(), Code> {
-        let (status, length) = head::to_response(fields, &mut self.inbox)?;
-        if status < 200 {
+        let (status, length) = head::to_response(fields, self.upgrade.is_some(), &mut self.inbox)?;
+        if let (101, Some(more)) = (status, &self.upgrade) {
+            self.inbox.extend_from_slice(more);
+            (self.answered, self.framing, self.ended) = (true, Framing::Tunnel, end);
+        } else if status < 200 {
             if end || status == 101 {
                 return Err(Code::Protocol);
             }
@@ -167,6 +174,8 @@ struct Shared {
     called: bool,
     /// Streams towards a server that have a wire, opened or not.
     wires: usize,
+    /// Who must know what the server takes before it asks.
+    unsettled: Vec<Waker>,
 }
 
 /// Hears what the core reads.
@@ -175,7 +184,8 @@ struct Ears {
     slots: BTreeMap<u32, Slot>,
     born: Vec<Born>,
     spare: Vec<Message>,
-    /// Streams with wires; those that were reset still have one until their task ends.
+    /// Streams with wires at most: twice what the peer may have open, since those that are over have one until
+    /// their task ends, and the peer that heard the end may ask again at once.
     most: usize,
     /// We ask, the peer answers.
     asks: bool,
@@ -202,7 +212,8 @@ impl Sink for Ears {
             }
         };
         let rest = if let Framing::Length(n) = info.framing { n } else { 0 };
-        let framing = if info.method == Method::Connect { Framing::Tunnel } else { info.framing };
+        let tunnel = info.method == Method::Connect || info.upgrade;
+        let framing = if tunnel { Framing::Tunnel } else { info.framing };
         self.slots.insert(id, Slot { framing, rest, ended: end, ..Slot::default() });
         self.born.push(Born { id, request: Some((message, info)), bad: !head::is_good(fields) });
         Ok(())
@@ -280,9 +291,13 @@ impl Link {
     }
 
     fn of(conn: Conn, config: Config, role: Role) -> Self {
-        let ears = Ears { most: config.streams as usize, asks: role == Role::Client, ..Ears::default() };
+        let ears = Ears {
+            most: (config.streams as usize).saturating_mul(2),
+            asks: role == Role::Client,
+            ..Ears::default()
+        };
         let core = Connection::new(role, config);
-        let shared = Shared { core, ears, driver: None, called: false, wires: 0 };
+        let shared = Shared { core, ears, driver: None, called: false, wires: 0, unsettled: Vec::new() };
         Self { conn, shared: Rc::new(RefCell::new(shared)), sending: Vec::new(), sent: 0, flushed: true }
     }
 
@@ -327,6 +342,9 @@ impl Link {
             let n = self.conn.buf.len();
             shared.core.receive(self.conn.buf.bytes(), &mut shared.ears);
             self.conn.buf.consume(n);
+            if shared.core.is_settled() || shared.core.is_dead() {
+                shared.unsettled.drain(..).for_each(Waker::wake);
+            }
             born.append(&mut shared.ears.born);
             if !born.is_empty() {
                 break; // the caller begins them and comes back
@@ -379,12 +397,19 @@ impl Link {
     fn break_all(&mut self) {
         let shared = &mut *self.shared.borrow_mut();
         shared.core.die(Code::Cancel, &mut shared.ears);
+        shared.unsettled.drain(..).for_each(Waker::wake);
     }
 
     /// The wire of a stream.
     pub fn open(&self, born: &Born) -> Option<Stream> {
         let (_, info) = born.request.as_ref()?;
-        Some(Stream::new(Rc::clone(&self.shared), Role::Server, born.id, info.method, false))
+        if info.upgrade {
+            // As newer haproxys do; what waits for it says more.
+            self.shared.borrow_mut().core.widen(born.id, TUNNEL_ROOM);
+        }
+        let mut stream = Stream::new(Rc::clone(&self.shared), Role::Server, born.id, info.method, false);
+        stream.may_switch(info.upgrade);
+        Some(stream)
     }
 
     /// Says that no more requests are taken.
@@ -443,3 +468,6 @@ impl Asker {
         self.shared.upgrade().is_none_or(|s| s.borrow().core.is_closing())
     }
 }
+
+#[cfg(test)]
+mod tests;

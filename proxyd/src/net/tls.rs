@@ -256,17 +256,23 @@ pub fn client_options(server: &Server, global: &Global) -> tls::client::Options 
     }
 }
 
-/// Asks a server for TLS; `sni` is sent where the request gave one.
+/// Asks a server for TLS; `sni` is sent where the request gave one, and `only` is what is spoken behind it where
+/// the usual choice is not left to the server.
 pub async fn connect(
     client: &tls::client::Client,
     sni: Option<&str>,
+    only: Option<&[u8]>,
     stream: Early,
 ) -> io::Result<tokio_rustls::client::TlsStream<Early>> {
     let (config, name) = match sni.and_then(rustls_pki_name) {
         Some(name) => (&client.named, name),
         None => (&client.config, client.name.clone()),
     };
-    tokio_rustls::TlsConnector::from(std::sync::Arc::clone(config)).connect(name, stream).await
+    let mut config = std::sync::Arc::clone(config);
+    if let Some(only) = only.filter(|_| !config.alpn_protocols.is_empty()) {
+        std::sync::Arc::make_mut(&mut config).alpn_protocols = vec![only.to_vec()];
+    }
+    tokio_rustls::TlsConnector::from(config).connect(name, stream).await
 }
 
 fn rustls_pki_name(text: &str) -> Option<rustls::pki_types::ServerName<'static>> {

@@ -11,6 +11,7 @@ use crate::config::model::{
 };
 use crate::http::message::Start;
 use crate::mux::h2::Link;
+use crate::mux::websocket;
 use crate::mux::wire::{Conn, Wire};
 use crate::net::Buffers;
 use crate::net::connect::{self, Target};
@@ -212,7 +213,7 @@ impl<'c> Exchange<'c> {
     }
 
     fn reuse(&mut self, at: (ProxyId, ServerId)) -> Option<crate::runtime::worker::Idle> {
-        if !self.server_keep_alive() {
+        if !self.server_keep_alive() || self.websocket_h2(at).is_some() {
             return None;
         }
         if let Some((of, mut idle)) = self.client.private.take()
@@ -229,6 +230,22 @@ impl<'c> Exchange<'c> {
             HttpReuse::Safe | HttpReuse::Always => false,
         };
         self.client.worker.take_idle(self.generation, at, reused_only).or_else(|| self.share(at))
+    }
+
+    /// Whether a WebSocket goes over HTTP/2, where its server says so (`ws`); it gets a connection of its own then.
+    fn websocket_h2(&self, (proxy, server): (ProxyId, ServerId)) -> Option<bool> {
+        if self.raw || !self.parts.info.upgrade || !websocket::is_asked(&self.parts.request) {
+            return None;
+        }
+        match self.generation.proxy(proxy).servers[server.0].ws.as_deref() {
+            Some("h1") => Some(false),
+            Some("h2") => Some(true),
+            // Where TLS lets choose, HTTP/1 is what every server of WebSockets speaks.
+            _ => {
+                let client = self.generation.tls.servers[proxy.0][server.0].as_ref()?;
+                client.current().config.alpn_protocols.iter().any(|p| p == b"http/1.1").then_some(false)
+            }
+        }
     }
 
     /// One more stream on an HTTP/2 connection of the server.
@@ -255,7 +272,7 @@ impl<'c> Exchange<'c> {
         let config = super::multiplexed::config(&self.generation.config.global, "be");
         let (link, asker) = Link::ask(conn, config, secure);
         let stream = asker.open()?;
-        if self.back().http_reuse != HttpReuse::Never {
+        if self.back().http_reuse != HttpReuse::Never && self.websocket_h2(at).is_none() {
             let asked = Asked { asker, ends: ends.clone(), tls: self.parts.txn.server_tls.clone() };
             self.client.worker.give_asker(self.generation, at, asked);
         }
@@ -312,7 +329,8 @@ impl<'c> Exchange<'c> {
         }
         let mut conn = Conn::new(wire);
         let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
-        let asks = !self.raw && settings.proto.as_deref() == Some("h2");
+        let usual = settings.proto.as_deref() == Some("h2");
+        let asks = !self.raw && self.websocket_h2(at).unwrap_or(usual);
         if secure || asks {
             // The PROXY header goes before the handshake.
             let sent = super::answer::write_all(&mut conn, &self.client.deadline, &prefix).await;
@@ -345,7 +363,8 @@ impl<'c> Exchange<'c> {
         });
         let stream = conn.take_plain().ok_or(Refused::Error)?;
         let deadline = &self.client.deadline;
-        let mut shaking = pin!(crate::net::tls::connect(&client, sni.as_deref(), stream));
+        let only = self.websocket_h2(at).map(|h2| if h2 { &b"h2"[..] } else { b"http/1.1" });
+        let mut shaking = pin!(crate::net::tls::connect(&client, sni.as_deref(), only, stream));
         let done = poll_fn(|cx| match shaking.as_mut().poll(cx) {
             Poll::Ready(Ok(stream)) => Poll::Ready(Ok(stream)),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Refused::Error)),

@@ -15,6 +15,7 @@ use super::txn::{EndedBy, EndedIn};
 use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId};
 use crate::http::{compress, errors};
 use crate::mux::flow::Broken;
+use crate::mux::websocket;
 use crate::mux::wire::Wire;
 use crate::runtime::Generation;
 use crate::runtime::captured::{Captured, Direction};
@@ -302,6 +303,13 @@ impl<'c> Exchange<'c> {
         let head = &parts.server_parser.head;
         let info = crate::mux::h1::response(head, bytes, method, upgrade, &mut parts.response)
             .map_err(Broken::Bad)?;
+        let own_key = matches!(self.client.conn.wire, Wire::H2(_));
+        if parts.response.status() == 101
+            && websocket::is_asked(&parts.request)
+            && !websocket::is_accepted(&parts.request, &parts.response, own_key)
+        {
+            return Err(Broken::Bad(Fault::Upgrade));
+        }
         server.conn.buf.consume(len);
         if info.framing == Framing::Chunked && matches!(server.conn.wire, Wire::H2(_)) {
             // Chunks are how HTTP/1 is told of what HTTP/2 does not announce.

@@ -14,6 +14,7 @@ use super::txn::Session;
 use crate::config::model::{Global, Timeouts};
 use crate::http::message::Message;
 use crate::mux::h2::{Born, Link, Over, Stream};
+use crate::mux::websocket;
 use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
 use crate::runtime::clock;
@@ -242,6 +243,13 @@ async fn one(
     let parts = &mut *exchange.parts;
     let spare = std::mem::replace(&mut parts.request, message);
     parts.info = info;
+    if parts.info.upgrade
+        && websocket::is_asked(&parts.request)
+        && parts.request.first(websocket::KEY).is_none()
+    {
+        // HTTP/2 has no keys, and no server of HTTP/1 does without.
+        parts.request.add(websocket::KEY, websocket::key().as_bytes());
+    }
     let line = &mut parts.txn.request_line;
     line.extend_from_slice(parts.request.method());
     line.push(b' ');

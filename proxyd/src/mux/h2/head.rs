@@ -6,6 +6,7 @@
 //! Absent on purpose: bodies, and rules of the user.
 
 use crate::http::message::{Message, Start};
+use crate::mux::websocket;
 use h1::{Framing, Method, RequestInfo};
 use http2::hpack::{self, Pseudo};
 use http2::{Code, Fields};
@@ -94,6 +95,15 @@ pub fn request(fields: &Fields, end: bool, into: &mut Message) -> Result<Request
     if !cookies.is_empty() {
         into.add(b"cookie", &cookies);
     }
+    if info.upgrade {
+        // A tunnel has no content before it.
+        if length.is_some() {
+            return Err(Code::Protocol);
+        }
+        into.add(b"upgrade", said.protocol.unwrap_or_default());
+        into.add(b"connection", b"upgrade");
+        return Ok(info);
+    }
     info.framing = match (length, end) {
         (Some(0) | None, true) => Framing::None,
         (Some(_), true) => {
@@ -115,12 +125,12 @@ pub fn request(fields: &Fields, end: bool, into: &mut Message) -> Result<Request
 fn start_line(said: &Said<'_>, info: &mut RequestInfo, into: &mut Message) -> Result<(), Code> {
     let method = said.method.filter(|m| !m.is_empty()).ok_or(Code::Protocol)?;
     info.method = Method::of(method);
-    let tunnel = info.method == Method::Connect;
     let authority = said.authority.filter(|a| !a.is_empty());
-    if tunnel {
-        // The target of a tunnel is an authority alone; upgrades over HTTP/2 are not offered to servers.
+    info.upgrade = said.protocol.is_some();
+    if info.method == Method::Connect && !info.upgrade {
+        // The target of a tunnel is an authority alone.
         let target = authority.ok_or(Code::Protocol)?;
-        if said.scheme.is_some() || said.path.is_some() || said.protocol.is_some() {
+        if said.scheme.is_some() || said.path.is_some() {
             return Err(Code::Protocol);
         }
         let (method, uri) = (into.store(method), into.store(target));
@@ -130,8 +140,14 @@ fn start_line(said: &Said<'_>, info: &mut RequestInfo, into: &mut Message) -> Re
         into.version = (2, 0);
         return Ok(());
     }
-    if said.protocol.is_some() {
-        return Err(Code::Protocol);
+    let mut method = method;
+    if let Some(protocol) = said.protocol {
+        // A tunnel for a protocol is an upgrade in HTTP/1 (RFC 8441, 5); from HTTP/2 nobody goes to HTTP/2.
+        let good = !protocol.is_empty() && protocol.iter().all(|b| h1::is_token_byte(*b) || *b == b'/');
+        if info.method != Method::Connect || !good || h1::eq_lower(protocol, b"h2c") || authority.is_none() {
+            return Err(Code::Protocol);
+        }
+        (method, info.method) = (b"GET", Method::Get);
     }
     let scheme = said.scheme.ok_or(Code::Protocol)?;
     let path = said.path.ok_or(Code::Protocol)?;
@@ -207,7 +223,8 @@ pub fn trailers(fields: &Fields, out: &mut Vec<u8>) -> Result<(), Code> {
 /// Writes a response's head as a header block: `head` and `bytes` are HTTP/1's.
 pub fn response(head: &h1::Head, bytes: &[u8], edits: &h1::semantics::Edits, out: &mut Vec<u8>) {
     use h1::semantics::edited;
-    hpack::put_status(out, head.status);
+    // A protocol that was changed to is a tunnel that was opened.
+    hpack::put_status(out, if head.status == 101 { 200 } else { head.status });
     for (i, field) in head.fields.iter().enumerate() {
         let Some(value) = edited(edits, i, field, bytes) else { continue };
         field_of(field.name.of(bytes), value, out);
@@ -235,28 +252,53 @@ pub fn trailer(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     field_of(name, value, out);
 }
 
-/// Writes a request's head as a header block.
+/// The protocol that a request wants to change to.
+pub fn protocol<'b>(head: &h1::Head, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    first(head, bytes, b"upgrade")
+}
+
+/// What goes on behind the fields of a response that opened a tunnel for a protocol.
+pub fn switched(head: &h1::Head, bytes: &[u8], protocol: &[u8]) -> Vec<u8> {
+    let mut text = b"connection: upgrade\r\n".to_vec();
+    h1::emit::field(&mut text, b"upgrade", protocol);
+    if let Some(key) = first(head, bytes, websocket::KEY).filter(|_| h1::eq_lower(protocol, b"websocket")) {
+        h1::emit::field(&mut text, b"Sec-Websocket-Accept", websocket::accept(key).as_bytes());
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+fn first<'b>(head: &h1::Head, bytes: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+    head.fields.iter().find(|f| h1::eq_lower(f.name.of(bytes), name)).map(|f| f.value.of(bytes))
+}
+
+/// Writes a request's head as a header block; `protocol` is what it is to open a tunnel for.
 pub fn of_request(
     head: &h1::Head,
     bytes: &[u8],
     scheme: &[u8],
+    protocol: Option<&[u8]>,
     edits: &h1::semantics::Edits,
     out: &mut Vec<u8>,
 ) {
     use h1::semantics::edited;
     let (method, target) = (head.first.of(bytes), head.second.of(bytes));
-    hpack::put_pseudo(out, Pseudo::Method, method);
-    let host =
-        head.fields.iter().find(|f| h1::eq_lower(f.name.of(bytes), b"host")).map(|f| f.value.of(bytes));
+    hpack::put_pseudo(out, Pseudo::Method, if protocol.is_some() { b"CONNECT" } else { method });
+    let host = first(head, bytes, b"host");
     let (own, authority, path) = parts(target);
     if method != b"CONNECT" {
-        hpack::put_pseudo(out, Pseudo::Scheme, own.unwrap_or(scheme));
+        // An upgrade says `https` wherever it goes, as haproxy has it.
+        let usual = if protocol.is_some() { b"https" } else { scheme };
+        hpack::put_pseudo(out, Pseudo::Scheme, own.unwrap_or(usual));
     }
     if let Some(authority) = authority.or(host) {
         hpack::put_pseudo(out, Pseudo::Authority, authority);
     }
     if method != b"CONNECT" {
         hpack::put_pseudo(out, Pseudo::Path, path);
+    }
+    if let Some(protocol) = protocol {
+        hpack::put_pseudo(out, Pseudo::Protocol, protocol);
     }
     for (i, field) in head.fields.iter().enumerate() {
         let Some(value) = edited(edits, i, field, bytes) else { continue };
@@ -279,11 +321,11 @@ fn parts(target: &[u8]) -> (Option<&[u8]>, Option<&[u8]>, &[u8]) {
 }
 
 /// Writes a response's fields as the head of an HTTP/1 message, without its last line; gives the status and the
-/// length that was announced.
+/// length that was announced. Where a tunnel for a protocol was asked for, success is a change of protocol.
 ///
 /// # Errors
 /// The code to end the stream with.
-pub fn to_response(fields: &Fields, out: &mut Vec<u8>) -> Result<(u16, Option<u64>), Code> {
+pub fn to_response(fields: &Fields, upgrade: bool, out: &mut Vec<u8>) -> Result<(u16, Option<u64>), Code> {
     let mut all = fields.iter();
     let status = match all.next() {
         Some((b":status", value)) if value.len() == 3 && value.iter().all(u8::is_ascii_digit) => {
@@ -292,10 +334,14 @@ pub fn to_response(fields: &Fields, out: &mut Vec<u8>) -> Result<(u16, Option<u6
         _ => return Err(Code::Protocol),
     };
     // HTTP/2 has no reason phrase.
+    let status = if upgrade && (200..300).contains(&status) { 101 } else { status };
     h1::emit::status_line(out, (1, 1), status, b"");
     let mut length = None;
     for (name, value) in all {
         check(name, value)?;
+        if name == b"content-length" && status == 101 {
+            continue;
+        }
         if name == b"content-length" {
             let before = length.replace(h1::semantics::length(value).ok_or(Code::Protocol)?);
             if before.is_some() {

@@ -47,6 +47,8 @@ pub struct Stream {
     state: State,
     /// The end is not said with a head that has no body, but when [`Self::complete`] says so.
     held: bool,
+    /// The client asked for another protocol.
+    upgrade: bool,
     /// Who waits for an answer to what was not asked yet.
     early: Option<Waker>,
 }
@@ -82,6 +84,7 @@ impl Stream {
             trailers: Vec::new(),
             state: State::Head,
             held: false,
+            upgrade: false,
             early: None,
         }
     }
@@ -91,6 +94,11 @@ impl Stream {
     /// connection free yet.
     pub fn hold(&mut self) {
         self.held = true;
+    }
+
+    /// Says whether the client's request may be answered with a change of protocol.
+    pub(super) fn may_switch(&mut self, upgrade: bool) {
+        self.upgrade = upgrade;
     }
 
     /// Says the end that was held back.
@@ -169,7 +177,7 @@ impl Stream {
         let mut at = 0;
         while at < bytes.len() {
             let taken = match self.state {
-                State::Head => self.head(shared, &bytes[at..])?,
+                State::Head => self.head(cx, shared, &bytes[at..])?,
                 State::Body => self.part(&mut shared.core, &bytes[at..])?,
                 State::Done => bytes.len() - at,
             };
@@ -188,14 +196,16 @@ impl Stream {
     }
 
     /// Takes a head, or the begin of one.
-    fn head(&mut self, shared: &mut Shared, bytes: &[u8]) -> io::Result<usize> {
+    fn head(&mut self, cx: &Context<'_>, shared: &mut Shared, bytes: &[u8]) -> io::Result<usize> {
         let asks = self.role == Role::Client;
         if self.partial.is_empty() {
             let done = PARSERS.with_borrow_mut(|parsers| {
                 let parser = &mut parsers[usize::from(!asks)];
                 parser.reset();
                 match parser.parse(bytes) {
-                    Ok(Progress::Done(len)) => self.say(shared, &parser.head, bytes).map(|()| Some(len)),
+                    Ok(Progress::Done(len)) => {
+                        self.say(cx, shared, &parser.head, bytes).map(|said| Some(if said { len } else { 0 }))
+                    }
                     Ok(Progress::Need) => Ok(None),
                     Err(_) => Err(io::ErrorKind::InvalidData.into()),
                 }
@@ -210,9 +220,14 @@ impl Stream {
             self.parser.take().unwrap_or_else(|| Box::new(HeadParser::new(Kind::Response, LENIENT)));
         match parser.parse(&self.partial) {
             Ok(Progress::Done(len)) => {
-                let whole = std::mem::take(&mut self.partial);
-                self.say(shared, &parser.head, &whole)?;
-                Ok(len - before)
+                let mut whole = std::mem::take(&mut self.partial);
+                if self.say(cx, shared, &parser.head, &whole)? {
+                    return Ok(len - before);
+                }
+                // Read again once it can be said.
+                whole.truncate(before);
+                self.partial = whole;
+                Ok(0)
             }
             Ok(Progress::Need) => {
                 self.parser = Some(parser);
@@ -222,12 +237,18 @@ impl Stream {
         }
     }
 
-    /// Sends a head.
-    fn say(&mut self, shared: &mut Shared, head: &h1::Head, bytes: &[u8]) -> io::Result<()> {
+    /// Sends a head; false says that it must wait.
+    fn say(
+        &mut self,
+        cx: &Context<'_>,
+        shared: &mut Shared,
+        head: &h1::Head,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
         if self.role == Role::Client {
-            return self.ask(shared, head, bytes);
+            return self.ask(cx, shared, head, bytes);
         }
-        let info = h1::semantics::response(head, bytes, self.method, false)
+        let info = h1::semantics::response(head, bytes, self.method, self.upgrade)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let bare = matches!(info.framing, Framing::None | Framing::Length(0));
         let end = !info.interim && bare && !self.held;
@@ -240,30 +261,51 @@ impl Stream {
             self.body = Body::new(info.framing);
             self.state = if end { State::Done } else { State::Body };
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Opens the stream with a request's head.
-    fn ask(&mut self, shared: &mut Shared, head: &h1::Head, bytes: &[u8]) -> io::Result<()> {
+    /// Opens the stream with a request's head; false says that the server's settings must be known first.
+    fn ask(
+        &mut self,
+        cx: &Context<'_>,
+        shared: &mut Shared,
+        head: &h1::Head,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
         let info = h1::semantics::request(head, bytes, LENIENT)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let protocol = head::protocol(head, bytes).filter(|_| info.upgrade);
+        if protocol.is_some() && !shared.core.is_settled() {
+            shared.unsettled.push(cx.waker().clone());
+            return Ok(false);
+        }
+        let alone = shared.core.streams() == 0;
         let id = shared.core.start().ok_or(io::ErrorKind::ConnectionRefused)?;
         self.id = id;
-        let tunnel = info.method == Method::Connect;
+        if protocol.is_some() && !shared.core.is_extended() {
+            // haproxy resets the stream that it did not open. A server may take that for a fault of the
+            // connection, so it is said only where nobody else would suffer from it.
+            shared.core.give_up(id, Code::Cancel, alone);
+            self.state = State::Done;
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let tunnel = info.method == Method::Connect || protocol.is_some();
         let reader = self.early.take();
-        let slot = Slot { headless: info.method == Method::Head, tunnel, reader, ..Slot::default() };
+        let upgrade = protocol.map(|p| head::switched(head, bytes, p));
+        let headless = info.method == Method::Head;
+        let slot = Slot { headless, tunnel, upgrade, reader, ..Slot::default() };
         shared.ears.slots.insert(id, slot);
         let framing = if tunnel { Framing::Tunnel } else { info.framing };
         let end = matches!(framing, Framing::None | Framing::Length(0));
         let scheme: &[u8] = if self.secure { b"https" } else { b"http" };
         BLOCK.with_borrow_mut(|block| {
             block.clear();
-            head::of_request(head, bytes, scheme, &info.edits, block);
+            head::of_request(head, bytes, scheme, protocol, &info.edits, block);
             shared.core.send_head(id, block, end);
         });
         self.body = Body::new(framing);
         self.state = if end { State::Done } else { State::Body };
-        Ok(())
+        Ok(true)
     }
 
     /// Takes a part of the body; framing that came in pieces waits for its rest.

@@ -139,6 +139,6 @@ fn responses_lose_what_speaks_of_the_connection() {
     let list: Vec<_> = fields.iter().collect();
     assert_eq!(list, [(&b":status"[..], &b"200"[..]), (b"x", b"1")]);
     let mut text = Vec::new();
-    assert_eq!(to_response(&fields, &mut text), Ok((200, None)));
+    assert_eq!(to_response(&fields, false, &mut text), Ok((200, None)));
     assert_eq!(text, b"HTTP/1.1 200 \r\nx: 1\r\n");
 }
