@@ -157,7 +157,7 @@ fn a_bound_of_memory_starts_and_is_told() {
     std::fs::write(directory.path().join("m.cfg"), config).expect("written");
     let mut command = Command::new(&ours.path);
     command.args(["-db", "-m", "64", "-f", "m.cfg"]).current_dir(directory.path());
-    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut child = command.stdin(Stdio::null()).spawn().expect("it starts");
     let asked = (0..200).find_map(|_| {
         std::thread::sleep(Duration::from_millis(100));
         let mut stream = UnixStream::connect(&socket).ok()?;
