@@ -136,6 +136,11 @@ fn agree(sides: [&Side; 2]) -> [String; 2] {
 fn names_lead_where_the_originals_lead() {
     let Some(original) = Program::original("proxy_names", "haproxy") else { return };
     let ours = Program::ours("proxyd", "haproxy");
+    Suite::live("proxy_names", |suite| names(suite, [&original, &ours]));
+}
+
+/// Goes through all phases with both programs.
+fn names(suite: &mut Suite, programs: [&Program; 2]) {
     let (origin, server) = (Origin::start(), NameServer::start());
     server.set("web.test A", addresses(&[2, 3]));
     server.set("h1.test A", addresses(&[4]));
@@ -143,9 +148,8 @@ fn names_lead_where_the_originals_lead() {
     server.set("over-tcp.test A", Truncated(vec![A(ip(12))]));
     server.set("_http._tcp.test SRV", Records(services(&[(10, 8001, "h1.test"), (600, 8002, "h2.test")])));
     let config = CONFIG.replace("@DNS@", &server.address.to_string());
-    let sides = [&original.path, &ours.path].map(|path| Side::start(path, &config, 1, &origin));
+    let sides = programs.map(|p| Side::start(&p.path, &config, 1, &origin));
     let pair = [&sides[0], &sides[1]];
-    let mut suite = Suite::new("proxy_names");
     let mut seen = [0, 0];
     let mut compare = |suite: &mut Suite, name: &str| {
         let [theirs, mine] = agree(pair);
@@ -153,10 +157,10 @@ fn names_lead_where_the_originals_lead() {
         let [a, b] = &mut seen;
         suite.case(&format!("{name}: told"), &told(pair[0], a), &told(pair[1], b));
     };
-    compare(&mut suite, "start");
+    compare(suite, "start");
     for (name, change) in PHASES {
         change(&server);
-        compare(&mut suite, name);
+        compare(suite, name);
     }
     for command in [
         "set server b/s2 fqdn web.test",
@@ -170,7 +174,7 @@ fn names_lead_where_the_originals_lead() {
         suite.case(command, &theirs, &mine);
     }
     server.set("other.test A", addresses(&[13]));
-    compare(&mut suite, "renamed");
+    compare(suite, "renamed");
     for host in ["web.test", "nowhere.test", "h1.test", "over-tcp.test", "", "not a name"] {
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Name: {host}\r\nConnection: close\r\n\r\n");
         let [theirs, mine] = pair.map(|side| {
@@ -179,9 +183,6 @@ fn names_lead_where_the_originals_lead() {
         });
         suite.case(&format!("do-resolve '{host}'"), &theirs, &mine);
     }
-    let (all, equal) = suite.score();
-    println!("{equal} of {all} equal");
-    suite.finish();
 }
 
 /// A kept connection to an old address, and checks sent elsewhere by an operator.
@@ -210,11 +211,14 @@ backend b
 fn a_server_that_was_moved_is_asked_and_checked_where_it_is() {
     let Some(original) = Program::original("proxy_moved", "haproxy") else { return };
     let ours = Program::ours("proxyd", "haproxy");
+    Suite::live("proxy_moved", |suite| moved(suite, [&original, &ours]));
+}
+
+fn moved(suite: &mut Suite, programs: [&Program; 2]) {
     let (first, second) = (Origin::start(), Origin::start());
-    let mut suite = Suite::new("proxy_moved");
     let mut seen = Vec::new();
-    for path in [&original.path, &ours.path] {
-        let side = Side::start(path, MOVED, 1, &first);
+    for program in programs {
+        let side = Side::start(&program.path, MOVED, 1, &first);
         let get = || {
             let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
             let line = side.try_bytes(0, request, true).log;
@@ -244,7 +248,6 @@ fn a_server_that_was_moved_is_asked_and_checked_where_it_is() {
         seen.push(story.join("\n"));
     }
     suite.case("story", &seen[0], &seen[1]);
-    suite.finish();
     assert!(seen[1].contains("200 SECOND"), "{}", seen[1]);
 }
 
@@ -282,10 +285,13 @@ backend none
 fn backends_without_a_server_line_lead_where_they_say() {
     let Some(original) = Program::original("proxy_direct", "haproxy") else { return };
     let ours = Program::ours("proxyd", "haproxy");
+    Suite::live("proxy_direct", |suite| direct(suite, [&original, &ours]));
+}
+
+fn direct(suite: &mut Suite, programs: [&Program; 2]) {
     let origin = Origin::start();
     let config = DIRECT.replace("@ORIGINPORT@", &origin.address.port().to_string());
-    let mut suite = Suite::new("proxy_direct");
-    let sides = [&original.path, &ours.path].map(|path| Side::start(path, &config, 1, &origin));
+    let sides = programs.map(|p| Side::start(&p.path, &config, 1, &origin));
     for path in ["/status/201", "/status/202", "/"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let [theirs, mine] = [&sides[0], &sides[1]].map(|side| {
@@ -304,5 +310,4 @@ fn backends_without_a_server_line_lead_where_they_say() {
     suite.case("show stat", &theirs, &mine);
     let states = [&sides[0], &sides[1]].map(states);
     suite.case("show servers state", &states[0], &states[1]);
-    suite.finish();
 }

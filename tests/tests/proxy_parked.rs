@@ -19,6 +19,8 @@ const BRIEF: usize = 1;
 const TRACKED: usize = 2;
 /// Connections that are put away at once.
 const MANY: usize = 200;
+/// `timeout http-request` and `timeout http-keep-alive` of the brief frontend: more than a busy machine stands still.
+const BRIEF_TIME: Duration = Duration::from_secs(4);
 /// Longest wait for anything; only a fault lets it pass.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -115,7 +117,7 @@ fn line_of(side: &Side, stream: &TcpStream) -> String {
     format!("{names} {} {rest}", times.join("/"))
 }
 
-/// How long until the connection ends, in whole half seconds, and what came before.
+/// How the connection ends, whether before the brief frontend's time, and what came before.
 fn end_of(stream: &mut TcpStream, since: Instant) -> String {
     let mut bytes = Vec::new();
     let end = match stream.read_to_end(&mut bytes) {
@@ -123,7 +125,7 @@ fn end_of(stream: &mut TcpStream, since: Instant) -> String {
         Err(e) if e.kind() == ErrorKind::ConnectionReset => "reset",
         Err(_) => "nothing",
     };
-    let early = since.elapsed() < Duration::from_millis(1500);
+    let early = since.elapsed() < BRIEF_TIME;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     format!("{end}{} {}", if early { " early" } else { "" }, text.lines().next().unwrap_or_default())
 }
@@ -242,8 +244,15 @@ fn soft_stop(side: &mut Side, ours: bool) -> Vec<(&'static str, String)> {
     }
     let mut busy = connect(side, PATIENT);
     ask(&mut busy);
-    let _ = busy.write_all(b"GET /delay/600 HTTP/1.1\r\nHost: h\r\n\r\n");
-    thread::sleep(Duration::from_millis(200));
+    let _ = busy.write_all(b"GET /delay/3000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    let asked = || {
+        let stat = command(side, "show stat");
+        stat.lines().find_map(|l| l.strip_prefix("origin,BACKEND,")?.split(',').nth(2)?.parse().ok())
+    };
+    assert!(
+        wait_for(PATIENCE, || asked().filter(|n: &usize| *n == 1)).is_some(),
+        "the request is on its way"
+    );
     let pid = Pid::from_raw(side.pid() as i32);
     let _ = kill(pid, Signal::SIGUSR1);
     let since = Instant::now();
@@ -320,7 +329,9 @@ fn an_endless_spread_closes_nothing() {
     let mut other = connect(&side, PATIENT);
     ask(&mut idle);
     ask(&mut other);
-    await_parked(&side, 2);
+    // Put away, or its time is up.
+    let away = || (watched(&side).contains(&2) || since.elapsed() > BRIEF_TIME).then_some(());
+    assert!(wait_for(PATIENCE, away).is_some(), "{:?}", watched(&side));
     let _ = kill(Pid::from_raw(side.pid() as i32), Signal::SIGUSR1);
     let end = end_of(&mut idle, since);
     assert_eq!(end, "end ", "by its timeout");

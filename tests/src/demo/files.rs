@@ -6,8 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use holdfast_tests::netns::Host;
 use holdfast_tests::workspace;
 use regex::{Captures, Regex};
 
@@ -116,7 +116,7 @@ impl Files {
     }
 
     /// Asks both programs what they think of the files and passes their words on; a refusal ends the demonstration.
-    pub(crate) fn tell_limits(&self, programs: &Programs) -> Fallible<()> {
+    pub(crate) fn tell_limits(&self, programs: &Programs, host: &Host) -> Fallible<()> {
         let path = self.haproxy.to_string_lossy().into_owned();
         let mut checks = vec![(&programs.haproxy, vec!["-c".to_owned(), "-f".to_owned(), path])];
         for path in &self.keepalived {
@@ -124,7 +124,7 @@ impl Files {
             checks.push((&programs.keepalived, vec!["-t".to_owned(), "-f".to_owned(), path]));
         }
         for (program, args) in checks {
-            let output = Command::new(&program.path).args(&args).output()?;
+            let output = host.command(&program.path).args(&args).output()?;
             let code = output.status.code().unwrap_or(-1);
             let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             say(&format!("{} {}: exit {code}", program.path.display(), args.join(" ")));

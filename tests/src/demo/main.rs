@@ -32,8 +32,8 @@ fn main() -> Fallible<()> {
     let own_haproxy = path_from("HAPROXY_CFG");
     let own_keepalived = std::env::var("KEEPALIVED_CONF").ok().filter(|v| !v.is_empty());
     let files = Files::load(own_haproxy, own_keepalived)?;
-    files.tell_limits(&programs)?;
-    let stage = Stage::build(files, programs)?;
+    let stage = Stage::build(files, &programs)?;
+    stage.tell_limits(&programs)?;
     let results = acts::play(&stage)?;
     acts::closing_table(&stage, &results);
     if keep {

@@ -83,7 +83,7 @@ fn with_prefix(address: IpAddr, like: Virtual) -> String {
 
 impl Stage {
     /// Builds it; nothing of the user's runs yet.
-    pub(crate) fn build(files: Files, programs: Programs) -> Fallible<Self> {
+    pub(crate) fn build(files: Files, programs: &Programs) -> Fallible<Self> {
         let mut keep =
             vec![programs.haproxy.path.clone(), programs.keepalived.path.clone(), files.haproxy.clone()];
         keep.extend(files.keepalived.iter().cloned());
@@ -121,6 +121,12 @@ impl Stage {
         let watched = balancers.iter().map(|b| (b.host.name().to_owned(), b.host.pid())).collect();
         timeline.watch(watched, vip.address);
         Ok(Self { balancers, timeline, client, vip: vip.address, files, _apps: apps, _net: net })
+    }
+
+    /// Has both programs say what they think of the files, on a host of the stage: there the user and the directories are
+    /// that the files name.
+    pub(crate) fn tell_limits(&self, programs: &Programs) -> Fallible<()> {
+        self.files.tell_limits(programs, &self.balancers[0].host)
     }
 
     /// Starts the client.
