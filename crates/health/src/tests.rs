@@ -152,6 +152,15 @@ fn presets_speak_as_haproxy_does() {
     let step5 = said("L7STS", 0, "TCPCHK got an empty response at step 5");
     let smtp = go(b"220 hi\r\n", preset::smtp("HELO x"));
     assert_eq!((smtp.0, smtp.2), (step5.0, step5.2));
+    let answers = |ehlo: &[u8]| {
+        let script = preset::smtp("EHLO x");
+        let Some(Action::Expect(expect)) = script.steps.get(4).map(|s| &s.action) else { return None };
+        let Pattern::Regex(pattern) = &expect.pattern else { return None };
+        Some(regex::bytes::Regex::new(pattern).ok()?.is_match(ehlo))
+    };
+    assert_eq!(answers(b"250-a\r\n250-SIZE 1\r\n250 8BITMIME\r\n"), Some(true));
+    assert_eq!(answers(b"250-a\r\n"), Some(false));
+    assert_eq!(answers(b"250-a\r\n550 no\r\n"), Some(false));
     assert_eq!(go(b"R\0\0\0\x08\0\0\0\0", preset::pgsql("u")), said("L7OK", 0, "PostgreSQL server is ok"));
     assert_eq!(go(b"ESFATAL\0", preset::pgsql("u")), said("L7RSP", 0, "L"));
     assert_eq!(go(b"-ERR nonono\r\n", preset::pgsql("u")), said("L7STS", 0, "PostgreSQL unknown error"));

@@ -147,7 +147,13 @@ def smtp_connection(c, reply, port):
     line = f.readline()
     with open("requests.%s" % port, "ab") as out:
         out.write(line)
-    c.sendall(b"500 no\r\n" if reply == "badhelo" else b"250-mail\r\n250 ok\r\n" if reply == "multi" else b"250 ok\r\n")
+    if reply == "lines":
+        for answer in (b"250-mail\r\n250-PIPE", b"LINING\r\n250-SIZE 1\r\n", b"250 8BITMIME\r\n"):
+            c.sendall(answer)
+            time.sleep(0.1)
+    else:
+        answers = {"badhelo": b"500 no\r\n", "multi": b"250-mail\r\n250 ok\r\n", "mixed": b"250-mail\r\n550 no\r\n"}
+        c.sendall(answers.get(reply, b"250 ok\r\n"))
     if reply == "closehelo":
         return
     f.readline()

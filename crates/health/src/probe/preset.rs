@@ -179,6 +179,9 @@ pub fn redis() -> Script {
     ])
 }
 
+/// All lines of a good answer to EHLO.
+const EHLO_ANSWER: &str = r"^(2[0-9]{2}-[^\r]*\r\n)*2[0-9]{2}[ \r]";
+
 /// `option smtpchk [HELO|EHLO NAME]`.
 pub fn smtp(hello: &str) -> Script {
     let number = Some(Number::Payload { offset: 0, length: 3 });
@@ -195,8 +198,8 @@ pub fn smtp(hello: &str) -> Script {
         expect(wanted("^[0-9]{3}[ \\r]", Status::L7Response, 0)),
         expect(wanted("^2[0-9]{2}[ \\r]", Status::L7Status, 4)),
         Action::Send(format!("{hello}\r\n").into_bytes()).into(),
-        // The answer may have lines before the one that counts.
-        expect(Expect { min_recv: 0, ..wanted("^2[0-9]{2}[- \\r]", Status::L7Status, 4) }),
+        // The answer may have lines before the one that counts, which is waited for.
+        expect(Expect { min_recv: 0, ..wanted(EHLO_ANSWER, Status::L7Status, 4) }),
         Action::Send(b"QUIT\r\n".to_vec()).into(),
         expect(wanted("^2[0-9]{2}[- \\r]", Status::L7Status, 4)),
     ])
