@@ -51,9 +51,9 @@ impl Exchange<'_> {
                     self.client.conn.eof = true;
                     limits.server = rest(limits.server, limits.client).or(limits.server);
                 }
-                Event::Timeout(Side::Server) if !server.conn.eof => {
+                Event::Timeout(Side::Server) if !server.link.conn.eof => {
                     self.set_end(ending::data(Cause::ServerTimeout));
-                    server.conn.eof = true;
+                    server.link.conn.eof = true;
                     limits.client = rest(limits.client, limits.server).or(limits.client);
                 }
                 other => return other,
