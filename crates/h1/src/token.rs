@@ -85,10 +85,10 @@ pub(crate) fn token_end(buf: &[u8], start: usize) -> Option<usize> {
 const fn usual(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
-    let low = (word | 0x20 * ONES) & !HIGH;
+    let low = (word | (0x20 * ONES)) & !HIGH;
     let from_a = low + (0x80 - b'a' as u64) * ONES;
     let beyond_z = low + (0x7f - b'z' as u64) * ONES;
-    let differs = word ^ b'-' as u64 * ONES;
+    let differs = word ^ (b'-' as u64 * ONES);
     let hyphen = !(((differs & !HIGH) + !HIGH) | differs);
     // The high bit of each byte, spread over it.
     let marks = ((from_a & !beyond_z & !word) | hyphen) & HIGH;

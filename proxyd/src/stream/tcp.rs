@@ -64,7 +64,7 @@ impl Exchange<'_> {
     /// What looks at the server's first bytes: `tcp-response content`, then `stick store-response`.
     async fn response_begins(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
         if !self.back().rules.tcp_res_cont.is_empty() {
-            self.stream_response_rules(server).await?;
+            Box::pin(self.stream_response_rules(server)).await?;
         }
         self.store_stick(server);
         Ok(())
