@@ -11,16 +11,22 @@ pub fn name(out: &mut Vec<u8>, name: &[u8]) {
     lower(&mut out[start..]);
 }
 
-/// Puts ASCII letters into lower case, eight bytes at a time: names are short, and there are many of them.
+/// Puts ASCII letters into lower case, eight bytes at a time: names are short, and there are many of them. The last
+/// eight overlap those before them, since to lower twice is to lower once.
 #[inline]
 pub fn lower(bytes: &mut [u8]) {
-    let mut chunks = bytes.chunks_exact_mut(8);
-    for chunk in &mut chunks {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        chunk.copy_from_slice(&lower_word(u64::from_ne_bytes(word)).to_ne_bytes());
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for word in words {
+        *word = lower_word(u64::from_ne_bytes(*word)).to_ne_bytes();
     }
-    for b in chunks.into_remainder() {
+    if rest.is_empty() {
+        return;
+    }
+    if let Some(word) = bytes.last_chunk_mut::<8>() {
+        *word = lower_word(u64::from_ne_bytes(*word)).to_ne_bytes();
+        return;
+    }
+    for b in bytes {
         b.make_ascii_lowercase();
     }
 }
@@ -126,8 +132,11 @@ mod tests {
                 );
             }
         }
-        let mut long = *b"Content-LENGTH-of-Things";
-        lower(&mut long[..23]);
-        assert_eq!(&long, b"content-length-of-things");
+        for len in 0..=24 {
+            let mut long = *b"CONTENT-LENGTH-OF-THINGS";
+            let want = [&long[..len].to_ascii_lowercase(), &long[len..]].concat();
+            lower(&mut long[..len]);
+            assert_eq!(long[..], want[..]);
+        }
     }
 }

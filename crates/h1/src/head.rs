@@ -6,7 +6,7 @@
 //!
 //! Absent on purpose: what a field means ([`crate::semantics`]).
 
-use crate::token::{is_target_byte, is_token_byte, is_version_byte};
+use crate::token::{is_target_byte, is_version_byte, token_end};
 use crate::{Fault, Options};
 
 /// A range of bytes, relative to the message's first byte.
@@ -191,7 +191,7 @@ impl HeadParser {
 
     fn request_line(&mut self, buf: &[u8]) -> Result<Option<usize>, Fault> {
         let mut i = self.pos;
-        let Some(m) = run(buf, i, is_token_byte) else { return Ok(None) };
+        let Some(m) = token_end(buf, i) else { return Ok(None) };
         if m == i || !is_blank(buf[m]) {
             return Err(Fault::Syntax(m));
         }
@@ -297,7 +297,7 @@ const MAX_STATUS_DIGITS: usize = 4;
 
 /// One field with its folded lines, and where the next line starts.
 fn field(buf: &[u8], start: usize, lenient: bool) -> Result<Option<(Field, usize)>, Fault> {
-    let Some(mut colon) = run(buf, start, is_token_byte) else { return Ok(None) };
+    let Some(mut colon) = token_end(buf, start) else { return Ok(None) };
     if buf[colon] != b':' {
         if !lenient || matches!(buf[colon], b'\r' | b'\n' | 0) {
             return Err(Fault::Syntax(colon));

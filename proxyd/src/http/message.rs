@@ -5,8 +5,6 @@
 //!
 //! Absent on purpose: bodies, sockets, and what a field means.
 
-use smallvec::SmallVec;
-
 /// A range of bytes in the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Slice {
@@ -50,7 +48,7 @@ pub enum Start {
 #[derive(Debug, Clone)]
 pub struct Message {
     arena: Vec<u8>,
-    fields: SmallVec<[Field; 24]>,
+    fields: Vec<Field>,
     /// The start line.
     pub start: Start,
     /// Major and minor version as received.
@@ -66,7 +64,7 @@ impl Default for Message {
     fn default() -> Self {
         Self {
             arena: Vec::new(),
-            fields: SmallVec::new(),
+            fields: Vec::new(),
             start: Start::Request { method: Slice::default(), uri: Slice::default() },
             version: (1, 1),
             normalized: false,

@@ -3,8 +3,19 @@
 //! Invariant: a message read has the fields that go on, in order, with the edits of [`h1::semantics`] applied.
 
 use crate::http::message::{Message, Start};
-use h1::semantics::{self, Edit, Edits, RequestInfo, ResponseInfo};
-use h1::{Fault, Head, Method};
+use h1::semantics::{self, Edit, Edits, RequestInfo};
+use h1::{Fault, Framing, Head, Method};
+
+/// What is left to know of a response whose head is in a message: the edits are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// The body's framing.
+    pub framing: Framing,
+    /// The server keeps the connection open.
+    pub keep_alive: bool,
+    /// An interim answer: another head follows.
+    pub interim: bool,
+}
 
 /// Puts a request's head into a message.
 pub fn request(
@@ -32,13 +43,13 @@ pub fn response(
     method: Method,
     upgrade: bool,
     into: &mut Message,
-) -> Result<ResponseInfo, Fault> {
+) -> Result<Answer, Fault> {
     let info = semantics::response(head, buf, method, upgrade)?;
     fields(head, buf, &info.edits, into);
     let reason = into.slice_at(head.start, head.second);
     into.start = Start::Response { status: head.status, reason };
     into.version = version(head, buf);
-    Ok(info)
+    Ok(Answer { framing: info.framing, keep_alive: info.keep_alive, interim: info.interim })
 }
 
 /// What goes on the wire: 1.1 for all that is at least that, what was received else.

@@ -18,6 +18,7 @@ const WALL_KEPT: Duration = Duration::from_millis(10);
 thread_local! {
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     static WALL: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
+    static SINCE: Cell<Option<(Instant, Instant, Duration)>> = const { Cell::new(None) };
 }
 
 /// Takes the time; until the next call [`now`] says this one.
@@ -31,6 +32,20 @@ pub fn tick() -> Instant {
 #[inline]
 pub fn now() -> Instant {
     NOW.get().unwrap_or_else(Instant::now)
+}
+
+/// Time from a moment until [`now`]. A stream asks for the same one again and again within a turn.
+#[inline]
+pub fn since(start: Instant) -> Duration {
+    let now = now();
+    if let Some((from, to, known)) = SINCE.get()
+        && (from, to) == (start, now)
+    {
+        return known;
+    }
+    let since = now.saturating_duration_since(start);
+    SINCE.set(Some((start, now, since)));
+    since
 }
 
 /// The wall clock at [`now`].
@@ -77,7 +92,9 @@ mod tests {
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(now(), first);
         let wall_before = wall();
+        assert_eq!(since(first), Duration::ZERO);
         assert!(tick() >= first + Duration::from_millis(2));
+        assert_eq!((since(first), since(now())), (now() - first, Duration::ZERO));
         assert!(wall() >= wall_before);
         assert!(SystemTime::now().duration_since(wall()).unwrap_or_default() < Duration::from_secs(1));
     }

@@ -234,6 +234,7 @@ async fn purge(worker: Rc<Worker>) {
         worker.streams.ask_waiting(now, Some(park::AFTER));
         if now.saturating_duration_since(purged) >= PURGE_EVERY {
             purged = now;
+            worker.trim();
             worker.purge(&worker.engine.generation.load(), now);
         }
     }

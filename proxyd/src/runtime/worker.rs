@@ -9,14 +9,14 @@ use crate::runtime::board::ServerState;
 use crate::runtime::engine::Engine;
 use crate::stream::parts::Parts;
 use crate::stream::txn::Peer;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// Spare stream parts kept; more are freed.
-const PARTS_KEPT_MAX: usize = 128;
+/// Spare stream parts kept at most, 3 KB and more each; what was not needed for a while is freed before.
+const PARTS_KEPT_MAX: usize = 4096;
 /// How often idle server connections are looked at.
 pub const PURGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -38,7 +38,7 @@ pub struct Idle {
 #[derive(Debug, Default)]
 struct Pools {
     generation: u64,
-    by_proxy: Vec<Vec<VecDeque<Idle>>>,
+    by_proxy: Vec<Vec<VecDeque<Box<Idle>>>>,
     total: usize,
 }
 
@@ -64,6 +64,8 @@ pub struct Worker {
     pools: RefCell<Pools>,
     #[expect(clippy::vec_box, reason = "the boxes travel into streams and back")]
     spare: RefCell<Vec<Box<Parts>>>,
+    /// The fewest that were spare since they were last looked at: so many are not needed.
+    unneeded: Cell<usize>,
     /// The connections it serves, for those who look.
     pub streams: super::streams::Streams,
     /// The connections that only wait.
@@ -91,6 +93,7 @@ impl Worker {
             engine,
             pools: RefCell::default(),
             spare: RefCell::default(),
+            unneeded: Cell::new(0),
             streams: super::streams::Streams::new(index),
             lot: crate::stream::park::Lot::default(),
             askers: RefCell::default(),
@@ -119,7 +122,10 @@ impl Worker {
 
     /// Memory for one stream.
     pub fn take_parts(&self) -> Box<Parts> {
-        self.spare.borrow_mut().pop().unwrap_or_default()
+        let mut spare = self.spare.borrow_mut();
+        let parts = spare.pop();
+        self.unneeded.set(self.unneeded.get().min(spare.len()));
+        parts.unwrap_or_default()
     }
 
     /// Gives a stream's memory back.
@@ -131,6 +137,14 @@ impl Worker {
         }
     }
 
+    /// Frees spare memory that no stream needed since this was called last.
+    pub fn trim(&self) {
+        let mut spare = self.spare.borrow_mut();
+        let kept = spare.len() - self.unneeded.get().min(spare.len());
+        spare.truncate(kept);
+        self.unneeded.set(kept);
+    }
+
     /// An idle connection of a server that is still good. `reused_only` leaves those aside that served one
     /// request only.
     pub fn take_idle(
@@ -138,7 +152,7 @@ impl Worker {
         generation: &Generation,
         at: (ProxyId, ServerId),
         reused_only: bool,
-    ) -> Option<Idle> {
+    ) -> Option<Box<Idle>> {
         let mut pools = self.pools.borrow_mut();
         if pools.generation != generation.number || pools.total == 0 {
             return None;
@@ -161,7 +175,7 @@ impl Worker {
     }
 
     /// Keeps a connection for the next request, unless there are enough.
-    pub fn give_idle(&self, generation: &Generation, at: (ProxyId, ServerId), idle: Idle) {
+    pub fn give_idle(&self, generation: &Generation, at: (ProxyId, ServerId), idle: Box<Idle>) {
         let settings = &generation.proxy(at.0).servers[at.1.0];
         let mut pools = self.pools.borrow_mut();
         if pools.generation > generation.number {

@@ -122,6 +122,7 @@ fn txn(request: &Message) -> Txn {
         number: 0,
         start: Instant::now(),
         start_at: UNIX_EPOCH + Duration::from_millis(1_600_000_000_123),
+        start_ms: 0,
         times: Times::default(),
         backend: None,
         server: None,

@@ -21,7 +21,7 @@ impl Rate {
         self.turn(now_ms / 1000);
         self.current.fetch_add(n, Relaxed);
         let rate = self.read(now_ms);
-        self.max.fetch_max(rate, Relaxed);
+        raise(&self.max, rate);
         rate
     }
 
@@ -60,6 +60,14 @@ impl Rate {
     }
 }
 
+/// Raises a highest value. Most values are no new record, and to look costs less than to change.
+#[inline]
+fn raise(max: &AtomicU64, value: u64) {
+    if value > max.load(Relaxed) {
+        max.fetch_max(value, Relaxed);
+    }
+}
+
 /// Average of the last [`Average::WINDOW`] values, and the highest of all.
 #[derive(Debug, Default)]
 pub struct Average {
@@ -75,7 +83,7 @@ impl Average {
     pub fn add(&self, value: u64) {
         let sum = self.sum.load(Relaxed);
         self.sum.store(sum - sum.div_ceil(Self::WINDOW).min(sum) + value, Relaxed);
-        self.max.fetch_max(value, Relaxed);
+        raise(&self.max, value);
     }
 
     /// The average, rounded up.

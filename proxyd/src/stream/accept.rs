@@ -40,7 +40,7 @@ pub struct Client {
     /// It is not counted: one stream of many on a connection, or a record is left of it, which counts.
     pub uncounted: bool,
     /// Its last server connection, kept for it alone (`http-reuse never`).
-    pub private: Option<((ProxyId, crate::config::model::ServerId), crate::runtime::worker::Idle)>,
+    pub private: Option<((ProxyId, crate::config::model::ServerId), Box<crate::runtime::worker::Idle>)>,
 }
 
 impl Drop for Client {

@@ -15,6 +15,7 @@ use crate::action::{Flow as Next, Reply, RuleSet, Verdict};
 use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, ServerId};
 use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
+use crate::runtime::timers::whole_ms;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
 use logging::syslog::Severity;
 use std::sync::Arc;
@@ -26,39 +27,37 @@ impl Exchange<'_> {
     pub async fn analyse(&mut self) -> Result<(), After> {
         let front = self.frontend();
         if !front.rules.tcp_req_cont.is_empty() {
-            self.content_rules(&front.rules.tcp_req_cont, front.rules.req_inspect_delay).await?;
+            Box::pin(self.content_rules(&front.rules.tcp_req_cont, front.rules.req_inspect_delay)).await?;
         }
         if self.raw {
-            return self.analyse_raw().await;
+            return Box::pin(self.analyse_raw()).await;
         }
         if let Some(uri) = &front.monitor_uri
             && is_monitored(self.parts.request.uri(), uri.as_bytes())
         {
-            return Err(self.monitor().await);
+            return Err(Box::pin(self.monitor()).await);
         }
         self.capture_request();
         if front.options.http_buffer_request {
-            self.request_body(None, 0).await?;
+            Box::pin(self.request_body(None, 0)).await?;
         }
         if !front.rules.http_req.is_empty() {
             self.http_rules(&front.rules.http_req, Phase::RequestHead, None, None).await?;
         }
-        self.restrict_names(front.options.restrict_names).await?;
-        self.stats_page(self.client.session.frontend).await?;
+        self.own_affairs(self.client.session.frontend).await?;
         self.route().await?;
         if self.backend != self.client.session.frontend {
             let back = self.back();
             if !back.rules.tcp_req_cont.is_empty() {
-                self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
+                Box::pin(self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay)).await?;
             }
             if back.options.http_buffer_request {
-                self.request_body(None, 0).await?;
+                Box::pin(self.request_body(None, 0)).await?;
             }
             if !back.rules.http_req.is_empty() {
                 self.http_rules(&back.rules.http_req, Phase::RequestHead, None, None).await?;
             }
-            self.restrict_names(back.options.restrict_names).await?;
-            self.stats_page(self.backend).await?;
+            self.own_affairs(self.backend).await?;
         }
         self.forwarding();
         self.use_server();
@@ -77,10 +76,22 @@ impl Exchange<'_> {
         }
         let back = self.back();
         if self.backend != self.client.session.frontend && !back.rules.tcp_req_cont.is_empty() {
-            self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay).await?;
+            Box::pin(self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay)).await?;
         }
         self.use_server();
         self.stick();
+        Ok(())
+    }
+
+    /// What a section does with a request itself, where it does anything: odd names, the stats page.
+    async fn own_affairs(&mut self, at: ProxyId) -> Result<(), After> {
+        let proxy = self.generation.proxy(at);
+        if proxy.options.restrict_names != RestrictNames::Preserve {
+            Box::pin(self.restrict_names(proxy.options.restrict_names)).await?;
+        }
+        if proxy.stats.is_some() {
+            Box::pin(self.stats_page(at)).await?;
+        }
         Ok(())
     }
 
@@ -136,7 +147,7 @@ impl Exchange<'_> {
         let own = front.kind.is_back().then_some(self.client.session.frontend);
         let Some(backend) = target.or(front.default_backend).or(own) else {
             self.set_end((EndedBy::Server, EndedIn::Connect));
-            return Err(self.reply_error(503).await);
+            return Err(Box::pin(self.reply_error(503)).await);
         };
         self.enter_backend(backend);
         Ok(())
@@ -157,7 +168,7 @@ impl Exchange<'_> {
         }
         counters.cum_sess.fetch_add(1, Relaxed);
         counters.http_req.fetch_add(1, Relaxed);
-        counters.rates.sess.add(self.client.worker.engine.ms(self.parts.txn.start), 1);
+        counters.rates.sess.add(self.parts.txn.start_ms, 1);
     }
 
     fn forwarding(&mut self) {
@@ -258,7 +269,7 @@ impl Exchange<'_> {
         let mut pending = std::mem::take(&mut self.to_store);
         if !rules.is_empty() {
             let phase = if self.raw { Phase::ResponseContent } else { Phase::ResponseHead };
-            let seen = (server.conn.buf.bytes(), server.conn.eof);
+            let seen = (server.link.conn.buf.bytes(), server.link.conn.eof);
             pending.extend(back.stick_rules.from_response(&self.view_with(back, phase, seen)));
         }
         let settings = &back.servers[server.at.1.0];
@@ -411,15 +422,15 @@ impl Exchange<'_> {
         if !back.rules.tcp_res_cont.is_empty() {
             let delay = back.rules.res_inspect_delay;
             let from = Some((&mut *server, framing));
-            self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay, from).await?;
+            Box::pin(self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay, from)).await?;
         }
         if !back.rules.http_res.is_empty() {
             let from = Some((&mut *server, framing));
-            self.http_rules(&back.rules.http_res, Phase::ResponseHead, None, from).await?;
+            Box::pin(self.http_rules(&back.rules.http_res, Phase::ResponseHead, None, from)).await?;
         }
         if self.backend != self.client.session.frontend && !front.rules.http_res.is_empty() {
             let from = Some((&mut *server, framing));
-            self.http_rules(&front.rules.http_res, Phase::ResponseHead, None, from).await?;
+            Box::pin(self.http_rules(&front.rules.http_res, Phase::ResponseHead, None, from)).await?;
         }
         let parts = &*self.parts;
         let leaks = back.options.checkcache && cookie::leaks(&parts.response, &parts.txn.method);
@@ -664,7 +675,8 @@ impl Exchange<'_> {
             if txn.status > 0 {
                 back.count_status(txn.status);
             }
-            count_times(&back.rates, txn);
+            let spent = Spent::of(txn);
+            spent.count(&back.rates);
             if taken > 0 {
                 back.comp_in.fetch_add(taken, Relaxed);
                 back.comp_out.fetch_add(made, Relaxed);
@@ -674,7 +686,7 @@ impl Exchange<'_> {
                 counters.bytes_in.fetch_add(txn.bytes_in, Relaxed);
                 counters.bytes_out.fetch_add(txn.bytes_out, Relaxed);
                 counters.http_req.fetch_add(1, Relaxed);
-                count_times(&counters.rates, txn);
+                spent.count(&counters.rates);
             }
         }
         self.track_bytes();
@@ -696,16 +708,37 @@ fn is_monitored(target: &[u8], monitored: &[u8]) -> bool {
         || (!target.starts_with(b"/") && crate::fetch::line::path_and_query(target) == Some(monitored))
 }
 
-fn count_times(rates: &crate::stats::BackRates, txn: &super::txn::Txn) {
-    let between = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
-        (Some(a), Some(b)) => b.saturating_sub(a).as_millis() as u64,
-        _ => 0,
-    };
-    let t = &txn.times;
-    rates.queue_ms.add(between(t.request, t.queue));
-    rates.connect_ms.add(between(t.queue, t.connect));
-    rates.response_ms.add(between(t.connect, t.response));
-    rates.total_ms.add(between(t.request, t.end));
-    let wall = txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    rates.last_session.store(wall, Relaxed);
+/// What a backend and its server count of a stream's times.
+struct Spent {
+    queue_ms: u64,
+    connect_ms: u64,
+    response_ms: u64,
+    total_ms: u64,
+    /// Begin of the stream, seconds since the epoch.
+    began: u64,
+}
+
+impl Spent {
+    fn of(txn: &super::txn::Txn) -> Self {
+        let between = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+            (Some(a), Some(b)) => whole_ms(b.saturating_sub(a)),
+            _ => 0,
+        };
+        let t = &txn.times;
+        Self {
+            queue_ms: between(t.request, t.queue),
+            connect_ms: between(t.queue, t.connect),
+            response_ms: between(t.connect, t.response),
+            total_ms: between(t.request, t.end),
+            began: txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        }
+    }
+
+    fn count(&self, rates: &crate::stats::BackRates) {
+        rates.queue_ms.add(self.queue_ms);
+        rates.connect_ms.add(self.connect_ms);
+        rates.response_ms.add(self.response_ms);
+        rates.total_ms.add(self.total_ms);
+        rates.last_session.store(self.began, Relaxed);
+    }
 }

@@ -113,16 +113,16 @@ impl<'c> Exchange<'c> {
                 Choice::None => {
                     field.state.back.failed_conns.fetch_add(1, Relaxed);
                     self.set_end((EndedBy::Server, EndedIn::Connect));
-                    return Err(self.reply_error(503).await);
+                    return Err(Box::pin(self.reply_error(503)).await);
                 }
                 Choice::Wait(Some(id)) if is_queue_full(field, id) => {
                     if stuck.is_none() || field.proxy.redispatch.is_none() || self.persistence.forced {
-                        return Err(self.queue_refused(id).await);
+                        return Err(Box::pin(self.queue_refused(id)).await);
                     }
                     self.stick_to = None;
                     previous = Some(id);
                 }
-                Choice::Wait(server) => match self.queue(server, until).await? {
+                Choice::Wait(server) => match Box::pin(self.queue(server, until)).await? {
                     Turn::Server(id) => return Ok(Slot::granted(generation, (self.backend, id))),
                     Turn::Again => {
                         self.stick_to = None;

@@ -21,7 +21,8 @@ use crate::runtime::board::ServerState;
 use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
-use crate::runtime::worker::Asked;
+use crate::runtime::timers::whole_ms;
+use crate::runtime::worker::{Asked, Idle};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -33,8 +34,8 @@ use std::task::Poll;
 /// A server's connection in use.
 #[derive(Debug)]
 pub struct Server<'g> {
-    /// The bytes.
-    pub conn: Conn,
+    /// The connection, in the memory that goes back to the pool with it.
+    pub link: Box<Idle>,
     /// Whose.
     pub at: (ProxyId, ServerId),
     /// Taken from the pool.
@@ -43,12 +44,6 @@ pub struct Server<'g> {
     pub stale_retry: bool,
     /// It can serve another request.
     pub keep_alive: bool,
-    /// Requests served before.
-    pub uses: u32,
-    /// Addresses of both ends.
-    pub ends: (Peer, Peer),
-    /// What is known of its TLS.
-    pub tls: Option<Arc<super::txn::TlsInfo>>,
     /// Bytes before the first request: the PROXY header.
     pub prefix: Vec<u8>,
     /// The session it counts as.
@@ -99,38 +94,33 @@ impl<'c> Exchange<'c> {
                 && matches!(self.parts.info.method, h1::Method::Get | h1::Method::Head)
                 && !self.raw
             {
-                return Err(self.send_elsewhere(prefix, slot).await);
+                return Err(Box::pin(self.send_elsewhere(prefix, slot)).await);
             }
             let stale_retry = self.parts.txn.times.connect.is_some();
             if !stale_retry && let Some(idle) = self.reuse(at) {
                 let server = Server {
                     keep_alive: !matches!(idle.conn.wire, Wire::H2(_)),
-                    conn: idle.conn,
+                    link: idle,
                     at,
                     reused: true,
                     stale_retry,
-                    uses: idle.uses,
-                    ends: idle.ends,
-                    tls: idle.tls,
                     prefix: Vec::new(),
                     slot,
                 };
                 self.connected(&server);
                 return Ok(server);
             }
-            match self.open(at).await {
+            match Box::pin(self.open(at)).await {
                 Ok((conn, ends, prefix)) => {
                     // A stream of many has no connection of its own that could be kept.
                     let keep_alive = self.server_keep_alive() && !matches!(conn.wire, Wire::H2(_));
+                    let tls = self.parts.txn.server_tls.take();
                     let server = Server {
-                        tls: self.parts.txn.server_tls.take(),
-                        conn,
+                        link: Box::new(Idle { conn, since: self.now, uses: 0, ends, tls }),
                         at,
                         reused: false,
                         stale_retry,
                         keep_alive,
-                        uses: 0,
-                        ends,
                         prefix,
                         slot,
                     };
@@ -138,7 +128,7 @@ impl<'c> Exchange<'c> {
                     return Ok(server);
                 }
                 Err(refused) => {
-                    if self.failed(at, refused).await? == Retry::Elsewhere {
+                    if Box::pin(self.failed(at, refused)).await? == Retry::Elsewhere {
                         drop(slot);
                         slot = self.assign(Some(at.1)).await?;
                     }
@@ -186,9 +176,9 @@ impl<'c> Exchange<'c> {
         let elapsed = self.since_start();
         self.parts.txn.times.connect = Some(elapsed);
         self.parts.txn.server_fault = 0;
-        self.parts.txn.server_ends = server.ends.clone();
-        self.parts.txn.server_tls.clone_from(&server.tls);
-        self.client.live.server_fd.set(server.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
+        self.parts.txn.server_ends = server.link.ends.clone();
+        self.parts.txn.server_tls.clone_from(&server.link.tls);
+        self.client.live.server_fd.set(server.link.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
         self.client.live.phase.set(Live::Established);
         observe::seen(self.generation, server.at, Seen::Connected);
         let counters = &server.state(self.generation).counters;
@@ -198,7 +188,7 @@ impl<'c> Exchange<'c> {
         for counter in which {
             counter.fetch_add(1, Relaxed);
         }
-        counters.rates.sess.add(self.client.worker.engine.ms(self.parts.txn.start + elapsed), 1);
+        counters.rates.sess.add(self.parts.txn.start_ms + whole_ms(elapsed), 1);
     }
 
     fn note_choice(&mut self, at: (ProxyId, ServerId)) {
@@ -208,11 +198,11 @@ impl<'c> Exchange<'c> {
         // Each try counts.
         self.generation.server(at.0, at.1).counters.cum_sess.fetch_add(1, Relaxed);
         let elapsed = self.since_start();
-        self.client.live.chosen.set(self.parts.txn.start + elapsed);
+        self.client.live.chosen.set(clock::now());
         self.parts.txn.times.queue.get_or_insert(elapsed);
     }
 
-    fn reuse(&mut self, at: (ProxyId, ServerId)) -> Option<crate::runtime::worker::Idle> {
+    fn reuse(&mut self, at: (ProxyId, ServerId)) -> Option<Box<Idle>> {
         if !self.server_keep_alive() || self.websocket_h2(at).is_some() {
             return None;
         }
@@ -249,15 +239,15 @@ impl<'c> Exchange<'c> {
     }
 
     /// One more stream on an HTTP/2 connection of the server.
-    fn share(&self, at: (ProxyId, ServerId)) -> Option<crate::runtime::worker::Idle> {
+    fn share(&self, at: (ProxyId, ServerId)) -> Option<Box<Idle>> {
         let (stream, asked) = self.client.worker.ask(self.generation, at)?;
-        Some(crate::runtime::worker::Idle {
+        Some(Box::new(Idle {
             conn: Conn::new(Wire::H2(Box::new(stream))),
             since: self.now,
             uses: 1,
             ends: asked.ends,
             tls: asked.tls,
-        })
+        }))
     }
 
     /// Makes an HTTP/2 connection of one that was just opened, and a stream on it.

@@ -15,6 +15,7 @@ use super::txn::{EndedBy, EndedIn};
 use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId};
 use crate::http::{compress, errors};
 use crate::mux::flow::Broken;
+use crate::mux::h1::Answer;
 use crate::mux::websocket;
 use crate::mux::wire::Wire;
 use crate::runtime::Generation;
@@ -23,7 +24,7 @@ use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::{Live, Phase};
 use crate::runtime::worker::Idle;
-use h1::{Body, Fault, Framing, Method, Part, Progress, ResponseInfo};
+use h1::{Body, Fault, Framing, Method, Part, Progress};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
@@ -91,7 +92,7 @@ impl<'c> Exchange<'c> {
     ) -> Self {
         client.live.begin(start, &client.session.src);
         let mut parts = client.worker.take_parts();
-        parts.txn.begin(start, wall);
+        parts.txn.begin(start, wall, client.worker.engine.ms(start));
         parts.txn.id = generation.board.process.next_id.fetch_add(1, Relaxed);
         parts.txn.number = generation.board.process.streams.fetch_add(1, Relaxed);
         let backend = client.session.frontend;
@@ -124,7 +125,7 @@ impl<'c> Exchange<'c> {
 
     /// Time since the record began.
     pub fn since_start(&self) -> Duration {
-        clock::now().saturating_duration_since(self.parts.txn.start)
+        clock::since(self.parts.txn.start)
     }
 
     /// Notes who ended it and in which phase, unless that is known already.
@@ -165,8 +166,7 @@ impl<'c> Exchange<'c> {
         txn.version = self.parts.request.version;
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.http_req.fetch_add(1, Relaxed);
-        let ms = self.client.worker.engine.ms(txn.start);
-        front.rates.req.add(ms, 1);
+        front.rates.req.add(txn.start_ms, 1);
         self.generation.board.process.cum_req.fetch_add(1, Relaxed);
         self.track_request();
         self.keep = self.parts.info.keep_alive
@@ -179,7 +179,7 @@ impl<'c> Exchange<'c> {
         self.write_request(server);
         match self.response_head(server).await {
             Ok(info) => self.response(server, info).await,
-            Err(event) => self.no_response(server, event).await,
+            Err(event) => Box::pin(self.no_response(server, event)).await,
         }
     }
 
@@ -246,7 +246,7 @@ impl<'c> Exchange<'c> {
         let (client, parts) = (&mut *self.client, &mut *self.parts);
         let mut transfer = Transfer {
             client: &mut client.conn,
-            server: &mut server.conn,
+            server: &mut server.link.conn,
             up: &mut parts.up,
             down: &mut parts.down,
             deadline: &client.deadline,
@@ -258,9 +258,9 @@ impl<'c> Exchange<'c> {
     }
 
     /// Waits for the response's head; interim answers on the way are passed on.
-    async fn response_head(&mut self, server: &mut Server<'_>) -> Result<ResponseInfo, Event> {
+    async fn response_head(&mut self, server: &mut Server<'_>) -> Result<Answer, Event> {
         loop {
-            if (!server.conn.buf.is_empty() || server.conn.eof)
+            if (!server.link.conn.buf.is_empty() || server.link.conn.eof)
                 && let Some(info) = self.parse_response(server).map_err(Event::Down)?
             {
                 if !info.interim {
@@ -281,15 +281,15 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    fn parse_response(&mut self, server: &mut Server<'_>) -> Result<Option<ResponseInfo>, Broken> {
+    fn parse_response(&mut self, server: &mut Server<'_>) -> Result<Option<Answer>, Broken> {
         let parts = &mut *self.parts;
-        let bytes = server.conn.buf.bytes();
+        let bytes = server.link.conn.buf.bytes();
         // The buffer may be a large one; the limit is that of `tune.bufsize` all the same.
         let most = self.generation.config.global.tune.bufsize;
         let len = match parts.server_parser.parse(bytes) {
             Ok(Progress::Done(len)) if len <= most => len,
             Ok(Progress::Done(_)) => return Err(Broken::Bad(Fault::TooLarge)),
-            Ok(Progress::Need) if server.conn.eof => return Err(Broken::Cut),
+            Ok(Progress::Need) if server.link.conn.eof => return Err(Broken::Cut),
             Ok(Progress::Need) if bytes.len() >= most => return Err(Broken::Bad(Fault::TooLarge)),
             Ok(Progress::Need) => return Ok(None),
             Err(fault) => return Err(Broken::Bad(fault)),
@@ -310,8 +310,8 @@ impl<'c> Exchange<'c> {
         {
             return Err(Broken::Bad(Fault::Upgrade));
         }
-        server.conn.buf.consume(len);
-        if info.framing == Framing::Chunked && matches!(server.conn.wire, Wire::H2(_)) {
+        server.link.conn.buf.consume(len);
+        if info.framing == Framing::Chunked && matches!(server.link.conn.wire, Wire::H2(_)) {
             // Chunks are how HTTP/1 is told of what HTTP/2 does not announce.
             parts.response.chunks = parts.response.remove(b"transfer-encoding");
         }
@@ -321,10 +321,10 @@ impl<'c> Exchange<'c> {
     /// What to do with a server that gave no response.
     async fn no_response(&mut self, server: &mut Server<'_>, event: Event) -> Sent {
         let untouched =
-            server.conn.buf.is_empty() && self.parts.down.moved == 0 && self.parts.txn.status == 0;
+            server.link.conn.buf.is_empty() && self.parts.down.moved == 0 && self.parts.txn.status == 0;
         let replayable = self.parts.up.moved == 0 && untouched;
         if let Event::Down(Broken::Bad(fault)) = &event {
-            self.capture(Direction::Response, server.conn.buf.bytes().to_vec(), *fault);
+            self.capture(Direction::Response, server.link.conn.buf.bytes().to_vec(), *fault);
         }
         let broken = matches!(event, Event::Down(Broken::Read(_)) | Event::Up(Broken::Write(_)));
         let (cause, status) = match event {
@@ -407,7 +407,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// The response's head is there: rules, persistence, then the body.
-    async fn response(&mut self, server: &mut Server<'_>, info: ResponseInfo) -> Sent {
+    async fn response(&mut self, server: &mut Server<'_>, info: Answer) -> Sent {
         self.parts.txn.times.response = Some(self.since_start());
         let status = self.parts.response.status();
         self.parts.txn.server_status = status;
@@ -426,7 +426,7 @@ impl<'c> Exchange<'c> {
         self.track_status(status);
         observe::seen(self.generation, server.at, Seen::Answered(status));
         if info.framing == Framing::Chunked
-            && let Err(fault) = scan(server.conn.buf.bytes())
+            && let Err(fault) = scan(server.link.conn.buf.bytes())
         {
             return Box::pin(self.no_response(server, Event::Down(Broken::Bad(fault)))).await;
         }
@@ -438,11 +438,11 @@ impl<'c> Exchange<'c> {
         self.compress(framing);
         self.frame_response(&mut framing);
         self.send_head(framing);
-        self.log_early(server.conn.buf.len());
+        self.log_early(server.link.conn.buf.len());
         self.parts.txn.timeout_tunnel =
             self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel).or(self.frontend().timeouts.tunnel);
         if framing == Framing::Tunnel {
-            return self.tunnel(server).await;
+            return Box::pin(self.tunnel(server)).await;
         }
         let event = self.transfer(server, false, false).await;
         self.ended(server, event, framing)
@@ -556,8 +556,9 @@ impl<'c> Exchange<'c> {
     }
 
     fn detach(&mut self, server: Server<'_>, after: After) {
-        let done =
-            self.parts.txn.ended_by == EndedBy::Nobody && server.conn.buf.is_empty() && !server.conn.eof;
+        let done = self.parts.txn.ended_by == EndedBy::Nobody
+            && server.link.conn.buf.is_empty()
+            && !server.link.conn.eof;
         if !server.keep_alive || !done || after == After::Abort || self.parts.info.method == Method::Connect {
             return;
         }
@@ -617,7 +618,7 @@ impl<'c> Exchange<'c> {
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
         front.failed_req.fetch_add(1, Relaxed);
         front.http_req.fetch_add(1, Relaxed);
-        front.rates.req.add(self.client.worker.engine.ms(self.parts.txn.start), 1);
+        front.rates.req.add(self.parts.txn.start_ms, 1);
         self.parts.txn.server_note = Some("<NOSRV>");
         self.set_end(ending::request(cause));
         self.parts.txn.status = status;
@@ -672,8 +673,10 @@ enum Sent {
 }
 
 impl<'g> Server<'g> {
-    fn into_idle(self, now: Instant) -> (Idle, super::assign::Slot<'g>) {
-        let idle = Idle { conn: self.conn, since: now, uses: self.uses + 1, ends: self.ends, tls: self.tls };
+    fn into_idle(self, now: Instant) -> (Box<Idle>, super::assign::Slot<'g>) {
+        let mut idle = self.link;
+        idle.since = now;
+        idle.uses += 1;
         (idle, self.slot)
     }
 }

@@ -261,7 +261,7 @@ async fn one(
     if let Some(stream) = stream(exchange.client) {
         stream.recycle(spare);
     }
-    let after = if bad { malformed(&mut exchange).await } else { exchange.run().await };
+    let after = if bad { Box::pin(malformed(&mut exchange)).await } else { exchange.run().await };
     let unsaid = after == After::Close && exchange.parts.txn.status == 0;
     exchange.finish(false);
     if let Some(stream) = stream(client).filter(|_| unsaid) {

@@ -75,6 +75,7 @@ impl Txn {
             number: 0,
             start,
             start_at,
+            start_ms: 0,
             times: Times::default(),
             backend: None,
             server: None,
@@ -124,8 +125,8 @@ impl Txn {
     }
 
     /// Begins a record in memory that [`Self::clear`] left.
-    pub fn begin(&mut self, start: Instant, start_at: SystemTime) {
-        (self.start, self.start_at) = (start, start_at);
+    pub fn begin(&mut self, start: Instant, start_at: SystemTime, start_ms: u64) {
+        (self.start, self.start_at, self.start_ms) = (start, start_at, start_ms);
     }
 
     /// Forgets a record in its place, keeping what memory it has for texts: moving a whole new one here would
@@ -136,6 +137,7 @@ impl Txn {
             number: _,
             start: _,
             start_at: _,
+            start_ms: _,
             times,
             backend,
             server,

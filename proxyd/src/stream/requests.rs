@@ -191,7 +191,7 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
     let tune = &x.generation.config.global.tune;
     let head_max = tune.bufsize.saturating_sub(tune.maxrewrite);
     let now = clock::now();
-    x.parts.txn.times.first_byte = Some(now.saturating_duration_since(x.parts.txn.start));
+    x.parts.txn.times.first_byte = Some(x.since_start());
     x.parts.client_parser.set_options(options);
     let mut armed = false;
     loop {

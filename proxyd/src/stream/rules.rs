@@ -160,24 +160,24 @@ impl Exchange<'_> {
                     Next::Finish(verdict) => {
                         if let Some((server, _)) = &from {
                             // What came of an answer that is not passed on counts all the same.
-                            self.parts.txn.bytes_out += server.conn.buf.len() as u64;
+                            self.parts.txn.bytes_out += server.link.conn.buf.len() as u64;
                         }
-                        return Err(self.finish_by(verdict, phase).await);
+                        return Err(Box::pin(self.finish_by(verdict, phase)).await);
                     }
                     Next::Wait(Wait::Body { time, at_least }) => {
                         match &mut from {
                             Some((server, framing)) => {
-                                self.response_body(server, *framing, time, at_least).await?;
+                                Box::pin(self.response_body(server, *framing, time, at_least)).await?;
                             }
-                            None => self.request_body(Some(time), at_least).await?,
+                            None => Box::pin(self.request_body(Some(time), at_least)).await?,
                         }
                         at += 1;
                     }
-                    Next::Wait(Wait::Address) => self.resolved().await,
+                    Next::Wait(Wait::Address) => Box::pin(self.resolved()).await,
                     Next::Wait(_) if !may_wait => at += 1,
                     Next::Wait(wait) => {
                         let until = *give_up.get_or_insert_with(|| clock::now() + delay.unwrap_or(unlimited));
-                        if !self.wait(wait, until, &mut from).await {
+                        if !Box::pin(self.wait(wait, until, &mut from)).await {
                             // Nothing more will come: as at the end of the delay.
                             give_up = Some(clock::now());
                             if !content {
@@ -217,10 +217,10 @@ impl Exchange<'_> {
         }
         let mut sight = std::mem::take(&mut self.parts.sight.response);
         let seen = match &*from {
-            Some((server, framing)) => sight.of(*framing, server.conn.buf.bytes(), server.conn.eof),
+            Some((server, framing)) => sight.of(*framing, server.link.conn.buf.bytes(), server.link.conn.eof),
             None => (&[][..], false),
         };
-        let full = from.as_ref().is_some_and(|(server, _)| server.conn.buf.is_full());
+        let full = from.as_ref().is_some_and(|(server, _)| server.link.conn.buf.is_full());
         let mut view = self.view_with(proxy, phase, (seen.0, seen.1 || full));
         let next = 'judged: {
             // Only content rules wait for what they can't tell yet; what is complete leaves nothing to wait for.
@@ -278,11 +278,14 @@ impl Exchange<'_> {
                 true
             }
             (Wait::ResponseBytes, Some((server, _))) => {
-                if server.conn.eof || server.conn.buf.is_full() {
+                if server.link.conn.eof || server.link.conn.buf.is_full() {
                     return false;
                 }
                 self.client.deadline.set(now, Some(rest));
-                matches!(fill(&mut server.conn, &self.client.deadline).await, Filled::Bytes | Filled::Timeout)
+                matches!(
+                    fill(&mut server.link.conn, &self.client.deadline).await,
+                    Filled::Bytes | Filled::Timeout
+                )
             }
             (Wait::RequestBytes, _) => {
                 self.client.deadline.set(now, Some(rest));
@@ -353,13 +356,13 @@ impl Exchange<'_> {
     ) -> Result<(), After> {
         let begun = clock::now();
         loop {
-            let conn = &server.conn;
+            let conn = &server.link.conn;
             let (bytes, ended) = self.parts.sight.response.of(framing, conn.buf.bytes(), conn.eof);
             if ended || conn.buf.is_full() || (at_least > 0 && bytes.len() >= at_least) {
                 return Ok(());
             }
             self.client.deadline.set(begun, Some(time));
-            if fill(&mut server.conn, &self.client.deadline).await == Filled::Timeout {
+            if fill(&mut server.link.conn, &self.client.deadline).await == Filled::Timeout {
                 self.set_end((EndedBy::ServerTimeout, EndedIn::Request));
                 self.parts.txn.bytes_out = 0;
                 return Err(self.reply_error(504).await);
@@ -396,13 +399,13 @@ impl Exchange<'_> {
                     Next::Continue => at += 1,
                     Next::Stop => return Ok(()),
                     Next::Finish(_) => {
-                        self.parts.txn.bytes_out += server.conn.buf.len() as u64;
+                        self.parts.txn.bytes_out += server.link.conn.buf.len() as u64;
                         self.set_end((EndedBy::Proxy, EndedIn::Data));
                         return Err(None);
                     }
                     Next::Wait(_) if final_say => at += 1,
                     Next::Wait(_) => {
-                        if server.conn.eof || server.conn.buf.is_full() {
+                        if server.link.conn.eof || server.link.conn.buf.is_full() {
                             final_say = true;
                             continue;
                         }

@@ -51,9 +51,9 @@ impl Exchange<'_> {
                     self.client.conn.eof = true;
                     limits.server = rest(limits.server, limits.client).or(limits.server);
                 }
-                Event::Timeout(Side::Server) if !server.conn.eof => {
+                Event::Timeout(Side::Server) if !server.link.conn.eof => {
                     self.set_end(ending::data(Cause::ServerTimeout));
-                    server.conn.eof = true;
+                    server.link.conn.eof = true;
                     limits.client = rest(limits.client, limits.server).or(limits.client);
                 }
                 other => return other,
@@ -64,7 +64,7 @@ impl Exchange<'_> {
     /// What looks at the server's first bytes: `tcp-response content`, then `stick store-response`.
     async fn response_begins(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
         if !self.back().rules.tcp_res_cont.is_empty() {
-            self.stream_response_rules(server).await?;
+            Box::pin(self.stream_response_rules(server)).await?;
         }
         self.store_stick(server);
         Ok(())

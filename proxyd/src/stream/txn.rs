@@ -261,6 +261,8 @@ pub struct Txn {
     pub start: Instant,
     /// The same, wall clock.
     pub start_at: SystemTime,
+    /// The same as rates count: milliseconds since the engine started.
+    pub start_ms: u64,
     /// Times reached.
     pub times: Times,
     /// The backend chosen; the frontend's own until then.
