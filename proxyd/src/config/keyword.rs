@@ -217,7 +217,7 @@ pub(super) static SECTIONS: Table<(&str, ReadSection)> = Table::new(&[
     ("resolvers", resolvers::section),
     ("ring", other::ring),
     ("http-errors", other::http_errors),
-    ("cache", other::inert),
+    ("cache", super::cache::section),
     ("program", other::inert),
     ("fcgi-app", other::inert),
     ("log-forward", other::refused),

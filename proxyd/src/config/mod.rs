@@ -6,6 +6,7 @@
 //! Absent on purpose: sockets and the process (`main.rs`); what rules mean (`action`, `fetch`, `acl`).
 
 mod bind;
+mod cache;
 mod certificate;
 mod check;
 mod compile;

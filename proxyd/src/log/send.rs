@@ -237,9 +237,7 @@ fn send(
             match &outlet.way {
                 Way::Ring(ring) => ring.push(&whole),
                 Way::Sink(sink) => {
-                    if sink.is_stream() {
-                        whole.push(b'\n');
-                    }
+                    whole.push(b'\n');
                     if !sink.send(&whole) {
                         generation.board.process.dropped_logs.fetch_add(1, Relaxed);
                     }

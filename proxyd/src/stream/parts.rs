@@ -116,6 +116,7 @@ impl Txn {
             server_ends: (Peer::Unknown, Peer::Unknown),
             compression: None,
             compressed: false,
+            cache: None,
             server_fault: 0,
             dst: None,
             server_tls: None,
@@ -177,6 +178,7 @@ impl Txn {
             server_ends,
             compression,
             compressed,
+            cache,
             server_fault,
             dst,
             server_tls,
@@ -198,6 +200,7 @@ impl Txn {
         (*no_l7_retry, *resolving, *strict_rewriting) = (false, None, true);
         unique_id.take();
         (*cookie_req, *cookie_res, *log_level, *last_rule) = (None, None, None, None);
+        *cache = None;
         (*server_ends, *dst, *server_tls) = ((Peer::Unknown, Peer::Unknown), None, None);
     }
 }
