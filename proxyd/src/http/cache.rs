@@ -137,7 +137,9 @@ impl Inner {
     fn purge(&mut self, key: &Key, gone: impl Fn(&Entry) -> bool) {
         let list: Vec<_> =
             self.entries.get(key).into_iter().flatten().filter(|e| gone(e)).map(Arc::clone).collect();
-        list.iter().for_each(|e| self.remove(e));
+        for entry in &list {
+            self.remove(entry);
+        }
     }
 }
 

@@ -170,6 +170,7 @@ fn txn(request: &Message) -> Txn {
         server_ends: (Peer::Unknown, Peer::Unknown),
         compression: None,
         compressed: false,
+        cache: None,
         server_fault: 0,
         dst: None,
         server_tls: None,

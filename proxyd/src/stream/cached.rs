@@ -109,7 +109,9 @@ impl Exchange<'_> {
                 out.extend_from_slice(b"\r\n");
             }
             out.extend_from_slice(b"0\r\n");
-            trailers.iter().for_each(|(name, value)| h1::emit::field(&mut out, name, value));
+            for (name, value) in trailers {
+                h1::emit::field(&mut out, name, value);
+            }
             out.extend_from_slice(b"\r\n");
         } else if content.len() <= JOIN_MAX {
             out.extend_from_slice(content);
