@@ -117,29 +117,32 @@ fn setting(loader: &mut Loader<'_>, cache: &mut Settings, line: &Line) -> Result
             }
             cache.max_age = u64::from(wrapping_int(word) as u32);
         }
-        "process-vary" => match word {
-            "on" => cache.process_vary = true,
-            "off" => cache.process_vary = false,
-            other => {
-                let text = "'process-vary' expects \"on\" or \"off\" (enable or disable vary processing).";
-                if other.is_empty() {
-                    tell(loader, line, text);
-                }
-                tell(loader, line, text);
-            }
-        },
-        "early-hints" => match word {
-            "off" => {}
-            "on" | "only" => {
-                loader.no_effect(line.span, "cache … early-hints", "no answers are announced by 103");
-            }
-            _ => {
-                let text = "'early-hints' expects \"on\", \"off\" or \"only\".".to_owned();
-                return Err(Fault { text, mild: false });
-            }
-        },
+        "process-vary" | "early-hints" => return switch(loader, cache, line, word),
         _ => {
             cache.max_secondary = word.parse::<u32>().ok().filter(|n| *n > 0).ok_or_else(wrong)? as usize;
+        }
+    }
+    Ok(())
+}
+
+/// `process-vary on|off`, `early-hints on|off|only`.
+fn switch(loader: &mut Loader<'_>, cache: &mut Settings, line: &Line, word: &str) -> Result<(), Fault> {
+    match (line.keyword(), word) {
+        ("process-vary", "on" | "off") => cache.process_vary = word == "on",
+        ("process-vary", other) => {
+            let text = "'process-vary' expects \"on\" or \"off\" (enable or disable vary processing).";
+            if other.is_empty() {
+                tell(loader, line, text);
+            }
+            tell(loader, line, text);
+        }
+        (_, "off") => {}
+        (_, "on" | "only") => {
+            loader.no_effect(line.span, "cache … early-hints", "no answers are announced by 103");
+        }
+        _ => {
+            let text = "'early-hints' expects \"on\", \"off\" or \"only\".".to_owned();
+            return Err(Fault { text, mild: false });
         }
     }
     Ok(())

@@ -220,7 +220,7 @@ pub(super) static SECTIONS: Table<(&str, ReadSection)> = Table::new(&[
     ("cache", super::cache::section),
     ("program", other::inert),
     ("fcgi-app", other::inert),
-    ("log-forward", other::refused),
+    ("log-forward", super::forward::section),
     ("log-profile", other::inert),
     ("crt-store", other::inert),
     ("traces", other::inert),

@@ -11,6 +11,7 @@ mod certificate;
 mod check;
 mod compile;
 pub mod dynamic;
+mod forward;
 mod global;
 pub mod inert;
 mod kept;
