@@ -126,6 +126,8 @@ pub enum Severity {
     Warning,
     /// `[ALERT]`: the line is left out, the configuration is taken.
     Skipped,
+    /// `[WARNING]` by its label, but the configuration is refused for it.
+    Grave,
     /// `[ALERT]`: the configuration is refused, reading goes on.
     Alert,
     /// `[ALERT]`, and reading stops here.
@@ -135,7 +137,7 @@ pub enum Severity {
 impl Severity {
     /// Whether the configuration can't be used.
     pub fn refuses(self) -> bool {
-        self >= Self::Alert
+        self >= Self::Grave
     }
 }
 

@@ -31,7 +31,7 @@ pub fn label(severity: Severity) -> &'static str {
     match severity {
         Severity::Diag => "[DIAG]     ",
         Severity::Notice => "[NOTICE]   ",
-        Severity::Warning => "[WARNING]  ",
+        Severity::Warning | Severity::Grave => "[WARNING]  ",
         Severity::Skipped | Severity::Alert | Severity::Fatal => "[ALERT]    ",
     }
 }

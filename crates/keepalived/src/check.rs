@@ -110,7 +110,7 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
         Severity::Fatal => EXIT_CONFIG,
         _ if security => EXIT_SECURITY,
         _ if fatal => EXIT_FATAL,
-        Severity::Warning | Severity::Skipped | Severity::Alert => EXIT_COMPLAINTS,
+        Severity::Warning | Severity::Skipped | Severity::Grave | Severity::Alert => EXIT_COMPLAINTS,
         Severity::Diag | Severity::Notice => 0,
     };
     judged

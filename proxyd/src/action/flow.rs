@@ -10,12 +10,6 @@ use std::time::Duration;
 
 type Parsed = Result<Box<dyn Action>, String>;
 
-/// `cache-use` and `cache-store`: without a cache every answer comes from a server, which is always right.
-pub fn no_cache(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
-    args.next().ok_or("missing cache name")?;
-    Ok(act("cache", (), |(), _| Flow::Continue))
-}
-
 /// `allow`, `accept`.
 pub fn accept(_: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     Ok(act("allow", (), |(), _| Flow::Stop))
@@ -29,9 +23,6 @@ pub fn nothing(_: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
 /// Actions of parts that are not there yet; the error says so.
 pub fn refused(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     let name = args.keyword().as_str();
-    if name.starts_with("cache-") && args.is_empty() {
-        return Err("expects a cache name".into());
-    }
     Err(format!("action '{name}' is not supported by this version"))
 }
 

@@ -2,6 +2,7 @@
 //! [`Flow::Wait`] and is called again, in the same place, once the engine has what it waits for.
 
 pub mod auth;
+pub mod cache;
 pub mod conn;
 pub mod flow;
 pub mod header;

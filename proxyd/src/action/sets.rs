@@ -2,7 +2,9 @@
 //!
 //! Invariant: an action that is not in a set's table is refused with the list of those that are.
 
-use super::{Action, Rule, conn, flow, header, map, normalize, redirect, reply, resolve, track, uri, var};
+use super::{
+    Action, Rule, cache, conn, flow, header, map, normalize, redirect, reply, resolve, track, uri, var,
+};
 use crate::acl::Condition;
 use crate::config::model::Kind;
 use crate::sample::expr::Scope;
@@ -153,8 +155,8 @@ pub static HTTP: &[Row] = &[
     row("sc-set-gpt0*", track::set_tag),
     row("send-spoe-group", flow::refused),
     request("do-resolve(*", resolve::parse),
-    request("cache-use", flow::no_cache),
-    response("cache-store", flow::no_cache),
+    request("cache-use", cache::look_up),
+    response("cache-store", cache::store),
     row("add-acl(*", map::edit),
     row("add-header", header::add),
     row("allow", flow::accept),

@@ -96,7 +96,7 @@ pub const COMMANDS: &[CommandRow] = &[
         User,
         nothing,
     ),
-    row(&["show", "cache"], "show cache", "show cache status", User, nothing),
+    row(&["show", "cache"], "show cache", "show cache status", User, super::cache::show),
 ];
 
 /// Peers and caches come with their sections; without a section there is nothing to show, as in haproxy.

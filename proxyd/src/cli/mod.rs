@@ -6,6 +6,7 @@
 //! Absent on purpose: sockets, and tracing commands of haproxy's own internals.
 
 pub mod authority;
+pub mod cache;
 pub mod certificate;
 pub mod counters;
 pub mod crt_list;

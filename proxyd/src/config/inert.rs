@@ -124,7 +124,6 @@ const PLAIN: &str = "bytes are spliced or copied as the connection allows, whate
 const NICE: &str = "tasks are not ordered by priority";
 const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
-const CACHE: &str = "there is no cache; every answer comes from a server";
 
 /// All of them, by kind of line.
 pub static INERT: &[Inert] = &[
@@ -221,9 +220,7 @@ pub static INERT: &[Inert] = &[
     // rules
     third("tcp-request", "set-nice", "tcp-request content set-nice 1", NICE),
     second("http-request", "set-nice", "http-request set-nice 1", NICE),
-    second("http-request", "cache-use", "http-request cache-use c", CACHE),
     second("http-response", "set-nice", "http-response set-nice 1", NICE),
-    second("http-response", "cache-store", "http-response cache-store c", CACHE),
     // global
     whole("localpeer", "localpeer x", "stick tables are not shared with peers"),
     whole("h1-case-adjust-file", "h1-case-adjust-file /dev/null", CASE),
@@ -274,7 +271,7 @@ mod tests {
         if global {
             format!("global\n {}\n", row.example)
         } else {
-            format!("cache c\n total-max-size 1\n{table}listen l\n mode http\n {}\n", row.example)
+            format!("{table}listen l\n mode http\n {}\n", row.example)
         }
     }
 

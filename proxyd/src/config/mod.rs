@@ -6,10 +6,12 @@
 //! Absent on purpose: sockets and the process (`main.rs`); what rules mean (`action`, `fetch`, `acl`).
 
 mod bind;
+mod cache;
 mod certificate;
 mod check;
 mod compile;
 pub mod dynamic;
+mod forward;
 mod global;
 pub mod inert;
 mod kept;

@@ -23,7 +23,6 @@ fn name_of(loader: &mut Loader<'_>, section: &Section) -> Option<String> {
             let keyword = section.header.keyword();
             let text = match keyword {
                 "userlist" => "'userlist' expects <name> as arguments.".to_owned(),
-                "cache" => "'cache' expects a <name> argument".to_owned(),
                 "program" => "'program' expects an <id> argument".to_owned(),
                 "ring" => "missing ring name.".to_owned(),
                 _ => format!("missing name for {keyword} section."),
@@ -54,17 +53,6 @@ pub(super) fn inert(loader: &mut Loader<'_>, section: &Section) {
             if let Err(fault) = mailers_line(line) {
                 loader.report.push(fault.into_alert());
             }
-        }
-    }
-    if keyword == "cache" {
-        section.lines.iter().for_each(|l| cache_line(loader, l));
-        let sized = |l: &Line| {
-            l.keyword() == "total-max-size" && l.words.get(1).is_some_and(|w| lenient_int(&w.text) > 0)
-        };
-        if !section.lines.iter().any(sized) {
-            let name = section.header.words.get(1).map_or("", |w| w.text.as_str());
-            let text = format!("Size not specified for cache '{name}'");
-            loader.report.push(diag::Diagnostic::global(diag::Severity::Alert, text));
         }
     }
     loader.no_effect(
@@ -114,18 +102,6 @@ fn mailers_line(line: &Line) -> Result<(), Fault> {
             let text = format!("unknown keyword '{other}' in 'mailers' section");
             Err(Fault::new(line.words[0].span, text))
         }
-    }
-}
-
-fn cache_line(loader: &mut Loader<'_>, line: &Line) {
-    const WORDS: [&str; 5] =
-        ["total-max-size", "max-object-size", "max-age", "process-vary", "max-secondary-entries"];
-    if !WORDS.contains(&line.keyword()) {
-        let text = format!("unknown keyword '{}' in 'cache' section", line.keyword());
-        loader.report.alert(line.words[0].span, text);
-    } else if line.words.len() < 2 {
-        let text = format!("'{}' expects an argument.", line.keyword());
-        loader.report.alert(line.words[0].span, text);
     }
 }
 

@@ -389,7 +389,16 @@ pub(super) fn filter(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
     match name {
         "trace" => cx.no_effect("filter trace", "the trace channel shows streams instead"),
         "compression" => {}
-        "cache" => cx.no_effect("filter cache", "answers always come from the servers"),
+        "cache" => {
+            let Some(cache) = args.next().filter(|w| !condition::opens(w)) else {
+                return Err(args.fault("'filter' : 'cache : expects a <name> argument'"));
+            };
+            if let Some(extra) = args.next() {
+                return Err(args.fault(format!("'filter cache' : unknown keyword '{}'.", extra.text)));
+            }
+            // Where it stands among filters does not matter here: answers are always kept uncompressed.
+            cx.loader.refs.cache(&cache.text, &cx.draft.proxy.name);
+        }
         "" => {
             let (name, section) = (&cx.draft.proxy.name, cx.draft.proxy.kind.side());
             return Err(args.fault(format!("missing argument for 'filter' in {section} '{name}'.")));

@@ -160,6 +160,36 @@ pub fn http_date(epoch: i64) -> String {
     )
 }
 
+/// Seconds of the epoch of an HTTP date in any of its three forms (RFC 9110, 5.6.7).
+pub fn parse_http_date(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let (day, rest) = text.split_once(' ')?;
+    if !DAYS.iter().any(|d| *d == day.trim_end_matches(',') || d[..3] == *day.trim_end_matches(',')) {
+        return None;
+    }
+    let words: Vec<&str> = rest.split([' ', '-']).filter(|w| !w.is_empty()).collect();
+    let (day, month, year, clock) = match words[..] {
+        [day, month, year, clock, "GMT"] => (day, month, year, clock),
+        [month, day, clock, year] => (day, month, year, clock),
+        _ => return None,
+    };
+    let month = MONTHS.iter().position(|m| m[..3] == *month)? as i64 + 1;
+    let (day, mut year) = (day.parse::<i64>().ok()?, year.parse::<i64>().ok()?);
+    if year < 100 {
+        year += if year < 70 { 2000 } else { 1900 };
+    }
+    let mut clock = clock.split(':').map(|n| n.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    if clock.next().is_some() || hour > 23 || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days from the civil calendar, years beginning in March.
+    let y = if month <= 2 { year - 1 } else { year };
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + of_year - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
 /// Formats a moment as C's `strftime` does in the C locale.
 pub fn strftime(format: &str, t: &Civil) -> String {
     let mut out = String::with_capacity(format.len() + 16);

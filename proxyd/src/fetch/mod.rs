@@ -4,6 +4,7 @@
 //! Invariant: a fetch only reads; the few that count (`sc_inc_gpc0` …) do so in tables, which are shared anyway.
 
 pub mod body;
+pub mod cache;
 pub mod conn;
 pub mod env;
 pub mod header;
@@ -63,6 +64,7 @@ pub static FETCHES: &[&[Row]] = &[
     line::ROWS,
     header::ROWS,
     body::ROWS,
+    cache::ROWS,
     conn::ROWS,
     payload::ROWS,
     proxy::ROWS,

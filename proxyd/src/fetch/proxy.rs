@@ -4,7 +4,7 @@ use super::{Row, row};
 use crate::config::model::{ProxyId, ServerId};
 use crate::runtime::board::ServerState;
 use crate::sample::args::at;
-use crate::sample::source::Source::{Backend, Internal, Response, Server};
+use crate::sample::source::Source::{Backend, Internal, Server};
 use crate::sample::{Arg, Type, Value};
 use crate::stick::clock_ms;
 use crate::stream::view::View;
@@ -102,7 +102,6 @@ pub static ROWS: &[Row] = &[
     row("srv_weight", "server", Type::Int, Internal, |v, a, _| {
         Some(Value::Int(i64::from(server(v, at(a, 0))?.0.user_weight.load(Relaxed))))
     }),
-    row("res.cache_hit", "", Type::Bool, Response, |_, _, _| Some(Value::Bool(false))),
 ];
 
 /// Milliseconds on the clock of rates, the same as the tables'.

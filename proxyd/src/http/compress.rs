@@ -132,8 +132,8 @@ pub fn begin(settings: &Compression, algorithm: Algorithm, response: &mut Messag
     response.remove(b"content-length");
     response.remove(b"transfer-encoding");
     response.add(b"transfer-encoding", b"chunked");
-    response.add(b"content-encoding", algorithm.token().as_bytes());
     response.add(b"vary", b"Accept-Encoding");
+    response.add(b"content-encoding", algorithm.token().as_bytes());
     true
 }
 

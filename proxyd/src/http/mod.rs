@@ -1,5 +1,6 @@
 //! HTTP messages as they travel between muxes.
 
+pub mod cache;
 pub mod compress;
 pub mod cookie;
 pub mod errors;

@@ -1,6 +1,7 @@
 //! Access logs: targets and formats.
 
 pub mod format;
+pub mod forward;
 pub mod ring;
 pub mod send;
 pub mod tag;

@@ -24,6 +24,7 @@ use std::time::SystemTime;
 #[derive(Debug, Default)]
 pub struct Outlets {
     by_proxy: Vec<Vec<Option<Outlet>>>,
+    by_forward: Vec<Vec<Option<Outlet>>>,
     /// Rings by name.
     pub rings: BTreeMap<String, Arc<Ring>>,
 }
@@ -91,7 +92,8 @@ impl Outlets {
             way.map(|way| Outlet { way, seen: AtomicU32::new(0) })
         };
         let by_proxy = config.proxies.iter().map(|p| p.logs.iter().map(&mut way).collect()).collect();
-        Self { by_proxy, rings }
+        let by_forward = config.log_forwards.iter().map(|f| f.logs.iter().map(&mut way).collect()).collect();
+        Self { by_proxy, by_forward, rings }
     }
 }
 
@@ -237,9 +239,7 @@ fn send(
             match &outlet.way {
                 Way::Ring(ring) => ring.push(&whole),
                 Way::Sink(sink) => {
-                    if sink.is_stream() {
-                        whole.push(b'\n');
-                    }
+                    whole.push(b'\n');
                     if !sink.send(&whole) {
                         generation.board.process.dropped_logs.fetch_add(1, Relaxed);
                     }
@@ -247,6 +247,42 @@ fn send(
             }
         }
     });
+}
+
+/// Passes a message on that a `log-forward` section took.
+pub fn relay(generation: &Generation, section: usize, bytes: &[u8]) {
+    let message = super::forward::Message::read(bytes);
+    let at = SystemTime::now();
+    let targets = &generation.config.log_forwards[section].logs;
+    for (target, outlet) in targets.iter().zip(&generation.outlets.by_forward[section]) {
+        let Some(outlet) = outlet else { continue };
+        if message.severity() > target.level {
+            continue;
+        }
+        let takes = target.sample.as_ref().is_none_or(|s| s.takes(outlet.seen.fetch_add(1, Relaxed)));
+        if !takes {
+            continue;
+        }
+        let named = match &outlet.way {
+            Way::Ring(ring) if target.format.is_empty() => &ring.format,
+            _ => &target.format,
+        };
+        let form = Head::named(named).unwrap_or_else(|| message.form());
+        let severity = severity(message.severity().max(target.minlevel));
+        let mut whole = Vec::with_capacity(bytes.len() + 64);
+        message.render(form, target.facility, severity, at, &mut whole);
+        let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
+        whole.truncate(most.saturating_sub(1));
+        match &outlet.way {
+            Way::Ring(ring) => ring.push(&whole),
+            Way::Sink(sink) => {
+                whole.push(b'\n');
+                if !sink.send(&whole) {
+                    generation.board.process.dropped_logs.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
 }
 
 fn header(generation: &Generation, proxy: &Proxy, target: &Target, way: &Way) -> Header {

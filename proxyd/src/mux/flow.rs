@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: timeouts, heads, and what a fault means to the stream.
 
+use crate::http::cache::Copies;
 use crate::http::compress::Encoder;
 use crate::mux::splice::Splice;
 use crate::mux::wire::{Conn, Habit, Wire};
@@ -81,6 +82,8 @@ pub struct Flow {
     pub counted: u64,
     /// Compresses the content and sends it in chunks of its own.
     pub encoder: Option<Box<Encoder>>,
+    /// Copies the content for caches.
+    pub copies: Option<Box<Copies>>,
     /// Rewrite chunks to plain content, for peers that know no chunks.
     pub dechunk: bool,
     /// What the encoder took and made, once it is done.
@@ -118,6 +121,7 @@ impl Default for Flow {
             moved: 0,
             counted: 0,
             encoder: None,
+            copies: None,
             dechunk: false,
             encoded: (0, 0),
             flushed: true,
@@ -147,9 +151,9 @@ impl Flow {
         self.body = Body::new(framing);
         self.open = true;
         self.skips = self.mute && !matches!(framing, Framing::None | Framing::Length(0));
-        self.may_splice = true;
+        self.may_splice = self.copies.is_none();
         self.chunked = framing == Framing::Chunked;
-        self.may_peek = self.chunked;
+        self.may_peek = self.chunked && self.may_splice;
     }
 
     /// Whether nothing is left to read, scan or write.
@@ -454,6 +458,12 @@ impl Flow {
             })?;
             if let Part::Data { take } = part {
                 self.counted += if self.mute { 0 } else { take as u64 };
+                // What has to wait for what is ready is looked at again, and copied then.
+                if let Some(copies) = &mut self.copies
+                    && (self.encoder.is_none() || self.ready == 0)
+                {
+                    copies.take(&rest[..take]);
+                }
             }
             let keeps = match part {
                 Part::Need | Part::End => return Ok(()),
@@ -474,6 +484,9 @@ impl Flow {
             let take = self.remake(part, from);
             from.buf.consume(take);
             self.moved += take as u64;
+        }
+        if let Some(copies) = self.copies.take() {
+            copies.finish();
         }
         if let Some(mut encoder) = self.encoder.take() {
             encoder.give(true, &mut self.out);
@@ -505,6 +518,9 @@ impl Flow {
                 take
             }
             Part::Trailer { take, name, value, forbidden } => {
+                if let Some(copies) = self.copies.as_mut().filter(|_| !forbidden) {
+                    copies.trailer(name.of(rest), value.of(rest));
+                }
                 if !silent && !forbidden {
                     h1::emit::name(&mut self.out, name.of(rest));
                     self.out.extend_from_slice(b": ");

@@ -5,6 +5,7 @@
 use super::control::Rights;
 use super::handoff::{self, Exposed};
 use crate::config::model::{Bind, BindAddress, Config, ProxyId};
+use crate::log::forward::Ears;
 use crate::net::{Buffers, listener};
 use crate::runtime::engine::Listening;
 use service::Signal;
@@ -27,6 +28,8 @@ pub struct Bound {
     pub stats: Vec<(OwnedFd, Rights)>,
     /// Copies of all of them, for the next process.
     pub exposed: Vec<Exposed>,
+    /// Sockets of `log-forward` sections.
+    pub ears: Ears,
     /// Those that were bound ahead of their address, as `FRONTEND/ADDRESS`.
     pub free: HashSet<String>,
 }
@@ -61,9 +64,15 @@ struct Binder<'a> {
 /// Binds everything.
 pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> {
     let mut binder = Binder { sources, asked_to_pause: false, virtual_addresses: None };
-    let mut bound =
-        Bound { listening: Vec::new(), stats: Vec::new(), exposed: Vec::new(), free: HashSet::new() };
-    let mut faults = Vec::new();
+    let mut bound = Bound {
+        listening: Vec::new(),
+        stats: Vec::new(),
+        exposed: Vec::new(),
+        ears: Ears::default(),
+        free: HashSet::new(),
+    };
+    let mut faults;
+    (bound.ears, faults) = Ears::open(&config.log_forwards);
     let tune = &config.global.tune;
     let buffers = Buffers { receive: tune.rcvbuf_client, send: tune.sndbuf_client };
     for (index, proxy) in config.proxies.iter().enumerate().filter(|(_, p)| !p.disabled) {

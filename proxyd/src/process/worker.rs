@@ -138,7 +138,7 @@ fn bind_all(
         messages::say(Label::Alert, text);
         1
     })?;
-    if bound.listening.is_empty() && bound.stats.is_empty() {
+    if bound.listening.is_empty() && bound.stats.is_empty() && bound.ears.is_empty() {
         let text = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
         return Err(refuse(text));
     }
@@ -184,7 +184,7 @@ struct Control {
 /// Starts the engine and stays until it ends.
 fn engage(ready: Ready) -> i32 {
     let Ready { options, config, bound, limits, states, memory, control } = ready;
-    let Bound { listening, stats, exposed, free } = bound;
+    let Bound { listening, stats, exposed, ears, free } = bound;
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
     let board = board(&config, &limits, listening.len() + stats.len());
@@ -192,6 +192,7 @@ fn engage(ready: Ready) -> i32 {
     let _ = board.startup_log.set(messages::started());
     let generation = Arc::new(Generation::build(1, config, board));
     state_file::apply(&generation, &states);
+    ears.listen(&generation);
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),

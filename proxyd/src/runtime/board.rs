@@ -17,6 +17,8 @@ pub struct Board {
     pub servers: Mutex<HashMap<(String, String), Arc<ServerState>>>,
     /// Stick tables by name.
     pub tables: crate::stick::Tables,
+    /// Caches by name.
+    pub caches: crate::http::cache::Caches,
     /// `proc.` variables.
     pub vars: Mutex<crate::stream::vars::Vars>,
     /// Counters of the whole process, for `show info`.

@@ -58,6 +58,7 @@ impl Generation {
             board.tables.ensure(table);
         }
         config.refs.bind(&config, &board.tables);
+        config.refs.bind_caches(&config, &board.caches);
         for proxy in &config.proxies {
             proxies.push(board.proxy(&proxy.name, proxy.binds.len()));
             let states: Roster<_> = proxy.servers.iter().map(|s| board.server(&proxy.name, s)).collect();

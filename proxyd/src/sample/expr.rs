@@ -11,6 +11,7 @@ use super::{Type, Value};
 use crate::acl::Acl;
 use crate::acl::file::PatRefs;
 use crate::config::model::{Config, ErrorReply, Kind, Mode, ProxyId, ServerId, Userlist};
+use crate::http::cache::{Cache, Caches};
 use crate::stick::{SharedTable, Tables};
 use crate::stream::view::View;
 use crate::{conv, fetch};
@@ -77,12 +78,22 @@ enum Late {
     Userlist(Arc<UserlistSlot>),
 }
 
+/// A cache named by a rule or a filter.
+#[derive(Debug, Default)]
+pub struct CacheSlot {
+    /// The name as written.
+    pub name: String,
+    /// The store, once bound.
+    pub cache: OnceLock<Arc<Cache>>,
+}
+
 /// Everything named in expressions that may be defined later than it is used.
 #[derive(Debug, Default)]
 pub struct Refs {
     list: Vec<(Late, String)>,
     /// `resolvers` sections that rules ask, with what is told where there is no such section.
     pub resolvers: Vec<(String, String)>,
+    caches: Vec<(Arc<CacheSlot>, String)>,
 }
 
 impl Refs {
@@ -104,10 +115,18 @@ impl Refs {
         slot
     }
 
+    /// Adds a cache named by a rule or a filter of a proxy.
+    pub fn cache(&mut self, name: &str, proxy: &str) -> Arc<CacheSlot> {
+        let slot = Arc::new(CacheSlot { name: name.to_owned(), cache: OnceLock::new() });
+        self.caches.push((Arc::clone(&slot), proxy.to_owned()));
+        slot
+    }
+
     /// Takes over another list.
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);
         self.resolvers.extend(other.resolvers);
+        self.caches.extend(other.caches);
     }
 
     /// Whether an expression names this server.
@@ -123,7 +142,32 @@ impl Refs {
             .iter()
             .filter_map(|(late, place)| finder.complaint(late).map(|e| format!("{e} referenced in {place}.")))
             .chain(self.resolvers.iter().filter(|(name, _)| !known(name)).map(|(_, text)| text.clone()))
+            .chain(self.lost_caches(config))
             .collect()
+    }
+
+    fn lost_caches(&self, config: &Config) -> Vec<String> {
+        let mut told: Vec<(&str, &str)> = Vec::new();
+        for (slot, proxy) in &self.caches {
+            let lost = (proxy.as_str(), slot.name.as_str());
+            if !config.caches.iter().any(|c| c.name == slot.name) && !told.contains(&lost) {
+                told.push(lost);
+            }
+        }
+        let text = |(proxy, name): (&str, &str)| {
+            format!(
+                "config: proxy '{proxy}': unable to find the cache '{name}' referenced by the filter 'cache'."
+            )
+        };
+        told.into_iter().map(text).collect()
+    }
+
+    /// Binds caches to their stores.
+    pub fn bind_caches(&self, config: &Config, caches: &Caches) {
+        for (slot, _) in &self.caches {
+            let settings = config.caches.iter().find(|c| c.name == slot.name);
+            settings.map(|s| slot.cache.set(caches.ensure(s)));
+        }
     }
 
     /// Binds every name to what it means in a configuration and to the live tables. Names that [`Self::check`]

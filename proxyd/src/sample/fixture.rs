@@ -98,6 +98,14 @@ pub fn request(text: &str) -> Message {
     m
 }
 
+/// A response from its status line and header lines.
+pub fn response(text: &str) -> Message {
+    let mut m = request(text);
+    let (status, reason) = (text.split(' ').nth(1).and_then(|s| s.parse().ok()), m.store(b"OK"));
+    m.start = Start::Response { status: status.unwrap_or(200), reason };
+    m
+}
+
 fn session() -> Session {
     let at = |port| Peer::Inet(([127, 0, 0, 1], port).into());
     Session {
@@ -163,6 +171,7 @@ fn txn(request: &Message) -> Txn {
         server_ends: (Peer::Unknown, Peer::Unknown),
         compression: None,
         compressed: false,
+        cache: None,
         server_fault: 0,
         dst: None,
         server_tls: None,

@@ -92,6 +92,10 @@ counters! {
         failed_rewrites,
         /// Internal errors (`eint`).
         internal_errors,
+        /// Requests looked up in caches (`cache_lookups`).
+        cache_lookups,
+        /// Requests answered by caches (`cache_hits`).
+        cache_hits,
         /// Bytes fed to the compressor (`comp_in`).
         comp_in,
         /// Bytes that came out (`comp_out`).
@@ -198,6 +202,10 @@ counters! {
         failed_rewrites,
         /// Internal errors (`eint`).
         internal_errors,
+        /// Requests looked up in caches (`cache_lookups`).
+        cache_lookups,
+        /// Requests answered by caches (`cache_hits`).
+        cache_hits,
         /// Bytes fed to the compressor (`comp_in`).
         comp_in,
         /// Bytes that came out (`comp_out`).

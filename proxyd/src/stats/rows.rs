@@ -209,8 +209,8 @@ pub fn frontend(generation: &Generation, id: ProxyId, clock: Clock, default_maxc
     if proxy.mode == Mode::Http {
         set!(
             row,
-            "cache_lookups" = 0u64,
-            "cache_hits" = 0u64,
+            "cache_lookups" = &c.cache_lookups,
+            "cache_hits" = &c.cache_hits,
             "intercepted" = &c.intercepted,
             "hrsp_1xx" = &c.http_1xx,
             "hrsp_2xx" = &c.http_2xx,
@@ -564,8 +564,8 @@ pub fn backend(generation: &Generation, id: ProxyId, clock: Clock, default_maxco
         "comp_out" = &c.comp_out,
         "comp_byp" = &c.comp_byp,
         "comp_rsp" = &c.comp_rsp,
-        "cache_lookups" = 0u64,
-        "cache_hits" = 0u64,
+        "cache_lookups" = &c.cache_lookups,
+        "cache_hits" = &c.cache_hits,
         "agg_server_status" = 0u64,
         "agg_server_check_status" = 0u64,
         "agg_check_status" = 0u64

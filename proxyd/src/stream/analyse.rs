@@ -92,6 +92,9 @@ impl Exchange<'_> {
         if proxy.stats.is_some() {
             Box::pin(self.stats_page(at)).await?;
         }
+        if self.parts.txn.cache.is_some() {
+            self.cached().await?;
+        }
         Ok(())
     }
 
@@ -411,14 +414,7 @@ impl Exchange<'_> {
         let (front, back) = (self.frontend(), self.back());
         self.responding();
         self.store_stick(server);
-        let parts = &mut *self.parts;
-        for capture in &front.capture_response {
-            let value = parts.response.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
-            parts.txn.captures_res.get_mut().push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
-        }
-        if let Some(capture) = &front.capture_cookie {
-            parts.txn.cookie_res = cookie::captured(&parts.response, b"set-cookie", capture);
-        }
+        self.capture_response();
         if !back.rules.tcp_res_cont.is_empty() {
             let delay = back.rules.res_inspect_delay;
             let from = Some((&mut *server, framing));
@@ -466,6 +462,20 @@ impl Exchange<'_> {
         self.finish_by(Verdict::Reply(Arc::new(reply)), Phase::ResponseHead).await
     }
 
+    /// `capture response header` and `capture cookie`.
+    pub fn capture_response(&mut self) {
+        self.responding();
+        let front = self.frontend();
+        let parts = &mut *self.parts;
+        for capture in &front.capture_response {
+            let value = parts.response.find(capture.name.as_bytes()).next_back().map(|(_, v)| v);
+            parts.txn.captures_res.get_mut().push(value.map(|v| v[..v.len().min(capture.len)].to_vec()));
+        }
+        if let Some(capture) = &front.capture_cookie {
+            parts.txn.cookie_res = cookie::captured(&parts.response, b"set-cookie", capture);
+        }
+    }
+
     /// From here on variables of the message are the response's.
     fn responding(&mut self) {
         let txn = &mut self.parts.txn;
@@ -475,7 +485,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn after_response(&mut self) {
+    /// `http-after-response` rules.
+    pub fn after_response(&mut self) {
         self.responding();
         let (front, back) = (self.frontend(), self.back());
         let mut sets: Vec<&RuleSet> = back.rules.http_after_res.iter().collect();
@@ -594,7 +605,7 @@ impl Exchange<'_> {
     }
 
     /// Swallows what is here of a body that nobody wants; false says that more is to come.
-    fn skip_request_body(&mut self) -> bool {
+    pub fn skip_request_body(&mut self) -> bool {
         match self.parts.info.framing {
             Framing::None => true,
             Framing::Length(n) if self.client.conn.buf.len() as u64 >= n => {

@@ -435,6 +435,7 @@ impl<'c> Exchange<'c> {
         }
         server.keep_alive &= info.keep_alive;
         let mut framing = info.framing;
+        self.copy_for_caches();
         self.compress(framing);
         self.frame_response(&mut framing);
         self.send_head(framing);
@@ -449,7 +450,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// Compresses the response where client, file and answer agree.
-    fn compress(&mut self, framing: Framing) {
+    pub fn compress(&mut self, framing: Framing) {
         let Some(algorithm) = self.parts.txn.compression else { return };
         let (front, back) = (self.frontend(), self.back());
         let settings = [&back.compression, &front.compression];

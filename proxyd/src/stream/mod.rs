@@ -8,6 +8,7 @@ pub mod accept;
 pub mod analyse;
 pub mod answer;
 pub mod assign;
+pub mod cached;
 pub mod connect;
 pub mod ending;
 pub mod handshake;

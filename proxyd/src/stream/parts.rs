@@ -117,6 +117,7 @@ impl Txn {
             server_ends: (Peer::Unknown, Peer::Unknown),
             compression: None,
             compressed: false,
+            cache: None,
             server_fault: 0,
             dst: None,
             server_tls: None,
@@ -179,6 +180,7 @@ impl Txn {
             server_ends,
             compression,
             compressed,
+            cache,
             server_fault,
             dst,
             server_tls,
@@ -188,8 +190,7 @@ impl Txn {
         [method, request_line, uri].into_iter().for_each(Vec::clear);
         (*version, *status, *server_status, *counts) = ((1, 1), 0, 0, [0; 4]);
         (*bytes_out, *bytes_in, *server_queue, *backend_queue) = (0, 0, 0, 0);
-        captures_req.get_mut().clear();
-        captures_res.get_mut().clear();
+        [captures_req, captures_res].into_iter().for_each(|c| c.get_mut().clear());
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
         (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
         (*retries, *redispatched, *priority) = (0, false, (0, 0));
@@ -200,6 +201,6 @@ impl Txn {
         (*no_l7_retry, *resolving, *strict_rewriting) = (false, None, true);
         unique_id.take();
         (*cookie_req, *cookie_res, *log_level, *last_rule) = (None, None, None, None);
-        (*server_ends, *dst, *server_tls) = ((Peer::Unknown, Peer::Unknown), None, None);
+        (*server_ends, *dst, *server_tls, *cache) = ((Peer::Unknown, Peer::Unknown), None, None, None);
     }
 }

@@ -169,6 +169,8 @@ impl Exchange<'_> {
                             Some((server, framing)) => {
                                 Box::pin(self.response_body(server, *framing, time, at_least)).await?;
                             }
+                            // An answer out of a cache is whole.
+                            None if phase == Phase::ResponseHead => {}
                             None => Box::pin(self.request_body(Some(time), at_least)).await?,
                         }
                         at += 1;

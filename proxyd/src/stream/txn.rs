@@ -343,6 +343,8 @@ pub struct Txn {
     pub compression: Option<Compressor>,
     /// Whether the answer is compressed.
     pub compressed: bool,
+    /// What rules asked of caches.
+    pub cache: Option<Box<crate::http::cache::Visit>>,
     /// What was wrong with the server's connection.
     pub server_fault: u8,
     /// `set-dst`, `set-dst-port`.

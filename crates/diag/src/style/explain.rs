@@ -11,7 +11,7 @@ pub fn explain(diagnostic: &Diagnostic, sources: &SourceMap, colour: bool) -> St
     let kind = match diagnostic.severity {
         Severity::Diag | Severity::Notice => ReportKind::Advice,
         Severity::Warning | Severity::Skipped => ReportKind::Warning,
-        Severity::Alert | Severity::Fatal => ReportKind::Error,
+        Severity::Grave | Severity::Alert | Severity::Fatal => ReportKind::Error,
     };
     let head = diagnostic.text.lines().next().unwrap_or_default().trim_end_matches(':');
     let Some(span) = diagnostic.span else { return plain(diagnostic, head) };
@@ -39,7 +39,7 @@ fn plain(diagnostic: &Diagnostic, head: &str) -> String {
     let label = match diagnostic.severity {
         Severity::Diag | Severity::Notice => "Advice",
         Severity::Warning | Severity::Skipped => "Warning",
-        Severity::Alert | Severity::Fatal => "Error",
+        Severity::Grave | Severity::Alert | Severity::Fatal => "Error",
     };
     let help = diagnostic.help.as_ref().map(|h| format!("  Help: {h}\n")).unwrap_or_default();
     format!("{label}: {head}\n{help}")

@@ -52,6 +52,10 @@ pub struct Config {
     pub patterns: Arc<acl::file::PatRefs>,
     /// `resolvers` sections in file order, the one of the host's own name servers last.
     pub resolvers: Vec<Arc<Resolvers>>,
+    /// `cache` sections in file order.
+    pub caches: Vec<crate::http::cache::Settings>,
+    /// `log-forward` sections in file order.
+    pub log_forwards: Vec<crate::log::forward::LogForward>,
     /// `ring` sections by name.
     pub rings: BTreeMap<String, Ring>,
     /// Names in rules and expressions that are bound once all sections are read.
