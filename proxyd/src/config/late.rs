@@ -11,7 +11,6 @@ use std::collections::HashMap;
 /// Tells all of it; `backs` finds sections with servers by name.
 pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap<String, usize>) {
     let names: Vec<String> = drafts.iter().map(|d| d.proxy.name.clone()).collect();
-    let mut rules = false;
     for draft in drafts.iter_mut().filter(|d| !d.proxy.disabled) {
         external(loader, draft);
         loops(loader, draft, &names, backs);
@@ -19,10 +18,9 @@ pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap
         unheard(loader, draft);
         for server in &draft.proxy.servers {
             if lacks_port(&draft.proxy, server) {
-                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server, rules));
+                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server));
             }
         }
-        rules |= draft.proxy.kind != Kind::Frontend;
     }
 }
 
@@ -102,11 +100,12 @@ fn unheard(loader: &mut Loader<'_>, draft: &Draft) {
     }
 }
 
-/// What is told of a server that [`lacks_port`]. `rules` says that checks of nothing but the connection have their
-/// rule already: haproxy makes it with the first section that has servers, after the complaints about that one.
-pub(super) fn no_port(proxy: &Proxy, server: &Server, rules: bool) -> String {
-    let own = !matches!(proxy.check.kind, CheckKind::Tcp) || !proxy.check.steps.is_empty();
-    let rules = if rules || own { " nor tcp_check rule 'connect' with port information" } else { "" };
+/// What is told of a server that [`lacks_port`].
+pub(super) fn no_port(proxy: &Proxy, server: &Server) -> String {
+    // A check that nothing was said of has no rules of its own before the backend runs.
+    let plain = matches!(proxy.check.kind, CheckKind::Tcp) && proxy.check.steps.is_empty();
+    let told = " nor tcp_check rule 'connect' with port information";
+    let rules = if plain && server.added.is_none() { "" } else { told };
     format!(
         "config: {} '{}': server '{}' has neither service port nor check port{rules}.",
         noun(proxy.kind),

@@ -6,6 +6,7 @@
 //! Absent on purpose: what commands mean.
 
 use super::handoff::{self, Exposed};
+use super::keep;
 use crate::cli::Session;
 use crate::config::model::{Level, SeverityOutput};
 use crate::runtime::Generation;
@@ -112,13 +113,21 @@ async fn attend(context: &Context, stream: Stream, rights: Rights) {
             let _ = stream.shutdown().await;
         }
         Stream::Unix(mut stream) => {
-            if converse(context, &mut stream, rights).await == Next::GiveSockets
-                && let Ok(stream) = stream.into_std()
-            {
-                let copies = context.copies();
-                // Blocking steps, so away from the loop; the taker notices a failure by itself.
-                let _ = tokio::task::spawn_blocking(move || handoff::give(&stream, &copies?)).await;
-            }
+            let next = converse(context, &mut stream, rights).await;
+            let Ok(stream) = stream.into_std() else { return };
+            // Blocking steps, so away from the loop; the taker notices a failure by itself.
+            let giving = match next {
+                Next::Close => return,
+                Next::GiveSockets => {
+                    let copies = context.copies();
+                    tokio::task::spawn_blocking(move || handoff::give(&stream, &copies?))
+                }
+                Next::GiveBoard => {
+                    let generation = (context.current)();
+                    tokio::task::spawn_blocking(move || keep::give(&stream, &generation))
+                }
+            };
+            let _ = giving.await;
         }
     }
 }
@@ -162,6 +171,7 @@ impl Drop for Counted {
 enum Next {
     Close,
     GiveSockets,
+    GiveBoard,
 }
 
 async fn converse(
@@ -181,6 +191,9 @@ async fn converse(
             let line = line.trim_end_matches(['\n', '\r']);
             if rights.expose && line == handoff::COMMAND {
                 return Next::GiveSockets;
+            }
+            if (rights.expose || rights.level == Level::Admin) && line == keep::COMMAND {
+                return Next::GiveBoard;
             }
             let generation = (context.current)();
             let output = session.line(&generation, line, &mut notices);

@@ -201,22 +201,21 @@ impl Master {
 
     fn spawn(&self) -> io::Result<Worker> {
         let (control, theirs) = UnixStream::pair()?;
-        let old = match &self.current {
-            Some(current) => {
-                let (ours, to_old) = UnixStream::pair()?;
-                sys::fdpass::send_fds(&current.control, &[CONNECT], &[to_old.as_fd()])?;
-                Some(ours)
-            }
-            None => None,
-        };
+        // One for its sockets, one for what it has on its board.
+        let mut old = Vec::new();
+        for current in self.current.iter().chain(&self.current) {
+            let (ours, to_old) = UnixStream::pair()?;
+            sys::fdpass::send_fds(&current.control, &[CONNECT], &[to_old.as_fd()])?;
+            old.push(ours);
+        }
         let mut command = Command::new(path_of(&self.plan.program));
         command.arg0(&self.plan.program).args(&self.plan.words);
         let fd = |s: &UnixStream| s.as_raw_fd().to_string();
-        let old_fd = old.as_ref().map_or_else(|| "-1".into(), fd);
-        command.arg(format!("--worker={},{old_fd}", fd(&theirs)));
+        let old_fd = |n: usize| old.get(n).map_or_else(|| "-1".into(), fd);
+        command.arg(format!("--worker={},{},{}", fd(&theirs), old_fd(0), old_fd(1)));
         // One thread, so nobody else can start a program while these are open to one.
         sys::inherit::keep_on_exec(theirs.as_fd(), true)?;
-        if let Some(old) = &old {
+        for old in &old {
             sys::inherit::keep_on_exec(old.as_fd(), true)?;
         }
         let child = command.spawn()?;

@@ -11,6 +11,7 @@ pub mod bind;
 pub mod control;
 pub mod dump;
 pub mod handoff;
+pub mod keep;
 pub mod keywords;
 pub mod load;
 pub mod master;
@@ -125,12 +126,14 @@ fn lead(
     runtime.block_on(master::run(plan, || ready.map_or(Ok(()), |r| r.ready(false))))
 }
 
-/// `CHANNEL,OLD`: descriptors that the master left open for its worker.
-fn channels(text: &str) -> Option<(UnixStream, Option<UnixStream>)> {
-    let (channel, old) = text.split_once(',')?;
+/// `CHANNEL,OLD,OLD`: descriptors that the master left open for its worker; those of the worker before it are -1
+/// where there is none, and a master of another version may leave one only.
+fn channels(text: &str) -> Option<worker::Channels> {
     let adopt = |n: &str| sys::inherit::adopt(n.parse().ok()?).ok().map(UnixStream::from);
-    let channel = adopt(channel)?;
-    Some((channel, if old == "-1" { None } else { adopt(old) }))
+    let mut numbers = text.split(',');
+    let control = adopt(numbers.next()?)?;
+    let mut old = || numbers.next().filter(|n| *n != "-1").and_then(adopt);
+    Some(worker::Channels { control, sockets: old(), board: old() })
 }
 
 fn usage(name: &str) -> i32 {

@@ -12,7 +12,7 @@ use super::handoff;
 use super::messages::{self, Label};
 use super::options::Options;
 use crate::bus::Bus;
-use crate::config::model::{Config, Level};
+use crate::config::model::{BindAddress, Config, Level};
 use crate::runtime::Generation;
 use crate::runtime::board::{Board, ProcessInfo};
 use crate::runtime::engine::{self, Running};
@@ -41,8 +41,19 @@ pub struct Start {
     pub options: Options,
     /// The configuration.
     pub config: Config,
-    /// Set in a worker of a master: its channel, and a connection to the worker before it.
-    pub master: Option<(UnixStream, Option<UnixStream>)>,
+    /// Set in a worker of a master.
+    pub master: Option<Channels>,
+}
+
+/// What a master gives its worker.
+#[derive(Debug)]
+pub struct Channels {
+    /// The way to the master.
+    pub control: UnixStream,
+    /// Connections to the worker before it: for its sockets, and for what it has on its board.
+    pub sockets: Option<UnixStream>,
+    /// See there.
+    pub board: Option<UnixStream>,
 }
 
 /// Runs to the end; gives the exit code.
@@ -56,9 +67,9 @@ pub fn run(start: Start) -> i32 {
 /// Everything that can fail.
 fn prepare(start: Start) -> Result<Ready, i32> {
     let Start { options, config, master } = start;
-    let (channel, old_worker) = match master {
-        Some((channel, old)) => (Some(channel), old),
-        None => (None, None),
+    let (channel, old_worker, board) = match master {
+        Some(Channels { control, sockets, board }) => (Some(control), sockets, board),
+        None => (None, None, former(&options, &config)),
     };
     let limits = Limits::apply(&options, &config).map_err(|text| refuse(&text))?;
     let directory = if options.no_bus { None } else { ::bus::directory() };
@@ -84,7 +95,10 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     crate::delegate::configure(directory.filter(|_| !options.no_delegate));
     let terminal = |e| refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}"));
     // A chroot mostly has no /dev/null.
-    let null = if daemon { Some(service::background::nowhere().map_err(terminal)?) } else { None };
+    // A worker stays with its master, and like it keeps nobody waiting for the end of what it might print.
+    let background = options.daemon || config.global.daemon;
+    let detached = background && !options.foreground && !options.debug && !options.master_notify;
+    let null = if detached { Some(service::background::nowhere().map_err(terminal)?) } else { None };
     let (states, faults) = state_file::gather(&config);
     if !faults.is_empty() && !options.quiet {
         introduce();
@@ -101,7 +115,30 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     if options.debug {
         messages::print(messages::DEBUG_START);
     }
-    Ok(Ready { options, config, bound, limits, states, memory, control: Control { runtime, bus, channel } })
+    Ok(Ready {
+        options,
+        config,
+        bound,
+        limits,
+        states,
+        memory,
+        former: board,
+        control: Control { runtime, bus, channel },
+    })
+}
+
+/// A way to the process that this one replaces: by the socket it is told to take listeners from, or by a stats socket of
+/// the configuration that one of the processes to end still serves.
+fn former(options: &Options, config: &Config) -> Option<UnixStream> {
+    if let Some(path) = &options.take_listeners {
+        return super::keep::reach(path, &[]);
+    }
+    let (old, _) = options.old_pids();
+    let paths = config.global.stats_sockets.iter().filter_map(|bind| match &bind.address {
+        BindAddress::Unix(path) if !old.is_empty() => Some(path),
+        _ => None,
+    });
+    paths.into_iter().find_map(|path| super::keep::reach(path, &old))
 }
 
 /// Binds every address, with the sockets of the process before us where there is one.
@@ -171,6 +208,8 @@ struct Ready {
     limits: Limits,
     states: state_file::Files,
     memory: Option<MemoryBound>,
+    /// The way to the process before this one.
+    former: Option<UnixStream>,
     control: Control,
 }
 
@@ -183,7 +222,7 @@ struct Control {
 
 /// Starts the engine and stays until it ends.
 fn engage(ready: Ready) -> i32 {
-    let Ready { options, config, bound, limits, states, memory, control } = ready;
+    let Ready { options, config, bound, limits, states, memory, former, control } = ready;
     let Bound { listening, stats, exposed, ears, free } = bound;
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
@@ -192,6 +231,10 @@ fn engage(ready: Ready) -> i32 {
     let _ = board.startup_log.set(messages::started());
     let generation = Arc::new(Generation::build(1, config, board));
     state_file::apply(&generation, &states);
+    // As late as can be: what happens there from now on is not known here.
+    if let Some(former) = former {
+        super::keep::take(&former, &generation);
+    }
     ears.listen(&generation);
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,

@@ -77,6 +77,20 @@ pub fn gather(config: &Config) -> (Files, Vec<String>) {
     (files, faults)
 }
 
+/// Applies the states of all servers, as another process told them.
+pub fn apply_text(generation: &Generation, text: &str) {
+    let lines = text.lines().map(|l| l.split_ascii_whitespace().collect::<Vec<_>>());
+    let by_name: HashMap<(&str, &str), Vec<&str>> =
+        lines.filter(|w| w.len() >= COLUMNS_MIN).map(|w| ((w[1], w[3]), w)).collect();
+    for (proxy, states) in generation.config.proxies.iter().zip(&generation.servers) {
+        for (id, server) in proxy.shown_servers() {
+            if let Some(words) = by_name.get(&(proxy.name.as_str(), server.name.as_str())) {
+                one(generation, server, &states[id.0], words);
+            }
+        }
+    }
+}
+
 /// Applies what the files say.
 pub fn apply(generation: &Generation, files: &Files) {
     let config = &generation.config;
@@ -136,7 +150,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Check states of a line: enabled 4, paused 8.
+/// Check states of a line: configured 2, enabled 4, paused 8.
+const CONFIGURED: u32 = 2;
 const ENABLED: u32 = 4;
 
 fn one(generation: &Generation, server: &Server, state: &ServerState, words: &[&str]) {
@@ -169,13 +184,14 @@ fn one(generation: &Generation, server: &Server, state: &ServerState, words: &[&
     if line.weights.1 == server.weight && line.weights.0 <= 256 {
         state.user_weight.store(line.weights.0, Relaxed);
     }
-    if detail.check.configured {
+    // A check that is new since then begins as the configuration says.
+    if detail.check.configured && line.check_state & CONFIGURED != 0 {
         let full = (detail.check.rise + detail.check.fall).saturating_sub(1);
         detail.check.health = line.health.min(full);
         detail.check.enabled = line.check_state & ENABLED != 0;
         state.health.store(detail.check.health, Relaxed);
     }
-    if detail.agent.configured {
+    if detail.agent.configured && line.agent_state & CONFIGURED != 0 {
         detail.agent.enabled = line.agent_state & ENABLED != 0;
     }
     detail.check.port = line.check.0.or(detail.check.port);

@@ -245,6 +245,33 @@ struct Entry {
     users: u32,
 }
 
+/// An entry as another process takes it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Milliseconds until it expires; `None` is never.
+    pub expires_in_ms: Option<u64>,
+    /// What is stored, in the order of the table's definition.
+    pub cells: Vec<KeptCell>,
+}
+
+/// One stored element of a [`Kept`] entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptCell {
+    /// A counter, tag or number.
+    Count(u64),
+    /// A rate: how long ago its running period began, and the events of it and of the one before.
+    Rate {
+        /// Milliseconds since the period began.
+        age_ms: u64,
+        /// Events of the running period.
+        current: u64,
+        /// Events of the previous one.
+        previous: u64,
+    },
+    /// A server's name.
+    Name(String),
+}
+
 /// What `show table` tells of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryView {
@@ -517,6 +544,57 @@ impl Table {
             .collect();
         keys.sort();
         keys
+    }
+
+    /// All keys in force, in no order.
+    pub fn keys_as_they_lie(&self, now_ms: u64) -> Vec<Key> {
+        let in_force = |e: &Entry| e.users > 0 || e.expires_ms > now_ms;
+        self.entries.iter().filter(|(_, e)| in_force(e)).map(|(k, _)| k.clone()).collect()
+    }
+
+    /// An entry for another process.
+    pub fn kept(&self, key: &Key, now_ms: u64) -> Option<Kept> {
+        let entry = self.entries.get(key)?;
+        let cells = entry.cells.iter().map(|cell| match cell {
+            Cell::Count(n) => KeptCell::Count(*n),
+            Cell::Rate(f) => KeptCell::Rate {
+                age_ms: now_ms.saturating_sub(f.start_ms),
+                current: f.current,
+                previous: f.previous,
+            },
+            Cell::Name(name) => KeptCell::Name(name.to_string()),
+        });
+        let expires = (entry.expires_ms != u64::MAX).then(|| entry.expires_ms.saturating_sub(now_ms));
+        Some(Kept { expires_in_ms: expires, cells: cells.collect() })
+    }
+
+    /// Takes over an entry that another process kept, with those of its cells that there are, in this table's order.
+    /// It expires when it would have there, or sooner. False when the table is full, or has the entry already.
+    pub fn keep(
+        &mut self,
+        key: &Key,
+        expires_in_ms: Option<u64>,
+        cells: Vec<Option<KeptCell>>,
+        now_ms: u64,
+    ) -> bool {
+        if self.contains(key, now_ms) || self.entries.len() >= self.size || !self.touch(key, now_ms) {
+            return false;
+        }
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        if let Some(left) = expires_in_ms {
+            entry.expires_ms = entry.expires_ms.min(now_ms.saturating_add(left));
+        }
+        for (cell, kept) in entry.cells.iter_mut().zip(cells) {
+            match (cell, kept) {
+                (Cell::Count(n), Some(KeptCell::Count(kept))) => *n = kept,
+                (Cell::Rate(f), Some(KeptCell::Rate { age_ms, current, previous })) => {
+                    *f = Freq { start_ms: now_ms.saturating_sub(age_ms), current, previous };
+                }
+                (Cell::Name(name), Some(KeptCell::Name(kept))) => *name = kept.into(),
+                _ => {}
+            }
+        }
+        true
     }
 
     /// What `show table` tells of one entry.
