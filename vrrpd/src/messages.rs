@@ -60,6 +60,7 @@ pub enum Note {
     Lower { source: IpAddr, priority: u8, ours: u8, election: bool },
     Priority { from: u8, to: u8 },
     PriorityMost,
+    PrioritySet(u8),
     FileFault(String),
     FileRecovered(String),
     Addresses { adding: bool, excluded: bool },
@@ -75,6 +76,7 @@ pub enum Note {
     OldChecksum,
     SendFailed(String),
     Restored { address: IpAddr, interface: String },
+    NoLonger { address: IpAddr, len: u8, interface: String },
     Duplicate,
 }
 
@@ -130,6 +132,9 @@ impl Message {
                     | Note::Routes { .. }
                     | Note::Rules { .. }
                     | Note::Garp { .. }
+                    | Note::PrioritySet(_)
+                    | Note::FileFault(_)
+                    | Note::FileRecovered(_)
             ),
             Self::Assigned { .. } | Self::Deassigned { .. } | Self::Sockpool { .. } | Self::Detail(_) => true,
             Self::Claimed { .. } => true,
@@ -193,6 +198,7 @@ impl fmt::Display for Note {
                 f.write_str(if *election { ", forcing new election" } else { "" })
             }
             Self::Priority { from, to } => write!(f, "Changing effective priority from {from} to {to}"),
+            Self::PrioritySet(to) => write!(f, "Setting effective priority to {to}"),
             Self::PriorityMost => f.write_str("Setting effective priority to 254"),
             Self::FileFault(name) => write!(f, "tracked file {name} now FAULT state"),
             Self::FileRecovered(name) => write!(f, "tracked file {name} leaving FAULT state"),
@@ -231,6 +237,9 @@ impl Note {
             Self::SendFailed(why) => write!(f, "send advert error ({why})"),
             Self::Restored { address, interface } => {
                 write!(f, "Restoring deleted address {address} on {interface}, staying MASTER")
+            }
+            Self::NoLonger { address, len, interface } => {
+                write!(f, "ip address {address}/{len} dev {interface}, no longer exist")
             }
             Self::Duplicate => f.write_str("VRID is in use twice on this interface"),
             // Never empty: a note without words of its own is told as it is.

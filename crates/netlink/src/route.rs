@@ -96,12 +96,12 @@ fn family(v6: bool) -> AddressFamily {
 }
 
 impl Route {
+    /// As the original: also a route without a gateway is for the universe, unlike that of `ip route`.
     fn default_scope(&self) -> u8 {
         match self.kind {
             _ if self.v6 => SCOPE_UNIVERSE,
             RouteKind::Local | RouteKind::Nat => SCOPE_HOST,
             RouteKind::Broadcast | RouteKind::Multicast => SCOPE_LINK,
-            RouteKind::Unicast if self.hops.len() == 1 && self.hops[0].via.is_none() => SCOPE_LINK,
             _ => SCOPE_UNIVERSE,
         }
     }

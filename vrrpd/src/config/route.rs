@@ -380,13 +380,12 @@ fn finish_route(line: &mut Line<'_>, route: &mut Route, is_static: bool) {
         ));
         route.protocol = Some(PROTOCOL_KEEPALIVED);
     }
-    let has_device = route.hops.iter().any(|h| h.device.is_some());
-    let forwards = matches!(route.kind, RouteKind::Unicast | RouteKind::Local | RouteKind::Broadcast);
-    if !has_device && route.hops.len() < 2 && forwards && !route.no_track {
+    let one_device = matches!(&route.hops[..], [hop] if hop.device.is_some());
+    if !one_device && !route.no_track {
         if is_static && route.track_group.is_some() {
             line.say("Static route cannot have track_group if interface not specified");
             route.track_group = None;
-        } else if !is_static {
+        } else {
             let destination = match route.destination {
                 Some((address, len)) => format!("{address}/{len}"),
                 None => "default".to_owned(),

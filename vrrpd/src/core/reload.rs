@@ -7,10 +7,14 @@
 use super::machine::Act;
 use super::router::{Effect, Member, NoticeState, Router, Timer, rules};
 use crate::config::model::{Config, Instance};
-use crate::messages::StateName;
+use crate::messages::{Note, StateName};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the kernel's report of an address that was removed by us is awaited: far longer than it takes, and short
+/// enough that somebody else's removal is not taken for ours later.
+const REPORT_WAIT: Duration = Duration::from_secs(2);
 
 fn same(a: &Instance, b: &Instance) -> bool {
     let way = |i: &Instance| (i.unicast_peers.is_empty(), i.source, i.mcast_group, i.vmac.is_some());
@@ -98,13 +102,22 @@ impl Router {
             let after = Arc::clone(&self.members[i].config);
             let list = |c: &Instance| c.vips.iter().chain(&c.excluded_vips).cloned().collect::<Vec<_>>();
             let (was, is) = (list(before), list(&after));
+            let lost = minus(&was, &is);
+            for a in &lost {
+                let interface = a.device.as_ref().unwrap_or(&before.interface).clone();
+                out.push(self.say(i, Note::NoLonger { address: a.address, len: a.prefix_len, interface }));
+            }
+            // These come back at once: their removal is nobody else's doing.
+            let again = lost.iter().filter(|a| is.iter().any(|b| b.address == a.address));
+            self.replaced.retain(|(_, until)| *until > now);
+            self.replaced.extend(again.map(|a| (a.address, now + REPORT_WAIT)));
             let mut push = |adding: bool, list: Vec<_>| {
                 let instance = Arc::clone(if adding { &after } else { before });
                 if !list.is_empty() {
                     out.push(Effect::Addresses { instance, adding, list });
                 }
             };
-            push(false, minus(&was, &is));
+            push(false, lost);
             let new = minus(&is, &was);
             push(true, new.clone());
             if !new.is_empty() && after.garp.repeat > 0 {

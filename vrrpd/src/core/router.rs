@@ -111,6 +111,8 @@ pub struct Router {
     pub(super) by_vrid: HashMap<(u32, Family, u8), Vec<usize>>,
     pub(super) timers: Timers<Timer>,
     pub(super) quiet: HashMap<(usize, u32), Instant>,
+    /// Addresses that a reload removes to add them with other attributes, and until when the report of that is awaited.
+    pub(super) replaced: Vec<(IpAddr, Instant)>,
     pub(super) started: bool,
     stopped: bool,
 }
@@ -197,6 +199,7 @@ impl Router {
             by_vrid: HashMap::new(),
             timers: Timers::new(),
             quiet: HashMap::new(),
+            replaced: Vec::new(),
             started: false,
             stopped: false,
         };

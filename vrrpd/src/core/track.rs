@@ -140,9 +140,14 @@ impl Router {
         // A router that has lost its address still resigns with it.
         member.machine.source = source.or(member.machine.source);
         member.pending = verdict.unknown;
-        // A file in FAULT leaves the priority as it was.
+        // A file in FAULT leaves the priority as it was; what it is after that is told as a detail.
+        let was_frozen = !self.members[i].file_faults.is_empty();
         let frozen = self.file_faults(i, &verdict.faults, out);
-        if !frozen {
+        if !frozen && was_frozen && self.members[i].machine.priority != verdict.priority {
+            self.members[i].machine.priority = verdict.priority;
+            out.push(self.say(i, Note::PrioritySet(verdict.priority)));
+            out.push(Effect::Publish(Subject::Instance(Arc::clone(&self.members[i].config))));
+        } else if !frozen {
             self.set_priority(now, i, verdict.priority, out);
         }
         if !self.started {
@@ -270,8 +275,7 @@ impl Router {
         out.push(Effect::Publish(Subject::Instance(Arc::clone(&member.config))));
         let told = match member.machine.name() {
             StateName::Master => NoticeState::MasterPriority,
-            StateName::Backup => NoticeState::BackupPriority,
-            StateName::Init | StateName::Fault => return,
+            StateName::Backup | StateName::Init | StateName::Fault => NoticeState::BackupPriority,
         };
         if member.config.notify.priority_changes {
             out.push(Effect::notice(Subject::Instance(Arc::clone(&member.config)), told, to));
@@ -423,6 +427,10 @@ impl Router {
     ) {
         if let Some(list) = self.addresses.get_mut(&index) {
             list.retain(|a| *a != address);
+        }
+        if let Some(at) = self.replaced.iter().position(|(a, until)| *a == address && now < *until) {
+            self.replaced.swap_remove(at);
+            return;
         }
         let Some(holders) = self.holders.get(&address).cloned() else {
             return self.address_changed(now, index, address, false, out);

@@ -117,7 +117,8 @@ pub async fn run(script: Script, known: Option<bool>, lost: watch::Receiver<u64>
             return;
         }
     }
-    let mut status = None;
+    // A script that was never run is taken for good.
+    let mut status = 0;
     let mut beat = Beat::new(script.interval, lost);
     loop {
         beat.next().await;
@@ -130,13 +131,13 @@ pub async fn run(script: Script, known: Option<bool>, lost: watch::Receiver<u64>
             Outcome::Failed(_) => (false, 126, Some("exited with status 126".into())),
         };
         let mut reports = Vec::new();
-        if status.is_some_and(|before| before != now) {
+        if status != now {
             reports.push(Report::Say(match outcome {
                 Outcome::TimedOut => Message::ScriptTimeout { name: script.name.clone() },
                 _ => Message::ScriptReturns { name: script.name.clone(), status: now },
             }));
         }
-        status = Some(now);
+        status = now;
         if let Some(up) = judge.result(good) {
             reports.push(Report::Say(Message::ScriptState { name: script.name.clone(), up, cause }));
             reports.push(Report::Script(script.name.clone(), up));
