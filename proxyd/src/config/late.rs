@@ -11,7 +11,8 @@ use std::collections::HashMap;
 /// Tells all of it; `backs` finds sections with servers by name.
 pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap<String, usize>) {
     let names: Vec<String> = drafts.iter().map(|d| d.proxy.name.clone()).collect();
-    let mut rules = false;
+    // The rules of plain checks are one set for all backends: it is empty until the first of them is done.
+    let mut plain_before = false;
     for draft in drafts.iter_mut().filter(|d| !d.proxy.disabled) {
         external(loader, draft);
         loops(loader, draft, &names, backs);
@@ -19,10 +20,10 @@ pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap
         unheard(loader, draft);
         for server in &draft.proxy.servers {
             if lacks_port(&draft.proxy, server) {
-                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server, rules));
+                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server, plain_before));
             }
         }
-        rules |= draft.proxy.kind != Kind::Frontend;
+        plain_before |= draft.proxy.kind.is_back() && plain(&draft.proxy);
     }
 }
 
@@ -102,11 +103,15 @@ fn unheard(loader: &mut Loader<'_>, draft: &Draft) {
     }
 }
 
-/// What is told of a server that [`lacks_port`]. `rules` says that checks of nothing but the connection have their
-/// rule already: haproxy makes it with the first section that has servers, after the complaints about that one.
-pub(super) fn no_port(proxy: &Proxy, server: &Server, rules: bool) -> String {
-    let own = !matches!(proxy.check.kind, CheckKind::Tcp) || !proxy.check.steps.is_empty();
-    let rules = if rules || own { " nor tcp_check rule 'connect' with port information" } else { "" };
+/// Whether nothing was said of what checks do.
+fn plain(proxy: &Proxy) -> bool {
+    matches!(proxy.check.kind, CheckKind::Tcp) && proxy.check.steps.is_empty()
+}
+
+/// What is told of a server that [`lacks_port`]; `plain_before` when plain checks have their rules already.
+pub(super) fn no_port(proxy: &Proxy, server: &Server, plain_before: bool) -> String {
+    let told = " nor tcp_check rule 'connect' with port information";
+    let rules = if plain(proxy) && !plain_before { "" } else { told };
     format!(
         "config: {} '{}': server '{}' has neither service port nor check port{rules}.",
         noun(proxy.kind),
