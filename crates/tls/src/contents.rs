@@ -117,10 +117,8 @@ impl Contents {
             new.put(&named, Part::Key, &pem::read(&named)?)?;
         }
         if let Some(issuer) = file(beside.issuer, "issuer") {
+            // It is there for answers of OCSP; it is not sent.
             new.put(&issuer, Part::Issuer, &pem::read(&issuer)?)?;
-            if new.chain.len() == 1 {
-                new.chain.extend(pem::certificates(&issuer)?);
-            }
         }
         if new.chain.len() == 1
             && let Some(found) = beside.chains.as_deref().and_then(|dir| pem::chain_for(&new.chain[0], dir))

@@ -46,6 +46,7 @@ pub mod pem;
 pub mod server;
 pub mod sessions;
 pub mod store;
+pub mod suites;
 pub mod tickets;
 pub mod verdict;
 

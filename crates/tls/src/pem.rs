@@ -92,7 +92,7 @@ pub(crate) fn signer(
 }
 
 /// A certificate chain with its key, as haproxy's `crt` wants them: both in one file, or the key in `FILE.key` or in
-/// `key`; intermediate certificates may lie in `FILE.issuer`.
+/// `key`.
 ///
 /// # Errors
 /// Unreadable file, no certificate, no key, a key that doesn't fit.

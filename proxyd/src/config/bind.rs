@@ -65,6 +65,14 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
             );
             cx.loader.late.push(Diagnostic::global(Severity::Alert, text));
         }
+        let (min, max) = (settings.min_version.as_ref(), settings.max_version.as_ref());
+        if settings.enabled && super::tls::leaves_nothing(min, max) {
+            let text = format!(
+                "Proxy '{}': all SSL/TLS versions are disabled for bind '{}' at [{}].",
+                cx.draft.proxy.name, word.text, binds[0].origin
+            );
+            cx.loader.late.push(Diagnostic::global(Severity::Alert, text));
+        }
     }
     if let Some(new) = binds.first().filter(|b| b.id.is_some())
         && let Some(first) = cx.draft.proxy.binds.iter().find(|b| b.id == new.id)
@@ -564,8 +572,9 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         if !super::tls::VERSIONS.contains(&version.as_str()) {
             return Err(Fault::new(o.option.span, format!("'{version}' : unknown ssl/tls version")));
         }
+        let old = super::tls::is_old(&version);
         o.tls().min_version = Some(version);
-        Ok(())
+        if old { o.none(super::tls::OLD) } else { Ok(()) }
     }),
     ("strict-sni", |o, _| {
         o.tls().strict_sni = true;

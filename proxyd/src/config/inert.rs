@@ -116,8 +116,6 @@ macro_rules! of_tls {
 }
 
 const SIGNATURES: &str = "signature algorithms are the library's";
-const GROUPS: &str = "key exchange groups are the library's";
-const TICKETS: &str = "tickets are made with keys of our own, new every few hours";
 const H2: &str = "checks and WebSockets go over HTTP/1.1";
 const FCGI: &str = "FastCGI is not spoken; connections are HTTP/1.1";
 const PLAIN: &str = "bytes are spliced or copied as the connection allows, whatever the option says";
@@ -130,23 +128,16 @@ pub static INERT: &[Inert] = &[
     // bind
     bind("nice", "bind :80 nice 5", NICE),
     bind("allow-0rtt", "bind :80 ssl crt x.pem allow-0rtt", "early data is not taken"),
-    bind("curves", "bind :80 ssl crt x.pem curves X25519", GROUPS),
-    bind("ecdhe", "bind :80 ssl crt x.pem ecdhe prime256v1", GROUPS),
     bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
-    bind("ca-ignore-err", of_tls!("ca-ignore-err all"), "a client's certificate is good or not"),
-    bind("crt-ignore-err", of_tls!("crt-ignore-err all"), "a client's certificate is good or not"),
     bind("ca-sign-file", of_tls!("ca-sign-file x"), "certificates are never made on the fly"),
     bind("ca-sign-pass", of_tls!("ca-sign-pass x"), "certificates are never made on the fly"),
     bind("generate-certificates", of_tls!("generate-certificates"), "certificates are never made on the fly"),
-    bind("ca-verify-file", of_tls!("ca-verify-file x"), "certificates are verified against ca-file alone"),
     bind("client-sigalgs", of_tls!("client-sigalgs x"), SIGNATURES),
     bind("sigalgs", of_tls!("sigalgs x"), SIGNATURES),
     bind("ech", of_tls!("ech x"), "the greeting is never encrypted"),
-    bind("no-ca-names", of_tls!("no-ca-names"), "names of authorities are always sent"),
     bind("npn", of_tls!("npn x"), "NPN is not spoken; see alpn"),
     bind("ocsp-update", of_tls!("ocsp-update on"), "answers of OCSP are not fetched"),
     bind("prefer-client-ciphers", of_tls!("prefer-client-ciphers"), "the server's order decides"),
-    bind("tls-ticket-keys", of_tls!("tls-ticket-keys x"), TICKETS),
     bind("tls-tickets", of_tls!("tls-tickets"), "tickets are given unless no-tls-tickets is said"),
     // server
     of(&["fcgi"], server("proto", "server s 127.0.0.1:1 proto fcgi", FCGI)),
@@ -172,7 +163,6 @@ pub static INERT: &[Inert] = &[
     server("allow-0rtt", to_tls!("allow-0rtt"), "early data is not sent"),
     server("client-sigalgs", to_tls!("client-sigalgs x"), SIGNATURES),
     server("sigalgs", to_tls!("sigalgs x"), SIGNATURES),
-    server("curves", to_tls!("curves X25519"), GROUPS),
     server("ech", to_tls!("ech x"), "the greeting is never encrypted"),
     server("ktls", to_tls!("ktls on"), "encryption is the library's"),
     server("no-sni-auto", to_tls!("no-sni-auto"), "no name is sent unless sni says it"),
@@ -226,7 +216,6 @@ pub static INERT: &[Inert] = &[
     whole("h1-case-adjust-file", "h1-case-adjust-file /dev/null", CASE),
     whole("insecure-fork-wanted", "insecure-fork-wanted", "checks may always start programs"),
     whole("h1-case-adjust", "h1-case-adjust content-type Content-Type", CASE),
-    whole("ssl-default-bind-curves", "ssl-default-bind-curves X25519", GROUPS),
     whole("tune.idletimer", "tune.idletimer 1s", PARSER),
     whole("tune.maxaccept", "tune.maxaccept 5", PARSER),
     whole("tune.pattern.cache-size", "tune.pattern.cache-size 5", "matches are not cached"),

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 /// Tells all of it; `backs` finds sections with servers by name.
 pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap<String, usize>) {
     let names: Vec<String> = drafts.iter().map(|d| d.proxy.name.clone()).collect();
+    // The rules of plain checks are one set for all backends: it is empty until the first of them is done.
+    let mut plain_before = false;
     for draft in drafts.iter_mut().filter(|d| !d.proxy.disabled) {
         external(loader, draft);
         loops(loader, draft, &names, backs);
@@ -18,9 +20,10 @@ pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap
         unheard(loader, draft);
         for server in &draft.proxy.servers {
             if lacks_port(&draft.proxy, server) {
-                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server));
+                say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server, plain_before));
             }
         }
+        plain_before |= draft.proxy.kind.is_back() && plain(&draft.proxy);
     }
 }
 
@@ -100,12 +103,15 @@ fn unheard(loader: &mut Loader<'_>, draft: &Draft) {
     }
 }
 
-/// What is told of a server that [`lacks_port`].
-pub(super) fn no_port(proxy: &Proxy, server: &Server) -> String {
-    // A check that nothing was said of has no rules of its own before the backend runs.
-    let plain = matches!(proxy.check.kind, CheckKind::Tcp) && proxy.check.steps.is_empty();
+/// Whether nothing was said of what checks do.
+fn plain(proxy: &Proxy) -> bool {
+    matches!(proxy.check.kind, CheckKind::Tcp) && proxy.check.steps.is_empty()
+}
+
+/// What is told of a server that [`lacks_port`]; `plain_before` when plain checks have their rules already.
+pub(super) fn no_port(proxy: &Proxy, server: &Server, plain_before: bool) -> String {
     let told = " nor tcp_check rule 'connect' with port information";
-    let rules = if plain && server.added.is_none() { "" } else { told };
+    let rules = if plain(proxy) && !plain_before { "" } else { told };
     format!(
         "config: {} '{}': server '{}' has neither service port nor check port{rules}.",
         noun(proxy.kind),

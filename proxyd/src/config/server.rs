@@ -737,8 +737,9 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         if !super::tls::VERSIONS.contains(&version.as_str()) {
             return Err(o.fault(format!("'{version}' : unknown ssl/tls version")));
         }
+        let old = super::tls::is_old(&version);
         o.tls().min_version = Some(version);
-        Ok(())
+        if old { o.inert(super::tls::OLD) } else { Ok(()) }
     }),
     row("tcp-md5sig", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     row("verify", |o, a| {

@@ -64,7 +64,7 @@ pub(super) fn versions(
         "no-tlsv13" => (None, Some("TLSv1.2")),
         "force-tlsv12" => (Some("TLSv1.2"), Some("TLSv1.2")),
         "force-tlsv13" => (Some("TLSv1.3"), Some("TLSv1.3")),
-        _ => return Err("versions before TLS 1.2 are never spoken"),
+        _ => return Err(OLD),
     };
     if let Some(low) = low {
         *min = Some(low.to_owned());
@@ -73,6 +73,21 @@ pub(super) fn versions(
         *max = Some(high.to_owned());
     }
     Ok(())
+}
+
+/// Why a version before 1.2 has no effect as the lowest.
+pub(super) const OLD: &str = "versions before TLS 1.2 are never spoken";
+
+/// Whether a version is too old to be spoken.
+pub(super) fn is_old(version: &str) -> bool {
+    matches!(version, "SSLv3" | "TLSv1.0" | "TLSv1.1")
+}
+
+/// Whether a range leaves nothing that is spoken here.
+pub(super) fn leaves_nothing(min: Option<&String>, max: Option<&String>) -> bool {
+    let limits =
+        tls::Limits { min_version: min.cloned(), max_version: max.cloned(), ..tls::Limits::default() };
+    tls::versions(&limits).is_err()
 }
 
 /// Names of TLS versions that options take.
@@ -139,11 +154,7 @@ pub(super) fn tell(loader: &mut Loader<'_>, line: &conf_parsers::Line) {
     const NOTHING: [&str; 3] = ["prefer-client-ciphers", "force-tlsv10", "force-tlsv11"];
     let silent = line.words.iter().filter(|w| NOTHING.contains(&w.text.as_str()));
     for word in silent {
-        let why = if word.text.starts_with("force") {
-            "versions before TLS 1.2 are never spoken"
-        } else {
-            "the server's order decides"
-        };
+        let why = if word.text.starts_with("force") { OLD } else { "the server's order decides" };
         loader.no_effect(word.span, &format!("{} … {}", line.keyword(), word.text), why);
     }
 }

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod conn;
 pub mod env;
 pub mod header;
+pub mod hello;
 pub mod kernel;
 pub mod line;
 pub mod payload;
@@ -63,6 +64,7 @@ pub static FETCHES: &[&[Row]] = &[
     env::ROWS,
     line::ROWS,
     header::ROWS,
+    hello::ROWS,
     body::ROWS,
     cache::ROWS,
     conn::ROWS,

@@ -126,13 +126,47 @@ fn payload_lv<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side
 }
 
 /// A ClientHello, as far as fetches need it.
-struct Hello<'d> {
-    version: u16,
+pub(super) struct Hello<'d> {
+    pub(super) version: u16,
+    pub(super) random: &'d [u8],
+    pub(super) suites: &'d [u8],
     extensions: &'d [u8],
 }
 
 impl<'d> Hello<'d> {
-    fn extension(&self, wanted: u16) -> Option<&'d [u8]> {
+    /// Reads one from the inside of its record.
+    pub(super) fn parse(body: &'d [u8]) -> Option<Self> {
+        if *body.first()? != 1 {
+            return None;
+        }
+        let body = body.get(4..)?;
+        let version = u16::from_be_bytes([*body.first()?, *body.get(1)?]);
+        let (head, rest) = split(body, 34)?;
+        let (_, rest) = split(rest.get(1..)?, usize::from(*rest.first()?))?;
+        let suites = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
+        let (suites, rest) = split(rest.get(2..)?, suites)?;
+        let (_, rest) = split(rest.get(1..)?, usize::from(*rest.first()?))?;
+        let extensions = if rest.len() >= 2 {
+            let len = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+            rest.get(2..2 + len)?
+        } else {
+            &[]
+        };
+        Some(Self { version, random: head.get(2..)?, suites, extensions })
+    }
+
+    /// Numbers of all extensions, in order.
+    pub(super) fn extension_types(&self) -> Vec<u16> {
+        let (mut rest, mut all) = (self.extensions, Vec::new());
+        while rest.len() >= 4 {
+            all.push(u16::from_be_bytes([rest[0], rest[1]]));
+            let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+            rest = rest.get(4 + len..).unwrap_or_default();
+        }
+        all
+    }
+
+    pub(super) fn extension(&self, wanted: u16) -> Option<&'d [u8]> {
         let mut rest = self.extensions;
         while rest.len() >= 4 {
             let kind = u16::from_be_bytes([rest[0], rest[1]]);
@@ -166,23 +200,7 @@ fn hello<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<Hello<'v>> {
         cursor.pending = more;
         return None;
     };
-    if *body.first()? != 1 {
-        return None;
-    }
-    let body = body.get(4..)?;
-    let version = u16::from_be_bytes([*body.first()?, *body.get(1)?]);
-    let (_, rest) = split(body, 34)?;
-    let (_, rest) = split(rest.get(1..)?, usize::from(*rest.first()?))?;
-    let suites = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
-    let (_, rest) = split(rest.get(2..)?, suites)?;
-    let (_, rest) = split(rest.get(1..)?, usize::from(*rest.first()?))?;
-    let extensions = if rest.len() >= 2 {
-        let len = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
-        rest.get(2..2 + len)?
-    } else {
-        &[]
-    };
-    Some(Hello { version, extensions })
+    Hello::parse(body)
 }
 
 fn sni<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {

@@ -46,9 +46,9 @@ macro_rules! certificate {
             row("ssl_c_err", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.own)),
             row("ssl_c_ca_err", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.authority)),
             row("ssl_c_ca_err_depth", "", Type::Int, L5Client, |v, _, _| number(client(v)?.verdict.depth)),
-            row("ssl_c_chain_der", "", Type::Bin, L5Client, |v, _, _| chain(client(v)?)),
-            row("ssl_s_chain_der", "", Type::Bin, L5Server, |v, _, _| chain(server(v)?)),
-            row("ssl_c_r_dn", DN, Type::Str, L5Client, |v, a, _| dn(root(client(v)?)?, a, false)).check(dn_args),
+            row("ssl_c_chain_der", "", Type::Bin, L5Client, |v, _, _| chain(client(v)?.peer_certs.get(1..)?)),
+            row("ssl_s_chain_der", "", Type::Bin, L5Server, |v, _, _| chain(&server(v)?.peer_certs)),
+            row("ssl_c_r_dn", DN, Type::Str, L5Client, |v, a, _| dn(root(client(v)?)?, a, true)).check(dn_args),
             row("ssl_fc_err", "", Type::Int, L5Client, |v, _, _| number(code(client(v)?))),
             row("ssl_fc_err_str", "", Type::Str, L5Client, |v, _, _| text(client(v)?)),
             row("ssl_bc_err", "", Type::Int, L5Server, |v, _, _| number(code(server(v)?))),
@@ -109,12 +109,13 @@ fn text<'v>(info: &TlsInfo) -> Option<Value<'v>> {
     info.error.as_ref().map(|(_, text)| Value::str(text.clone()))
 }
 
-/// All certificates that came, the peer's own first.
-fn chain<'v>(info: &TlsInfo) -> Option<Value<'v>> {
-    (!info.peer_certs.is_empty()).then(|| Value::bin(info.peer_certs.concat()))
+/// Certificates one behind the other. What OpenSSL calls the chain begins with a server's own certificate, but behind
+/// a client's.
+fn chain<'v>(certificates: &[Vec<u8>]) -> Option<Value<'v>> {
+    (!certificates.is_empty()).then(|| Value::bin(certificates.concat()))
 }
 
-/// The last certificate that came.
+/// The last certificate that came: its issuer is the root, unless the proxy's own files lead further.
 fn root(info: &TlsInfo) -> Option<&[u8]> {
     info.peer_certs.last().map(Vec::as_slice)
 }

@@ -31,6 +31,8 @@ pub enum Wire {
 #[derive(Debug)]
 pub struct Early {
     before: Vec<u8>,
+    /// What is read is kept here as well, up to the capacity.
+    tap: Option<Vec<u8>>,
     io: Plain,
 }
 
@@ -49,7 +51,31 @@ macro_rules! below {
     };
 }
 
+/// Bytes of a greeting that are kept: one record, as large as it may be.
+const GREETING_MAX: usize = 5 + (1 << 14);
+
 impl Early {
+    /// Keeps what is read from now on.
+    pub fn keep(&mut self) {
+        self.tap = Some(Vec::new());
+    }
+
+    /// What was kept, up to the end of the first record; nothing is kept any more.
+    pub fn kept(&mut self) -> Vec<u8> {
+        let mut kept = self.tap.take().unwrap_or_default();
+        let record = kept.get(3..5).map_or(0, |l| 5 + usize::from(u16::from_be_bytes([l[0], l[1]])));
+        kept.truncate(record);
+        kept.shrink_to_fit();
+        kept
+    }
+
+    fn tapped(&mut self, bytes: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            let room = GREETING_MAX.saturating_sub(tap.len());
+            tap.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
     /// The socket.
     pub fn socket(&self) -> socket2::SockRef<'_> {
         match &self.io {
@@ -68,13 +94,22 @@ impl AsyncRead for Early {
         if !self.before.is_empty() {
             let n = self.before.len().min(into.remaining());
             into.put_slice(&self.before[..n]);
-            self.before.drain(..n);
+            let early: Vec<u8> = self.before.drain(..n).collect();
+            self.tapped(&early);
             if self.before.is_empty() {
                 self.before = Vec::new();
             }
             return Poll::Ready(Ok(()));
         }
-        below!(self, io => Pin::new(io).poll_read(cx, into))
+        let had = into.filled().len();
+        let polled = match &mut self.io {
+            Plain::Tcp(io) => Pin::new(io).poll_read(cx, into),
+            Plain::Unix(io) => Pin::new(io).poll_read(cx, into),
+        };
+        if self.tap.is_some() {
+            self.tapped(&into.filled()[had..]);
+        }
+        polled
     }
 }
 
@@ -283,7 +318,7 @@ impl Conn {
         };
         let before = self.buf.bytes().to_vec();
         self.buf.consume(before.len());
-        Some(Early { before, io })
+        Some(Early { before, tap: None, io })
     }
 
     /// Reads once into the buffer: how many bytes, 0 at the end or when the buffer is full.

@@ -177,6 +177,13 @@ fn sessions(global: &Global, counts: &Arc<tls::sessions::Counts>) -> tls::sessio
     sessions
 }
 
+/// How much of lists of a client's greeting is kept (`tune.ssl.capture-buffer-size`).
+pub fn capture(global: &Global) -> usize {
+    let names = ["tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size"];
+    let words = names.iter().filter_map(|n| global.ssl_defaults.get(*n)?.first());
+    words.filter_map(|w| w.parse().ok()).max().unwrap_or(0)
+}
+
 /// Keys of tickets in a file: one a line in base64, shared by all who name the file.
 fn ticket_keys(file: &str, held: &mut Held<'_>) -> Result<Arc<tls::tickets::Keys>, Fault> {
     use base64::Engine as _;

@@ -314,6 +314,10 @@ fn connect(words: &[&str]) -> Step {
                 own = true;
             }
             "sni" => tls.get_or_insert_with(tls::client::Options::default).sni = Some(next.to_owned()),
+            "alpn" => {
+                let limits = &mut tls.get_or_insert_with(tls::client::Options::default).limits;
+                limits.alpn = next.split(',').map(str::to_owned).collect();
+            }
             "send-proxy" => (header, own) = (Some(ProxyHeader::V1), true),
             _ => {}
         }

@@ -60,7 +60,10 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     process.ssl_rate.add(client.worker.engine.ms(clock::now()), 1);
     process.cum_ssl_conns.fetch_add(1, Relaxed);
     // What was read ahead with the PROXY header belongs to the handshake.
-    let Some(stream) = client.conn.take_plain() else { return Err(fault::TLS) };
+    let Some(mut stream) = client.conn.take_plain() else { return Err(fault::TLS) };
+    if crate::net::tls::capture(&generation.config.global) > 0 {
+        stream.keep();
+    }
     let timeouts = &generation.proxy(frontend).timeouts;
     client.deadline.set(clock::now(), timeouts.client_hs.or(timeouts.client));
     let deadline = &client.deadline;
@@ -84,7 +87,7 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
         }
         Poll::Pending => Poll::Pending,
     });
-    let accepted = match done.await {
+    let mut accepted = match done.await {
         Ok(accepted) => accepted,
         Err((fault, info)) => {
             client.session.tls = Some(Arc::new(info));
@@ -102,6 +105,7 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     let front = &generation.proxies[frontend.0].front;
     front.ssl_sess.fetch_add(1, Relaxed);
     front.ssl_reused_sess.fetch_add(u64::from(info.resumed), Relaxed);
+    info.client_hello = accepted.stream.get_mut().0.kept();
     client.session.tls = Some(Arc::new(info));
     client.conn.wire = Wire::TlsServer(Box::new(accepted.stream));
     Ok(())

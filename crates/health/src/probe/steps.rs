@@ -282,6 +282,8 @@ pub struct Core {
     next: usize,
     connected: bool,
     handshake: bool,
+    /// The connection that was made last speaks TLS.
+    secure: bool,
     sent_or_expected: bool,
     comment: Option<String>,
     buffer: Vec<u8>,
@@ -303,6 +305,7 @@ impl Core {
             next: 0,
             connected: false,
             handshake: false,
+            secure: false,
             sent_or_expected: false,
             comment: None,
             buffer: Vec::new(),
@@ -321,6 +324,7 @@ impl Core {
             link.tls = tls.as_deref().cloned();
             link.proxy_header = *proxy_header;
         }
+        self.secure = link.tls.is_some();
         link.address = connect.address;
         link.port = connect.port;
         self.handshake = false;
@@ -372,8 +376,7 @@ impl Core {
         if let Some(outcome) = self.success.take() {
             return outcome;
         }
-        let tls = self.spec.tls.is_some();
-        let status = match (self.sent_or_expected, tls) {
+        let status = match (self.sent_or_expected, self.secure) {
             (true, _) => Status::L7Ok,
             (false, true) => Status::L6Ok,
             (false, false) => Status::L4Ok,
