@@ -99,7 +99,7 @@ fn finish(around: &Around<'_>, one: &mut Server, track: Option<&str>) -> Result<
         one.track = Some(tracked(around, name)?);
     }
     if late::lacks_port(proxy, one) {
-        return Err(late::no_port(proxy, one));
+        return Err(late::no_port(proxy, one, true));
     }
     if proxy.cookie.as_ref().is_some_and(|c| c.dynamic)
         && let (None, Some(key)) = (&one.cookie, &proxy.dynamic_cookie_key)
