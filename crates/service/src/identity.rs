@@ -78,8 +78,9 @@ pub fn descriptors() -> io::Result<(u64, u64)> {
     Ok(getrlimit(Resource::RLIMIT_NOFILE)?)
 }
 
-/// A bound of what the process may add to its address space, in bytes. What it has when the bound comes into force
-/// is left out: stacks of threads and the allocator reserve far more than is ever used.
+/// A bound of what the process may add to its writable memory, in bytes. What it has when the bound comes into force
+/// is left out, and so is address space that is only reserved (`RLIMIT_DATA`, not `RLIMIT_AS`): the allocator
+/// reserves 128 MiB for each thread that starts later and uses next to nothing of it.
 #[derive(Debug)]
 pub struct MemoryBound {
     bytes: u64,
@@ -98,10 +99,10 @@ impl MemoryBound {
         const KIB: u64 = 1024;
         let mut text = String::new();
         self.status.read_to_string(&mut text)?;
-        let size = text.lines().find_map(|l| l.strip_prefix("VmSize:"));
+        let size = text.lines().find_map(|l| l.strip_prefix("VmData:"));
         let now = size.and_then(|s| s.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * KIB;
         let limit = self.bytes.saturating_add(now);
-        Ok(setrlimit(Resource::RLIMIT_AS, limit, limit)?)
+        Ok(setrlimit(Resource::RLIMIT_DATA, limit, limit)?)
     }
 }
 

@@ -193,12 +193,11 @@ impl Txn {
         [captures_req, captures_res].into_iter().for_each(|c| c.get_mut().clear());
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
         (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
-        (*retries, *redispatched, *priority) = (0, false, (0, 0));
+        (*retries, *redispatched, *no_l7_retry, *strict_rewriting, *priority) = (0, false, false, true, (0, 0));
         (*responding, *compression, *compressed, *server_fault) = (false, None, false, 0);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
-        (*timeout_server, *timeout_tunnel, *timeout_client) = (None, None, None);
-        (*no_l7_retry, *resolving, *strict_rewriting) = (false, None, true);
+        (*timeout_server, *timeout_tunnel, *timeout_client, *resolving) = (None, None, None, None);
         unique_id.take();
         (*cookie_req, *cookie_res, *log_level, *last_rule) = (None, None, None, None);
         (*server_ends, *dst, *server_tls, *cache) = ((Peer::Unknown, Peer::Unknown), None, None, None);
