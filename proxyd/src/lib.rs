@@ -20,6 +20,7 @@ pub mod http;
 pub mod log;
 pub mod mux;
 pub mod net;
+pub mod peers;
 pub mod process;
 pub mod resolve;
 pub mod runtime;

@@ -94,15 +94,10 @@ pub const COMMANDS: &[CommandRow] = &[
         "show peers [dict|-] [section]",
         "dump some information about all the peers or this peers section",
         User,
-        nothing,
+        super::peers::show,
     ),
     row(&["show", "cache"], "show cache", "show cache status", User, super::cache::show),
 ];
-
-/// Peers and caches come with their sections; without a section there is nothing to show, as in haproxy.
-fn nothing(_: &mut Call<'_>) -> Answer {
-    Answer::Dump(String::new())
-}
 
 /// `debug dev log WORDS`.
 fn debug_log(call: &mut Call<'_>) -> Answer {

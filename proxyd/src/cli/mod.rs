@@ -13,6 +13,7 @@ pub mod crt_list;
 pub mod help;
 pub mod inner;
 pub mod map;
+pub mod peers;
 pub mod proxies;
 pub mod resolvers;
 pub mod roster;

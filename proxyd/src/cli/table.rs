@@ -176,8 +176,9 @@ fn entry(out: &mut String, number: usize, table: &Table, key: &Key, now_ms: u64)
         let _ = match (element, period) {
             (None, None) => write!(out, " {name}={value}"),
             (None, Some(p)) => write!(out, " {name}({p})={value}"),
-            (Some(e), None) => write!(out, " {name}[{e}]={value}"),
-            (Some(e), Some(p)) => write!(out, " {name}[{e}]({p})={value}"),
+            // The number stands behind what is counted: `gpc1_rate`.
+            (Some(e), None) => write!(out, " {name}{e}={value}"),
+            (Some(e), Some(p)) => write!(out, " {}{e}_rate({p})={value}", name.trim_end_matches("_rate")),
         };
     }
     out.push('\n');

@@ -455,7 +455,7 @@ impl Compiler<'_, '_> {
         }
         let section = draft.scope.word();
         self.loader.tables.push(super::TableOrigin { name: self.name.clone(), section, span: line.span });
-        match table(&self.name, &mut line.args()) {
+        match table(&self.name, &mut line.args(), true) {
             Ok(spec) => draft.proxy.stick_table = Some(spec),
             Err(text) => {
                 // The original leads into a time that is too long in another way than into the others.
@@ -513,8 +513,8 @@ impl Compiler<'_, '_> {
     }
 }
 
-/// `type T [len N] size N [expire T] [nopurge] [peers P] [store …]`; the fault is haproxy's text without a stop.
-fn table(name: &str, args: &mut Args<'_>) -> Result<TableSpec, String> {
+/// `type T [len N] size N [expire T] [nopurge] [peers P] [store …]`, the sixth where it may be `shared`; the fault is haproxy's text without a stop.
+pub(super) fn table(name: &str, args: &mut Args<'_>, shared: bool) -> Result<TableSpec, String> {
     let mut spec = TableSpec {
         name: name.to_owned(),
         kind: KeyType::Ip,
@@ -555,7 +555,7 @@ fn table(name: &str, args: &mut Args<'_>) -> Result<TableSpec, String> {
                 spec.expire = Some(time.map_err(fault)?).filter(|d: &Duration| !d.is_zero());
             }
             "nopurge" => spec.nopurge = true,
-            "peers" => spec.peers = Some(argument()?),
+            "peers" if shared => spec.peers = Some(argument()?),
             "write-to" | "srvkey" | "recv-only" => {
                 argument()?;
             }
@@ -582,11 +582,11 @@ fn table(name: &str, args: &mut Args<'_>) -> Result<TableSpec, String> {
 }
 
 fn key_type(text: &str, args: &mut Args<'_>) -> Result<KeyType, String> {
-    // haproxy's default length of strings and binaries, with and without the final zero.
-    const LEN: usize = 32;
-    let mut len = || -> Result<usize, String> {
+    // haproxy's default length of strings, without the final zero, and of binaries.
+    const LEN: (usize, usize) = (31, 32);
+    let mut len = |default: usize| -> Result<usize, String> {
         if !args.take("len") {
-            return Ok(LEN);
+            return Ok(default);
         }
         let text = args.next().map_or("", |w| w.text.as_str());
         usize::try_from(value::lenient_int(text))
@@ -598,8 +598,8 @@ fn key_type(text: &str, args: &mut Args<'_>) -> Result<KeyType, String> {
         "ip" | "ipv4" => KeyType::Ip,
         "ipv6" => KeyType::Ipv6,
         "integer" => KeyType::Integer,
-        "string" => KeyType::String(len()?),
-        "binary" => KeyType::Binary(len()?),
+        "string" => KeyType::String(len(LEN.0)?),
+        "binary" => KeyType::Binary(len(LEN.1)?),
         other => return Err(format!("unknown type '{other}'")),
     })
 }

@@ -212,7 +212,6 @@ pub static INERT: &[Inert] = &[
     second("http-request", "set-nice", "http-request set-nice 1", NICE),
     second("http-response", "set-nice", "http-response set-nice 1", NICE),
     // global
-    whole("localpeer", "localpeer x", "stick tables are not shared with peers"),
     whole("h1-case-adjust-file", "h1-case-adjust-file /dev/null", CASE),
     whole("insecure-fork-wanted", "insecure-fork-wanted", "checks may always start programs"),
     whole("h1-case-adjust", "h1-case-adjust content-type Content-Type", CASE),
@@ -252,7 +251,7 @@ mod tests {
     }
 
     fn file(row: &Inert) -> String {
-        let globals = ["localpeer", "h1-case-adjust", "h1-case-adjust-file", "insecure-fork-wanted"];
+        let globals = ["h1-case-adjust", "h1-case-adjust-file", "insecure-fork-wanted"];
         let global = globals.contains(&row.line)
             || row.line.starts_with("tune.")
             || row.line.starts_with("ssl-default");

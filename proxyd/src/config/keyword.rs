@@ -211,7 +211,7 @@ pub(super) static SECTIONS: Table<(&str, ReadSection)> = Table::new(&[
     ("defaults", proxy::section),
     ("global", super::global::section),
     ("userlist", other::userlist),
-    ("peers", other::peers),
+    ("peers", super::peers::section),
     ("mailers", other::inert),
     ("namespace_list", other::inert),
     ("resolvers", resolvers::section),

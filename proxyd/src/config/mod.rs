@@ -20,6 +20,7 @@ mod late;
 pub mod model;
 mod option;
 mod other;
+mod peers;
 mod proxy;
 mod resolve;
 mod resolvers;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub pidfile: bool,
     /// The program's name: log tag where none is said.
     pub log_tag: String,
+    /// `-L`.
+    pub local_peer: Option<String>,
     /// Pattern lists of the configuration in force, which a new one goes on with.
     pub patterns: Option<Arc<PatRefs>>,
 }
@@ -102,7 +105,9 @@ pub(crate) struct Loader<'l> {
     defaults: Vec<proxy::Draft>,
     env: BTreeMap<String, String>,
     named: resolvers::Seen,
-    peers: Vec<String>,
+    peers: peers::Seen,
+    /// `-L`.
+    local_peer: Option<String>,
     /// Stick tables so far.
     tables: Vec<TableOrigin>,
     /// `set-var` lines of the `global` section, compiled when all sections were read.
@@ -128,7 +133,8 @@ impl<'l> Loader<'l> {
             defaults: Vec::new(),
             env: BTreeMap::new(),
             named: resolvers::Seen::default(),
-            peers: Vec::new(),
+            peers: peers::Seen::default(),
+            local_peer: None,
             tables: Vec::new(),
             proc_vars: Vec::new(),
             refs: Refs::default(),
@@ -144,6 +150,15 @@ impl<'l> Loader<'l> {
 impl Loader<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         self.env.get(name).cloned()
+    }
+
+    /// The name of this process among peers: `-L`, `localpeer`, or the host's.
+    fn local_peer(&self) -> String {
+        let host = || {
+            nix::unistd::gethostname().map_or_else(|_| String::new(), |h| h.to_string_lossy().into_owned())
+        };
+        let said = self.local_peer.clone().or_else(|| self.config.global.localpeer.clone());
+        said.unwrap_or_else(host)
     }
 
     /// Says once for a line that a word was read and does nothing.
@@ -172,7 +187,8 @@ pub fn load(settings: &Settings) -> Loaded {
     let all_read = !report.refuses();
     let mut reading = Reading { env: settings.env.clone(), facts: &settings.facts };
     let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
-    let mut loader = Loader { env: reading.env, check: settings.check, ..Loader::new(&sources) };
+    let local_peer = settings.local_peer.clone();
+    let mut loader = Loader { env: reading.env, check: settings.check, local_peer, ..Loader::new(&sources) };
     if settings.pidfile {
         loader.given.insert("pidfile");
     }

@@ -1,5 +1,5 @@
-//! Sections beside global and the proxies: userlist, http-errors, ring, peers and the inert ones; and the
-//! error pages of proxies.
+//! Sections beside global and the proxies: userlist, http-errors, ring and the inert ones; and the error
+//! pages of proxies.
 
 use super::Loader;
 use super::keyword::Cx;
@@ -262,28 +262,6 @@ fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// `peers NAME`: stick tables are kept locally until the protocol is spoken.
-pub(super) fn peers(loader: &mut Loader<'_>, section: &Section) {
-    let Some(name) = name_of(loader, section) else { return };
-    const WORDS: [&str; 10] = [
-        "peer",
-        "server",
-        "bind",
-        "default-bind",
-        "default-server",
-        "table",
-        "log",
-        "disabled",
-        "enabled",
-        "shards",
-    ];
-    for line in section.lines.iter().filter(|l| !WORDS.contains(&l.keyword())) {
-        unknown(loader, section, line);
-    }
-    loader.peers.push(name);
-    loader.no_effect(section.header.span, "section 'peers'", "stick tables are kept, but not shared");
 }
 
 /// `http-errors NAME`.

@@ -74,6 +74,7 @@ pub(super) fn all(loader: &mut Loader<'_>) {
         server_switches(loader, draft);
         errors(loader, draft);
         servers(loader, draft, &names, &tracks);
+        sync_peers(loader, draft);
         modes(loader, draft);
         timeouts(loader, draft);
     }
@@ -93,6 +94,19 @@ pub(super) fn all(loader: &mut Loader<'_>) {
 pub(super) fn names_in_rules(config: &Config, report: &mut Report) {
     for text in config.refs.check(config) {
         report.push(Diagnostic::global(Severity::Alert, text));
+    }
+}
+
+/// The section whose peers a table is shared with; it may have been removed.
+fn sync_peers(loader: &mut Loader<'_>, draft: &mut Draft) {
+    let Some(table) = &mut draft.proxy.stick_table else { return };
+    let Some(peers) = &table.peers else { return };
+    if !loader.peers.has(peers) {
+        let text = format!("Proxy '{}': unable to find sync peers '{peers}'.", draft.proxy.name);
+        return loader.report.push(Diagnostic::global(Severity::Alert, text));
+    }
+    if !loader.config.peers.iter().any(|p| p.name == *peers && !p.disabled) {
+        table.peers = None;
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Bound {
     pub stats: Vec<(OwnedFd, Rights)>,
     /// Copies of all of them, for the next process.
     pub exposed: Vec<Exposed>,
+    /// Sockets of `peers` sections, by their index.
+    pub peers: Vec<(usize, OwnedFd)>,
     /// Sockets of `log-forward` sections.
     pub ears: Ears,
     /// Those that were bound ahead of their address, as `FRONTEND/ADDRESS`.
@@ -68,6 +70,7 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
         listening: Vec::new(),
         stats: Vec::new(),
         exposed: Vec::new(),
+        peers: Vec::new(),
         ears: Ears::default(),
         free: HashSet::new(),
     };
@@ -102,6 +105,16 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
                 bound.stats.push((fd, rights));
             }
             Err(fault) => faults.push(text(bind, "frontend", "GLOBAL", &fault)),
+        }
+    }
+    for (index, section) in config.peers.iter().enumerate().filter(|(_, s)| !s.disabled) {
+        let Some(bind) = &section.local else { continue };
+        match binder.one(bind, None) {
+            Ok((fd, _)) => {
+                bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
+                bound.peers.push((index, fd));
+            }
+            Err(fault) => faults.push(text(bind, "peers", &section.name, &fault)),
         }
     }
     if faults.is_empty() {

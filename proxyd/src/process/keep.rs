@@ -53,7 +53,9 @@ pub fn give(stream: &UnixStream, generation: &Generation) -> io::Result<()> {
     for table in generation.board.tables.all() {
         give_table(out, &table)?;
     }
-    writeln!(out, "{}", json!({"end": true}))
+    writeln!(out, "{}", json!({"end": true}))?;
+    generation.board.peers.handed.store(true, Relaxed);
+    Ok(())
 }
 
 /// Addresses and limits that are not the configuration's any more.
@@ -148,11 +150,11 @@ pub fn reach(path: &Path, old: &[u32]) -> Option<UnixStream> {
     connect().ok()
 }
 
-/// Takes what the process before us kept.
-pub fn take(stream: &UnixStream, generation: &Generation) {
+/// Takes what the process before us kept; whether that was all.
+pub fn take(stream: &UnixStream, generation: &Generation) -> bool {
     let mut taker = Taker { generation, table: None };
     // What came until then is kept: a fault must not stop the start.
-    let _ = taker.read(stream);
+    taker.read(stream).unwrap_or(false)
 }
 
 struct Taker<'g> {
@@ -162,7 +164,7 @@ struct Taker<'g> {
 }
 
 impl Taker<'_> {
-    fn read(&mut self, stream: &UnixStream) -> io::Result<()> {
+    fn read(&mut self, stream: &UnixStream) -> io::Result<bool> {
         let until = Instant::now() + PATIENCE;
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -180,11 +182,11 @@ impl Taker<'_> {
             (&mut reader).take(LINE_MAX).read_until(b'\n', &mut line)?;
             let value: Value = serde_json::from_slice(&line)?;
             if n == 0 && value["board"] != 1 || value["end"] == true {
-                break;
+                return Ok(value["end"] == true);
             }
             self.line(&value);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn line(&mut self, value: &Value) {

@@ -8,6 +8,9 @@ use conf_parsers::haproxy::cc;
 use diag::{Diagnostic, Severity};
 use std::io::IsTerminal;
 
+/// Exit code of `-c` where a file is good and listens nowhere.
+const NO_LISTENER: i32 = 2;
+
 /// Reads the files of the command line. `program` is the default log tag.
 pub fn load(options: &Options, program: &str) -> Loaded {
     let settings = config::Settings {
@@ -20,12 +23,10 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         unverified: options.no_server_verify,
         pidfile: options.pidfile.is_some(),
         log_tag: program.to_owned(),
+        local_peer: options.local_peer.clone(),
         patterns: None,
     };
     let mut loaded = config::load(&settings);
-    if let (Some(config), Some(name)) = (loaded.config.as_mut(), &options.local_peer) {
-        config.global.localpeer = Some(name.clone());
-    }
     let most = options.proxy_maxconn.as_ref().and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0);
     if let (Some(config), Some(most)) = (loaded.config.as_mut(), most) {
         for proxy in config.proxies.iter_mut().filter(|p| p.kind.is_front()) {
@@ -43,7 +44,7 @@ pub fn load(options: &Options, program: &str) -> Loaded {
 }
 
 impl Loaded {
-    /// Tells the report and gives the configuration, or the exit code: faults are 1, a good `-c` is 0.
+    /// Tells the report and gives the configuration, or the exit code: faults are 1, a good `-c` is 0, or 2 without a listener.
     pub fn verdict(self, options: &Options) -> Result<Config, i32> {
         self.tell(options);
         if options.check && !options.quiet {
@@ -74,14 +75,16 @@ impl Loaded {
             messages::say(Label::Notice, &text);
         }
         match self.config {
-            Some(_) if options.check && !refused => {
+            Some(config) if options.check && !refused => {
+                let listens = config.listens();
                 if !messages::is_hushed() {
                     if self.report.count(Severity::Warning) > 0 {
                         messages::print("Warnings were found.\n");
                     }
-                    messages::print("Configuration file is valid\n");
+                    let valid = "Configuration file is valid\n";
+                    messages::print(if listens { valid } else { messages::NO_LISTENER });
                 }
-                Err(0)
+                Err(if listens { 0 } else { NO_LISTENER })
             }
             Some(config) if !refused => Ok(config),
             _ => {

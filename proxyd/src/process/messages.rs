@@ -120,6 +120,10 @@ pub fn version_all() -> String {
     text
 }
 
+/// What `-c` says of a file without a `bind` line.
+pub const NO_LISTENER: &str =
+    "Configuration file has no error but will not start (no listener) => exit(2).\n";
+
 /// What `-d` says before it starts.
 pub const DEBUG_START: &str = "Available polling systems :\n      epoll : pref=300,  test result OK\n\
      Total: 1 (1 usable), will use epoll.\nUsing epoll() as the polling mechanism.\n";

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const OWN: [&str; 4] = ["explain", "no-delegate", "no-bus", "worker"];
 
 /// Options that are taken and change nothing: option, reason.
-pub const NO_EFFECT: [(&str, &str); 13] = [
+pub const NO_EFFECT: [(&str, &str); 12] = [
     ("-de", "the runtime's poller is epoll"),
     ("-dp", "poll is not used"),
     ("-dk", "kqueue is not used"),
@@ -25,7 +25,6 @@ pub const NO_EFFECT: [(&str, &str); 13] = [
     ("-dr", "a name that can't be resolved is refused as without it"),
     ("-dR", "every thread has a listening socket of its own, which takes SO_REUSEPORT"),
     ("-dS", "bytes are spliced where the connection allows it"),
-    ("-L", "stick tables are not shared with peers"),
 ];
 
 /// What the command line says.

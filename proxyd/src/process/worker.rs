@@ -175,7 +175,8 @@ fn bind_all(
         messages::say(Label::Alert, text);
         1
     })?;
-    if bound.listening.is_empty() && bound.stats.is_empty() && bound.ears.is_empty() {
+    if bound.listening.is_empty() && bound.stats.is_empty() && bound.ears.is_empty() && bound.peers.is_empty()
+    {
         let text = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
         return Err(refuse(text));
     }
@@ -223,7 +224,7 @@ struct Control {
 /// Starts the engine and stays until it ends.
 fn engage(ready: Ready) -> i32 {
     let Ready { options, config, bound, limits, states, memory, former, control } = ready;
-    let Bound { listening, stats, exposed, ears, free } = bound;
+    let Bound { listening, stats, exposed, peers, ears, free } = bound;
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
     let board = board(&config, &limits, listening.len() + stats.len());
@@ -233,13 +234,18 @@ fn engage(ready: Ready) -> i32 {
     state_file::apply(&generation, &states);
     // As late as can be: what happens there from now on is not known here.
     if let Some(former) = former {
-        super::keep::take(&former, &generation);
+        let complete = super::keep::take(&former, &generation);
+        generation.board.peers.kept.store(complete, Relaxed);
     }
     ears.listen(&generation);
+    let replaced = !old.0.is_empty() || channel.is_some();
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
     };
+    if let Err(e) = crate::peers::start(&running.engine, peers, crate::peers::Old { replaced }) {
+        return refuse(&format!("[haproxy.main()] Cannot create threads: {e}"));
+    }
     if let Some(bound) = memory
         && let Err(e) = bound.apply()
     {
@@ -452,7 +458,8 @@ impl Minder<'_> {
         self.say_stopped(&generation);
         let limit = generation.config.global.hard_stop_after.map(|d| Instant::now() + d);
         loop {
-            if engine.is_drained() || limit.is_some_and(|l| Instant::now() >= l) {
+            let told = !generation.board.peers.is_busy();
+            if engine.is_drained() && told || limit.is_some_and(|l| Instant::now() >= l) {
                 return End::Exit(0);
             }
             tokio::select! {

@@ -17,6 +17,8 @@ pub struct Board {
     pub servers: Mutex<HashMap<(String, String), Arc<ServerState>>>,
     /// Stick tables by name.
     pub tables: crate::stick::Tables,
+    /// Peers that tables are shared with.
+    pub peers: crate::peers::status::Desk,
     /// Caches by name.
     pub caches: crate::http::cache::Caches,
     /// `proc.` variables.

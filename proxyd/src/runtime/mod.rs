@@ -54,7 +54,8 @@ impl Generation {
         let mut proxies = Vec::with_capacity(config.proxies.len());
         let mut servers = Vec::with_capacity(config.proxies.len());
         let mut balancers = Vec::with_capacity(config.proxies.len());
-        for table in config.proxies.iter().filter_map(|p| p.stick_table.as_ref()) {
+        let of_peers = config.peers.iter().flat_map(|p| &p.tables);
+        for table in config.proxies.iter().filter_map(|p| p.stick_table.as_ref()).chain(of_peers) {
             board.tables.ensure(table);
         }
         config.refs.bind(&config, &board.tables);

@@ -208,7 +208,8 @@ impl<'c> Finder<'c> {
 
     fn has_table(&self, name: &str) -> bool {
         let of_proxy = |i: &usize| self.config.proxies[*i].stick_table.is_some();
-        self.proxies.get(name).is_some_and(|l| l.iter().any(of_proxy))
+        let of_peers = || self.config.peers.iter().flat_map(|p| &p.tables).any(|t| t.name == name);
+        self.proxies.get(name).is_some_and(|l| l.iter().any(of_proxy)) || of_peers()
     }
 
     fn complaint(&self, late: &Late) -> Option<String> {

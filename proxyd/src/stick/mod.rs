@@ -5,6 +5,7 @@
 pub mod parse;
 pub mod rules;
 pub mod table;
+pub mod updates;
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +57,10 @@ impl SharedTable {
     /// An empty table.
     pub fn new(spec: TableSpec) -> Self {
         let expire_ms = spec.expire.map(|e| e.as_millis() as u64);
-        let table = Table::new(spec.kind, spec.size, expire_ms, spec.nopurge, spec.stored.clone());
+        let mut table = Table::new(spec.kind, spec.size, expire_ms, spec.nopurge, spec.stored.clone());
+        if spec.peers.is_some() {
+            table.share();
+        }
         Self { spec, table: Mutex::new(table) }
     }
 

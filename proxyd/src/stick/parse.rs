@@ -7,7 +7,7 @@ use crate::acl::Condition;
 use crate::action::flow::duration;
 use crate::action::header::{sample, sample_word};
 use crate::action::sets::Set;
-use crate::config::model::{Config, Kind};
+use crate::config::model::Config;
 use crate::sample::expr::Scope;
 use conf_parsers::Word;
 use conf_parsers::args::Args;
@@ -247,8 +247,9 @@ pub fn complete(config: &mut Config) {
             r.matches.iter().chain(&r.store_request).chain(&r.store_response).map(|r| r.table.name.clone())
         })
         .collect();
-    for proxy in config.proxies.iter_mut().filter(|p| p.kind != Kind::Frontend || p.stick_table.is_some()) {
-        let Some(spec) = proxy.stick_table.as_mut().filter(|s| named.contains(&s.name)) else { continue };
+    let of_peers = config.peers.iter_mut().flat_map(|p| &mut p.tables);
+    let specs = config.proxies.iter_mut().filter_map(|p| p.stick_table.as_mut()).chain(of_peers);
+    for spec in specs.filter(|s| named.contains(&s.name)) {
         for data in [Data::ServerId, Data::ServerKey] {
             if !spec.stored.iter().any(|s| s.data == data) {
                 spec.stored.push(Stored { data, elements: 1, period_ms: 0 });

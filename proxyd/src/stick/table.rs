@@ -4,8 +4,9 @@
 //! Invariant: never more than `size` entries; an entry in use neither expires nor gives way; rates are haproxy's
 //! (the running period plus what is left of the previous one).
 //!
-//! Absent on purpose: locks and clocks (`mod.rs`), peers.
+//! Absent on purpose: locks and clocks (`mod.rs`), and how updates travel (`peers`).
 
+use super::updates::Updates;
 use crate::sample::{Type, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -243,6 +244,8 @@ struct Entry {
     expires_ms: u64,
     queued_ms: u64,
     users: u32,
+    /// Its place among the updates; 0 is none.
+    update: u64,
 }
 
 /// An entry as another process takes it over.
@@ -279,7 +282,7 @@ pub struct EntryView {
     pub key: Key,
     /// Streams that track it.
     pub users: u32,
-    /// Milliseconds until it expires.
+    /// Milliseconds until it expires; 0 where entries stay.
     pub expires_in_ms: u64,
     /// Name, element (for arrays), period in milliseconds (for rates), value as printed.
     pub data: Vec<(&'static str, Option<usize>, Option<u64>, String)>,
@@ -297,6 +300,7 @@ pub struct Table {
     entries: HashMap<Key, Entry>,
     queue: BTreeMap<(u64, u64), Key>,
     sequence: u64,
+    updates: Option<Updates>,
 }
 
 /// Entries given up at once when a table is full, so that not every new key pays for it.
@@ -320,6 +324,23 @@ impl Table {
             entries: HashMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
+            updates: None,
+        }
+    }
+
+    /// From now on it remembers what was changed here, for peers.
+    pub fn share(&mut self) {
+        self.updates.get_or_insert_default();
+    }
+
+    /// What was changed here; `None` where nobody wants to know.
+    pub fn updates(&mut self) -> Option<&mut Updates> {
+        self.updates.as_mut()
+    }
+
+    fn changed(&mut self, key: &Key) {
+        if let (Some(updates), Some(entry)) = (&mut self.updates, self.entries.get_mut(key)) {
+            entry.update = updates.add(entry.update, key);
         }
     }
 
@@ -361,6 +382,12 @@ impl Table {
 
     /// Finds an entry or makes one; false when the table is full and nothing may go.
     pub fn touch(&mut self, key: &Key, now_ms: u64) -> bool {
+        let there = self.find_or_make(key, now_ms);
+        self.changed(key);
+        there
+    }
+
+    fn find_or_make(&mut self, key: &Key, now_ms: u64) -> bool {
         let expires_ms = self.expire_ms.map_or(u64::MAX, |e| now_ms.saturating_add(e));
         if self.contains(key, now_ms) {
             if let Some(entry) = self.entries.get_mut(key) {
@@ -377,7 +404,7 @@ impl Table {
         }
         let cells = self.fresh();
         self.sequence += 1;
-        let entry = Entry { cells, expires_ms, queued_ms: expires_ms, users: 0 };
+        let entry = Entry { cells, expires_ms, queued_ms: expires_ms, users: 0, update: 0 };
         self.queue.insert((expires_ms, self.sequence), key.clone());
         self.entries.insert(key.clone(), entry);
         true
@@ -394,7 +421,7 @@ impl Table {
                 continue;
             }
             if entry.users == 0 && entry.expires_ms <= now_ms {
-                self.entries.remove(&key);
+                self.drop_entry(&key);
                 continue;
             }
             let again = entry.expires_ms.max(now_ms + 1);
@@ -415,14 +442,22 @@ impl Table {
             .collect();
         for (at, key) in order {
             self.queue.remove(&at);
-            gone += usize::from(self.entries.remove(&key).is_some());
+            gone += usize::from(self.drop_entry(&key).is_some());
         }
         gone > 0
     }
 
+    fn drop_entry(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        if let Some(updates) = &mut self.updates {
+            updates.forget(entry.update);
+        }
+        Some(entry)
+    }
+
     /// Removes an entry, in use or not.
     pub fn remove(&mut self, key: &Key) -> bool {
-        match self.entries.remove(key) {
+        match self.drop_entry(key) {
             Some(entry) => {
                 let at = entry.queued_ms;
                 let queued =
@@ -451,6 +486,7 @@ impl Table {
     /// Adds to a counter or rate; `None` when the entry or the data type is not there, else the new value.
     pub fn add(&mut self, key: &Key, data: Data, element: usize, n: i64, now_ms: u64) -> Option<u64> {
         let (at, period_ms) = self.offset(data, element)?;
+        self.changed(key);
         match self.entries.get_mut(key)?.cells.get_mut(at)? {
             Cell::Count(c) => {
                 *c = c.saturating_add_signed(n);
@@ -467,6 +503,7 @@ impl Table {
     /// Sets a counter, tag or server number.
     pub fn set(&mut self, key: &Key, data: Data, element: usize, value: u64) -> bool {
         let Some((at, _)) = self.offset(data, element) else { return false };
+        self.changed(key);
         match self.entries.get_mut(key).and_then(|e| e.cells.get_mut(at)) {
             Some(Cell::Count(c)) => {
                 *c = value;
@@ -505,6 +542,7 @@ impl Table {
             && let Some(Cell::Name(n)) = self.entries.get_mut(key).and_then(|e| e.cells.get_mut(at))
         {
             *n = name.into();
+            self.changed(key);
         }
     }
 
@@ -577,7 +615,23 @@ impl Table {
         cells: Vec<Option<KeptCell>>,
         now_ms: u64,
     ) -> bool {
-        if self.contains(key, now_ms) || self.entries.len() >= self.size || !self.touch(key, now_ms) {
+        if self.contains(key, now_ms) || self.entries.len() >= self.size {
+            return false;
+        }
+        self.learn(key, expires_in_ms, cells, now_ms)
+    }
+
+    /// Takes the cells that are there, in this table's order, from a peer that changed an entry; all others stay as
+    /// they are. Where the peer says when the entry expires it does so, at the latest as if it were touched now.
+    /// False when the table is full.
+    pub fn learn(
+        &mut self,
+        key: &Key,
+        expires_in_ms: Option<u64>,
+        cells: Vec<Option<KeptCell>>,
+        now_ms: u64,
+    ) -> bool {
+        if !self.find_or_make(key, now_ms) {
             return false;
         }
         let Some(entry) = self.entries.get_mut(key) else { return false };
@@ -609,6 +663,7 @@ impl Table {
                 let value = match &entry.cells[at] {
                     Cell::Count(c) => c.to_string(),
                     Cell::Rate(f) => f.read(now_ms, s.period_ms).to_string(),
+                    Cell::Name(n) if n.is_empty() => "-".into(),
                     Cell::Name(n) => n.to_string(),
                 };
                 data.push((name, array.then_some(element), (s.period_ms > 0).then_some(s.period_ms), value));
@@ -618,7 +673,7 @@ impl Table {
         Some(EntryView {
             key: key.clone(),
             users: entry.users,
-            expires_in_ms: entry.expires_ms.saturating_sub(now_ms),
+            expires_in_ms: self.expire_ms.map_or(0, |_| entry.expires_ms.saturating_sub(now_ms)),
             data,
         })
     }

@@ -9,6 +9,7 @@ mod check;
 mod global;
 mod http;
 mod options;
+mod peers;
 mod resolvers;
 mod roster;
 mod server;
@@ -19,6 +20,7 @@ pub use check::*;
 pub use global::*;
 pub use http::*;
 pub use options::*;
+pub use peers::*;
 pub use resolvers::*;
 pub use roster::Roster;
 pub use server::*;
@@ -54,12 +56,24 @@ pub struct Config {
     pub resolvers: Vec<Arc<Resolvers>>,
     /// `cache` sections in file order.
     pub caches: Vec<crate::http::cache::Settings>,
+    /// `peers` sections in file order.
+    pub peers: Vec<Peers>,
     /// `log-forward` sections in file order.
     pub log_forwards: Vec<crate::log::forward::LogForward>,
     /// `ring` sections by name.
     pub rings: BTreeMap<String, Ring>,
     /// Names in rules and expressions that are bound once all sections are read.
     pub refs: crate::sample::expr::Refs,
+}
+
+impl Config {
+    /// Whether a process would have anything to listen on.
+    pub fn listens(&self) -> bool {
+        self.proxies.iter().any(|p| !p.disabled && !p.binds.is_empty())
+            || !self.global.stats_sockets.is_empty()
+            || self.log_forwards.iter().any(|f| !f.datagrams.is_empty() || !f.streams.is_empty())
+            || self.peers.iter().any(|p| !p.disabled && p.local.is_some())
+    }
 }
 
 /// `mode`.
