@@ -188,13 +188,13 @@ impl Txn {
         } = self;
         (*times, *backend, *server, *server_note) = (Times::default(), None, None, None);
         [method, request_line, uri].into_iter().for_each(Vec::clear);
-        (*version, *status, *server_status, *counts) = ((1, 1), 0, 0, [0; 4]);
+        (*version, *status, *server_status, *server_fault, *counts) = ((1, 1), 0, 0, 0, [0; 4]);
         (*bytes_out, *bytes_in, *server_queue, *backend_queue) = (0, 0, 0, 0);
         [captures_req, captures_res].into_iter().for_each(|c| c.get_mut().clear());
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
         (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
-        (*retries, *redispatched, *no_l7_retry, *strict_rewriting, *priority) = (0, false, false, true, (0, 0));
-        (*responding, *compression, *compressed, *server_fault) = (false, None, false, 0);
+        (*retries, *redispatched, *strict_rewriting, *priority) = (0, false, true, (0, 0));
+        (*responding, *compressed, *no_l7_retry, *compression) = (false, false, false, None);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
         (*timeout_server, *timeout_tunnel, *timeout_client, *resolving) = (None, None, None, None);
