@@ -225,8 +225,7 @@ mod tests {
     fn facts_stand_in_tables() {
         let instance = json!({"state": "MASTER", "vrid": 51, "interface": "eth0", "effective_priority": 150,
             "addresses": ["10.0.0.9", "10.0.0.10"], "held": ["10.0.0.9"], "reason": "master down timer", "unknown": 1});
-        let service =
-            json!({"quorum_up": true, "quorum": 1, "weight_up": 3, "servers": [
+        let service = json!({"quorum_up": true, "quorum": 1, "weight_up": 3, "servers": [
                 {"address": "10.0.0.1:80", "up": true, "weight": 3},
                 {"address": "10.0.0.2:80", "weight": 1, "reason": "Layer4 timeout"}]});
         let facts = BTreeMap::from([

@@ -89,13 +89,11 @@ impl ServerStatus {
             Self::Maint | Self::Drain => "by an operator".into(),
             Self::DownAgent => seen(&detail.agent),
             Self::NoCheck => "no check".into(),
-            Self::Down | Self::GoingUp | Self::Nolb | Self::GoingDown | Self::Up => {
-                match followed {
-                    Some(other) => format!("follows {other}"),
-                    None if detail.check.enabled => seen(&detail.check),
-                    None => String::new(),
-                }
-            }
+            Self::Down | Self::GoingUp | Self::Nolb | Self::GoingDown | Self::Up => match followed {
+                Some(other) => format!("follows {other}"),
+                None if detail.check.enabled => seen(&detail.check),
+                None => String::new(),
+            },
         }
     }
 

@@ -193,7 +193,8 @@ impl Txn {
         [captures_req, captures_res].into_iter().for_each(|c| c.get_mut().clear());
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
         (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
-        (*retries, *redispatched, *no_l7_retry, *strict_rewriting, *priority) = (0, false, false, true, (0, 0));
+        (*retries, *redispatched, *no_l7_retry, *strict_rewriting, *priority) =
+            (0, false, false, true, (0, 0));
         (*responding, *compression, *compressed, *server_fault) = (false, None, false, 0);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
