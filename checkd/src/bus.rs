@@ -20,7 +20,7 @@ use health::{Outcome, Spec, Task};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 
-use crate::core::service::{Core, ServiceState};
+use crate::core::service::{Core, RealState, ServiceState};
 
 /// Outcomes of delegated probes that may wait for the loop.
 const OUTCOMES_MAX: usize = 1024;
@@ -121,11 +121,14 @@ impl Bus {
             address: real.config.address.to_string(),
             up: real.alive,
             weight: real.weight,
+            reason: reason(real),
         });
         let data = payload::IpvsService {
             quorum_up: state.quorum_up,
             weight_up: state.weight(),
             servers: servers.collect(),
+            quorum: state.config.quorum,
+            suspended: if state.suspended { "its address is not on this host".into() } else { String::new() },
         };
         self.publish(&format!("ipvs.service/{}", state.name), &data);
     }
@@ -260,6 +263,17 @@ fn instance(news: News) -> Event {
 }
 
 /// An outcome as it travels.
+/// What the checkers that say a server is down saw last.
+fn reason(real: &RealState) -> String {
+    let down = real.checkers.iter().filter(|c| !c.judge.is_up());
+    let seen = down.map(|checker| match &checker.last {
+        None => "not checked yet".into(),
+        Some(last) if last.description.is_empty() => last.status.text().to_owned(),
+        Some(last) => format!("{} ({})", last.status.text(), last.description),
+    });
+    seen.collect::<Vec<String>>().join("; ")
+}
+
 fn payload_of(outcome: &Outcome) -> payload::Outcome {
     let mut agent_words = Vec::new();
     let admin = outcome.wish.admin.map(|w| match w {

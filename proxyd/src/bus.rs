@@ -145,8 +145,10 @@ fn servers(generation: &Generation) -> Vec<(String, payload::ProxyServer)> {
         for (id, server) in proxy.shown_servers() {
             let state = &states[id.0];
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = ServerStatus::of(state, &detail);
             let data = payload::ProxyServer {
-                status: ServerStatus::of(state, &detail).label().into(),
+                status: status.label().into(),
+                reason: status.reason(&detail, state.admin.load(Relaxed)),
                 address: detail.address.map_or_else(String::new, |a| a.to_string()),
                 weight: state.user_weight.load(Relaxed),
                 check: detail.check.status.into(),

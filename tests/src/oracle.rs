@@ -35,7 +35,10 @@ struct DeviationFile {
 }
 
 /// The reasons by case, for one suite, from the text of a deviations file.
-fn listed(text: &str, suite: &str) -> BTreeMap<String, String> {
+///
+/// # Panics
+/// When the text is no such file, lists a case twice, or gives no reason.
+pub fn reasons(text: &str, suite: &str) -> BTreeMap<String, String> {
     let file: DeviationFile = toml::from_str(text).unwrap_or_else(|e| panic!("tests/deviations.toml: {e}"));
     let mut cases = BTreeMap::new();
     for entry in file.deviation {
@@ -71,7 +74,7 @@ impl Suite {
     fn with_deviations(name: &str, text: &str) -> Self {
         Self {
             name: name.to_owned(),
-            listed: listed(text, name),
+            listed: reasons(text, name),
             seen: BTreeSet::new(),
             different: BTreeMap::new(),
         }

@@ -1,4 +1,4 @@
-//! docs/COMPATIBILITY.md says what the tables say that the daemons read files with.
+//! docs/COMPATIBILITY.md says what the tables say that the daemons read files with, and the README how much that is.
 //!
 //! Invariant: the generated part has no word of its own about a keyword; it comes from the keyword's row.
 
@@ -9,6 +9,18 @@ use conf_parsers::keepalived::{globals, walk::Row, walk::Standing, walk::Takes};
 use holdfast_tests::workspace;
 
 const MARKS: [&str; 2] = ["<!-- tables begin -->", "<!-- tables end -->"];
+
+/// Around the README's short form.
+const README_MARKS: [&str; 2] = ["<!-- counts begin -->", "<!-- counts end -->"];
+
+/// What haproxy 2.6.12 lists with `-dKall`, by class, without lines that begin with `#`.
+const HAPROXY_LISTS: [(&str, usize); 5] = [
+    ("configuration keywords", 492),
+    ("sample fetch functions", 453),
+    ("sample converter functions", 135),
+    ("ACL keywords", 77),
+    ("CLI keywords", 130),
+];
 
 /// `block → (keyword, standing)`, in the order of the tables.
 #[derive(Default)]
@@ -36,12 +48,19 @@ impl Blocks {
         }
     }
 
-    fn print(&self, out: &mut String) {
+    /// How many keywords work, have no effect here, and are not carried out yet.
+    fn counts(&self) -> [usize; 3] {
         let all = self.rows.values().flatten();
         let count = |want: fn(&Standing) -> bool| all.clone().filter(|(_, s)| want(s)).count();
-        let works = count(|s| matches!(s, Standing::Works));
-        let inert = count(|s| matches!(s, Standing::NoEffect(_)));
-        let later = count(|s| matches!(s, Standing::NotYet(_)));
+        [
+            count(|s| matches!(s, Standing::Works)),
+            count(|s| matches!(s, Standing::NoEffect(_))),
+            count(|s| matches!(s, Standing::NotYet(_))),
+        ]
+    }
+
+    fn print(&self, out: &mut String) {
+        let [works, inert, later] = self.counts();
         let _ = writeln!(
             out,
             "{} keywords: {works} work, {inert} have no effect here, {later} are read but not carried out yet.\n",
@@ -88,13 +107,36 @@ fn names<'a>(out: &mut String, title: &str, names: impl Iterator<Item = &'a str>
     let _ = writeln!(out, "**{title}** ({}): {}\n", seen.len(), quoted.join(" "));
 }
 
-fn tables() -> String {
-    let mut out = String::from("\n## keepalived.conf\n\n");
+fn keepalived() -> Blocks {
     let mut blocks = Blocks::default();
     blocks.add("top level", globals::TOP);
     blocks.add("top level", vrrpd::config::BLOCKS);
     blocks.add("top level", checkd::config::BLOCKS);
-    blocks.print(&mut out);
+    blocks
+}
+
+/// The README's table: numbers only.
+fn readme() -> String {
+    let [works, inert, later] = keepalived().counts();
+    let mut out = format!(
+        "\n| keywords of keepalived.conf that are read | work | have no effect here | are not carried out yet |\n\
+         |---|---|---|---|\n| {} | {works} | {inert} | {later} |\n\n\
+         | haproxy.cfg: words of | HAProxy 2.6.12 lists (`-dKall`) | Holdfast lists the same |\n\
+         |---|---|---|\n",
+        works + inert + later
+    );
+    let text = std::fs::read_to_string(workspace().join("tests/deviations.toml")).expect("it can be read");
+    let listed = holdfast_tests::oracle::reasons(&text, "keyword_dump");
+    for (class, theirs) in HAPROXY_LISTS {
+        let missing = listed.keys().filter(|case| case.starts_with(&format!("{class}: "))).count();
+        let _ = writeln!(out, "| {class} | {theirs} | {} |", theirs.saturating_sub(missing));
+    }
+    out
+}
+
+fn tables() -> String {
+    let mut out = String::from("\n## keepalived.conf\n\n");
+    keepalived().print(&mut out);
     out.push_str(
         "## haproxy.cfg\n\nWhat the reader knows, in the order of its tables. A row that is known and refused (an action of a \
          feature that is not here) says so under `proxyd -c`.\n\n",
@@ -132,22 +174,27 @@ fn tables() -> String {
 
 #[test]
 fn compatibility_is_what_the_tables_say() {
-    let path = workspace().join("docs/COMPATIBILITY.md");
-    let text = std::fs::read_to_string(&path).expect("docs/COMPATIBILITY.md can be read");
-    let [begin, end] = MARKS;
-    let (before, rest) = text.split_once(begin).expect("docs/COMPATIBILITY.md marks the tables' begin");
-    let (have, after) = rest.split_once(end).expect("docs/COMPATIBILITY.md marks the tables' end");
-    let wanted = tables();
+    is_generated("docs/COMPATIBILITY.md", MARKS, &tables());
+}
+
+#[test]
+fn the_readme_counts_what_the_tables_have() {
+    is_generated("README.md", README_MARKS, &readme());
+}
+
+/// Between its marks a file has these words; with `UPDATE` they are written there.
+fn is_generated(file: &str, [begin, end]: [&str; 2], wanted: &str) {
+    let path = workspace().join(file);
+    let text = std::fs::read_to_string(&path).expect("the document can be read");
+    let (before, rest) = text.split_once(begin).expect("the document marks the begin");
+    let (have, after) = rest.split_once(end).expect("the document marks the end");
     if have == wanted {
         return;
     }
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, format!("{before}{begin}{wanted}{end}{after}"))
-            .expect("the tables are written");
+        std::fs::write(&path, format!("{before}{begin}{wanted}{end}{after}")).expect("it is written");
         return;
     }
-    let difference = holdfast_tests::oracle::difference(have, &wanted);
-    panic!(
-        "docs/COMPATIBILITY.md is not what the tables say; UPDATE=1 writes it anew (original = file):\n{difference}"
-    );
+    let difference = holdfast_tests::oracle::difference(have, wanted);
+    panic!("{file} is not what the tables say; UPDATE=1 writes it anew (original = file):\n{difference}");
 }

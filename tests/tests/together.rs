@@ -95,7 +95,8 @@ fn servers_are_checked_when_an_address_comes() {
     wait_fact(lb, "proxyd", "proxy.server/two/one", "status", &"UP".into());
     lb.sh(&format!("ip address add {VIP}/24 dev eth0"));
     let begin = Instant::now();
-    node.wait_output("Server two/one is DOWN, reason: Layer4 timeout", PATIENCE);
+    // On a slow machine the kernel's neighbour table may have given up before the checks do.
+    node.wait_output("Server two/one is DOWN, reason: Layer4 (timeout|connection problem)", PATIENCE);
     assert!(begin.elapsed() < Duration::from_mins(1), "that was a regular check");
     // The last server of a backend is left to its regular checks.
     wait_fact(lb, "proxyd", "proxy.server/alone/one", "status", &"UP".into());
@@ -148,15 +149,16 @@ fn a_server_is_probed_once_an_interval_by_whoever_does_it() {
         std::thread::sleep(Duration::from_secs(seconds));
         (probes.load(Relaxed) - before, begin.elapsed())
     };
+    // Two that probe are seen twice a second; one that was held up may follow on sooner than a second once or twice.
     let (count, time) = in_window(6);
-    assert!(count as u64 <= time.as_secs() + 1, "{count} probes in {time:?}: both daemons probe");
+    assert!(count as u64 <= time.as_secs() + 3, "{count} probes in {time:?}: both daemons probe");
     assert!(count >= 1, "nobody probes");
     // The lease ends with checkd, and proxyd goes on.
     assert!(checkd.signal(Signal::SIGKILL));
     assert!(checkd.wait(PATIENCE).is_some());
     wait_fact(&lb, "proxyd", "proxy.server/f/s", "delegated", &false.into());
     let (count, time) = in_window(6);
-    assert!(count >= 1 && count as u64 <= time.as_secs() + 1, "{count} probes in {time:?} without checkd");
+    assert!(count >= 1 && count as u64 <= time.as_secs() + 3, "{count} probes in {time:?} without checkd");
 }
 
 #[test]
@@ -168,7 +170,8 @@ fn status_shows_what_each_daemon_knows() {
     let _server = counting(&host, 80);
     let _vrrpd = vrrpd(&host, 1);
     let service = "global_defs {\n router_id t\n}\nvirtual_server 10.9.0.100 80 {\n protocol TCP\n delay_loop 1\n \
-                   real_server 10.9.0.1 80 {\n  TCP_CHECK {\n  }\n }\n}\n";
+                   real_server 10.9.0.1 80 {\n  TCP_CHECK {\n  }\n }\n real_server 10.9.0.1 81 \
+                   {\n  TCP_CHECK {\n  }\n }\n}\n";
     let file = host.file("checkd.conf", service).to_string_lossy().into_owned();
     let _checkd = Node::start(&host, &Program::ours("checkd", "checkd"), &["-n", "-l", "-f", &file]);
     let _proxyd = proxyd(&host, "listen f\n bind 0.0.0.0:8080\n server s 10.9.0.1:80 check\n");
@@ -187,15 +190,21 @@ fn status_shows_what_each_daemon_knows() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let has =
         |words: &[&str]| text.lines().any(|l| words.iter().all(|w| l.split_whitespace().any(|x| x == *w)));
-    assert!(has(&["VI_1", "MASTER", "51", "eth0", VIP]), "{text}");
-    assert!(has(&["f/s", "UP", "10.9.0.1:80", "L4OK"]), "{text}");
+    assert!(has(&[VIP, "yes", "eth0", "VI_1"]), "{text}");
+    assert!(has(&["VI_1", "MASTER", "51", "eth0", "advertisement", "timeout"]), "{text}");
+    assert!(has(&["f/s", "UP", "10.9.0.1:80", "L4OK", "Layer4", "passed"]), "{text}");
     assert!(has(&["f/0.0.0.0:8080", "OPEN"]), "{text}");
 
-    // What changes is told as it happens.
+    // What changes is told as it happens, with the reason.
     let watch = Node::start(&host, &holdfast, &["watch"]);
     watch.wait_output("vrrp.instance/VI_1: MASTER", PATIENCE);
+    watch.wait_output(r"ipvs.service/\S+: UP.* 1 of 2 servers up, 10\.9\.0\.1:81 \(Layer4 .*\)", PATIENCE);
+    if host.try_sh("command -v socat").status.success() {
+        host.sh("echo disable server f/s | socat - /run/proxyd.sock");
+        watch.wait_output(r"proxy.server/f/s: MAINT .*\(by an operator\)", PATIENCE);
+    }
     host.sh("ip link set eth0 down");
-    watch.wait_output("vrrp.instance/VI_1: FAULT", PATIENCE);
+    watch.wait_output(r"vrrp.instance/VI_1: FAULT .*\(\S", PATIENCE);
 }
 
 /// A host with a proxyd and a vrrpd whose script, of an interval of ten minutes, notes that it ran and is good as long as

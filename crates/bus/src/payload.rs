@@ -52,6 +52,10 @@ pub struct IpvsService {
     pub weight_up: i64,
     /// Its real servers.
     pub servers: Vec<RealServer>,
+    /// The weight that its quorum asks for.
+    pub quorum: u32,
+    /// Why it is not being checked; empty while it is.
+    pub suspended: String,
 }
 
 /// A real server of an [`IpvsService`].
@@ -64,6 +68,8 @@ pub struct RealServer {
     pub up: bool,
     /// Weight in the kernel's table.
     pub weight: i64,
+    /// What those of its checkers saw that say it is down, else empty.
+    pub reason: String,
 }
 
 /// `probe.outcome/KEY`, and the data of an `outcome` frame.
@@ -108,6 +114,8 @@ pub struct ProxyServer {
     pub check: String,
     /// Whether checkd probes it now.
     pub delegated: bool,
+    /// Why it has this status: who put it there, or what the last check saw.
+    pub reason: String,
 }
 
 /// `proxy.listener/FRONTEND/ADDRESS`.

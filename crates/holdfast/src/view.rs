@@ -47,23 +47,26 @@ struct Table {
 }
 
 /// In the order they are shown.
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 7] = [
     Table {
         family: "vrrp.instance",
-        head: &["INSTANCE", "STATE", "VRID", "INTERFACE", "PRIORITY", "GROUP", "ADDRESSES", "REASON"],
+        head: &["ADDRESS", "HERE", "INTERFACE", "INSTANCE"],
+        rows: |name, data| {
+            let i: payload::VrrpInstance = read(Some(data));
+            let row = |a: &String| {
+                let here = if i.held.contains(a) { "yes" } else { "no" };
+                vec![a.clone(), here.into(), i.interface.clone(), name.clone()]
+            };
+            i.addresses.iter().map(row).collect()
+        },
+    },
+    Table {
+        family: "vrrp.instance",
+        head: &["INSTANCE", "STATE", "VRID", "INTERFACE", "PRIORITY", "GROUP", "REASON"],
         rows: |name, data| {
             let i: payload::VrrpInstance = read(Some(data));
             let (vrid, priority) = (i.vrid.to_string(), i.effective_priority.to_string());
-            let mut addresses = i.addresses.into_iter();
-            let first = addresses.next().unwrap_or_default();
-            let mut rows = vec![vec![name, i.state, vrid, i.interface, priority, i.group, first, i.reason]];
-            // The other addresses stand below the first.
-            rows.extend(addresses.map(|a| {
-                let mut row = vec![String::new(); 8];
-                row[6] = a;
-                row
-            }));
-            rows
+            vec![vec![name, i.state, vrid, i.interface, priority, i.group, i.reason]]
         },
     },
     Table {
@@ -76,27 +79,28 @@ const TABLES: [Table; 5] = [
     },
     Table {
         family: "ipvs.service",
-        head: &["SERVICE", "QUORUM", "SERVER", "STATE", "WEIGHT"],
+        head: &["SERVICE", "STATE", "WEIGHT", "QUORUM", "REASON"],
         rows: |name, data| {
             let s: payload::IpvsService = read(Some(data));
-            let quorum = if s.quorum_up { "yes" } else { "no" };
-            let server = |r: payload::RealServer| {
-                [r.address, (if r.up { "UP" } else { "DOWN" }).to_owned(), r.weight.to_string()]
+            let (state, reason) = service(&s);
+            vec![vec![name, state.into(), s.weight_up.to_string(), s.quorum.to_string(), reason]]
+        },
+    },
+    Table {
+        family: "ipvs.service",
+        head: &["REAL SERVER", "STATE", "WEIGHT", "OF SERVICE", "REASON"],
+        rows: |name, data| {
+            let s: payload::IpvsService = read(Some(data));
+            let row = |r: payload::RealServer| {
+                let state = if r.up { "UP" } else { "DOWN" };
+                vec![r.address, state.into(), r.weight.to_string(), name.clone(), r.reason]
             };
-            let mut rows: Vec<Vec<String>> = Vec::new();
-            for (n, real) in s.servers.into_iter().enumerate() {
-                let lead = if n == 0 { [name.clone(), quorum.into()] } else { Default::default() };
-                rows.push(lead.into_iter().chain(server(real)).collect());
-            }
-            if rows.is_empty() {
-                rows.push(vec![name, quorum.into()]);
-            }
-            rows
+            s.servers.into_iter().map(row).collect()
         },
     },
     Table {
         family: "proxy.server",
-        head: &["SERVER", "STATUS", "ADDRESS", "WEIGHT", "CHECK", "BY"],
+        head: &["SERVER", "STATUS", "ADDRESS", "WEIGHT", "CHECK", "BY", "REASON"],
         rows: |name, data| {
             let s: payload::ProxyServer = read(Some(data));
             let by = match (s.delegated, s.check.is_empty()) {
@@ -104,7 +108,7 @@ const TABLES: [Table; 5] = [
                 (false, false) => "proxyd",
                 (false, true) => "",
             };
-            vec![vec![name, s.status, s.address, s.weight.to_string(), s.check, by.into()]]
+            vec![vec![name, s.status, s.address, s.weight.to_string(), s.check, by.into(), s.reason]]
         },
     },
     Table {
@@ -116,6 +120,17 @@ const TABLES: [Table; 5] = [
         },
     },
 ];
+
+/// The state of a service and why it is in it.
+fn service(s: &payload::IpvsService) -> (&'static str, String) {
+    let up = s.servers.iter().filter(|r| r.up).count();
+    let servers = format!("{up} of {} servers up", s.servers.len());
+    match (s.suspended.is_empty(), s.quorum_up) {
+        (false, _) => ("SUSPENDED", s.suspended.clone()),
+        (true, true) => ("UP", servers),
+        (true, false) => ("DOWN", servers),
+    }
+}
 
 /// A table with columns as wide as they need; a column without anything in it is left out.
 fn columns(head: &[&str], rows: &[Vec<String>], out: &mut String) {
@@ -179,14 +194,15 @@ fn summary(topic: &str, data: &Value) -> String {
         }
         Some("ipvs.service") => {
             let s: payload::IpvsService = read(Some(data));
-            let up = s.servers.iter().filter(|r| r.up).count();
-            let quorum = if s.quorum_up { "quorum" } else { "no quorum" };
-            format!("{quorum}, {up} of {} servers up", s.servers.len())
+            let (state, reason) = service(&s);
+            let down = s.servers.iter().filter(|r| !r.up).map(|r| format!(", {} ({})", r.address, r.reason));
+            format!("{state}, weight {} of {}, {reason}{}", s.weight_up, s.quorum, down.collect::<String>())
         }
         Some("proxy.server") => {
             let s: payload::ProxyServer = read(Some(data));
             let by = if s.delegated { ", probed by checkd" } else { "" };
-            format!("{} {} weight {} {}{by}", s.status, s.address, s.weight, s.check)
+            let reason = if s.reason.is_empty() { String::new() } else { format!(" ({})", s.reason) };
+            format!("{} {} weight {}{by}{reason}", s.status, s.address, s.weight)
         }
         Some("proxy.listener") => {
             let l: payload::ProxyListener = read(Some(data));
@@ -208,9 +224,10 @@ mod tests {
     #[test]
     fn facts_stand_in_tables() {
         let instance = json!({"state": "MASTER", "vrid": 51, "interface": "eth0", "effective_priority": 150,
-            "addresses": ["10.0.0.9", "10.0.0.10"], "reason": "master down timer", "unknown": 1});
-        let service =
-            json!({"quorum_up": true, "servers": [{"address": "10.0.0.1:80", "up": true, "weight": 3}]});
+            "addresses": ["10.0.0.9", "10.0.0.10"], "held": ["10.0.0.9"], "reason": "master down timer", "unknown": 1});
+        let service = json!({"quorum_up": true, "quorum": 1, "weight_up": 3, "servers": [
+                {"address": "10.0.0.1:80", "up": true, "weight": 3},
+                {"address": "10.0.0.2:80", "weight": 1, "reason": "Layer4 timeout"}]});
         let facts = BTreeMap::from([
             ("vrrp.instance/VI_1".to_owned(), instance.clone()),
             ("ipvs.service/a".to_owned(), service),
@@ -218,11 +235,16 @@ mod tests {
         ]);
         let text = text(Role::Vrrpd, Some(&facts));
         let wanted = [
-            "  INSTANCE  STATE   VRID  INTERFACE  PRIORITY  ADDRESSES  REASON",
-            "  VI_1      MASTER  51    eth0       150       10.0.0.9   master down timer",
-            "                                               10.0.0.10",
-            "  SERVICE  QUORUM  SERVER       STATE  WEIGHT",
-            "  a        yes     10.0.0.1:80  UP     3",
+            "  ADDRESS    HERE  INTERFACE  INSTANCE",
+            "  10.0.0.9   yes   eth0       VI_1",
+            "  10.0.0.10  no    eth0       VI_1",
+            "  INSTANCE  STATE   VRID  INTERFACE  PRIORITY  REASON",
+            "  VI_1      MASTER  51    eth0       150       master down timer",
+            "  SERVICE  STATE  WEIGHT  QUORUM  REASON",
+            "  a        UP     3       1       1 of 2 servers up",
+            "  REAL SERVER  STATE  WEIGHT  OF SERVICE  REASON",
+            "  10.0.0.1:80  UP     3       a",
+            "  10.0.0.2:80  DOWN   1       a           Layer4 timeout",
             "",
         ];
         let wanted = wanted.join("\n");

@@ -1,6 +1,6 @@
 //! What a server's state is called, on the stats page, in `show stat` and by the exporter.
 
-use crate::runtime::board::{ServerDetail, ServerState, admin, oper};
+use crate::runtime::board::{CheckState, ServerDetail, ServerState, admin, oper};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// State of a server as operators see it.
@@ -76,6 +76,27 @@ impl ServerStatus {
         }
     }
 
+    /// Why a server has it: who put it there, or what the last check or agent saw.
+    pub fn reason(self, detail: &ServerDetail, bits: u32) -> String {
+        let followed = detail.tracked.as_deref();
+        match self {
+            Self::MaintResolution => "its name does not resolve".into(),
+            Self::Maint | Self::Drain if bits & (admin::INHERITED_MAINT | admin::INHERITED_DRAIN) != 0 => {
+                format!("follows {}", followed.unwrap_or_default())
+            }
+            Self::Maint if bits & admin::CONFIGURED_MAINT != 0 => "disabled in the configuration".into(),
+            Self::Drain if detail.agent.enabled => "by its agent or an operator".into(),
+            Self::Maint | Self::Drain => "by an operator".into(),
+            Self::DownAgent => seen(&detail.agent),
+            Self::NoCheck => "no check".into(),
+            Self::Down | Self::GoingUp | Self::Nolb | Self::GoingDown | Self::Up => match followed {
+                Some(other) => format!("follows {other}"),
+                None if detail.check.enabled => seen(&detail.check),
+                None => String::new(),
+            },
+        }
+    }
+
     /// Its class on the stats page: `active_` or `backup_` goes before all but `maintain`.
     pub fn css(self) -> &'static str {
         match self {
@@ -101,10 +122,21 @@ impl ServerStatus {
     }
 }
 
+/// What a check saw last: `Layer7 wrong status, code 503 (Service Unavailable)`.
+fn seen(check: &CheckState) -> String {
+    let mut out = check.status_text.to_owned();
+    if let Some(code) = check.code {
+        out += &format!(", code {code}");
+    }
+    if !check.description.is_empty() {
+        out += &format!(" ({})", check.description);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::board::CheckState;
 
     fn server(bits: u32, oper: u32, health: u32) -> (ServerState, ServerDetail) {
         let state = ServerState::default();
@@ -130,6 +162,27 @@ mod tests {
         for (bits, oper, health, want) in cases {
             let (state, detail) = server(bits, oper, health);
             assert_eq!(ServerStatus::of(&state, &detail).text(&detail, bits), want);
+        }
+    }
+
+    #[test]
+    fn states_have_reasons() {
+        let configured = admin::CONFIGURED_MAINT | admin::FORCED_MAINT;
+        let cases = [
+            (configured, oper::RUNNING, "disabled in the configuration"),
+            (admin::FORCED_MAINT, oper::RUNNING, "by an operator"),
+            (admin::FORCED_DRAIN, oper::RUNNING, "by an operator"),
+            (admin::RESOLUTION_MAINT, oper::STOPPED, "its name does not resolve"),
+            (admin::INHERITED_MAINT, oper::RUNNING, "follows b/s"),
+            (0, oper::STOPPED, "Layer7 wrong status, code 503 (Service Unavailable)"),
+        ];
+        for (bits, oper, want) in cases {
+            let (state, mut detail) = server(bits, oper, 0);
+            detail.check.status_text = "Layer7 wrong status";
+            detail.check.code = Some(503);
+            detail.check.description = "Service Unavailable".into();
+            detail.tracked = (bits & admin::INHERITED_MAINT != 0).then(|| "b/s".into());
+            assert_eq!(ServerStatus::of(&state, &detail).reason(&detail, bits), want);
         }
     }
 

@@ -15,6 +15,8 @@ const FRED: usize = 0;
 const ETHYL: usize = 1;
 /// Longest wait for a move of the address; twice what the rules of VRRP and a 2 s check give.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Width of the closing table.
+const TABLE_COLUMNS: usize = 79;
 /// A look at the calm after an act.
 const CALM: Duration = Duration::from_millis(1500);
 
@@ -145,37 +147,39 @@ fn seconds(duration: Duration) -> String {
     if duration.is_zero() { "-".to_owned() } else { format!("{:.2} s", duration.as_secs_f64()) }
 }
 
-/// Prints what the client saw.
+/// Prints what the client saw, in lines that fit a terminal of 80 columns.
 pub(crate) fn closing_table(stage: &Stage, outcomes: &[Outcome]) {
+    let line = |cells: [&str; 6]| {
+        let [name, moved, outage, dark, failed, median] = cells;
+        say(&format!("{name:<33}{moved:>10}{outage:>8}{dark:>9}{failed:>11}{median:>8}"));
+    };
     say("");
-    say(
-        "What happened                     address moved   outage   longest silence   failed of asked   median",
-    );
-    say(
-        "--------------------------------------------------------------------------------------------------------",
-    );
+    line(["What happened", "moved in", "outage", "silence", "failed", "median"]);
+    say(&"-".repeat(TABLE_COLUMNS));
     for outcome in outcomes {
         let figures = outcome.figures;
         let moved = match (outcome.moved, outcome.moves) {
-            (Some(after), _) => format!("after {:.2} s", after.as_secs_f64()),
+            (Some(after), _) => seconds(after),
             (None, true) => "NOT MOVED".to_owned(),
             (None, false) => "stayed".to_owned(),
         };
-        say(&format!(
-            "{:<34}{:<14}{:>8}{:>18}{:>18}{:>9}",
+        line([
             outcome.name,
-            moved,
-            seconds(figures.outage),
-            seconds(figures.dark),
-            format!("{} of {}", figures.failed, figures.sent),
-            format!("{:.1} ms", figures.median.as_secs_f64() * 1000.0),
-        ));
+            &moved,
+            &seconds(figures.outage),
+            &seconds(figures.dark),
+            &format!("{} of {}", figures.failed, figures.sent),
+            &format!("{:.1} ms", figures.median.as_secs_f64() * 1000.0),
+        ]);
     }
     say("");
     say(&format!(
-        "The client asked {} {} times a second, a new connection each, and gave an answer {} s.",
+        "The client asked {} {} times a second, a new connection each,",
         stage.vip,
-        crate::client::RATE,
-        crate::client::TIMEOUT.as_secs()
+        crate::client::RATE
     ));
+    say(&format!("and gave an answer {} s.", crate::client::TIMEOUT.as_secs()));
+    say("moved in: until a host newly held the address; outage: from the first failed");
+    say("request to the first good one behind the last failure; silence: the longest");
+    say("time without an answer.");
 }
