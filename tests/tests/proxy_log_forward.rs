@@ -26,6 +26,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("an emergency", "<0>Oct 11 22:14:15 h t: emerg"),
     ("bytes", "<13>Oct 11 22:14:15 h t: \u{e9}\t\u{1f600}"),
     ("only a date", "<13>Oct 11 22:14:15 "),
+    ("one word behind a date", "<13>Oct 11 22:14:15 word"),
     ("no text", "<13>Oct 11 22:14:15 h t: "),
 ];
 /// How long a message may take.

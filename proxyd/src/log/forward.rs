@@ -307,11 +307,12 @@ impl<'b> Message<'b> {
         Some(())
     }
 
-    /// RFC 3164 behind its priority: date, host, and a tag where a word looks like one.
-    fn classic(&mut self, rest: &'b [u8]) {
-        self.said = Said::Short(&rest[..SHORT_DATE]);
-        let mut rest = &rest[SHORT_DATE + 1..];
-        self.host = word(&mut rest).unwrap_or_default();
+    /// RFC 3164 behind its priority: date, host, and a tag where a word looks like one. A date
+    /// without a host is text.
+    fn classic(&mut self, all: &'b [u8]) -> Option<()> {
+        let mut rest = &all[SHORT_DATE + 1..];
+        self.host = word(&mut rest)?;
+        self.said = Said::Short(&all[..SHORT_DATE]);
         let mut behind = rest;
         if let Some(name) = word(&mut behind).and_then(|w| w.strip_suffix(b":")) {
             let open = name.iter().position(|b| *b == b'[');
@@ -322,6 +323,7 @@ impl<'b> Message<'b> {
             rest = behind;
         }
         self.text = rest;
+        Some(())
     }
 
     /// The severity, the worst where there is none.
@@ -514,7 +516,7 @@ mod tests {
             ("Oct 11 22:14:15 h su: x", Format::Raw),
             ("", Format::Raw),
             ("<", Format::Raw),
-            ("<13>Oct 11 22:14:15 ", Format::Rfc3164),
+            ("<13>Oct 11 22:14:15 ", Format::Priority),
         ] {
             assert_eq!(Message::read(message.as_bytes()).form(), form, "{message}");
         }
