@@ -129,7 +129,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite, asks: mpsc::Sender<Ask>) 
         let mut sticky = target;
         for command in commands(text.trim_end()) {
             match one(&command, &mut sticky, &mut interactive, &asks).await {
-                Some(answer) if writer.write_all(&answer).await.is_ok() => {}
+                Some(answer) if writer.write_all(&answer.text).await.is_ok() && !answer.last => {}
                 _ => return,
             }
         }
@@ -162,6 +162,19 @@ fn commands(line: &str) -> Vec<String> {
     out
 }
 
+/// What is answered.
+struct Answer {
+    text: Vec<u8>,
+    /// The connection ends behind it.
+    last: bool,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self { text: text.into(), last: false }
+    }
+}
+
 /// The answer to one command; `None` ends the connection. `@1` before a command is for this one, alone for all
 /// that follow.
 async fn one(
@@ -169,7 +182,7 @@ async fn one(
     target: &mut Option<Target>,
     interactive: &mut bool,
     asks: &mpsc::Sender<Ask>,
-) -> Option<Vec<u8>> {
+) -> Option<Answer> {
     let mut command = command.trim();
     let mut at = *target;
     if let Some(behind) = command.strip_prefix('@') {
@@ -183,11 +196,11 @@ async fn one(
         command = rest.trim();
         if command.is_empty() {
             *target = at;
-            return Some(Vec::new());
+            return Some(String::new().into());
         }
     }
     if let Some(worker) = at {
-        return Some(forward(worker, command, asks).await);
+        return Some(Answer { text: forward(worker, command, asks).await, last: false });
     }
     let words: Vec<_> = command.split_whitespace().collect();
     let answer = match words.as_slice() {
@@ -200,7 +213,9 @@ async fn one(
         ["reload", ..] => {
             let (reply, answer) = oneshot::channel();
             asks.send(Ask::Reload(reply)).await.ok()?;
-            format!("Success={}\n--\n\n", u8::from(answer.await.ok()?))
+            let text = format!("Success={}\n--\n\n", u8::from(answer.await.ok()?));
+            // haproxy's master begins anew here, so nobody waits for the end of an answer.
+            return Some(Answer { text: text.into(), last: true });
         }
         ["show", "version"] => format!("{}\n\n", messages::VERSION),
         ["prompt", ..] => {
