@@ -169,13 +169,17 @@ pub(crate) fn closing_table(stage: &Stage, outcomes: &[Outcome]) {
             (None, true) => "NOT MOVED".to_owned(),
             (None, false) => "stayed".to_owned(),
         };
+        let median = match figures.median {
+            Duration::ZERO => "-".to_owned(),
+            median => format!("{:.1} ms", median.as_secs_f64() * 1000.0),
+        };
         line([
             outcome.name,
             &moved,
             &seconds(figures.outage),
             &seconds(figures.dark),
             &format!("{} of {}", figures.failed, figures.sent),
-            &format!("{:.1} ms", figures.median.as_secs_f64() * 1000.0),
+            &median,
         ]);
     }
     say("");

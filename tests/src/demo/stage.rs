@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holdfast_tests::netns::{Host, Net, Port, wait_for};
@@ -237,7 +237,12 @@ fn prepare(host: &Host, files: &Files) {
     }
     let hosts: Vec<String> = files.names.iter().map(|(name, address)| format!("{address} {name}")).collect();
     let path = host.file("hosts", &format!("127.0.0.1 localhost\n{}\n", hosts.join("\n")));
-    host.sh(&format!("mount --bind {} /etc/hosts", path.display()));
+    // A bare root has none, and then nobody looks names up in it.
+    if Path::new("/etc/hosts").exists() {
+        host.sh(&format!("mount --bind {} /etc/hosts", path.display()));
+    } else if !files.names.is_empty() {
+        say("  (there is no /etc/hosts here: names of servers are not resolved)");
+    }
     host.sh("mount -t tmpfs -o mode=755 lib /var/lib && mkdir -p /var/lib/haproxy /run/haproxy && chown haproxy:haproxy /run/haproxy");
 }
 
