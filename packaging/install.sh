@@ -67,6 +67,12 @@ if [ "$verb" = uninstall ]; then
 		share/doc/holdfast/examples/pair share/doc/holdfast/examples share/doc/holdfast; do
 		rmdir "$DESTDIR$PREFIX/$dir" 2>/dev/null || true
 	done
+	if [ -z "$DESTDIR" ]; then
+		# A daemon that gave up root can't take its socket away.
+		rm -f /run/holdfast/{proxyd,vrrpd,checkd}.sock
+		rmdir /run/holdfast 2>/dev/null || true
+		[ ! -d /run/systemd/system ] || systemctl daemon-reload || true
+	fi
 elif [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then
 	! command -v systemd-sysusers >/dev/null || systemd-sysusers "$PREFIX/lib/sysusers.d/holdfast.conf" || true
 	! command -v systemd-tmpfiles >/dev/null || systemd-tmpfiles --create "$PREFIX/lib/tmpfiles.d/holdfast.conf" || true

@@ -37,7 +37,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What the daemons know now.
+    /// What the daemons know now; exit code 1 when one of the three does not answer.
     Status,
     /// What changes from now on, and what is known at first.
     Watch,

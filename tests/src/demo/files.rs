@@ -51,6 +51,8 @@ pub(crate) struct Files {
     pub(crate) virtuals: Vec<Virtual>,
     /// All servers.
     pub(crate) servers: Vec<Server>,
+    /// Users and groups that haproxy.cfg names, which the stage's hosts get; `haproxy` is always among them.
+    pub(crate) users: [Vec<String>; 2],
     /// Host names of servers and the address each was given.
     pub(crate) names: Vec<(String, IpAddr)>,
     /// The port the client asks: 80 where something listens there, else the first one bound.
@@ -102,6 +104,7 @@ impl Files {
             interfaces,
             virtuals,
             servers,
+            users: ["user", "group"].map(|word| accounts(&balancer, word)),
             names,
             port,
             stats,
@@ -145,6 +148,16 @@ impl Files {
 fn words(text: &str, pattern: &str) -> Vec<String> {
     let regex = Regex::new(pattern).expect("patterns of this module are valid");
     regex.captures_iter(text).map(|c| c[1].to_owned()).collect()
+}
+
+/// The accounts that lines of `word` name, and `haproxy`.
+fn accounts(text: &str, word: &str) -> Vec<String> {
+    let mut names = words(text, &format!(r"(?m)^\s*{word}\s+([A-Za-z_][\w-]*)\s*(?:#.*)?$"));
+    names.push("haproxy".to_owned());
+    names.retain(|name| name != "root");
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The servers with addresses, and the names that were given one.
@@ -258,6 +271,13 @@ mod tests {
         let one = "vrrp_instance a {\n state MASTER\n priority 150\n unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2\n }\n}\n";
         let two = "vrrp_instance a {\n state BACKUP\n priority 149\n unicast_src_ip 10.0.0.2\n unicast_peer {\n 10.0.0.1\n }\n}\n";
         assert_eq!(second_host(one), two);
+    }
+
+    #[test]
+    fn accounts_are_those_of_the_process_and_not_of_user_lists() {
+        let text = "global\n user www-data # x\n group proxy\nuserlist l\n user joe password x\n";
+        assert_eq!(accounts(text, "user"), ["haproxy", "www-data"]);
+        assert_eq!(accounts(text, "group"), ["haproxy", "proxy"]);
     }
 
     #[test]

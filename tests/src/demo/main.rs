@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use crate::files::Files;
 use crate::stage::{Programs, Stage};
@@ -26,7 +27,17 @@ fn path_from(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
 }
 
-fn main() -> Fallible<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            timeline::say(&format!("demo: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Fallible<()> {
     let keep = std::env::var("KEEP").is_ok_and(|v| v == "1");
     let programs = Programs::from_environment(path_from("HAPROXY"), path_from("KEEPALIVED"))?;
     let own_haproxy = path_from("HAPROXY_CFG");

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holdfast_tests::netns::{Host, Net, Port, wait_for};
@@ -100,6 +100,7 @@ impl Stage {
                 ports.push(net.plug(&host, interface, &lan, &addresses));
             }
             prepare(&host, &files);
+            web::serve_loopback(&host, &files.servers);
             host.install(&programs.haproxy.path, "haproxy");
             host.install(&programs.keepalived.path, "keepalived");
             Balancer { host, ports, keepalived_conf: files.keepalived[index].clone() }
@@ -107,7 +108,7 @@ impl Stage {
         let balancers = [balancer(0, "fred"), balancer(1, "ethyl")];
         let apps = net.host("apps");
         net.plug(&apps, "eth0", &lan, &[]);
-        for server in &files.servers {
+        for server in files.servers.iter().filter(|s| !s.address.ip().is_loopback()) {
             let full = if server.address.is_ipv4() { 32 } else { 128 };
             apps.try_sh(&format!("ip address replace {}/{full} dev eth0", server.address.ip()));
         }
@@ -221,23 +222,27 @@ fn prepare(host: &Host, files: &Files) {
     let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let alone = mapped.split_whitespace().nth(2).is_some_and(|count| count == "1");
     let id = if alone { 0 } else { 65534 };
-    for (file, entry) in [
-        ("passwd", format!("haproxy:x:{id}:{id}::/var/lib/haproxy:/usr/sbin/nologin")),
-        ("group", format!("haproxy:x:{id}:")),
+    for (file, names, entry) in [
+        ("passwd", &files.users[0], format!(":x:{id}:{id}::/var/lib/haproxy:/usr/sbin/nologin")),
+        ("group", &files.users[1], format!(":x:{id}:")),
     ] {
         let text = std::fs::read_to_string(format!("/etc/{file}")).unwrap_or_default();
-        let others = text.lines().filter(|l| !alone || !l.starts_with("haproxy:"));
-        let has = !alone && text.lines().any(|l| l.starts_with("haproxy:"));
-        let mut lines: Vec<String> = others.map(str::to_owned).collect();
-        if !has {
-            lines.push(entry);
-        }
+        let of = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let mut lines: Vec<String> =
+            text.lines().filter(|l| !alone || !names.contains(&of(l))).map(str::to_owned).collect();
+        let there: Vec<String> = lines.iter().map(|l| of(l)).collect();
+        lines.extend(names.iter().filter(|n| !there.contains(n)).map(|name| format!("{name}{entry}")));
         let path = host.file(file, &(lines.join("\n") + "\n"));
         host.sh(&format!("mount --bind {} /etc/{file}", path.display()));
     }
     let hosts: Vec<String> = files.names.iter().map(|(name, address)| format!("{address} {name}")).collect();
     let path = host.file("hosts", &format!("127.0.0.1 localhost\n{}\n", hosts.join("\n")));
-    host.sh(&format!("mount --bind {} /etc/hosts", path.display()));
+    // A bare root has none, and then nobody looks names up in it.
+    if Path::new("/etc/hosts").exists() {
+        host.sh(&format!("mount --bind {} /etc/hosts", path.display()));
+    } else if !files.names.is_empty() {
+        say("  (there is no /etc/hosts here: names of servers are not resolved)");
+    }
     host.sh("mount -t tmpfs -o mode=755 lib /var/lib && mkdir -p /var/lib/haproxy /run/haproxy && chown haproxy:haproxy /run/haproxy");
 }
 

@@ -25,15 +25,29 @@ pub(crate) fn serve(host: &Host, servers: &[Server]) -> Fallible<()> {
     ports.dedup();
     for port in ports {
         let listener = host.inside(|| TcpListener::bind(("::", port)))?;
-        let servers = Arc::clone(&servers);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let servers = Arc::clone(&servers);
-                std::thread::spawn(move || answer_all(&stream, &servers));
-            }
-        });
+        answer_on(listener, &servers);
     }
     Ok(())
+}
+
+/// The same for servers on the balancer's own loopback, one listener each, where nobody else has the port.
+pub(crate) fn serve_loopback(host: &Host, servers: &[Server]) {
+    let servers: Arc<[Server]> = servers.into();
+    for server in servers.iter().filter(|s| s.address.ip().is_loopback()) {
+        if let Ok(listener) = host.inside(|| TcpListener::bind(server.address)) {
+            answer_on(listener, &servers);
+        }
+    }
+}
+
+fn answer_on(listener: TcpListener, servers: &Arc<[Server]>) {
+    let servers = Arc::clone(servers);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let servers = Arc::clone(&servers);
+            std::thread::spawn(move || answer_all(&stream, &servers));
+        }
+    });
 }
 
 fn plain(address: SocketAddr) -> SocketAddr {
