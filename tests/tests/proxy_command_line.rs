@@ -14,7 +14,7 @@ const GOOD: &str = "defaults\n    mode http\n    timeout client 5s\n    timeout 
     frontend f\n    bind 127.0.0.1:1\n    http-request deny\n";
 
 /// Files of the directory that each command runs in.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("good.cfg", GOOD),
     ("bad.cfg", "frontend f\n    bind :1\n    foo bar\n"),
     ("warned.cfg", "defaults\n    mode http\nfrontend f\n    bind 127.0.0.1:1\n"),
@@ -26,6 +26,17 @@ const FILES: [(&str, &str); 6] = [
     ),
     ("pidfile.cfg", "global\n    pidfile /nonexistent/a\n"),
     ("master.cfg", "global\n    master-worker\n"),
+    ("idle.cfg", "backend b\n    timeout server 1s\n    timeout connect 1s\n"),
+    (
+        "order.cfg",
+        "defaults\n    mode http\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n\
+         listen l\n    bind 127.0.0.1:1\n    acl a path /\n    use-server s if TRUE\n    use_backend o if FALSE\n    \
+         redirect location / if FALSE\n    http-request deny if { res.hdr(x) -m found }\n    monitor fail if FALSE\n    \
+         tcp-request content accept if { status 2 }\n    tcp-request session accept if { path / }\n    \
+         tcp-request connection accept if a\n    tcp-response content accept if { path / }\n    \
+         http-response deny if { path_beg / }\n    http-after-response set-header a b if a\n    cookie S insert domain .x\n    \
+         server s 127.0.0.1:1\nfrontend f\n    bind 127.0.0.1:2\n    http-response deny if { path_beg / }\n    default_backend l\nbackend o\n",
+    ),
 ];
 
 /// Command lines; words by blanks, `'…'` holds them together.
@@ -71,6 +82,11 @@ const LINES: &[&str] = &[
     "-S",
     "-C /nonexistent -c -f good.cfg",
     "-c -C nothing -f ../good.cfg",
+    "-c -f idle.cfg",
+    "-q -c -f idle.cfg",
+    "-c -W -f idle.cfg",
+    "-f idle.cfg",
+    "-c -f order.cfg",
     "-c -sf -f good.cfg",
     "-c -f good.cfg -sf 999999998 999999999",
     "-c -f good.cfg -sf abc",

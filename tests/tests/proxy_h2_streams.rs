@@ -3,15 +3,26 @@
 
 use holdfast_tests::node::Program;
 use holdfast_tests::pair::{Origin, Side};
+use http2::frame::{self, flag, kind};
 use http2::hpack;
 use http2::{Code, Config, Connection, Fields, Role, Sink};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 const CONFIG: &str = include_str!("proxy_h2_streams/haproxy.cfg");
+/// A frontend that answers by itself.
+const ANSWERS: &str = "defaults
+    mode http
+    timeout client 60s
+frontend answers
+    bind 127.0.0.1:@PORT0@ proto h2
+    http-request return status 200 content-type text/plain string ok
+";
+/// Stands for servers where there are none.
+const NOWHERE: Origin = Origin { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0) };
 /// Frontends of the configuration.
 const FRONTENDS: usize = 4;
 /// How long a step may take on a busy machine.
@@ -254,7 +265,6 @@ fn alike(test: &str, play: impl Fn(&Side, &TcpListener) -> String) {
     let said = std::cell::RefCell::new(Vec::new());
     with_each(test, |side, listener| {
         let text = play(side, listener);
-        eprintln!("{text}=====");
         said.borrow_mut().push(text);
     });
     let said = said.into_inner();
@@ -377,4 +387,115 @@ fn a_server_may_want_web_sockets_over_another_version() {
         }
         all
     });
+}
+
+/// A GOAWAY that asks for nothing but that the next streams be opened elsewhere.
+const ELSEWHERE: (u32, u32) = (0x7fff_ffff, 0);
+
+/// A client without a state of its own: what it sends may be odd.
+#[derive(Debug)]
+struct Raw(TcpStream);
+
+impl Raw {
+    fn connect(side: &Side) -> Self {
+        let mut new = Self(side.connect(0));
+        new.0.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        new.0.write_all(frame::PREFACE).expect("the proxy reads");
+        new.send(kind::SETTINGS, 0, 0, &[]);
+        new
+    }
+
+    fn send(&mut self, kind: u8, flags: u8, id: u32, payload: &[u8]) {
+        let mut out = Vec::new();
+        frame::put_whole(&mut out, kind, flags, id, payload);
+        self.0.write_all(&out).expect("the proxy reads");
+    }
+
+    /// The next frame; `None` at the end.
+    fn next(&mut self) -> Option<(frame::Head, Vec<u8>)> {
+        let mut head = [0; frame::HEAD];
+        self.0.read_exact(&mut head).ok()?;
+        let head = frame::Head::read(&head);
+        let mut payload = vec![0; head.len as usize];
+        self.0.read_exact(&mut payload).ok()?;
+        Some((head, payload))
+    }
+
+    /// Asks on a stream, and waits for the end of the answer; tells the GOAWAYs before it.
+    fn ask(&mut self, id: u32) -> Vec<(u32, u32)> {
+        self.send(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, id, &[0x82, 0x84, 0x86]);
+        let mut said = Vec::new();
+        loop {
+            let (head, payload) = self.next().expect("the answer comes");
+            said.extend((head.kind == kind::GOAWAY).then(|| reason(&payload)));
+            if head.id == id && matches!(head.kind, kind::DATA | kind::HEADERS) && head.has(flag::END_STREAM)
+            {
+                return said;
+            }
+        }
+    }
+
+    /// The next GOAWAY; `None` when the connection ends before.
+    fn goaway(&mut self) -> Option<(u32, u32)> {
+        loop {
+            let (head, payload) = self.next()?;
+            if head.kind == kind::GOAWAY {
+                return Some(reason(&payload));
+            }
+        }
+    }
+}
+
+/// Last stream and code of a GOAWAY.
+fn reason(payload: &[u8]) -> (u32, u32) {
+    let number = |at| payload.get(at..).and_then(frame::number).expect("eight bytes");
+    (number(0), number(4))
+}
+
+/// A soft stop asks the clients of idle connections to leave, and serves what they ask for meanwhile.
+#[test]
+fn a_soft_stop_asks_idle_clients_to_leave() {
+    let ours = Some(Program::ours("proxyd", "haproxy"));
+    let original = Program::original("a_soft_stop_asks_idle_clients_to_leave", "haproxy");
+    for program in [original, ours].into_iter().flatten() {
+        let mut side = Side::start(&program.path, ANSWERS, 1, &NOWHERE);
+        let mut client = Raw::connect(&side);
+        assert_eq!(client.ask(1), []);
+        let pid = nix::unistd::Pid::from_raw(side.pid().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).expect("it runs");
+        assert_eq!(client.goaway(), Some(ELSEWHERE));
+        assert_eq!(client.ask(3), [], "it was said once");
+        drop(client);
+        assert!(side.wait(PATIENCE).is_some_and(|s| s.success()), "it ends with its last connection");
+    }
+}
+
+/// `tune.h2.fe.max-total-streams` and `tune.h2.fe.glitches-threshold`, which Debian's haproxy does not have.
+#[test]
+fn a_connection_that_lasted_or_erred_too_long_is_ended() {
+    let program = Program::ours("proxyd", "haproxy");
+    let limits = "global\n    tune.h2.fe.max-total-streams 2\n    tune.h2.fe.max-concurrent-streams 2\n";
+    let side = Side::start(&program.path, &format!("{limits}{ANSWERS}"), 1, &NOWHERE);
+    let mut client = Raw::connect(&side);
+    assert_eq!(client.ask(1), []);
+    let mut said = client.ask(3);
+    said.extend(client.ask(5));
+    said.extend(client.ask(7));
+    said.extend(client.goaway());
+    assert_eq!(said, [ELSEWHERE, (7, 0)], "asked to leave after 2, ended after 2 more");
+    assert!(client.next().is_none(), "it was closed");
+
+    let limit = "global\n    tune.h2.fe.glitches-threshold 8\n";
+    let side = Side::start(&program.path, &format!("{limit}{ANSWERS}"), 1, &NOWHERE);
+    let mut client = Raw::connect(&side);
+    assert_eq!(client.ask(1), []);
+    let late = 8_u32.to_be_bytes();
+    (0..5).for_each(|_| client.send(kind::RST_STREAM, 0, 1, &late));
+    assert_eq!(client.ask(3), [], "5 of 8 are borne");
+    client.send(kind::RST_STREAM, 0, 1, &late);
+    assert_eq!(client.goaway(), Some(ELSEWHERE));
+    assert_eq!(client.ask(5), []);
+    (0..2).for_each(|_| client.send(kind::RST_STREAM, 0, 1, &late));
+    assert_eq!(client.goaway(), Some((5, Code::EnhanceYourCalm as u32)));
+    assert!(client.next().is_none(), "it was closed");
 }

@@ -8,6 +8,7 @@
 //!
 //! Absent on purpose: what fields mean, time, priorities (read and passed over), push (refused).
 
+pub use crate::face::{Config, Counts, Role, Sink};
 use crate::frame::{self, Code, Head, WINDOW, WINDOW_MAX, flag, kind, setting};
 use crate::hpack::{Decoder, Fields};
 use std::collections::BTreeMap;
@@ -19,71 +20,6 @@ pub const OUT_MAX: usize = 64 * 1024;
 pub const OUT_PAUSE: usize = 2 * OUT_MAX;
 /// The connection's window is opened again after so many bytes.
 const CREDIT_AFTER: u32 = 64 * 1024;
-
-/// Which end we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Streams are opened by the peer.
-    Server,
-    /// Streams are opened by us.
-    Client,
-}
-
-/// What is announced and what is taken.
-#[derive(Debug, Clone, Copy)]
-pub struct Config {
-    /// Window of a stream (`tune.h2.initial-window-size`).
-    pub window: u32,
-    /// Streams that the peer may have open (`tune.h2.max-concurrent-streams`).
-    pub streams: u32,
-    /// Table for the peer's header blocks (`tune.h2.header-table-size`).
-    pub table: u32,
-    /// Largest payload taken (`tune.h2.max-frame-size`).
-    pub payload: u32,
-    /// Bytes of a head's fields, as the standard counts them.
-    pub head: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { window: WINDOW as u32, streams: 100, table: 4096, payload: frame::PAYLOAD_MAX, head: 16_384 }
-    }
-}
-
-/// Who hears what the peer says. An error ends the stream with that code.
-pub trait Sink {
-    /// A header block: it opens a stream (`opens`), or follows the first one.
-    fn head(&mut self, id: u32, opens: bool, fields: &Fields, end: bool) -> Result<(), Code>;
-    /// A part of a body; `end` with its last.
-    fn data(&mut self, id: u32, bytes: &[u8], end: bool) -> Result<(), Code>;
-    /// A stream was ended: by the peer, by a fault, or with the connection.
-    fn reset(&mut self, id: u32, code: u32);
-    /// A stream may send again; 0 stands for all.
-    fn writable(&mut self, id: u32);
-}
-
-/// Frames that were seen and faults that were found, for statistics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// HEADERS received.
-    pub headers: u64,
-    /// DATA received.
-    pub data: u64,
-    /// SETTINGS received.
-    pub settings: u64,
-    /// RST_STREAM received.
-    pub rst: u64,
-    /// GOAWAY received.
-    pub goaway: u64,
-    /// Faults of the connection.
-    pub connection_faults: u64,
-    /// Faults of streams.
-    pub stream_faults: u64,
-    /// RST_STREAM sent.
-    pub rst_sent: u64,
-    /// GOAWAY sent.
-    pub goaway_sent: u64,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Stream {
@@ -367,8 +303,9 @@ impl Connection {
             kind::RST_STREAM => {
                 let code = frame::number(payload).filter(|_| payload.len() == 4).ok_or(Code::FrameSize)?;
                 self.counts.rst += 1;
-                if self.streams.remove(&head.id).is_some() {
-                    sink.reset(head.id, code);
+                match self.streams.remove(&head.id) {
+                    Some(_) => sink.reset(head.id, code),
+                    None => self.counts.glitches += 1,
                 }
                 Ok(())
             }
@@ -433,6 +370,7 @@ impl Connection {
             return Err(Code::EnhanceYourCalm);
         }
         self.block.extend_from_slice(payload);
+        self.counts.glitches += u64::from(payload.is_empty());
         if head.has(flag::END_HEADERS)
             && let Some(open) = self.open.take()
         {
@@ -516,6 +454,7 @@ impl Connection {
             return Err(Code::FrameSize);
         }
         if head.len == 0 {
+            self.counts.glitches += u64::from(!head.has(flag::END_STREAM));
             self.part(head, &[], true, sink);
             return Ok(());
         }
@@ -764,6 +703,7 @@ impl Connection {
     fn fail<S: Sink>(&mut self, id: u32, code: Code, sink: &mut S) {
         if code != Code::RefusedStream {
             self.counts.stream_faults += 1;
+            self.counts.glitches += 1;
         }
         self.reset(id, code);
         sink.reset(id, code as u32);
@@ -784,9 +724,19 @@ impl Connection {
         self.say_closing(if self.role == Role::Server { self.last } else { 0 }, code);
     }
 
-    /// GOAWAY.
+    /// Says that this connection will be closed, while every stream is still served (RFC 9113, 6.8).
+    pub fn announce(&mut self) {
+        if self.closing.is_none() {
+            self.goaway(WINDOW_MAX as u32, Code::NoError);
+        }
+    }
+
     fn say_closing(&mut self, last: u32, code: Code) {
         self.closing = Some(last);
+        self.goaway(last, code);
+    }
+
+    fn goaway(&mut self, last: u32, code: Code) {
         self.counts.goaway_sent += 1;
         let mut payload = [0; 8];
         payload[..4].copy_from_slice(&last.to_be_bytes());

@@ -10,6 +10,7 @@
 //! Absent on purpose: sockets, clocks, server push, priorities, and what fields mean ([`Sink`] decides).
 
 pub mod connection;
+mod face;
 pub mod frame;
 pub mod hpack;
 mod huffman;

@@ -20,6 +20,12 @@ pub fn defer_accept(fd: impl AsFd, seconds: u32) -> io::Result<()> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &(seconds as i32))
 }
 
+/// TCP_REPAIR: the connection is taken out of the protocol, so that closing it tells the peer nothing. Needs
+/// CAP_NET_ADMIN.
+pub fn repair(fd: impl AsFd) -> io::Result<()> {
+    set(fd, libc::IPPROTO_TCP, libc::TCP_REPAIR, &1_i32)
+}
+
 /// The parts of `struct tcp_info` that users ask for; times are in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Info {

@@ -419,8 +419,10 @@ impl Condition {
     }
 
     /// Warnings about ACLs that can't be decided at `at`, in haproxy's words.
-    pub fn misplaced(&self, at: Points, place: &str) -> Vec<String> {
+    /// `rule` names the kind of rule where haproxy does.
+    pub fn misplaced(&self, at: Points, place: &str, rule: Option<&str>) -> Vec<String> {
         let mut out = Vec::new();
+        let within = rule.map_or_else(String::new, |name| format!(" in '{name}'"));
         for term in self.any.iter().flatten() {
             let bad = |t: &&Arc<Test>| !t.expr.points().covers_any(at);
             if let Some(test) = term.acl.tests.iter().find(bad) {
@@ -428,15 +430,15 @@ impl Condition {
                 let name = &term.acl.name;
                 out.push(match (all, name.as_str()) {
                     (true, "<anonymous>") => format!(
-                        "anonymous acl will never match because it uses keyword '{}' which is incompatible with '{place}'",
-                        test.expr.text
+                        "anonymous acl will never match{within} because it uses keyword '{}' which is incompatible with '{place}'",
+                        keyword(&test.expr.text)
                     ),
                     (true, _) => format!(
-                        "acl '{name}' will never match because it only involves keywords that are incompatible with '{place}'"
+                        "acl '{name}' will never match{within} because it only involves keywords that are incompatible with '{place}'"
                     ),
                     (false, _) => format!(
                         "acl '{name}' involves keyword '{}' which is incompatible with '{place}'",
-                        test.expr.text
+                        keyword(&test.expr.text)
                     ),
                 });
             }
@@ -448,6 +450,11 @@ impl Condition {
     pub fn needs_http(&self) -> bool {
         self.any.iter().flatten().flat_map(|t| &t.acl.tests).any(|t| t.expr.source().needs_http())
     }
+}
+
+/// The fetch of an expression, without its arguments and converters.
+fn keyword(expression: &str) -> &str {
+    expression.split(['(', ',']).next().unwrap_or(expression)
 }
 
 impl Acl {

@@ -49,8 +49,9 @@ pub enum Verdict {
     Tarpit(Arc<Reply>),
     /// `reject`: the connection ends without an answer.
     Reject,
-    /// `silent-drop`: the connection is forgotten, the peer not told.
-    SilentDrop,
+    /// `silent-drop`: the connection is forgotten, the peer not told; or only whoever a reset reaches within so many
+    /// hops.
+    SilentDrop(Option<u8>),
     /// A built-in service answers: `prometheus-exporter`, `stats`.
     Service(&'static str),
     /// A rule failed inside the proxy (strict mode): 500.

@@ -374,10 +374,10 @@ pub fn close(_: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
 
 /// `silent-drop [rst-ttl N]`.
 pub fn silent_drop(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
+    let mut hops = None;
     if args.take("rst-ttl") {
-        args.next()
-            .and_then(|w| w.as_str().parse::<u8>().ok())
-            .ok_or("missing or invalid value for 'rst-ttl'")?;
+        let given = args.next().and_then(|w| w.as_str().parse::<u8>().ok());
+        hops = Some(given.ok_or("missing or invalid value for 'rst-ttl'")?);
     }
-    Ok(act("silent-drop", (), |(), _| Flow::Finish(Verdict::SilentDrop)))
+    Ok(act("silent-drop", hops, |hops, _| Flow::Finish(Verdict::SilentDrop(*hops))))
 }

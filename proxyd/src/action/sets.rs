@@ -286,16 +286,17 @@ impl Set {
     /// haproxy's name of those points, in warnings about ACLs.
     pub fn place(self, kind: Kind) -> &'static str {
         let front = kind.is_front();
+        let only_front = !kind.is_back();
         match self {
             Self::Connection => "frontend tcp-request connection rule",
             Self::Session => "frontend tcp-request session rule",
             Self::RequestContent if front => "frontend tcp-request content rule",
             Self::RequestContent => "backend tcp-request content rule",
-            Self::ResponseContent if front => "frontend tcp-response content rule",
+            Self::ResponseContent if only_front => "frontend tcp-response content rule",
             Self::ResponseContent => "backend tcp-response content rule",
             Self::Request if front => "frontend http-request header rule",
             Self::Request => "backend http-request header rule",
-            _ if front => "frontend http-response header rule",
+            _ if only_front => "frontend http-response header rule",
             _ => "backend http-response header rule",
         }
     }
@@ -390,6 +391,7 @@ pub fn compile_condition(
     let tree = condition::parse(words).map_err(|f| blame(f.text))?;
     let condition = Condition::compile(&tree, scope).map_err(blame)?;
     let place = set.place(scope.kind);
-    scope.warnings.extend(condition.misplaced(set.points(scope.kind), place));
+    let rule = (!set.is_http()).then(|| set.name());
+    scope.warnings.extend(condition.misplaced(set.points(scope.kind), place, rule));
     Ok(Some(condition))
 }

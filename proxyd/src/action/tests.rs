@@ -132,7 +132,8 @@ fn answers_have_status_body_and_headers() {
     );
     assert!(matches!(finish("tarpit").0, Flow::Finish(Verdict::Tarpit(_))));
     assert!(matches!(finish("reject").0, Flow::Finish(Verdict::Reject)));
-    assert!(matches!(finish("silent-drop").0, Flow::Finish(Verdict::SilentDrop)));
+    assert!(matches!(finish("silent-drop").0, Flow::Finish(Verdict::SilentDrop(None))));
+    assert!(matches!(finish("silent-drop rst-ttl 3").0, Flow::Finish(Verdict::SilentDrop(Some(3)))));
     assert!(matches!(finish("allow if TRUE").0, Flow::Stop));
     assert!(matches!(finish("deny if FALSE").0, Flow::Continue));
     assert!(matches!(

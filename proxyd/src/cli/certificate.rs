@@ -199,8 +199,11 @@ fn show(call: &mut Call<'_>) -> Answer {
         if let Some((path, _)) = library.pending() {
             let _ = write!(out, "# transaction\n*{}\n", path.display());
         }
-        out.push_str("# filename\n");
-        for path in library.paths() {
+        let paths = library.paths();
+        if !paths.is_empty() {
+            out.push_str("# filename\n");
+        }
+        for path in paths {
             let _ = writeln!(out, "{}", path.display());
         }
         return Answer::Dump(out);

@@ -2,7 +2,7 @@
 //! `add ssl crt-list` and its kin), and about keys of tickets.
 
 use super::{Answer, Call, CommandRow, row};
-use crate::config::model::Level::{Admin, Operator};
+use crate::config::model::Level::{Admin, User};
 use base64::Engine as _;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub const COMMANDS: &[CommandRow] = &[
         Admin,
         show,
     ),
-    row(&["show", "ssl", "providers"], "show ssl providers", "show loaded SSL providers", Operator, |_| {
+    row(&["show", "ssl", "providers"], "show ssl providers", "show loaded SSL providers", User, |_| {
         Answer::Dump("Loaded providers : \n\t- aws-lc-rs\n".to_owned())
     }),
     row(

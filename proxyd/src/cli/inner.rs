@@ -27,7 +27,7 @@ pub const COMMANDS: &[CommandRow] = &[
         activity,
     ),
     row(&["show", "env"], "show env [var]", "dump environment variables known to the process", Operator, env),
-    row(&["show", "events"], "show events [<sink>] [-w] [-n]", "show event sink state", Operator, events),
+    row(&["show", "events"], "show events [<sink>] [-w] [-n]", "show event sink state", User, events),
     row(
         &["show", "fd"],
         "show fd [num]",
@@ -96,7 +96,7 @@ pub const COMMANDS: &[CommandRow] = &[
         User,
         super::peers::show,
     ),
-    row(&["show", "cache"], "show cache", "show cache status", User, super::cache::show),
+    row(&["show", "cache"], "show cache", "show cache status", Admin, super::cache::show),
 ];
 
 /// `debug dev log WORDS`.
@@ -319,7 +319,10 @@ fn events(call: &mut Call<'_>) -> Answer {
         for ring in rings.values() {
             let _ = writeln!(text, "    {:<10} : type=buffer, 0 dropped, {}", ring.name, ring.description);
         }
-        return Answer::Dump(text + "\n");
+        return Answer::Dump(text);
+    }
+    if call.session.level < Operator {
+        return Answer::error("Permission denied\n");
     }
     let Some(ring) = rings.get(name) else { return Answer::error("No such event sink") };
     let options = call.words.get(3..).unwrap_or_default();
@@ -336,7 +339,7 @@ fn events(call: &mut Call<'_>) -> Answer {
         text.push_str(String::from_utf8_lossy(&line).trim_end_matches('\n'));
         text.push('\n');
     }
-    Answer::Dump(text + "\n")
+    Answer::Dump(text)
 }
 
 fn startup_logs(call: &mut Call<'_>) -> Answer {

@@ -277,14 +277,14 @@ pub const COMMANDS: &[CommandRow] = &[
         &["show", "servers", "conn"],
         "show servers conn [<backend>]",
         "dump server connections status (all or for a single backend)",
-        Operator,
+        User,
         state::connections,
     ),
     row(
         &["show", "servers", "state"],
         "show servers state [<backend>]",
         "dump volatile server information (all or for a single backend)",
-        Operator,
+        User,
         state::state,
     ),
     row(

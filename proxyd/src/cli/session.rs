@@ -52,7 +52,8 @@ fn show(call: &mut Call<'_>) -> Answer {
     let config = &call.generation.config;
     let mut out = String::new();
     match call.word(2) {
-        "" => {
+        // What is no pointer is as if nothing was said.
+        id if id != "all" && parse_id(id).is_none_or(|id| id == 0) => {
             for stream in &streams {
                 line(&mut out, config, stream);
             }

@@ -16,7 +16,7 @@ const ALL_TYPES: i64 = -1;
 pub fn info(call: &mut Call<'_>) -> Answer {
     let options = &call.words[2..];
     let format = if options.contains(&"typed") {
-        InfoFormat::Typed
+        InfoFormat::Typed { described: options.contains(&"desc") }
     } else if options.contains(&"json") {
         InfoFormat::Json
     } else if options.contains(&"desc") {
@@ -24,7 +24,11 @@ pub fn info(call: &mut Call<'_>) -> Answer {
     } else {
         InfoFormat::Plain
     };
-    let rows = info::values(call.generation, call.generation.board.clock());
+    let mut rows = info::values(call.generation, call.generation.board.clock());
+    // JSON has no place for another type of the same value.
+    if options.contains(&"float") && format != InfoFormat::Json {
+        info::make_exact(&mut rows, call.generation);
+    }
     let text = info::print(&rows, format);
     Answer::Dump(if format == InfoFormat::Json { text + "\n" } else { text })
 }
@@ -53,9 +57,12 @@ pub fn stat(call: &mut Call<'_>) -> Answer {
                 && (sid < 0 || sid == row.ids.1 as i64)
         });
     }
+    if call.session.level < Level::Operator {
+        csv::without_legends(&mut rows);
+    }
     rows.retain(|row| row.kind != RowKind::Server || !hidden(row, has("up"), has("no-maint")));
     Answer::Dump(if has("typed") {
-        csv::typed(&rows)
+        csv::typed(&rows, has("desc"))
     } else if has("json") {
         csv::json(&rows) + "\n"
     } else {
@@ -79,7 +86,7 @@ fn type_bit(row: &Row) -> i64 {
 
 /// `show schema json`.
 pub fn schema(_call: &mut Call<'_>) -> Answer {
-    Answer::Dump(schema::SCHEMA.to_owned())
+    Answer::Dump(schema::compact() + "\n")
 }
 
 /// `show version`.

@@ -1,9 +1,9 @@
 //! Commands about stick tables.
 
 use super::{Answer, Call, CommandRow, row};
-use crate::config::model::Level::{Admin, User};
+use crate::config::model::Level::{Operator, User};
 use crate::sample::Value;
-use crate::stick::table::{DATA, Data, Key, Table};
+use crate::stick::table::{DATA, Data, Key, KeyType, Table};
 use crate::stick::{SharedTable, clock_ms};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ pub const COMMANDS: &[CommandRow] = &[
         &["clear", "table"],
         "clear table <table> [<filter>]*",
         "remove an entry from a table (filter: data/key)",
-        Admin,
+        Operator,
         clear,
     ),
     row(
         &["set", "table"],
         "set table <table> key <k> [data.* <v>]*",
         "update or create a table entry's data",
-        Admin,
+        Operator,
         set,
     ),
     row(
@@ -65,7 +65,9 @@ fn key(call: &Call<'_>, table: &SharedTable) -> Result<Key, Answer> {
     if text.is_empty() {
         return Err(Answer::error("Key value expected\n"));
     }
-    table.key(Value::str(text.as_bytes())).ok_or_else(|| Answer::error("Invalid key\n"))
+    let is_number = text.trim_start_matches(['-', '+']).starts_with(|c: char| c.is_ascii_digit());
+    let is_key = table.spec.kind != KeyType::Integer || is_number;
+    table.key(Value::str(text.as_bytes())).filter(|_| is_key).ok_or_else(|| Answer::error("Invalid key\n"))
 }
 
 fn filters(call: &Call<'_>, table: &SharedTable) -> Result<Vec<Filter>, Answer> {
@@ -129,12 +131,20 @@ fn header(out: &mut String, name: &str, table: &Table) {
     );
 }
 
+/// All tables, those of the last sections first.
+fn in_order(call: &Call<'_>) -> Vec<Arc<SharedTable>> {
+    let mut all = call.generation.board.tables.all();
+    let proxies = &call.generation.config.proxies;
+    all.sort_by_key(|t| std::cmp::Reverse(proxies.iter().position(|p| p.name == t.spec.name)));
+    all
+}
+
 /// `show table [TABLE [key KEY | data.TYPE OP VALUE …]]`.
 fn show(call: &mut Call<'_>) -> Answer {
     let now_ms = clock_ms(Instant::now());
     let mut out = String::new();
     if call.word(2).is_empty() {
-        for shared in call.generation.board.tables.all() {
+        for shared in in_order(call) {
             let mut table = shared.lock();
             table.expire(now_ms);
             header(&mut out, &shared.spec.name, &table);
@@ -151,7 +161,13 @@ fn show(call: &mut Call<'_>) -> Answer {
     };
     let mut table = shared.lock();
     table.expire(now_ms);
+    let sees = call.session.level >= Operator;
     match selected {
+        Selection::Key(_) if !sees => return Answer::error("Permission denied\n"),
+        Selection::Filters(_) if !sees => {
+            header(&mut out, &shared.spec.name, &table);
+            out.push_str("# contents not dumped due to insufficient privileges\n");
+        }
         Selection::Key(key) if !table.contains(&key, now_ms) => return Answer::Done,
         Selection::Key(key) => {
             header(&mut out, &shared.spec.name, &table);
@@ -173,6 +189,7 @@ fn entry(out: &mut String, number: usize, table: &Table, key: &Key, now_ms: u64)
     let Some(view) = table.view(key, now_ms) else { return };
     let _ = write!(out, "{:#x}: key={} use={} exp={}", number + 1, view.key, view.users, view.expires_in_ms);
     for (name, element, period, value) in &view.data {
+        let value = if value.is_empty() { "-" } else { value };
         let _ = match (element, period) {
             (None, None) => write!(out, " {name}={value}"),
             (None, Some(p)) => write!(out, " {name}({p})={value}"),

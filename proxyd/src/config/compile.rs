@@ -306,7 +306,7 @@ impl Compiler<'_, '_> {
             let blame = |e: String| format!("{lead}error detected while parsing {what} : {e}.");
             let tree = condition::parse(words).map_err(|f| blame(f.text))?;
             let condition = Condition::compile(&tree, s).map_err(blame)?;
-            s.warnings.extend(condition.misplaced(at, what));
+            s.warnings.extend(condition.misplaced(at, what, None));
             Ok(Some(condition))
         })
     }

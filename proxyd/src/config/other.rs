@@ -200,7 +200,7 @@ fn user(list: &mut Userlist, line: &Line) -> Result<(), Fault> {
 /// `ring NAME`.
 pub(super) fn ring(loader: &mut Loader<'_>, section: &Section) {
     let Some(name) = name_of(loader, section) else { return };
-    let mut ring = Ring { format: "short".into(), maxlen: 1024, size: 1 << 20, ..Ring::default() };
+    let mut ring = Ring { format: "raw".into(), maxlen: 1024, size: 1 << 20, ..Ring::default() };
     for line in &section.lines {
         let words: Vec<&str> = line.words.iter().map(|w| w.text.as_str()).collect();
         if matches!(words[..], ["backing-file", ..] | ["timeout", "server", ..]) {

@@ -35,8 +35,43 @@ pub(super) fn ordered(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
             )
         })?;
     }
+    in_its_place(cx);
     cx.draft.rules.push(RuleLine { line: cx.line.clone() });
     Ok(())
+}
+
+/// Rules in the order in which they run, whatever the order of their lines: the words of the line, and how warnings
+/// about it name the rule.
+const STEPS: [(&[&str], &str); 8] = [
+    (&["tcp-request", "connection"], "a 'tcp-request"),
+    (&["tcp-request", "session"], "a 'tcp-request session"),
+    (&["tcp-request", "content"], "a 'tcp-request content"),
+    (&["monitor", "fail"], "a 'monitor fail"),
+    (&["http-request"], "an 'http-request"),
+    (&["redirect"], "a 'redirect"),
+    (&["use_backend"], "a 'use_backend"),
+    (&["use-server"], "a 'use-server"),
+];
+
+/// Where in [`STEPS`] a line stands.
+fn step(line: &Line) -> Option<usize> {
+    STEPS.iter().position(|(words, _)| {
+        line.words.len() >= words.len() && line.words.iter().zip(*words).all(|(w, s)| w.text == *s)
+    })
+}
+
+/// Warns of a rule that will run before one that stands above it.
+fn in_its_place(cx: &mut Cx<'_, '_>) {
+    let Some(own) = step(cx.line) else { return };
+    let draft = &cx.draft;
+    let inherited = draft.inherited;
+    let above = draft.rules.iter().skip(inherited).chain(&draft.monitor).chain(&draft.use_backend);
+    let later = above.chain(&draft.use_server).filter_map(|r| step(&r.line)).filter(|s| *s > own).min();
+    if let Some(later) = later {
+        let rule = if own < 3 { "tcp-request" } else { STEPS[own].1.split_once('\'').map_or("", |(_, n)| n) };
+        let (_, after) = STEPS[later];
+        cx.warn(format!("a '{rule}' rule placed after {after}' rule will still be processed before."));
+    }
 }
 
 fn shown(line: &Line) -> String {
@@ -110,6 +145,7 @@ pub(super) fn monitor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
         return Err(args.fault("'monitor fail' requires either 'if' or 'unless' followed by a condition."));
     }
     with_condition(args, "a 'monitor fail' condition")?;
+    in_its_place(cx);
     cx.draft.monitor.push(RuleLine { line: cx.line.clone() });
     Ok(())
 }

@@ -278,7 +278,7 @@ pub(super) fn cookie(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
             "domain" => {
                 let text = "'domain' expects <domain> as argument.";
                 let domain = args.next().ok_or_else(|| Fault::new(word.span, text).tight())?;
-                if !domain.text.trim_start_matches('.').contains('.') {
+                if !domain.text.contains('.') {
                     let text = format!(
                         "domain '{}' contains no embedded dot, this configuration may not work properly (see RFC6265#5.2.3).",
                         domain.text

@@ -7,6 +7,9 @@
 
 use crate::http::message::{Message, Start};
 
+/// What the field that ends a connection counts in logs: its name and value.
+pub const CLOSE_COUNTED: u64 = b"connectionclose".len() as u64;
+
 /// One canned page.
 #[derive(Debug)]
 pub struct Page {

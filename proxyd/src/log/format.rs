@@ -286,10 +286,10 @@ impl Writer<'_> {
     /// As [`Self::encoded`], without quotes.
     pub fn hashed(&mut self, text: &[u8], also: &[u8]) {
         for b in text {
-            if self.flags.escape && matches!(b, b'"' | b'\\' | b']') {
-                self.out.extend_from_slice(&[b'\\', *b]);
-            } else if *b < 0x20 || *b >= 0x7f || also.contains(b) {
+            if *b < 0x20 || *b >= 0x7f || also.contains(b) {
                 self.out.extend_from_slice(&[b'#', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+            } else if self.flags.escape && matches!(b, b'"' | b'\\' | b']') {
+                self.out.extend_from_slice(&[b'\\', *b]);
             } else {
                 self.out.push(*b);
             }
@@ -335,13 +335,6 @@ impl Writer<'_> {
             self.out.push(b'-');
         }
         self.out.extend_from_slice(&digits[at..]);
-    }
-
-    /// Captured headers when none are declared: nothing at all, or `-` as a list in a log.
-    pub fn nothing(&mut self, list: bool) {
-        if list && self.usage == Use::Log {
-            self.text(b"");
-        }
     }
 
     /// Bytes as they are, without any flag.

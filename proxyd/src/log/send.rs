@@ -53,7 +53,7 @@ thread_local! {
     static LINE: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
-/// Longest line where the target does not say (`len`).
+/// Longest line, without its end, where the target does not say (`len`).
 const LINE_MAX_DEFAULT: usize = 1024;
 
 /// The ring that is always there.
@@ -64,7 +64,14 @@ const RING_SIZE: usize = 1 << 20;
 impl Outlets {
     /// Opens the targets of all proxies; one socket for each address. A target that can't be opened is left out.
     pub fn open(config: &Config) -> Self {
-        let plain = Settings { format: "raw".into(), size: RING_SIZE, maxlen: 65_535, ..Settings::default() };
+        let description = Some("in-memory ring buffer".to_owned());
+        let plain = Settings {
+            description,
+            format: "raw".into(),
+            size: RING_SIZE,
+            maxlen: 65_535,
+            ..Settings::default()
+        };
         let mut rings = BTreeMap::from([(BUILT_IN.to_owned(), Ring::new(BUILT_IN, &plain))]);
         for (name, settings) in &config.rings {
             let ring = Ring::new(name, settings);
@@ -141,7 +148,9 @@ pub fn emit(view: &View<'_>) {
     LINE.with_borrow_mut(|(line, structured)| {
         line.clear();
         structured.clear();
-        match &proxy.log_format {
+        // What was no request is an error of the session.
+        let unread = proxy.mode == Mode::Http && txn.method.is_empty();
+        match proxy.error_log_format.as_ref().filter(|_| unread).or(proxy.log_format.as_ref()) {
             Some(format) => format.render(view, line),
             None => connect_line(view, proxy, line),
         }
@@ -235,7 +244,7 @@ fn send(
             head.render(at, severity, &mut whole);
             whole.extend_from_slice(line);
             let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
-            whole.truncate(most.saturating_sub(1));
+            whole.truncate(most);
             match &outlet.way {
                 Way::Ring(ring) => ring.push(&whole),
                 Way::Sink(sink) => {
@@ -272,7 +281,7 @@ pub fn relay(generation: &Generation, section: usize, bytes: &[u8]) {
         let mut whole = Vec::with_capacity(bytes.len() + 64);
         message.render(form, target.facility, severity, at, &mut whole);
         let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
-        whole.truncate(most.saturating_sub(1));
+        whole.truncate(most);
         match &outlet.way {
             Way::Ring(ring) => ring.push(&whole),
             Way::Sink(sink) => {
@@ -297,11 +306,15 @@ fn header(generation: &Generation, proxy: &Proxy, target: &Target, way: &Way) ->
         Way::Ring(ring) if target.format.is_empty() => &ring.format,
         _ => &target.format,
     };
-    let format = Head::named(format).unwrap_or_default();
+    let usual = if global.log_send_hostname.is_some() { Head::Rfc3164 } else { Head::Local };
+    let format = Head::named(format).unwrap_or(usual);
     let header = Header::new(format, Facility(target.facility), tag, std::process::id());
     match &global.log_send_hostname {
         Some(Some(host)) => header.host(host.as_bytes()),
-        _ => header.host(crate::log::host_name()),
+        Some(None) => header.host(crate::log::host_name()),
+        // Who does not want its name sent has none, where a format can do without.
+        None if format == Head::Rfc3164 => header.host("localhost"),
+        None => header,
     }
 }
 

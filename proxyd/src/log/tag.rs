@@ -3,6 +3,7 @@
 //! Invariant: a tag reads the transaction's record and nothing else; the same record prints the same bytes.
 
 use super::format::{Flags, Use, Writer};
+use crate::config::model::Cookie;
 use crate::conv::time::{Civil, MONTHS, civil, zone};
 use crate::stream::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Txn};
 use crate::stream::view::View;
@@ -344,7 +345,7 @@ fn captured(view: &View<'_>, w: &mut Writer<'_>, request: bool, list: bool) {
     // A request that was no HTTP had nothing to capture from.
     let parsed = txn(view).is_some_and(|t| !t.method.is_empty());
     if slots == 0 || !parsed {
-        return w.nothing(list);
+        return;
     }
     if list {
         for i in 0..slots {
@@ -415,8 +416,9 @@ fn ending_code(view: &View<'_>, w: &mut Writer<'_>, letters: usize) {
     let mut code = txn(view).map_or(*b"----", letters_of);
     let proxies = &view.generation.config.proxies;
     let back = txn(view).and_then(|t| t.backend).and_then(|b| proxies.get(b.0)).or_else(|| frontend(view));
-    // Without a cookie line there is nothing to say about cookies.
-    if back.is_none_or(|b| b.cookie.is_none()) {
+    // Where cookies are only read there is nothing to say about them.
+    let changes = |c: &Cookie| c.rewrite || c.insert || c.prefix || c.indirect;
+    if !back.is_some_and(|b| b.cookie.as_ref().is_some_and(changes)) {
         code[2..].copy_from_slice(b"--");
     }
     w.raw(&code[..letters]);

@@ -412,6 +412,21 @@ impl Link {
         Some(stream)
     }
 
+    /// Says that the client should open its next streams elsewhere; those that come are served all the same.
+    pub fn announce(&mut self) {
+        let shared = &mut *self.shared.borrow_mut();
+        shared.core.announce();
+        shared.call();
+    }
+
+    /// Ends all streams; the peer is told why.
+    pub fn end(&mut self, code: Code) {
+        let shared = &mut *self.shared.borrow_mut();
+        if !shared.core.is_dead() {
+            shared.core.die(code, &mut shared.ears);
+        }
+    }
+
     /// Says that no more requests are taken.
     pub fn leave(&mut self, code: Code) {
         let shared = &mut *self.shared.borrow_mut();

@@ -76,7 +76,7 @@ impl Loaded {
         }
         match self.config {
             Some(config) if options.check && !refused => {
-                let listens = config.listens();
+                let listens = config.listens() || config.global.master_worker || options.wants_master();
                 if !messages::is_hushed() {
                     if self.report.count(Severity::Warning) > 0 {
                         messages::print("Warnings were found.\n");

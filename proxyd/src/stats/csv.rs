@@ -1,5 +1,6 @@
 //! `show stat` as CSV, typed lines and JSON, and the JSON of `show info`. Pure: rows in, text out.
 
+use super::descriptions::DESCRIPTIONS;
 use super::fields::{COMMON, FIELDS, FieldRow, column, tag_word};
 use super::rows::{Cell, Row, RowKind};
 use std::fmt::Write;
@@ -43,8 +44,9 @@ fn csv_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// `F.2.0.0.pxname.1:KNS:str:web`, one line a cell, an empty line behind each row.
-pub fn typed(rows: &[Row]) -> String {
+/// `F.2.0.0.pxname.1:KNS:str:web`, one line a cell, an empty line behind each row; with what it means where that is
+/// asked for.
+pub fn typed(rows: &[Row], described: bool) -> String {
     let mut out = String::new();
     for row in rows {
         for (i, cell) in row.cells.iter().enumerate() {
@@ -53,7 +55,11 @@ pub fn typed(rows: &[Row]) -> String {
             let (iid, sid) = row.ids;
             let kind = letter(row.kind);
             let value_type = value_type.name();
-            let _ = writeln!(out, "{kind}.{iid}.{sid}.{i}.{name}.1:{tags}:{value_type}:{}", plain(cell));
+            let _ = write!(out, "{kind}.{iid}.{sid}.{i}.{name}.1:{tags}:{value_type}:{}", plain(cell));
+            if described {
+                let _ = write!(out, ":\"{}\"", DESCRIPTIONS[i]);
+            }
+            out.push('\n');
         }
         out.push('\n');
     }
@@ -172,7 +178,10 @@ mod tests {
 
     #[test]
     fn typed_lines_and_json_name_the_same_cells() {
-        let typed = typed(&[row()]);
+        assert_eq!(DESCRIPTIONS.len(), FIELDS.len());
+        let described = typed(&[row()], true);
+        assert!(described.contains("scur.1:MGP:u32:7:\"Number of current sessions on"), "{described}");
+        let typed = typed(&[row()], false);
         assert!(typed.contains("S.2.3.4.scur.1:MGP:u32:7\n"), "{typed}");
         assert!(typed.contains("S.2.3.55.lastsess.1:MAP:s32:-1\n"));
         let json: serde_json::Value = serde_json::from_str(&json(&[row()])).unwrap();

@@ -554,6 +554,21 @@ pub fn values(generation: &Generation, clock: Clock) -> Vec<(&'static InfoRow, C
         .collect()
 }
 
+/// `float`: times with their fractions of a second.
+pub fn make_exact(rows: &mut [(&'static InfoRow, Cell)], generation: &Generation) {
+    let info = &generation.board.info;
+    for (row, cell) in rows {
+        let time = match row.field.name {
+            "Uptime_sec" => Some(info.started.elapsed()),
+            "Start_time_sec" => info.started_at.duration_since(std::time::UNIX_EPOCH).ok(),
+            _ => None,
+        };
+        if let Some(time) = time {
+            *cell = Cell::Text(format!("{:.6}", time.as_secs_f64()));
+        }
+    }
+}
+
 fn value(
     name: &str,
     generation: &Generation,
@@ -645,8 +660,11 @@ pub enum InfoFormat {
     Plain,
     /// With the description behind.
     Described,
-    /// `0.Name.1:POS:str:HAProxy`.
-    Typed,
+    /// `0.Name.1:POS:str:HAProxy`, with the description behind where that is asked for.
+    Typed {
+        /// It is.
+        described: bool,
+    },
     /// A JSON array.
     Json,
 }
@@ -673,8 +691,12 @@ pub fn print(rows: &[(&'static InfoRow, Cell)], format: InfoFormat) -> String {
         let _ = match format {
             InfoFormat::Plain | InfoFormat::Json => writeln!(out, "{name}: {value}"),
             InfoFormat::Described => writeln!(out, "{name}: {value}:\"{}\"", row.description),
-            InfoFormat::Typed => {
-                writeln!(out, "{}.{name}.1:{tags}:{}:{value}", row.position, row.field.value_type.name())
+            InfoFormat::Typed { described } => {
+                let about = if described { format!(":\"{}\"", row.description) } else { String::new() };
+                let kind = row.field.value_type;
+                let exact = kind != STR && matches!(cell, Cell::Text(_));
+                let value_type = if exact { "flt" } else { kind.name() };
+                writeln!(out, "{}.{name}.1:{tags}:{value_type}:{value}{about}", row.position)
             }
         };
     }
@@ -705,7 +727,7 @@ mod tests {
         let row = INFO.iter().find(|r| r.field.name == "CurrConns").unwrap();
         let rows = [(row, Cell::Num(3))];
         assert_eq!(print(&rows, InfoFormat::Plain), "CurrConns: 3\n");
-        assert_eq!(print(&rows, InfoFormat::Typed), "17.CurrConns.1:MGP:u32:3\n");
+        assert_eq!(print(&rows, InfoFormat::Typed { described: false }), "17.CurrConns.1:MGP:u32:3\n");
         let json: serde_json::Value = serde_json::from_str(&print(&rows, InfoFormat::Json)).unwrap();
         assert_eq!(json[0]["value"]["value"], 3);
         assert!(print(&rows, InfoFormat::Described).starts_with("CurrConns: 3:\"Current number"));

@@ -1,6 +1,7 @@
 //! Counters. Written by the engine with relaxed atomics, read by the stats page, the CLI and the exporter.
 
 pub mod csv;
+mod descriptions;
 pub mod fields;
 pub mod info;
 pub mod page;

@@ -564,12 +564,13 @@ pub fn backend(generation: &Generation, id: ProxyId, clock: Clock, default_maxco
         "comp_out" = &c.comp_out,
         "comp_byp" = &c.comp_byp,
         "comp_rsp" = &c.comp_rsp,
-        "cache_lookups" = &c.cache_lookups,
-        "cache_hits" = &c.cache_hits,
         "agg_server_status" = 0u64,
         "agg_server_check_status" = 0u64,
         "agg_check_status" = 0u64
     );
+    if proxy.mode == Mode::Http {
+        set!(row, "cache_lookups" = &c.cache_lookups, "cache_hits" = &c.cache_hits);
+    }
     if !none {
         set!(row, "downtime" = state.down_time.load(Relaxed) + if up { 0 } else { since });
     }

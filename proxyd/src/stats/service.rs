@@ -110,7 +110,7 @@ pub fn get(generation: &Generation, proxy: ProxyId, uri: &str, admin: bool) -> S
     let rest = uri.strip_prefix(stats.uri.as_str()).unwrap_or_default();
     let has = |word: &str| rest.split([';', '?', '&']).any(|w| w == word);
     if has("json-schema") {
-        return StatsReply::Body("application/json", schema::SCHEMA.to_owned());
+        return StatsReply::Body("application/json", schema::compact());
     }
     let options = PageOptions {
         hide_down: has("up"),

@@ -4,7 +4,7 @@
 
 use super::txn::{Peer, Session};
 use super::view::{Phase as RulePhase, View};
-use crate::action::{Flow as Next, RuleSet};
+use crate::action::{Flow as Next, RuleSet, Verdict};
 use crate::config::model::{BindAddress, Mode, ProxyId};
 use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
@@ -314,12 +314,15 @@ fn early_view<'v>(
 fn session_rules(client: &mut Client, sets: &[RuleSet], phase: RulePhase) -> bool {
     let generation = Arc::clone(&client.generation);
     let proxy = generation.proxy(client.session.frontend);
-    let passed = judge(&mut early_view(client, &generation, proxy, phase), sets);
+    let judged = judge(&mut early_view(client, &generation, proxy, phase), sets);
     super::rules::touch_socket(client);
-    passed
+    if let Err(Verdict::SilentDrop(hops)) = judged {
+        super::rules::forget(&client.conn, hops);
+    }
+    judged.is_ok()
 }
 
-fn judge(view: &mut View<'_>, sets: &[RuleSet]) -> bool {
+fn judge(view: &mut View<'_>, sets: &[RuleSet]) -> Result<(), Verdict> {
     for set in sets {
         for rule in set.iter() {
             if !rule.condition.as_ref().is_none_or(|c| c.holds(view)) {
@@ -327,10 +330,10 @@ fn judge(view: &mut View<'_>, sets: &[RuleSet]) -> bool {
             }
             match rule.action.run(view) {
                 Next::Continue | Next::Wait(_) => {}
-                Next::Stop => return true,
-                Next::Finish(_) => return false,
+                Next::Stop => return Ok(()),
+                Next::Finish(verdict) => return Err(verdict),
             }
         }
     }
-    true
+    Ok(())
 }

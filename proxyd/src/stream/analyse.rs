@@ -381,16 +381,25 @@ impl Exchange<'_> {
             }
             Verdict::Reject => {
                 front.denied_req.fetch_add(1, Relaxed);
-                let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
+                let within = match phase {
+                    Phase::ResponseContent => EndedIn::Data,
+                    _ if in_response => EndedIn::Headers,
+                    _ => EndedIn::Request,
+                };
                 self.set_end((EndedBy::Proxy, within));
-                if !in_response {
-                    self.parts.txn.times.request = None;
+                self.unreach(in_response);
+                if phase == Phase::ResponseContent && !self.raw {
+                    self.parts.txn.bytes_out = 0;
                 }
                 After::Close
             }
-            Verdict::SilentDrop => {
+            Verdict::SilentDrop(hops) => {
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
-                super::rules::forget(&self.client.conn);
+                self.unreach(in_response);
+                if in_response {
+                    self.parts.txn.status = self.parts.txn.server_status;
+                }
+                super::rules::forget(&self.client.conn, hops);
                 After::Abort
             }
             Verdict::Service(name) => self.service(name).await,
@@ -399,6 +408,12 @@ impl Exchange<'_> {
                 self.reply_error(500).await
             }
         }
+    }
+
+    /// A message that is dropped while rules look at it was never reached, as logs tell it.
+    fn unreach(&mut self, in_response: bool) {
+        let times = &mut self.parts.txn.times;
+        *(if in_response { &mut times.response } else { &mut times.request }) = None;
     }
 
     async fn monitor(&mut self) -> After {
@@ -414,12 +429,12 @@ impl Exchange<'_> {
         let (front, back) = (self.frontend(), self.back());
         self.responding();
         self.store_stick(server);
-        self.capture_response();
         if !back.rules.tcp_res_cont.is_empty() {
             let delay = back.rules.res_inspect_delay;
             let from = Some((&mut *server, framing));
             Box::pin(self.http_rules(&back.rules.tcp_res_cont, Phase::ResponseContent, delay, from)).await?;
         }
+        self.capture_response();
         if !back.rules.http_res.is_empty() {
             let from = Some((&mut *server, framing));
             Box::pin(self.http_rules(&back.rules.http_res, Phase::ResponseHead, None, from)).await?;
@@ -529,7 +544,10 @@ impl Exchange<'_> {
         for (name, value) in extra {
             self.parts.response.add(name.as_bytes(), value);
         }
-        self.keep &= !page.close;
+        if page.close {
+            self.keep = false;
+            self.parts.txn.bytes_out += errors::CLOSE_COUNTED;
+        }
         self.send(body).await
     }
 

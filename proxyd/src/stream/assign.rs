@@ -162,6 +162,8 @@ impl<'c> Exchange<'c> {
                 self.parts.txn.cookie_state = RequestCookie::Down;
             }
             self.parts.txn.redispatched = true;
+            // The time that the other server took is spent in waiting for this one.
+            self.parts.txn.times.queue = None;
             [&counters.redispatches, &back.redispatches]
         };
         for counter in which {
@@ -255,6 +257,7 @@ impl<'c> Exchange<'c> {
             Err(cause) => cause,
         };
         self.set_end(ending::queue(cause));
+        self.parts.txn.times.queue = Some(self.since_start());
         if cause == Cause::ClientClosed {
             back.cli_aborts.fetch_add(1, Relaxed);
             self.parts.txn.status = 503;

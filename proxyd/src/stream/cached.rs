@@ -37,11 +37,9 @@ impl Exchange<'_> {
             let counters = &self.generation.proxies[self.backend.0].front;
             counters.intercepted.fetch_add(1, Relaxed);
         }
-        let at = self.since_start();
+        self.served_here();
         let parts = &mut *self.parts;
         parts.txn.server_note = Some("<CACHE>");
-        let times = &mut parts.txn.times;
-        (times.queue, times.connect, times.response) = (Some(at), Some(at), Some(at));
         parts.response.clone_from(&entry.head);
         let age = entry.age_at(clock::now());
         parts.response.add(b"age", age.to_string().as_bytes());

@@ -9,6 +9,7 @@ use super::view::Phase;
 use crate::config::model::{
     ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
 };
+use crate::http::errors;
 use crate::http::message::Start;
 use crate::mux::h2::Link;
 use crate::mux::websocket;
@@ -163,6 +164,8 @@ impl<'c> Exchange<'c> {
         response.add(b"cache-control", b"no-cache");
         response.add(b"content-length", b"0");
         response.add(b"location", &location);
+        // The field that ends the connection is counted, as with pages that have it.
+        self.parts.txn.bytes_out += errors::CLOSE_COUNTED;
         self.send(Vec::new()).await
     }
 
@@ -266,7 +269,8 @@ impl<'c> Exchange<'c> {
             let asked = Asked { asker, ends: ends.clone(), tls: self.parts.txn.server_tls.clone() };
             self.client.worker.give_asker(self.generation, at, asked);
         }
-        let drive = super::multiplexed::drive(link, settings.pool_purge_delay);
+        let endurance = super::multiplexed::Endurance::of(&self.generation.config.global, "be");
+        let drive = super::multiplexed::drive(link, settings.pool_purge_delay, endurance);
         tokio::task::spawn_local(clock::ticking(drive));
         Some(Conn::new(Wire::H2(Box::new(stream))))
     }

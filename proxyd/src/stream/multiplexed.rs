@@ -18,6 +18,7 @@ use crate::mux::websocket;
 use crate::mux::wire::{Conn, Wire};
 use crate::runtime::Generation;
 use crate::runtime::clock;
+use crate::runtime::streams::Waits;
 use crate::runtime::timers::Deadline;
 use crate::stats::FrontCounters;
 use h1::RequestInfo;
@@ -34,13 +35,51 @@ use std::time::{Duration, Instant};
 /// What a stream leaves for those after it.
 type Kept = Rc<RefCell<Option<super::vars::Vars>>>;
 
+/// A number of `tune.h2.*` for connections of clients (`fe`) or servers (`be`), or for both.
+fn number(global: &Global, side: &str, name: &str) -> Option<u32> {
+    let own = global.tune.other.get(&format!("tune.h2.{side}.{name}"));
+    let word = own.or_else(|| global.tune.other.get(&format!("tune.h2.{name}")))?.first()?;
+    word.parse::<u32>().ok()
+}
+
+/// What a connection may do before it is closed, by `tune.h2.*`.
+#[derive(Debug, Clone, Copy)]
+pub struct Endurance {
+    /// Glitches that end it.
+    glitches: Option<u64>,
+    /// Streams after which the peer is asked to open the next ones elsewhere, and those that are served beyond.
+    streams: Option<(u64, u64)>,
+}
+
+impl Endurance {
+    /// That of one side.
+    pub fn of(global: &Global, side: &str) -> Self {
+        let set = |name: &str| number(global, side, name).filter(|n| *n > 0).map(u64::from);
+        let beyond = u64::from(config(global, side).streams);
+        Self {
+            glitches: set("glitches-threshold"),
+            streams: set("max-total-streams").map(|most| (most, most.saturating_add(beyond))),
+        }
+    }
+
+    /// Whether the peer should go elsewhere: what was asked for, or three quarters of the glitches, is reached.
+    fn is_near(self, counts: Counts, streams: u64) -> bool {
+        self.glitches.is_some_and(|most| counts.glitches >= most - most / 4)
+            || self.streams.is_some_and(|(most, _)| streams >= most)
+    }
+
+    /// Whether the connection ends, and what its peer is told.
+    fn is_over(self, counts: Counts, streams: u64) -> Option<Code> {
+        if self.glitches.is_some_and(|most| counts.glitches >= most) {
+            return Some(Code::EnhanceYourCalm);
+        }
+        self.streams.filter(|(_, most)| streams >= *most).map(|_| Code::NoError)
+    }
+}
+
 /// `tune.h2.*` for connections of clients (`fe`) or servers (`be`).
 pub fn config(global: &Global, side: &str) -> Config {
-    let number = |name: &str| {
-        let own = global.tune.other.get(&format!("tune.h2.{side}.{name}"));
-        let word = own.or_else(|| global.tune.other.get(&format!("tune.h2.{name}")))?.first()?;
-        word.parse::<u32>().ok()
-    };
+    let number = |name: &str| number(global, side, name);
     let usual = Config::default();
     Config {
         window: number("initial-window-size").map_or(usual.window, |n| n.min(i32::MAX as u32)),
@@ -61,6 +100,8 @@ enum Woken {
     Over(Over),
     /// Its deadline passed.
     Late,
+    /// A soft stop began, or the client did something odd.
+    Asked,
 }
 
 /// Serves a connection until its end.
@@ -89,8 +130,21 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
     let mut born: Vec<Born> = Vec::new();
     let (mut idle, mut start) = (true, client.session.accepted);
     client.deadline.set(clock::now(), idle_limit(timeouts, true));
+    client.live.waits.set(Waits::Stays);
+    let (engine, mut announced) = (Arc::clone(&client.worker.engine), false);
+    let (endurance, mut begun) = (Endurance::of(&generation.config.global, "fe"), 0);
     loop {
-        let deadline = &client.deadline;
+        let counts = link.counts();
+        if !announced && (endurance.is_near(counts, begun) || !super::park::goes_on(&engine, generation)) {
+            announced = true;
+            link.announce();
+        }
+        match endurance.is_over(counts, begun) {
+            Some(Code::EnhanceYourCalm) => link.end(Code::EnhanceYourCalm),
+            Some(code) => link.leave(code),
+            None => {}
+        }
+        let (deadline, live) = (&client.deadline, &client.live);
         let woken = poll_fn(|cx| {
             let polled = link.poll(cx, &mut born);
             if !born.is_empty() {
@@ -105,6 +159,13 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
                 let limit = if idle { idle_limit(timeouts, false) } else { None };
                 deadline.set(clock::now(), limit);
             }
+            if live.waits.get() == Waits::Asked {
+                live.waits.set(Waits::Stays);
+                return Poll::Ready(Woken::Asked);
+            }
+            if link.counts().glitches != counts.glitches && endurance.glitches.is_some() {
+                return Poll::Ready(Woken::Asked);
+            }
             if deadline.poll_passed(cx) { Poll::Ready(Woken::Late) } else { Poll::Pending }
         });
         let woken = woken.await;
@@ -116,14 +177,15 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
                 link.leave(Code::NoError);
                 continue;
             }
+            Woken::Asked => continue,
             Woken::Born => {}
         }
+        begun += born.len() as u64;
         for one in born.drain(..) {
             begin(client, generation, link, one, start, &kept);
             start = clock::now();
         }
-        let engine = &client.worker.engine;
-        if engine.generation_number.load(Relaxed) != generation.number || engine.stopping.load(Relaxed) {
+        if engine.generation_number.load(Relaxed) != generation.number {
             link.leave(Code::NoError);
         }
     }
@@ -292,15 +354,18 @@ fn stream(client: &mut Client) -> Option<&mut Stream> {
 }
 
 /// Moves the bytes of a server's connection until it is over, or was without streams for `idle`.
-pub async fn drive(mut link: Link, idle: Duration) {
+pub async fn drive(mut link: Link, idle: Duration, endurance: Endurance) {
     let deadline = Deadline::default();
     let (mut none, mut quiet) = (Vec::new(), false);
     loop {
         let over = poll_fn(|cx| {
             let polled = link.poll(cx, &mut none);
             none.clear();
-            if polled.is_ready() {
+            if polled.is_ready() || endurance.is_over(link.counts(), 0).is_some() {
                 return Poll::Ready(true);
+            }
+            if endurance.is_near(link.counts(), 0) {
+                link.leave(Code::NoError);
             }
             if (link.streams() == 0) != quiet {
                 quiet = !quiet;

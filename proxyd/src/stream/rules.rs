@@ -105,12 +105,17 @@ impl Sight {
     }
 }
 
-/// Lets a connection go without a word: what the kernel would still tell the peer does not leave the first hop.
-pub fn forget(conn: &Conn) {
-    if let Some(socket) = conn.wire.socket() {
-        let _ = socket.set_linger(Some(Duration::ZERO));
-        let _ = socket.set_ttl_v4(1).or_else(|_| socket.set_unicast_hops_v6(1));
+/// Lets a connection go without a word. Where the kernel does not forget it for us, which takes rights, or where `hops`
+/// asks for it, it resets the connection with a packet that goes so far and no further.
+pub fn forget(conn: &Conn, hops: Option<u8>) {
+    let Some(socket) = conn.wire.socket() else { return };
+    if hops.is_none() && sys::tcp::repair(&*socket).is_ok() {
+        return;
     }
+    let hops = u32::from(hops.unwrap_or(1));
+    // What can't be set leaves an ordinary close.
+    let _ = socket.set_linger(Some(Duration::ZERO));
+    let _ = socket.set_ttl_v4(hops).or_else(|_| socket.set_unicast_hops_v6(hops));
 }
 
 /// Does to the client's socket what rules asked for: `set-mark`, `set-tos`. What the process may not do is left out.
@@ -329,6 +334,7 @@ impl Exchange<'_> {
                 Filled::Timeout => {
                     self.set_end((EndedBy::ClientTimeout, EndedIn::Request));
                     self.keep = false;
+                    self.parts.txn.times.request = None;
                     return Err(self.reply_error(408).await);
                 }
             }

@@ -125,7 +125,15 @@ impl Exchange<'_> {
         let mut headers = vec![("content-type".to_owned(), kind.as_bytes().to_vec())];
         headers.extend_from_slice(extra);
         let reply = Reply { status, headers, body: body.into_bytes(), ..Reply::default() };
+        self.served_here();
         self.reply(&Arc::new(reply)).await
+    }
+
+    /// What answers here takes a server's place, in times as well.
+    pub(super) fn served_here(&mut self) {
+        let at = self.since_start();
+        let times = &mut self.parts.txn.times;
+        (times.queue, times.connect, times.response) = (Some(at), Some(at), Some(at));
     }
 
     /// Does what an operator's form asks for; gives the word to tell.

@@ -104,7 +104,13 @@ pub fn request(fields: &Fields, end: bool, into: &mut Message) -> Result<Request
         into.add(b"connection", b"upgrade");
         return Ok(info);
     }
-    info.framing = match (length, end) {
+    info.framing = framing(length, end, info.method, into);
+    Ok(info)
+}
+
+/// How a request's body is framed for HTTP/1.
+fn framing(length: Option<u64>, end: bool, method: Method, into: &mut Message) -> Framing {
+    match (length, end) {
         (Some(0) | None, true) => Framing::None,
         (Some(_), true) => {
             // There is no body, whatever was announced.
@@ -112,13 +118,12 @@ pub fn request(fields: &Fields, end: bool, into: &mut Message) -> Result<Request
             Framing::None
         }
         (Some(n), false) => Framing::Length(n),
-        (None, false) if info.method == Method::Connect => Framing::None,
+        (None, false) if method == Method::Connect => Framing::None,
         (None, false) => {
             into.chunks = true;
             Framing::Chunked
         }
-    };
-    Ok(info)
+    }
 }
 
 /// Method, target and version; the host where the target says it.
