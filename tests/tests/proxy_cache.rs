@@ -118,7 +118,9 @@ fn ask(side: &Side, case: &Case, ask: &str) -> String {
         rest.strip_prefix("HTTP/1.0").map_or(("HTTP/1.1", rest), |r| ("HTTP/1.0", r.trim()));
     let mut text = format!("{method} {} {version}\r\n", case.path);
     let fields: Vec<&str> = rest.split('&').filter(|f| !f.is_empty()).collect();
-    fields.iter().for_each(|f| text.push_str(&format!("{f}\r\n")));
+    for f in &fields {
+        text.push_str(&format!("{f}\r\n"));
+    }
     for (name, whole) in [("Host:", "Host: h"), ("Connection:", "Connection: close")] {
         if !fields.iter().any(|f| f.starts_with(name)) {
             text.push_str(&format!("{whole}\r\n"));

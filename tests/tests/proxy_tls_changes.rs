@@ -192,7 +192,7 @@ fn command(line: &str, certs: &Path) -> String {
     let Some((head, payload)) = line.split_once(" < ") else { return line.replace("@/", &format!("{dir}/")) };
     let text = match payload.strip_prefix('=') {
         Some(text) => text.replace("@/", &format!("{dir}/")) + "\n",
-        None if payload.ends_with(".ocsp") => {
+        None if Path::new(payload).extension().is_some_and(|e| e == "ocsp") => {
             let output = Command::new("openssl").args(["base64", "-in", payload]).current_dir(certs).output();
             String::from_utf8_lossy(&output.expect("runs").stdout).into_owned()
         }

@@ -390,7 +390,9 @@ mod tests {
         let leaks = |method: &str, fields: &[(&str, &str)]| {
             let mut m = Message::default();
             m.start = Start::Response { status: 200, reason: m.store(b"OK") };
-            fields.iter().for_each(|(n, v)| m.add(n.as_bytes(), v.as_bytes()));
+            for (n, v) in fields {
+                m.add(n.as_bytes(), v.as_bytes());
+            }
             leaks(&m, method.as_bytes())
         };
         let cookie = ("Set-Cookie", "a=b");

@@ -186,20 +186,22 @@ impl Txn {
             server_tls,
             strict_rewriting,
         } = self;
-        (*times, *backend, *server, *server_note) = (Times::default(), None, None, None);
+        (*times, *backend, *server, *server_note, *last_rule) = (Times::default(), None, None, None, None);
         [method, request_line, uri].into_iter().for_each(Vec::clear);
         (*version, *status, *server_status, *server_fault, *counts) = ((1, 1), 0, 0, 0, [0; 4]);
-        (*bytes_out, *bytes_in, *server_queue, *backend_queue) = (0, 0, 0, 0);
-        [captures_req, captures_res].into_iter().for_each(|c| c.get_mut().clear());
+        (*bytes_out, *bytes_in, *server_queue, *backend_queue, *log_level) = (0, 0, 0, 0, None);
+        captures_req.get_mut().clear();
+        captures_res.get_mut().clear();
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
         (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
         (*retries, *redispatched, *strict_rewriting, *priority) = (0, false, true, (0, 0));
-        (*responding, *compressed, *no_l7_retry, *compression) = (false, false, false, None);
+        (*responding, *compressed, *no_l7_retry, *compression, *cookie_req) =
+            (false, false, false, None, None);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
-        (*timeout_server, *timeout_tunnel, *timeout_client, *resolving) = (None, None, None, None);
+        ([*timeout_server, *timeout_tunnel, *timeout_client], *resolving, *cookie_res) =
+            ([None; 3], None, None);
         unique_id.take();
-        (*cookie_req, *cookie_res, *log_level, *last_rule) = (None, None, None, None);
         (*server_ends, *dst, *server_tls, *cache) = ((Peer::Unknown, Peer::Unknown), None, None, None);
     }
 }
