@@ -193,14 +193,12 @@ impl Txn {
         captures_req.get_mut().clear();
         captures_res.get_mut().clear();
         (*cookie_state, *cookie_action) = (RequestCookie::None, ResponseCookie::None);
-        (*ended_by, *ended_in) = (EndedBy::Nobody, EndedIn::None);
+        (*ended_by, *ended_in, *cookie_req, *cookie_res) = (EndedBy::Nobody, EndedIn::None, None, None);
         (*retries, *redispatched, *strict_rewriting, *priority) = (0, false, true, (0, 0));
-        (*responding, *compressed, *no_l7_retry, *compression, *cookie_req) =
-            (false, false, false, None, None);
+        (*responding, *compressed, *no_l7_retry, *compression) = (false, false, false, None);
         (*vars, *message_vars) = (Vars::default(), Vars::default());
         tracked.clear();
-        ([*timeout_server, *timeout_tunnel, *timeout_client], *resolving, *cookie_res) =
-            ([None; 3], None, None);
+        ([*timeout_server, *timeout_tunnel, *timeout_client], *resolving) = ([None; 3], None);
         unique_id.take();
         (*server_ends, *dst, *server_tls, *cache) = ((Peer::Unknown, Peer::Unknown), None, None, None);
     }
