@@ -198,18 +198,22 @@ impl Stage {
             say(&format!("  statistics page  http://{OFFERED}{path}  (through the virtual address)"));
             self.client.inside(|| std::thread::spawn(move || forward(&listener, target)));
         }
+        let user = if is_one_user_only() { " -U --preserve-credentials" } else { "" };
         for balancer in &self.balancers {
             let (name, pid) = (balancer.host.name(), balancer.host.pid());
-            say(&format!("  a shell on {name:<6} nsenter -t {pid} --net --mount --pid --uts --ipc sh"));
+            say(&format!("  a shell on {name:<6} nsenter{user} -t {pid} --net --mount --pid --uts --ipc sh"));
         }
-        say(
-            "  (as the user who runs this: put `-U --preserve-credentials` behind nsenter when it runs without root)",
-        );
         let _client = self.ask();
         loop {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// Whether this is a user namespace with one user; there the proxy's user is that one.
+fn is_one_user_only() -> bool {
+    let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    mapped.split_whitespace().nth(2).is_some_and(|count| count == "1")
 }
 
 /// What a host needs before the files work on it as they do on the user's: sysctls, users, directories, names.
@@ -218,9 +222,7 @@ fn prepare(host: &Host, files: &Files) {
     if let Some(first) = files.interfaces.first() {
         on_link(host, first);
     }
-    // In a user namespace only one user exists; there the proxy's user is that one.
-    let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let alone = mapped.split_whitespace().nth(2).is_some_and(|count| count == "1");
+    let alone = is_one_user_only();
     let id = if alone { 0 } else { 65534 };
     for (file, names, entry) in [
         ("passwd", &files.users[0], format!(":x:{id}:{id}::/var/lib/haproxy:/usr/sbin/nologin")),
