@@ -169,8 +169,24 @@ fn names(suite: &mut Suite, programs: [&Program; 2]) {
         "set server svc/w1 fqdn other.test",
         "set server plain/s1 fqdn other.test",
         "show resolvers nothing",
+        "show stat domain",
+        "show stat domain nothing",
+        "show stat domain proxy nothing 4 -1",
     ] {
         let [theirs, mine] = pair.map(|side| ask(side, command));
+        suite.case(command, &theirs, &mine);
+    }
+    // How many questions were asked by now is a matter of time.
+    let counter = Regex::new(r#"(,|u64:|"value":|: +)\d+"#).expect("a pattern");
+    for command in [
+        "show resolvers",
+        "show stat domain resolvers",
+        "show stat domain resolvers desc",
+        "show stat domain resolvers typed",
+        "show stat domain resolvers typed desc",
+        "show stat domain resolvers json",
+    ] {
+        let [theirs, mine] = pair.map(|side| counter.replace_all(&ask(side, command), "${1}N").into_owned());
         suite.case(command, &theirs, &mine);
     }
     server.set("other.test A", addresses(&[13]));

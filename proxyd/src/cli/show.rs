@@ -33,9 +33,14 @@ pub fn info(call: &mut Call<'_>) -> Answer {
     Answer::Dump(if format == InfoFormat::Json { text + "\n" } else { text })
 }
 
-/// `show stat [PROXY|ID TYPE SID] [typed|json|desc|up|no-maint]`.
+/// `show stat [domain DOMAIN] [PROXY|ID TYPE SID] [typed|json|desc|up|no-maint]`.
 pub fn stat(call: &mut Call<'_>) -> Answer {
-    let options = &call.words[2..];
+    let options = match &call.words[2..] {
+        ["domain", "proxy", options @ ..] => options,
+        ["domain", "resolvers", options @ ..] => return super::resolvers::stat(call.generation, options),
+        ["domain", ..] => return Answer::error("Invalid statistics domain.\n"),
+        options => options,
+    };
     let has = |word: &str| options.contains(&word);
     let maxconn = call.generation.board.info.maxconn.load(Relaxed);
     let mut rows = rows::all(call.generation, call.generation.board.clock(), maxconn);
