@@ -43,11 +43,17 @@ impl Order for LeastConn {
                 ask.sessions(id) + ask.queued(id) < most + queue
             })
         };
-        let usable = self.servers.iter().enumerate().filter(|(_, (weight, _))| *weight > 0);
-        let ranked = usable.map(|(i, (weight, since))| (load(ServerId(i), *weight), *since, ServerId(i)));
-        let open = ranked.filter(|(_, _, id)| room(*id));
-        let best = open.clone().filter(|(_, _, id)| ask.avoid != Some(*id)).min();
-        best.or_else(|| open.min()).map(|(_, _, id)| id)
+        let (mut best, mut avoided) = (None, None);
+        for (i, (weight, since)) in self.servers.iter().enumerate().filter(|(_, (weight, _))| *weight > 0) {
+            let id = ServerId(i);
+            let place = if ask.avoid == Some(id) { &mut avoided } else { &mut best };
+            let rank = (load(id, *weight), *since, id);
+            // Whether there is room is asked only of those who would be taken.
+            if place.is_none_or(|first| rank < first) && room(id) {
+                *place = Some(rank);
+            }
+        }
+        best.or(avoided).map(|(_, _, id)| id)
     }
 }
 
