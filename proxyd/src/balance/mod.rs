@@ -319,10 +319,6 @@ impl Ask<'_> {
     fn sessions(&self, id: ServerId) -> u64 {
         self.field.servers[id.0].sessions.load(Relaxed).max(0) as u64
     }
-
-    fn queued(&self, id: ServerId) -> u64 {
-        self.field.servers[id.0].counters.queue_cur.load(Relaxed)
-    }
 }
 
 /// Whether the algorithm chooses by a key of the request.
