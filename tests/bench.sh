@@ -8,12 +8,18 @@
 #
 # NEWER may name a second HAProxy; the ratio is to the better of the two.
 #
+# The rows tls (keep-alive over TLS), shake (a full handshake per request), h2 and h2tls (16 connections with 32 streams
+# each) need openssl and h2load as well; without them they are left out.
+#
 #   ROUNDS=3 SECONDS_EACH=3 HAPROXY=/usr/sbin/haproxy NEWER=/opt/haproxy/sbin/haproxy PROXYD=target/dist/proxyd \
-#     SCENARIOS="small small256 64k 1m chunked close upload tcp bulk" tests/bench.sh
+#     SCENARIOS="small small256 64k 1m chunked close upload tcp bulk tls shake h2 h2tls" tests/bench.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROUNDS=${ROUNDS:-3} EACH=${SECONDS_EACH:-3}
-SCENARIOS=${SCENARIOS:-small small256 64k 1m chunked close upload tcp bulk}
+secure="" multiplexed=""
+! command -v openssl >/dev/null || secure="tls shake"
+! command -v h2load >/dev/null || multiplexed="h2 ${secure:+h2tls}"
+SCENARIOS=${SCENARIOS:-small small256 64k 1m chunked close upload tcp bulk $secure $multiplexed}
 HAPROXY=${HAPROXY:-$(command -v haproxy || true)}
 NEWER=${NEWER:-}
 PROXYD=${PROXYD:-}
@@ -59,7 +65,13 @@ wrk.method = "POST"
 wrk.body = string.rep("a", 65536)
 LUA
 
-config() { # port
+if [ -n "$secure" ]; then
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+    -keyout "$work/key" -out "$work/crt" 2>/dev/null
+  cat "$work/crt" "$work/key" >"$work/pem"
+fi
+
+config() { # ports: http, tcp, tls, h2
   cat <<CFG
 global
     nbthread 1
@@ -71,6 +83,8 @@ defaults
 frontend www
     mode http
     bind 127.0.0.1:$1
+    ${secure:+bind 127.0.0.1:$3 ssl crt $work/pem alpn h2,http/1.1}
+    bind 127.0.0.1:$4 proto h2
     http-request set-header x-bench v1
     default_backend app
 backend app
@@ -88,11 +102,15 @@ ticks() { # user + system time of a process and its threads, nanoseconds
   awk '{ total += $1 } END { print total + 0 }' /proc/"$1"/task/*/schedstat
 }
 
+seconds() { # scenario duration: how its load generator is told for how long
+  case $1 in h2*) echo "--duration=$2" ;; *) echo "--duration=${2}s" ;; esac
+}
+
 # Prints nanoseconds of CPU per request of one run.
 run() { # binary scenario
-  local http raw pid before after answers out
-  http=$(port); raw=$(port)
-  config "$http" "$raw" >"$work/h.cfg"
+  local http raw tls h2 pid before after answers out load
+  http=$(port); raw=$(port); tls=$(port); h2=$(port)
+  config "$http" "$raw" "$tls" "$h2" >"$work/h.cfg"
   taskset -c 0 "$1" -db -f "$work/h.cfg" >"$work/proxy.log" 2>&1 & pid=$!; pids+=("$pid")
   for _ in $(seq 50); do curl -sf -o /dev/null "http://127.0.0.1:$http/small" && break; sleep 0.1; done
   local url="http://127.0.0.1:$http" connections=64 extra=()
@@ -106,15 +124,21 @@ run() { # binary scenario
     upload) url+=/sink connections=32; extra=(-s "$work/upload.lua") ;;
     tcp) url="http://127.0.0.1:$raw/small" ;;
     bulk) url="http://127.0.0.1:$raw/1m" connections=16 ;;
+    tls) url="https://127.0.0.1:$tls/small" ;;
+    shake) url="https://127.0.0.1:$tls/small" connections=8; extra=(-H "Connection: close") ;;
+    h2) url="http://127.0.0.1:$h2/small" ;;
+    h2tls) url="https://127.0.0.1:$tls/small" ;;
     *) echo "no such scenario: $2" >&2; exit 2 ;;
   esac
-  taskset -c 1 wrk -t1 -c"$connections" -d1 "${extra[@]}" "$url" >/dev/null
+  load=(wrk -t1 -c"$connections" "${extra[@]}" "$url")
+  [[ $2 != h2* ]] || load=(h2load -t1 -c16 -m32 "$url")
+  taskset -c 1 "${load[@]}" "$(seconds "$2" 1)" >/dev/null
   before=$(ticks "$pid")
-  out=$(taskset -c 1 wrk -t1 -c"$connections" -d"$EACH" "${extra[@]}" "$url")
+  out=$(taskset -c 1 "${load[@]}" "$(seconds "$2" "$EACH")")
   after=$(ticks "$pid")
   kill "$pid"; wait "$pid" 2>/dev/null || true
-  if grep -q 'Non-2xx' <<<"$out"; then echo "wrong answers from $1 in $2: $out" >&2; exit 1; fi
-  answers=$(awk '/requests in/ { print $1 }' <<<"$out")
+  if grep -Eq 'Non-2xx|[1-9][0-9]* (failed|errored)' <<<"$out"; then echo "wrong answers from $1 in $2: $out" >&2; exit 1; fi
+  answers=$(awk '/requests in/ { print $1 } /^requests:/ { print $8 }' <<<"$out")
   echo $(((after - before) / answers))
 }
 

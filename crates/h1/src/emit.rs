@@ -26,15 +26,28 @@ pub fn lower(bytes: &mut [u8]) {
         *word = lower_word(u64::from_ne_bytes(*word)).to_ne_bytes();
         return;
     }
+    if let Some(half) = bytes.first_chunk_mut::<4>() {
+        *half = lower_half(u32::from_ne_bytes(*half)).to_ne_bytes();
+        if let Some(half) = bytes.last_chunk_mut::<4>() {
+            *half = lower_half(u32::from_ne_bytes(*half)).to_ne_bytes();
+        }
+        return;
+    }
     for b in bytes {
         b.make_ascii_lowercase();
     }
 }
 
+/// Four bytes at once.
+#[inline]
+const fn lower_half(half: u32) -> u32 {
+    lower_word(half as u64) as u32
+}
+
 /// Eight bytes at once: the highest bit of a byte says whether it is a capital, and two places down it is the
 /// bit that makes it small.
 #[inline]
-const fn lower_word(word: u64) -> u64 {
+pub(crate) const fn lower_word(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
     let low = word & !HIGH;

@@ -6,7 +6,7 @@
 //!
 //! Absent on purpose: what a field means ([`crate::semantics`]).
 
-use crate::token::{is_target_byte, is_version_byte, token_end};
+use crate::token::{break_at, is_target_byte, is_version_byte, target_end, token_end};
 use crate::{Fault, Options};
 
 /// A range of bytes, relative to the message's first byte.
@@ -189,7 +189,30 @@ impl HeadParser {
         }
     }
 
+    /// The start line in the form that nearly all have; `None` leaves it to those who look at all forms.
+    #[inline]
+    fn usual_request_line(&mut self, buf: &[u8]) -> Option<usize> {
+        let start = self.pos;
+        let method = token_end(buf, start).filter(|m| *m > start && buf[*m] == b' ')?;
+        let target = target_end(buf, method + 1).filter(|t| *t > method + 1)?;
+        if !buf.get(target..)?.starts_with(b" HTTP/1.1\r\n") {
+            return None;
+        }
+        self.head.first = Slice::new(start, method);
+        self.head.second = Slice::new(method + 1, target);
+        self.head.version = Slice::new(target + 1, target + 9);
+        self.head.is_11 = true;
+        Some(target + 11)
+    }
+
     fn request_line(&mut self, buf: &[u8]) -> Result<Option<usize>, Fault> {
+        match self.usual_request_line(buf) {
+            None => self.any_request_line(buf),
+            next => Ok(next),
+        }
+    }
+
+    fn any_request_line(&mut self, buf: &[u8]) -> Result<Option<usize>, Fault> {
         let mut i = self.pos;
         let Some(m) = token_end(buf, i) else { return Ok(None) };
         if m == i || !is_blank(buf[m]) {
@@ -244,7 +267,38 @@ impl HeadParser {
         Ok(())
     }
 
+    /// The same of a status line.
+    #[inline]
+    fn usual_status_line(&mut self, buf: &[u8]) -> Option<usize> {
+        let start = self.pos;
+        let (begin, reason) = buf.get(start..)?.split_first_chunk::<13>()?;
+        let &[b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', a, b, c, b' '] = begin else {
+            return None;
+        };
+        let digit = |b: u8| Some(u16::from(b.wrapping_sub(b'0'))).filter(|d| *d < 10);
+        let status = digit(a)? * 100 + digit(b)? * 10 + digit(c)?;
+        if reason.first().is_none_or(|b| is_blank(*b)) {
+            return None;
+        }
+        let end = break_at(buf, start + 13)?;
+        if buf.get(end..end + 2)? != b"\r\n" {
+            return None;
+        }
+        self.head.version = Slice::new(start, start + 8);
+        self.head.is_11 = true;
+        self.head.status = status;
+        self.head.second = Slice::new(start + 13, end);
+        Some(end + 2)
+    }
+
     fn status_line(&mut self, buf: &[u8]) -> Result<Option<usize>, Fault> {
+        match self.usual_status_line(buf) {
+            None => self.any_status_line(buf),
+            next => Ok(next),
+        }
+    }
+
+    fn any_status_line(&mut self, buf: &[u8]) -> Result<Option<usize>, Fault> {
         let i = self.pos;
         let Some(v) = run(buf, i, is_version_byte) else { return Ok(None) };
         if !is_blank(buf[v]) {
@@ -278,7 +332,11 @@ impl HeadParser {
                 },
                 Some(_) => {}
             }
-            match field(buf, i, self.options.lenient)? {
+            let found = match usual_field(buf, i) {
+                None => field(buf, i, self.options.lenient)?,
+                usual => usual,
+            };
+            match found {
                 None => return Ok(Progress::Need),
                 Some((field, next)) => {
                     if self.head.fields.len() >= self.options.max_fields {
@@ -294,6 +352,25 @@ impl HeadParser {
 
 /// A status has at most this many digits; more can't be kept in a `u16`.
 const MAX_STATUS_DIGITS: usize = 4;
+
+/// A field in the form that nearly all have: a token, a colon, a blank at most, a value without blanks around, CRLF,
+/// and a line that does not go on with it. `None` leaves it to [`field`], which looks at all forms.
+#[inline]
+fn usual_field(buf: &[u8], start: usize) -> Option<(Field, usize)> {
+    let colon = token_end(buf, start).filter(|c| *c > start && buf[*c] == b':')?;
+    let value = colon + 1 + usize::from(buf.get(colon + 1) == Some(&b' '));
+    let end = break_at(buf, value)?;
+    let &[b'\r', b'\n', next] = buf.get(end..)?.first_chunk::<3>()? else { return None };
+    let text = &buf[value..end];
+    if is_blank(next)
+        || text.first().is_some_and(|b| is_blank(*b))
+        || text.last().is_some_and(|b| is_blank(*b))
+    {
+        return None;
+    }
+    let field = Field { name: Slice::new(start, colon), value: Slice::new(value, end), folded: false };
+    Some((field, end + 2))
+}
 
 /// One field with its folded lines, and where the next line starts.
 fn field(buf: &[u8], start: usize, lenient: bool) -> Result<Option<(Field, usize)>, Fault> {
@@ -362,5 +439,72 @@ fn line_end(buf: &[u8], at: usize) -> Result<Option<usize>, Fault> {
             Some(_) => Err(Fault::Syntax(at)),
         },
         Some(_) => Err(Fault::Syntax(at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All texts of these bytes up to a length, behind a begin.
+    fn texts(begin: &[u8], bytes: &[u8], most: usize) -> Vec<Vec<u8>> {
+        let (mut all, mut last) = (Vec::new(), vec![begin.to_vec()]);
+        for _ in 0..=most {
+            let next = last.iter().flat_map(|t| bytes.iter().map(|b| [t, &[*b][..]].concat())).collect();
+            all.extend(std::mem::replace(&mut last, next));
+        }
+        all
+    }
+
+    #[test]
+    fn the_usual_form_of_a_field_is_one_of_all_forms() {
+        let mut usual = 0;
+        for begin in [&b""[..], b"a:", b"Host: a b", b"X:\r\n"] {
+            for text in texts(begin, b"aZ: \t\r\n", 6) {
+                let Some(found) = usual_field(&text, 0) else { continue };
+                usual += 1;
+                for lenient in [false, true] {
+                    assert_eq!(field(&text, 0, lenient), Ok(Some(found)), "{text:?}");
+                }
+            }
+        }
+        assert!(usual > 100, "{usual}");
+    }
+
+    type Reads = fn(&mut HeadParser, &[u8]) -> Result<Option<usize>, Fault>;
+
+    /// Compares two readers of a start line on a text with each byte replaced by each of many.
+    fn same(kind: Kind, text: &[u8], usual: Reads, any: Reads) {
+        for (at, b) in (0..text.len()).flat_map(|at| (0..=255).map(move |b| (at, b))) {
+            let mut text = text.to_vec();
+            text[at] = b;
+            for (end, lenient) in [text.len(), at].into_iter().flat_map(|end| [(end, false), (end, true)]) {
+                let parsers = [usual, any].map(|read| {
+                    let mut parser = HeadParser::new(kind, Options { lenient, ..Options::default() });
+                    let next = read(&mut parser, &text[..end]);
+                    let head = parser.head;
+                    (
+                        next,
+                        next.ok()
+                            .flatten()
+                            .map(|_| (head.first, head.second, head.status, head.version, head.is_11)),
+                    )
+                });
+                assert_eq!(parsers[0], parsers[1], "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_form_of_a_start_line_is_one_of_all_forms() {
+        for text in
+            ["GET /a?b HTTP/1.1\r\nA", "OPTIONS  *\tHTTP/1.1\r\n", "GET /0123456 HTTP/1.0\n", "GET /\r\n"]
+        {
+            same(Kind::Request, text.as_bytes(), HeadParser::request_line, HeadParser::any_request_line);
+        }
+        for text in ["HTTP/1.1 200 OK\r\nA", "HTTP/1.1 204 \r\n", "HTTP/1.1 304\r\n", "HTTP/1.1 200  Fine\n"]
+        {
+            same(Kind::Response, text.as_bytes(), HeadParser::status_line, HeadParser::any_status_line);
+        }
     }
 }

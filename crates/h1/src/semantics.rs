@@ -74,7 +74,7 @@ pub enum Edit {
 }
 
 /// Edits by index of the field.
-pub type Edits = SmallVec<[(usize, Edit); 2]>;
+pub type Edits = SmallVec<[(usize, Edit); 1]>;
 
 /// The value with which the field of that index goes on; `None` when it is left out.
 pub fn edited<'a>(edits: &'a Edits, index: usize, field: &crate::Field, buf: &'a [u8]) -> Option<&'a [u8]> {
@@ -143,12 +143,20 @@ struct Facts {
 
 /// Reads the meaning of a request's head. `buf` is what the head was parsed from.
 pub fn request(head: &Head, buf: &[u8], options: Options) -> Result<RequestInfo, Fault> {
+    let mut info = RequestInfo::default();
+    request_into(head, buf, options, &mut info)?;
+    Ok(info)
+}
+
+/// The same in the caller's place. After a fault it says nothing of use.
+pub fn request_into(head: &Head, buf: &[u8], options: Options, info: &mut RequestInfo) -> Result<(), Fault> {
     let method = Method::of(head.first.of(buf));
     if head.first.of(buf) == b"PRI" && head.second.of(buf) == b"*" {
         return Err(Fault::Target); // the preface of HTTP/2, which no HTTP/1 reader may answer (RFC 9113, 3.4)
     }
-    let mut facts = facts(head, buf)?;
-    let mut info = RequestInfo { method, expects_continue: facts.expect, ..RequestInfo::default() };
+    let mut facts = Facts::default();
+    facts.look(head, buf)?;
+    (info.method, info.expects_continue, info.framing) = (method, facts.expect, Framing::None);
     if facts.coding_fields > 0 {
         if !facts.chunked || facts.bad_coding {
             return Err(Fault::TransferEncoding);
@@ -174,15 +182,16 @@ pub fn request(head: &Head, buf: &[u8], options: Options) -> Result<RequestInfo,
     if info.upgrade && facts.websocket && !facts.websocket_key {
         return Err(Fault::Upgrade);
     }
+    info.target = None;
     info.edits = facts.edits;
-    authority(head, buf, options, &facts.hosts, &mut info)?;
-    Ok(info)
+    authority(head, buf, options, &facts.hosts, info)
 }
 
 /// Reads the meaning of a response's head. `method` is that of the request it answers, `upgrade` whether that
 /// one asked for another protocol.
 pub fn response(head: &Head, buf: &[u8], method: Method, upgrade: bool) -> Result<ResponseInfo, Fault> {
-    let mut facts = facts(head, buf)?;
+    let mut facts = Facts::default();
+    facts.look(head, buf)?;
     let status = head.status;
     let mut info = ResponseInfo { interim: status < 200 && status != 101, ..ResponseInfo::default() };
     if facts.coding_fields > 0 {
@@ -217,27 +226,31 @@ pub fn response(head: &Head, buf: &[u8], method: Method, upgrade: bool) -> Resul
     Ok(info)
 }
 
-fn facts(head: &Head, buf: &[u8]) -> Result<Facts, Fault> {
-    let mut facts = Facts::default();
-    for (i, field) in head.fields.iter().enumerate() {
-        // The length sorts out most fields before any byte is looked at.
-        let name = field.name.of(buf);
-        match name.len() {
-            2 if eq_lower(name, b"te") => te(&mut facts, i, field.value, buf),
-            4 if eq_lower(name, b"host") => facts.hosts.push(i),
-            6 if eq_lower(name, b"expect") => facts.expect |= eq_lower(field.value.of(buf), b"100-continue"),
-            7 if eq_lower(name, b"upgrade") => {
-                facts.upgrade.push(i);
-                facts.websocket |= list(field.value.of(buf)).any(|t| eq_lower(t, b"websocket"));
+impl Facts {
+    fn look(&mut self, head: &Head, buf: &[u8]) -> Result<(), Fault> {
+        let facts = self;
+        for (i, field) in head.fields.iter().enumerate() {
+            // The length sorts out most fields before any byte is looked at.
+            let name = field.name.of(buf);
+            match name.len() {
+                2 if eq_lower(name, b"te") => te(facts, i, field.value, buf),
+                4 if eq_lower(name, b"host") => facts.hosts.push(i),
+                6 if eq_lower(name, b"expect") => {
+                    facts.expect |= eq_lower(field.value.of(buf), b"100-continue");
+                }
+                7 if eq_lower(name, b"upgrade") => {
+                    facts.upgrade.push(i);
+                    facts.websocket |= list(field.value.of(buf)).any(|t| eq_lower(t, b"websocket"));
+                }
+                10 if eq_lower(name, b"connection") => connection(facts, i, field.value.of(buf)),
+                14 if eq_lower(name, b"content-length") => content_length(facts, i, field.value, buf)?,
+                17 if eq_lower(name, b"transfer-encoding") => transfer_encoding(facts, field.value.of(buf)),
+                17 if eq_lower(name, b"sec-websocket-key") => facts.websocket_key = true,
+                _ => {}
             }
-            10 if eq_lower(name, b"connection") => connection(&mut facts, i, field.value.of(buf)),
-            14 if eq_lower(name, b"content-length") => content_length(&mut facts, i, field.value, buf)?,
-            17 if eq_lower(name, b"transfer-encoding") => transfer_encoding(&mut facts, field.value.of(buf)),
-            17 if eq_lower(name, b"sec-websocket-key") => facts.websocket_key = true,
-            _ => {}
         }
+        Ok(())
     }
-    Ok(facts)
 }
 
 /// `TE` goes on only as far as it asks for trailers.

@@ -8,6 +8,8 @@
 //!
 //! Absent on purpose: what fields mean, time, priorities (read and passed over), push (refused).
 
+mod rest;
+
 pub use crate::face::{Config, Counts, Role, Sink};
 use crate::frame::{self, Code, Head, WINDOW, WINDOW_MAX, flag, kind, setting};
 use crate::hpack::{Decoder, Fields};

@@ -4,6 +4,8 @@
 
 use super::{Ask, Order};
 use crate::config::model::{Proxy, ServerId};
+use crate::runtime::board::ServerState;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Largest weight, in parts; keeps loads of different weights comparable as whole numbers.
 const SCALE: u64 = 256 * super::turns::PARTS as u64;
@@ -14,6 +16,11 @@ pub struct LeastConn {
     /// Weight, and when a session last began or ended there.
     servers: Vec<(u64, u64)>,
     clock: u64,
+}
+
+/// Sessions that a server has, and that wait for it.
+fn busy(server: &ServerState) -> u64 {
+    server.sessions.load(Relaxed).max(0) as u64 + server.counters.queue_cur.load(Relaxed)
 }
 
 impl Order for LeastConn {
@@ -33,21 +40,28 @@ impl Order for LeastConn {
     }
 
     fn pick(&mut self, ask: &Ask<'_>) -> Option<ServerId> {
-        let load = |id: ServerId, weight: u64| match ask.sessions(id) + ask.queued(id) {
+        let load = |server: &ServerState, weight: u64| match busy(server) {
             0 => 0,
             busy => (busy + 1) * SCALE / weight,
         };
         let room = |id: ServerId| {
             ask.field.limit(id).is_none_or(|most| {
                 let queue = u64::from(ask.field.proxy.servers[id.0].maxqueue);
-                ask.sessions(id) + ask.queued(id) < most + queue
+                busy(&ask.field.servers[id.0]) < most + queue
             })
         };
-        let usable = self.servers.iter().enumerate().filter(|(_, (weight, _))| *weight > 0);
-        let ranked = usable.map(|(i, (weight, since))| (load(ServerId(i), *weight), *since, ServerId(i)));
-        let open = ranked.filter(|(_, _, id)| room(*id));
-        let best = open.clone().filter(|(_, _, id)| ask.avoid != Some(*id)).min();
-        best.or_else(|| open.min()).map(|(_, _, id)| id)
+        let (mut best, mut avoided) = (None, None);
+        let all = self.servers.iter().zip(ask.field.servers).enumerate();
+        for (i, ((weight, since), server)) in all.filter(|(_, ((weight, _), _))| *weight > 0) {
+            let id = ServerId(i);
+            let place = if ask.avoid == Some(id) { &mut avoided } else { &mut best };
+            let rank = (load(server, *weight), *since, id);
+            // Whether there is room is asked only of those who would be taken.
+            if place.is_none_or(|first| rank < first) && room(id) {
+                *place = Some(rank);
+            }
+        }
+        best.or(avoided).map(|(_, _, id)| id)
     }
 }
 

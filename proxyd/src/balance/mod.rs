@@ -20,6 +20,7 @@ pub mod turns;
 use crate::config::model::{Algorithm, Balance, Proxy, ProxyId, Roster, ServerId};
 use crate::runtime::Generation;
 use crate::runtime::board::{ProxyState, ServerState, oper};
+use crate::runtime::watched;
 use queue::Queue;
 use std::fmt::Debug;
 use std::sync::atomic::Ordering::Relaxed;
@@ -97,6 +98,10 @@ pub struct Balancer {
 struct State {
     /// Weight of each server as the orders know it.
     known: Vec<u32>,
+    /// Whether an active server is up, and the first backup, by those weights.
+    up: (bool, Option<ServerId>),
+    /// The changes of all weights that those follow from; 0 before there is any.
+    stamp: u64,
     /// The active servers' order, and the backups'.
     groups: [Box<dyn Order>; 2],
 }
@@ -118,7 +123,8 @@ impl Balancer {
     /// A choice nobody made yet.
     pub fn new(field: Field<'_>) -> Self {
         let proxy = field.proxy;
-        let mut state = State { known: vec![0; proxy.servers.len()], groups: [order(proxy), order(proxy)] };
+        let groups = [order(proxy), order(proxy)];
+        let mut state = State { known: vec![0; proxy.servers.len()], up: (false, None), stamp: 0, groups };
         state.follow(field);
         state.groups.iter_mut().for_each(|g| g.begin());
         let algorithm = &proxy.balance.algorithm;
@@ -193,6 +199,15 @@ impl Balancer {
 impl State {
     /// Tells the orders whose weight has changed. Gives whether an active server is up, and the first backup.
     fn follow(&mut self, field: Field<'_>) -> (bool, Option<ServerId>) {
+        let stamp = watched::stamp();
+        if self.stamp != stamp || self.known.len() != field.servers.len() {
+            self.up = self.look(field);
+            self.stamp = stamp;
+        }
+        self.up
+    }
+
+    fn look(&mut self, field: Field<'_>) -> (bool, Option<ServerId>) {
         let (mut active, mut first_backup) = (false, None);
         for (i, (settings, server)) in field.proxy.servers.iter().zip(field.servers).enumerate() {
             let weight = weight(server);
@@ -303,10 +318,6 @@ impl Ask<'_> {
 
     fn sessions(&self, id: ServerId) -> u64 {
         self.field.servers[id.0].sessions.load(Relaxed).max(0) as u64
-    }
-
-    fn queued(&self, id: ServerId) -> u64 {
-        self.field.servers[id.0].counters.queue_cur.load(Relaxed)
     }
 }
 

@@ -77,24 +77,23 @@ impl Turns {
         };
     }
 
-    fn first(&self, rank: impl Fn(&Place) -> Option<(u64, u64)>) -> Option<usize> {
-        let ranked = self.entries.iter().enumerate().filter_map(|(i, e)| Some((rank(&e.place)?, i)));
-        ranked.min().map(|(_, i)| i)
-    }
-
     fn candidate(&mut self) -> Option<usize> {
-        let in_line = self.first(|p| match p {
-            Place::Line { rank, came } => Some((*rank, *came)),
-            _ => None,
-        });
+        let (mut in_line, mut at_door) = (None, None);
+        for (i, entry) in self.entries.iter().enumerate() {
+            let (first, ranked) = match entry.place {
+                Place::Line { rank, came } => (&mut in_line, (rank, came, i)),
+                Place::Door { rank, came } => (&mut at_door, (rank, came, i)),
+                Place::Out | Place::Later { .. } => continue,
+            };
+            if first.is_none_or(|first| ranked < first) {
+                *first = Some(ranked);
+            }
+        }
+        let in_line = in_line.map(|(_, _, i)| i);
         if let Some(i) = in_line.filter(|i| self.entries[*i].next <= self.now) {
             return Some(i);
         }
-        let fresh = self.first(|p| match p {
-            Place::Door { rank, came } => Some((*rank, *came)),
-            _ => None,
-        });
-        if let Some(i) = fresh {
+        if let Some((_, _, i)) = at_door {
             (self.entries[i].next, self.entries[i].rest) = (0, 0);
             return Some(i);
         }

@@ -2,6 +2,7 @@
 
 use super::{Answer, Call};
 use crate::config::model::{Level, Roster};
+use crate::runtime::Generation;
 use crate::stats::{BackCounters, FrontCounters};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,6 +17,15 @@ pub fn clear(call: &mut Call<'_>) -> Answer {
         return Answer::error("Permission denied\n");
     }
     let generation = call.generation;
+    everything(generation, all);
+    if all {
+        // A sum that was under way may have taken the place of a zero.
+        everything(generation, all);
+    }
+    Answer::Done
+}
+
+fn everything(generation: &Generation, all: bool) {
     for state in &generation.proxies {
         front(&state.front, all);
         state.listeners.iter().for_each(|l| front(l, all));
@@ -35,7 +45,6 @@ pub fn clear(call: &mut Call<'_>) -> Answer {
     for rate in [&process.conn_rate, &process.sess_rate, &process.ssl_rate] {
         rate.clear_max();
     }
-    Answer::Done
 }
 
 /// `clear counters server BACKEND/SERVER [force]` of later versions: everything of one server. There are no
@@ -49,7 +58,9 @@ fn clear_server(call: &mut Call<'_>) -> Answer {
         Err(answer) => return answer,
     };
     let state = call.generation.server(proxy, server);
-    back(&state.counters, true);
+    for _ in 0..2 {
+        back(&state.counters, true); // twice, as above
+    }
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
     (detail.failed_checks, detail.failed_hana, detail.down_transitions) = (0, 0, 0);
     Answer::info("Server counters cleared.\n")

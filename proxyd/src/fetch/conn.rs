@@ -10,13 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Rows of this family.
 pub static ROWS: &[Row] = &[
-    row("bc_dst", "", Type::V4, L4Server, |v, _, _| ip(&v.txn.as_deref()?.server_ends.1)),
-    row("bc_dst_port", "", Type::Int, L4Server, |v, _, _| port(&v.txn.as_deref()?.server_ends.1)),
+    row("bc_dst", "", Type::V4, L4Server, |v, _, _| ip(&v.txn.as_deref()?.server_ends().1)),
+    row("bc_dst_port", "", Type::Int, L4Server, |v, _, _| port(&v.txn.as_deref()?.server_ends().1)),
     row("bc_http_major", "", Type::Int, L4Server, |v, _, _| {
         v.response.as_deref().map(|r| Value::Int(i64::from(r.version.0)))
     }),
-    row("bc_src", "", Type::V4, L4Server, |v, _, _| ip(&v.txn.as_deref()?.server_ends.0)),
-    row("bc_src_port", "", Type::Int, L4Server, |v, _, _| port(&v.txn.as_deref()?.server_ends.0)),
+    row("bc_src", "", Type::V4, L4Server, |v, _, _| ip(&v.txn.as_deref()?.server_ends().0)),
+    row("bc_src_port", "", Type::Int, L4Server, |v, _, _| port(&v.txn.as_deref()?.server_ends().0)),
     row("dst", "", Type::V4, L4Client, |v, _, _| ip(destination(v))),
     row("dst_is_local", "", Type::Bool, L4Client, |v, _, _| local(destination(v))),
     row("dst_port", "", Type::Int, L4Client, |v, _, _| port(destination(v))),

@@ -102,18 +102,56 @@ impl Message {
         Slice { start: part.start - origin as u32, len: part.len }
     }
 
-    /// Adds a field of the copy: its name turns to lower case, line breaks of a folded value to blanks.
-    pub fn load_field(&mut self, origin: usize, field: &h1::Field) {
-        let (name, value) = (self.slice_at(origin, field.name), self.slice_at(origin, field.value));
-        h1::emit::lower(&mut self.arena[name.start as usize..(name.start + name.len) as usize]);
-        if field.folded {
-            for b in &mut self.arena[value.start as usize..(value.start + value.len) as usize] {
-                if matches!(b, b'\r' | b'\n') {
-                    *b = b' ';
+    /// Adds fields of the copy: names turn to lower case, line breaks of a folded value to blanks.
+    pub fn load_fields(&mut self, origin: usize, fields: &[h1::Field]) {
+        let arena = &mut self.arena[..];
+        self.fields.extend(fields.iter().map(|field| {
+            let at = |part: h1::Slice| Slice { start: part.start - origin as u32, len: part.len };
+            let (name, value) = (at(field.name), at(field.value));
+            h1::emit::lower(&mut arena[name.start as usize..(name.start + name.len) as usize]);
+            if field.folded {
+                for b in &mut arena[value.start as usize..(value.start + value.len) as usize] {
+                    if matches!(b, b'\r' | b'\n') {
+                        *b = b' ';
+                    }
                 }
             }
+            Field { name, value, removed: false }
+        }));
+    }
+
+    /// Where the arena holds the start line as it goes on the wire, CRLF included.
+    fn start_line(&self) -> Option<(usize, usize)> {
+        if self.normalized || self.version != (1, 1) {
+            return None;
         }
-        self.push_field(name, value);
+        let (begin, end) = match self.start {
+            Start::Request { method, uri } => {
+                const BEHIND: &[u8] = b" HTTP/1.1\r\n";
+                let (space, end) = ((method.start + method.len) as usize, (uri.start + uri.len) as usize);
+                let is_whole = uri.start as usize == space + 1
+                    && self.arena.get(space) == Some(&b' ')
+                    && self.arena.get(end..end + BEHIND.len()) == Some(BEHIND);
+                (Some(method.start as usize).filter(|_| is_whole)?, end + BEHIND.len())
+            }
+            Start::Response { status, reason } => {
+                let (start, end) = (reason.start as usize, (reason.start + reason.len) as usize);
+                let digit = |n: u16| b'0' + (n % 10) as u8;
+                let [a, b, c] = [digit(status / 100), digit(status / 10), digit(status)];
+                let before = [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', a, b, c, b' '];
+                let begin = start.checked_sub(before.len())?;
+                let is_whole = (100..1000).contains(&status)
+                    && self.arena.get(begin..start) == Some(&before[..])
+                    && self.arena.get(end..end + 2) == Some(b"\r\n");
+                (Some(begin).filter(|_| is_whole)?, end + 2)
+            }
+        };
+        Some((begin, end))
+    }
+
+    /// The start line as received, without its end, where it is in the form that goes on the wire.
+    pub fn line_as_received(&self) -> Option<&[u8]> {
+        self.start_line().map(|(start, end)| &self.arena[start..end - 2])
     }
 
     /// Where the message stands now, for [`Self::restore`].
@@ -129,10 +167,12 @@ impl Message {
 
     /// Appends the head to `out`, start line to empty line, as it goes on the wire.
     ///
-    /// Fields that stand in the arena as they go on the wire are copied together, most often all at once.
+    /// What stands in the arena as it goes on the wire is copied together, most often all at once.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.reserve(self.arena.len() + 64);
+        let begun = self.start_line();
         match self.start {
+            _ if begun.is_some() => {}
             Start::Request { method, uri } => {
                 let target = if self.normalized { path_of(self.get(uri)) } else { self.get(uri) };
                 h1::emit::request_line(out, self.get(method), target, self.version.min((1, 1)));
@@ -141,7 +181,7 @@ impl Message {
                 h1::emit::status_line(out, self.version, status, self.get(reason));
             }
         }
-        let (mut from, mut to) = (0, 0);
+        let (mut from, mut to) = begun.unwrap_or_default();
         for field in self.fields.iter().filter(|f| !f.removed) {
             let Some((start, end)) = self.line(field) else {
                 out.extend_from_slice(&self.arena[from..to]);
@@ -154,6 +194,10 @@ impl Message {
                 from = start;
             }
             to = end;
+        }
+        if !self.chunks && to > from && self.arena.get(to..to + 2) == Some(b"\r\n") {
+            out.extend_from_slice(&self.arena[from..to + 2]);
+            return;
         }
         out.extend_from_slice(&self.arena[from..to]);
         out.extend_from_slice(if self.chunks { b"transfer-encoding: chunked\r\n\r\n" } else { b"\r\n" });
@@ -338,7 +382,7 @@ mod tests {
         assert!(matches!(parser.parse(head), Ok(h1::Progress::Done(n)) if n == head.len()));
         let mut m = Message::default();
         m.load(head);
-        parser.head.fields.iter().for_each(|f| m.load_field(0, f));
+        m.load_fields(0, &parser.head.fields);
         m.start = Start::Request {
             method: m.slice_at(0, parser.head.first),
             uri: m.slice_at(0, parser.head.second),
@@ -357,6 +401,48 @@ mod tests {
         let edited =
             whole.replace("last-one: 8\r\n", "").replace("b: 2\r\n", "").replace("host: a", "host: other");
         assert_eq!(text(&m), edited.replace("x-new: n\r\n", "x-new: n\r\nb: two\r\n"));
+    }
+
+    #[test]
+    fn start_lines_are_written_as_they_are_now() {
+        let written = |m: &Message| {
+            let mut out = Vec::new();
+            m.write(&mut out);
+            String::from_utf8(out).expect("text")
+        };
+        let head = b"PUT /a HTTP/1.1\r\nA: 1\r\n\r\n";
+        let mut parser = h1::HeadParser::new(h1::Kind::Request, h1::Options::default());
+        assert!(parser.parse(head).is_ok());
+        let mut m = Message::default();
+        let info = &mut h1::RequestInfo::default();
+        crate::mux::h1::request(&parser.head, head, h1::Options::default(), &mut m, info).expect("head");
+        assert_eq!(m.line_as_received(), Some(&b"PUT /a HTTP/1.1"[..]));
+        assert_eq!(written(&m), "PUT /a HTTP/1.1\r\na: 1\r\n\r\n");
+        m.version = (1, 0);
+        assert_eq!(written(&m), "PUT /a HTTP/1.0\r\na: 1\r\n\r\n");
+        m.version = (1, 1);
+        m.chunks = true;
+        assert_eq!(written(&m), "PUT /a HTTP/1.1\r\na: 1\r\ntransfer-encoding: chunked\r\n\r\n");
+        m.chunks = false;
+        m.set_uri(b"/b");
+        assert_eq!((written(&m).as_str(), m.line_as_received()), ("PUT /b HTTP/1.1\r\na: 1\r\n\r\n", None));
+        m.set_method(b"GET");
+        m.remove_at(0);
+        assert_eq!(written(&m), "GET /b HTTP/1.1\r\n\r\n");
+
+        let head = b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
+        let mut parser = h1::HeadParser::new(h1::Kind::Response, h1::Options::default());
+        assert!(parser.parse(head).is_ok());
+        let method = h1::Method::Get;
+        crate::mux::h1::response(&parser.head, head, method, false, &mut m).expect("head");
+        assert_eq!(written(&m), "HTTP/1.1 200 OK\r\na: 1\r\n\r\n");
+        if let Start::Response { status, .. } = &mut m.start {
+            *status = 404;
+        }
+        assert_eq!(written(&m), "HTTP/1.1 404 OK\r\na: 1\r\n\r\n");
+        m.set_status(503, b"No");
+        m.add(b"B", b"2");
+        assert_eq!(written(&m), "HTTP/1.1 503 No\r\na: 1\r\nb: 2\r\n\r\n");
     }
 
     #[test]

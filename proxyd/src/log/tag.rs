@@ -115,8 +115,8 @@ pub static LOG_TAGS: &[Tag] = &[
         w.text(name.or_else(|| frontend(v)).map_or("", |p| p.name.as_str()).as_bytes());
     }),
     tag("bc", |v, w| count(v, w, 2)),
-    tag("bi", |v, w| ip(w, txn(v).map(|t| &t.server_ends.0))),
-    tag("bp", |v, w| port(w, txn(v).map(|t| &t.server_ends.0))),
+    tag("bi", |v, w| ip(w, txn(v).map(|t| &t.server_ends().0))),
+    tag("bp", |v, w| port(w, txn(v).map(|t| &t.server_ends().0))),
     tag("bq", |v, w| w.int(txn(v).map_or(0, |t| i64::from(t.backend_queue)))),
     tag("ci", |v, w| ip(w, Some(&v.session.src))),
     tag("cp", |v, w| match &v.session.src {
@@ -181,8 +181,8 @@ pub static LOG_TAGS: &[Tag] = &[
         w.text(note.or(name).unwrap_or("<NOSRV>").as_bytes());
     }),
     tag("sc", |v, w| count(v, w, 3)),
-    tag("si", |v, w| ip(w, txn(v).map(|t| &t.server_ends.1))),
-    tag("sp", |v, w| port(w, txn(v).map(|t| &t.server_ends.1))),
+    tag("si", |v, w| ip(w, txn(v).map(|t| &t.server_ends().1))),
+    tag("sp", |v, w| port(w, txn(v).map(|t| &t.server_ends().1))),
     tag("sq", |v, w| w.int(txn(v).map_or(0, |t| i64::from(t.server_queue)))),
     tag("sslc", |v, w| w.text(v.session.tls.as_deref().map_or(&b""[..], |t| t.cipher.as_bytes()))),
     tag("sslv", |v, w| w.text(v.session.tls.as_deref().map_or(&b""[..], |t| t.version.as_bytes()))),

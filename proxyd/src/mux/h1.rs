@@ -17,14 +17,15 @@ pub struct Answer {
     pub interim: bool,
 }
 
-/// Puts a request's head into a message.
+/// Puts a request's head into a message, and what it means beside it.
 pub fn request(
     head: &Head,
     buf: &[u8],
     options: h1::Options,
     into: &mut Message,
-) -> Result<RequestInfo, Fault> {
-    let mut info = semantics::request(head, buf, options)?;
+    info: &mut RequestInfo,
+) -> Result<(), Fault> {
+    semantics::request_into(head, buf, options, info)?;
     fields(head, buf, &info.edits, into);
     let method = into.slice_at(head.start, head.first);
     let uri = match info.target.take() {
@@ -33,7 +34,7 @@ pub fn request(
     };
     into.start = Start::Request { method, uri };
     into.version = version(head, buf);
-    Ok(info)
+    Ok(())
 }
 
 /// Puts a response's head into a message.
@@ -65,9 +66,7 @@ fn version(head: &Head, buf: &[u8]) -> (u8, u8) {
 
 fn fields(head: &Head, buf: &[u8], edits: &Edits, into: &mut Message) {
     into.load(&buf[head.start..head.len]);
-    for field in &head.fields {
-        into.load_field(head.start, field);
-    }
+    into.load_fields(head.start, &head.fields);
     for (index, edit) in edits {
         match edit {
             Edit::Drop => into.remove_at(*index),

@@ -439,6 +439,19 @@ impl Link {
         self.sent < self.sending.len() || !self.shared.borrow().core.out.is_empty()
     }
 
+    /// Gives back memory that nothing is in, where the connection is not used for a while.
+    pub fn rest(&mut self) {
+        self.sending.shrink_to_fit();
+        let shared = &mut *self.shared.borrow_mut();
+        shared.core.rest();
+        let ears = &mut shared.ears;
+        ears.spare = Vec::new();
+        ears.born.shrink_to_fit();
+        if ears.slots.is_empty() {
+            ears.slots = BTreeMap::new();
+        }
+    }
+
     /// Streams that are served.
     pub fn streams(&self) -> usize {
         let shared = self.shared.borrow();

@@ -1,5 +1,6 @@
 //! Live state that outlives generations, keyed by name: health, weights, admin states, counters.
 
+use super::watched::Watched;
 use crate::stats::rate::Rate;
 use crate::stats::rows::Clock;
 use crate::stats::{BackCounters, FrontCounters};
@@ -200,11 +201,11 @@ pub struct ServerState {
     /// Counters.
     pub counters: BackCounters,
     /// Bits of `SRV_ADMF_*` as in `show servers state` (srv_admin_state).
-    pub admin: AtomicU32,
+    pub admin: Watched,
     /// 0 stopped, 1 starting, 2 running, 3 soft-stopped (srv_op_state).
-    pub oper: AtomicU32,
+    pub oper: Watched,
     /// Weight in force as the user set it, 0..256 (srv_uweight).
-    pub user_weight: AtomicU32,
+    pub user_weight: Watched,
     /// Weight of the configuration (srv_iweight).
     pub initial_weight: AtomicU32,
     /// 0..rise+fall-1 (srv_check_health).
@@ -220,7 +221,7 @@ pub struct ServerState {
     /// Errors in a row that `observe` saw.
     pub errors: AtomicU32,
     /// Slow start: its weight now in sixteenths of the full one; 0 is no slow start.
-    pub ramp: AtomicU32,
+    pub ramp: Watched,
     /// Slow start: how much of its limit of sessions holds now, percent; 0 is no slow start.
     pub ramp_percent: AtomicU32,
     /// Reasons to check it now, and the news that it went down.

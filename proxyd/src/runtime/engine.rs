@@ -105,6 +105,7 @@ pub fn start(
     threads: usize,
     connections_max: usize,
 ) -> io::Result<Running> {
+    crate::stats::tally::threads(threads);
     let (quit, _) = watch::channel(Phase::Running);
     let (mut handles, mut inboxes) = (Vec::new(), Vec::new());
     for _ in 0..threads.max(1) {

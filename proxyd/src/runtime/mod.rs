@@ -16,6 +16,7 @@ pub mod streams;
 pub mod suspicion;
 pub mod timers;
 pub mod transitions;
+pub mod watched;
 pub mod worker;
 
 use crate::balance::{self, Balancer};

@@ -7,6 +7,7 @@ use crate::mux::wire::Conn;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
 use crate::runtime::engine::Engine;
+use crate::stats::tally::Tally;
 use crate::stream::parts::Parts;
 use crate::stream::txn::Peer;
 use std::cell::{Cell, RefCell};
@@ -30,7 +31,7 @@ pub struct Idle {
     /// Requests it has served.
     pub uses: u32,
     /// Addresses of both ends, for logs.
-    pub ends: (crate::stream::txn::Peer, crate::stream::txn::Peer),
+    pub ends: crate::stream::txn::Ends,
     /// What is known of its TLS.
     pub tls: Option<Arc<crate::stream::txn::TlsInfo>>,
 }
@@ -80,7 +81,7 @@ pub struct Asked {
     /// Opens its streams.
     pub asker: crate::mux::h2::Asker,
     /// Addresses of both ends, for logs.
-    pub ends: (crate::stream::txn::Peer, crate::stream::txn::Peer),
+    pub ends: crate::stream::txn::Ends,
     /// What is known of its TLS.
     pub tls: Option<Arc<crate::stream::txn::TlsInfo>>,
 }
@@ -167,7 +168,7 @@ impl Worker {
             };
             let mut idle = list.remove(found)?;
             pools.total -= 1;
-            state.idle[0].fetch_sub(1, Relaxed);
+            state.idle[0].minus(1);
             if idle.conn.is_quiet() && is_current(state, &idle.ends.1, idle.tls.is_some()) {
                 return Some(idle);
             }
@@ -200,7 +201,7 @@ impl Worker {
             }
             let list = &mut lists[at.1.0];
             list.push_back(idle);
-            state.idle[0].fetch_add(1, Relaxed);
+            state.idle[0].plus(1);
             pools.total += 1;
         }
     }
@@ -220,7 +221,7 @@ impl Worker {
                 let before = list.len();
                 list.retain_mut(|i| now.saturating_duration_since(i.since) < delay && i.conn.is_quiet());
                 let closed = before - list.len();
-                generation.servers[p][s].idle[0].fetch_sub(closed as u64, Relaxed);
+                generation.servers[p][s].idle[0].minus(closed as u64);
                 total += closed;
             }
         }

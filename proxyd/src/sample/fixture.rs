@@ -168,7 +168,7 @@ fn txn(request: &Message) -> Txn {
         timeout_client: None,
         no_l7_retry: false,
         last_rule: None,
-        server_ends: (Peer::Unknown, Peer::Unknown),
+        server_ends: None,
         compression: None,
         compressed: false,
         cache: None,

@@ -11,6 +11,7 @@ pub mod rows;
 pub mod schema;
 pub mod service;
 pub mod status;
+pub mod tally;
 
 use rate::{Average, Rate};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,7 +37,7 @@ macro_rules! counters {
                     5 => &self.http_5xx,
                     _ => &self.http_other,
                 };
-                counter.fetch_add(1, Relaxed);
+                tally::Tally::plus(counter, 1);
             }
 
             /// Sets every counter to zero (`clear counters all`), gauges aside.

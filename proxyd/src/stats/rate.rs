@@ -3,6 +3,7 @@
 //! A rate covers the running second and the share of the previous one that is still within the last second.
 //! All operations are relaxed: two threads that close a second at once may lose single events, never more.
 
+use super::tally::Tally;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Events per second, over a sliding second.
@@ -19,7 +20,7 @@ impl Rate {
     /// Counts `n` events at `now_ms`, milliseconds of any monotonic clock; gives the rate after them.
     pub fn add(&self, now_ms: u64, n: u64) -> u64 {
         self.turn(now_ms / 1000);
-        self.current.fetch_add(n, Relaxed);
+        self.current.plus(n);
         let rate = self.read(now_ms);
         raise(&self.max, rate);
         rate

@@ -210,57 +210,63 @@ impl Client {
     }
 }
 
-async fn serve(mut client: Client) {
-    let generation = Arc::clone(&client.generation);
-    let Some(proxy) = generation.config.proxies.get(client.session.frontend.0) else { return };
-    if !proxy.rules.tcp_req_conn.is_empty()
-        && !session_rules(&mut client, &proxy.rules.tcp_req_conn, RulePhase::Connection)
-    {
-        generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
-        return;
-    }
-    if proxy.binds[client.session.bind].accept_proxy || client.session.expect_proxy {
-        let read = Box::pin(super::handshake::proxy(&mut client)).await;
-        if let Err(fault) = read {
-            return refuse(&mut client, fault);
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the client twice, as argument and as variable"
+)]
+fn serve(mut client: Client) -> impl Future<Output = ()> {
+    async move {
+        let generation = Arc::clone(&client.generation);
+        let Some(proxy) = generation.config.proxies.get(client.session.frontend.0) else { return };
+        if !proxy.rules.tcp_req_conn.is_empty()
+            && !session_rules(&mut client, &proxy.rules.tcp_req_conn, RulePhase::Connection)
+        {
+            generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
+            return;
         }
-    }
-    if let (true, Some(socket)) = (proxy.options.clitcpka, client.conn.wire.socket()) {
-        let _ = socket.set_keepalive(true);
-    }
-    let secure = proxy.binds[client.session.bind].tls.is_some();
-    if secure && let Err(fault) = Box::pin(super::handshake::tls(&mut client)).await {
-        generation.proxies[client.session.frontend.0].front.failed_req.fetch_add(1, Relaxed);
-        return refuse(&mut client, fault);
-    }
-    if !proxy.rules.tcp_req_sess.is_empty()
-        && !session_rules(&mut client, &proxy.rules.tcp_req_sess, RulePhase::Session)
-    {
-        generation.proxies[client.session.frontend.0].front.denied_sess.fetch_add(1, Relaxed);
-        return;
-    }
-    super::tracking::session(&client);
-    let front = &generation.proxies[client.session.frontend.0].front;
-    let ms = client.worker.engine.ms(client.session.accepted);
-    front.cum_sess.fetch_add(1, Relaxed);
-    front.rates.sess.add(ms, 1);
-    generation.board.process.sess_rate.add(ms, 1);
-    client.session.handshake = if secure || proxy.binds[client.session.bind].accept_proxy {
-        clock::now().saturating_duration_since(client.session.accepted)
-    } else {
-        Duration::ZERO
-    };
-    match proxy.mode {
-        Mode::Http if speaks_h2(&client, proxy) => Box::pin(super::multiplexed::serve(&mut client)).await,
-        Mode::Http => {
-            let accepted = client.session.accepted;
-            if let Some(since) = super::requests::serve(&mut client, accepted).await {
-                super::park::park(client, since);
+        if proxy.binds[client.session.bind].accept_proxy || client.session.expect_proxy {
+            let read = Box::pin(super::handshake::proxy(&mut client)).await;
+            if let Err(fault) = read {
+                return refuse(&mut client, fault);
             }
         }
-        Mode::Tcp => Box::pin(super::tcp::serve(&mut client)).await,
-        Mode::Health => {
-            let _ = std::future::poll_fn(|cx| client.conn.poll_write(cx, b"OK")).await;
+        if let (true, Some(socket)) = (proxy.options.clitcpka, client.conn.wire.socket()) {
+            let _ = socket.set_keepalive(true);
+        }
+        let secure = proxy.binds[client.session.bind].tls.is_some();
+        if secure && let Err(fault) = Box::pin(super::handshake::tls(&mut client)).await {
+            generation.proxies[client.session.frontend.0].front.failed_req.fetch_add(1, Relaxed);
+            return refuse(&mut client, fault);
+        }
+        if !proxy.rules.tcp_req_sess.is_empty()
+            && !session_rules(&mut client, &proxy.rules.tcp_req_sess, RulePhase::Session)
+        {
+            generation.proxies[client.session.frontend.0].front.denied_sess.fetch_add(1, Relaxed);
+            return;
+        }
+        super::tracking::session(&client);
+        let front = &generation.proxies[client.session.frontend.0].front;
+        let ms = client.worker.engine.ms(client.session.accepted);
+        front.cum_sess.fetch_add(1, Relaxed);
+        front.rates.sess.add(ms, 1);
+        generation.board.process.sess_rate.add(ms, 1);
+        client.session.handshake = if secure || proxy.binds[client.session.bind].accept_proxy {
+            clock::now().saturating_duration_since(client.session.accepted)
+        } else {
+            Duration::ZERO
+        };
+        match proxy.mode {
+            Mode::Http if speaks_h2(&client, proxy) => Box::pin(super::multiplexed::serve(&mut client)).await,
+            Mode::Http => {
+                let accepted = client.session.accepted;
+                if let Some(since) = Box::pin(super::requests::serve(&mut client, accepted)).await {
+                    super::park::park(client, since);
+                }
+            }
+            Mode::Tcp => Box::pin(super::tcp::serve(&mut client)).await,
+            Mode::Health => {
+                let _ = std::future::poll_fn(|cx| client.conn.poll_write(cx, b"OK")).await;
+            }
         }
     }
 }

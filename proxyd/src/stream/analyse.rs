@@ -16,6 +16,7 @@ use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, Se
 use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
 use crate::runtime::timers::whole_ms;
+use crate::stats::tally::Tally;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
 use logging::syslog::Severity;
 use std::sync::Arc;
@@ -165,12 +166,12 @@ impl Exchange<'_> {
         }
         self.in_backend = true;
         let counters = &self.generation.proxies[backend.0].back;
-        let now = counters.cur_sess.fetch_add(1, Relaxed) + 1;
+        let now = counters.cur_sess.plus(1);
         if now > counters.max_sess.load(Relaxed) {
             counters.max_sess.fetch_max(now, Relaxed);
         }
-        counters.cum_sess.fetch_add(1, Relaxed);
-        counters.http_req.fetch_add(1, Relaxed);
+        counters.cum_sess.plus(1);
+        counters.http_req.plus(1);
         counters.rates.sess.add(self.parts.txn.start_ms, 1);
     }
 
@@ -687,8 +688,8 @@ impl Exchange<'_> {
         txn.bytes_out += parts.down.counted;
         let (taken, made) = parts.down.encoded;
         let front = &generation.proxies[client.session.frontend.0].front;
-        front.bytes_in.fetch_add(txn.bytes_in, Relaxed);
-        front.bytes_out.fetch_add(txn.bytes_out, Relaxed);
+        front.bytes_in.plus(txn.bytes_in);
+        front.bytes_out.plus(txn.bytes_out);
         if txn.status > 0 {
             front.count_status(txn.status);
         }
@@ -698,9 +699,9 @@ impl Exchange<'_> {
         }
         if *in_backend {
             let back = &generation.proxies[backend.0].back;
-            back.cur_sess.fetch_sub(1, Relaxed);
-            back.bytes_in.fetch_add(txn.bytes_in, Relaxed);
-            back.bytes_out.fetch_add(txn.bytes_out, Relaxed);
+            back.cur_sess.minus(1);
+            back.bytes_in.plus(txn.bytes_in);
+            back.bytes_out.plus(txn.bytes_out);
             if txn.status > 0 {
                 back.count_status(txn.status);
             }
@@ -712,9 +713,9 @@ impl Exchange<'_> {
             }
             if let Some(server) = txn.server {
                 let counters = &generation.server(*backend, server).counters;
-                counters.bytes_in.fetch_add(txn.bytes_in, Relaxed);
-                counters.bytes_out.fetch_add(txn.bytes_out, Relaxed);
-                counters.http_req.fetch_add(1, Relaxed);
+                counters.bytes_in.plus(txn.bytes_in);
+                counters.bytes_out.plus(txn.bytes_out);
+                counters.http_req.plus(1);
                 spent.count(&counters.rates);
             }
         }

@@ -17,6 +17,7 @@ use crate::runtime::board::oper;
 use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
+use crate::stats::tally::Tally;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -48,7 +49,7 @@ impl<'g> Slot<'g> {
         let state = generation.server(at.0, at.1);
         let now = state.sessions.load(Relaxed).max(0) as u64;
         let counters = &state.counters;
-        counters.cur_sess.fetch_add(1, Relaxed);
+        counters.cur_sess.plus(1);
         if now > counters.max_sess.load(Relaxed) {
             counters.max_sess.fetch_max(now, Relaxed);
         }
@@ -64,7 +65,7 @@ impl<'g> Slot<'g> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let state = self.generation.server(self.at.0, self.at.1);
-        state.counters.cur_sess.fetch_sub(1, Relaxed);
+        state.counters.cur_sess.minus(1);
         give_back(self.generation, self.at);
     }
 }
@@ -150,8 +151,8 @@ impl<'c> Exchange<'c> {
         let back = &self.generation.proxies[self.backend.0].back;
         let servers = &self.generation.servers[self.backend.0];
         if balanced && previous != Some(id) {
-            servers[id.0].counters.lb_total.fetch_add(1, Relaxed);
-            back.lb_total.fetch_add(1, Relaxed);
+            servers[id.0].counters.lb_total.plus(1);
+            back.lb_total.plus(1);
         }
         let Some(previous) = previous else { return };
         let counters = &servers[previous.0].counters;

@@ -4,7 +4,7 @@
 
 use super::assign::{Retry, Slot};
 use super::http::{After, Exchange};
-use super::txn::Peer;
+use super::txn::{Ends, Peer};
 use super::view::Phase;
 use crate::config::model::{
     ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
@@ -24,12 +24,13 @@ use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
 use crate::runtime::timers::whole_ms;
 use crate::runtime::worker::{Asked, Idle};
+use crate::stats::tally::Tally;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 /// A server's connection in use.
@@ -179,7 +180,7 @@ impl<'c> Exchange<'c> {
         let elapsed = self.since_start();
         self.parts.txn.times.connect = Some(elapsed);
         self.parts.txn.server_fault = 0;
-        self.parts.txn.server_ends = server.link.ends.clone();
+        self.parts.txn.server_ends = Some(Rc::clone(&server.link.ends));
         self.parts.txn.server_tls.clone_from(&server.link.tls);
         self.client.live.server_fd.set(server.link.conn.wire.socket().map_or(-1, |s| s.as_raw_fd()));
         self.client.live.phase.set(Live::Established);
@@ -189,7 +190,7 @@ impl<'c> Exchange<'c> {
         let which =
             if server.reused { [&counters.reuse, &back.reuse] } else { [&counters.connect, &back.connect] };
         for counter in which {
-            counter.fetch_add(1, Relaxed);
+            counter.plus(1);
         }
         counters.rates.sess.add(self.parts.txn.start_ms + whole_ms(elapsed), 1);
     }
@@ -199,7 +200,7 @@ impl<'c> Exchange<'c> {
         self.client.live.server.set(Some(at.1));
         self.client.live.phase.set(Live::Connect);
         // Each try counts.
-        self.generation.server(at.0, at.1).counters.cum_sess.fetch_add(1, Relaxed);
+        self.generation.server(at.0, at.1).counters.cum_sess.plus(1);
         let elapsed = self.since_start();
         self.client.live.chosen.set(clock::now());
         self.parts.txn.times.queue.get_or_insert(elapsed);
@@ -254,19 +255,13 @@ impl<'c> Exchange<'c> {
     }
 
     /// Makes an HTTP/2 connection of one that was just opened, and a stream on it.
-    fn multiplex(
-        &self,
-        at: (ProxyId, ServerId),
-        conn: Conn,
-        ends: &(Peer, Peer),
-        secure: bool,
-    ) -> Option<Conn> {
+    fn multiplex(&self, at: (ProxyId, ServerId), conn: Conn, ends: &Ends, secure: bool) -> Option<Conn> {
         let settings = &self.generation.proxy(at.0).servers[at.1.0];
         let config = super::multiplexed::config(&self.generation.config.global, "be");
         let (link, asker) = Link::ask(conn, config, secure);
         let stream = asker.open()?;
         if self.back().http_reuse != HttpReuse::Never && self.websocket_h2(at).is_none() {
-            let asked = Asked { asker, ends: ends.clone(), tls: self.parts.txn.server_tls.clone() };
+            let asked = Asked { asker, ends: Rc::clone(ends), tls: self.parts.txn.server_tls.clone() };
             self.client.worker.give_asker(self.generation, at, asked);
         }
         let endurance = super::multiplexed::Endurance::of(&self.generation.config.global, "be");
@@ -276,7 +271,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// Connects to a server.
-    async fn open(&mut self, at: (ProxyId, ServerId)) -> Result<(Conn, (Peer, Peer), Vec<u8>), Refused> {
+    async fn open(&mut self, at: (ProxyId, ServerId)) -> Result<(Conn, Ends, Vec<u8>), Refused> {
         let generation = Arc::clone(self.generation);
         let back = generation.proxy(at.0);
         let settings = &back.servers[at.1.0];
@@ -336,7 +331,7 @@ impl<'c> Exchange<'c> {
         if secure {
             Box::pin(self.secure(at, &mut conn)).await?;
         }
-        let ends = (local, remote);
+        let ends = Rc::new((local, remote));
         let agreed = self.parts.txn.server_tls.as_ref().filter(|_| secure).and_then(|t| t.alpn.as_deref());
         if asks || (!self.raw && agreed == Some(b"h2")) {
             conn = self.multiplex(at, conn, &ends, secure).ok_or(Refused::Error)?;

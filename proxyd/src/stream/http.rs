@@ -24,6 +24,7 @@ use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::{Live, Phase};
 use crate::runtime::worker::Idle;
+use crate::stats::tally::Tally;
 use h1::{Body, Fault, Framing, Method, Part, Progress};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -94,7 +95,7 @@ impl<'c> Exchange<'c> {
         let mut parts = client.worker.take_parts();
         parts.txn.begin(start, wall, client.worker.engine.ms(start));
         parts.txn.id = generation.board.process.next_id.fetch_add(1, Relaxed);
-        parts.txn.number = generation.board.process.streams.fetch_add(1, Relaxed);
+        parts.txn.number = generation.board.process.streams.plus(1) - 1;
         let backend = client.session.frontend;
         Self {
             client,
@@ -165,9 +166,9 @@ impl<'c> Exchange<'c> {
         txn.uri.extend_from_slice(self.parts.request.uri());
         txn.version = self.parts.request.version;
         let front = &self.generation.proxies[self.client.session.frontend.0].front;
-        front.http_req.fetch_add(1, Relaxed);
+        front.http_req.plus(1);
         front.rates.req.add(txn.start_ms, 1);
-        self.generation.board.process.cum_req.fetch_add(1, Relaxed);
+        self.generation.board.process.cum_req.plus(1);
         self.track_request();
         self.keep = self.parts.info.keep_alive
             && self.frontend().options.connection_mode != ConnectionMode::Close
@@ -231,7 +232,7 @@ impl<'c> Exchange<'c> {
 
     async fn transfer(&mut self, server: &mut Server<'_>, head: bool, both: bool) -> Event {
         let limits = self.limits();
-        self.transfer_within(server, head, both, limits).await
+        self.transfer_within(server, head, both, &limits).await
     }
 
     /// Moves both directions until something happens.
@@ -240,7 +241,7 @@ impl<'c> Exchange<'c> {
         server: &mut Server<'_>,
         head: bool,
         both: bool,
-        limits: Limits,
+        limits: &Limits,
     ) -> Event {
         let watch_client = head && self.back().options.abortonclose;
         let (client, parts) = (&mut *self.client, &mut *self.parts);
@@ -518,7 +519,7 @@ impl<'c> Exchange<'c> {
         if let Some(tunnel) = self.parts.txn.timeout_tunnel {
             (limits.client, limits.server) = (Some(tunnel), Some(tunnel));
         }
-        let event = self.transfer_within(server, false, true, limits).await;
+        let event = self.transfer_within(server, false, true, &limits).await;
         self.ended(server, event, Framing::Tunnel)
     }
 

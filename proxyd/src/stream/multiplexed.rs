@@ -104,6 +104,9 @@ enum Woken {
     Asked,
 }
 
+/// A connection without streams for this long gives back what it holds for the next one.
+const REST_AFTER: Duration = Duration::from_millis(500);
+
 /// Serves a connection until its end.
 pub async fn serve(client: &mut Client) {
     let generation = Arc::clone(&client.generation);
@@ -129,6 +132,8 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
     let kept: Kept = Rc::default();
     let mut born: Vec<Born> = Vec::new();
     let (mut idle, mut start) = (true, client.session.accepted);
+    // While the connection is about to rest: the time it is kept after that.
+    let mut rests: Option<Option<Duration>> = None;
     client.deadline.set(clock::now(), idle_limit(timeouts, true));
     client.live.waits.set(Waits::Stays);
     let (engine, mut announced) = (Arc::clone(&client.worker.engine), false);
@@ -156,8 +161,10 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
             let now_idle = link.streams() == 0;
             if now_idle != idle {
                 idle = now_idle;
-                let limit = if idle { idle_limit(timeouts, false) } else { None };
-                deadline.set(clock::now(), limit);
+                let limit = idle_limit(timeouts, false);
+                let first = limit.map_or(REST_AFTER, |l| l.min(REST_AFTER));
+                rests = idle.then(|| limit.map(|l| l.saturating_sub(first)));
+                deadline.set(clock::now(), idle.then_some(first));
             }
             if live.waits.get() == Waits::Asked {
                 live.waits.set(Waits::Stays);
@@ -172,6 +179,12 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
         count(counters, told, link.counts());
         match woken {
             Woken::Over(over) => return over != Over::Closed,
+            Woken::Late if rests.is_some_and(|after| after != Some(Duration::ZERO)) => {
+                link.rest();
+                born = Vec::new();
+                client.deadline.set(clock::now(), rests.take().flatten());
+                continue;
+            }
             Woken::Late if link.is_sending() => return false, // the client does not read
             Woken::Late => {
                 link.leave(Code::NoError);

@@ -375,9 +375,15 @@ fn wake(worker: &Rc<Worker>, parked: Parked) {
     tokio::task::spawn_local(clock::ticking(go_on(client, since)));
 }
 
-async fn go_on(mut client: Client, since: Instant) {
-    if let Some(since) = requests::serve(&mut client, since).await {
-        park(client, since);
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the client twice, as argument and as variable"
+)]
+fn go_on(mut client: Client, since: Instant) -> impl Future<Output = ()> {
+    async move {
+        if let Some(since) = requests::serve(&mut client, since).await {
+            park(client, since);
+        }
     }
 }
 

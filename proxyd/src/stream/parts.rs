@@ -3,11 +3,12 @@
 //! Invariant: after [`Parts::reset`] nothing of the last stream can be seen; the allocations stay.
 
 use super::rules::Sight;
-use super::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Times, Txn};
+use super::txn::{EndedBy, EndedIn, RequestCookie, ResponseCookie, Times, Txn};
 use super::vars::Vars;
 use crate::http::message::Message;
 use crate::mux::flow::Flow;
 use h1::{HeadParser, Kind, Options, RequestInfo};
+use std::cell::RefCell;
 use std::time::{Instant, SystemTime};
 
 /// What a stream works on.
@@ -88,8 +89,8 @@ impl Txn {
             server_status: 0,
             bytes_out: 0,
             bytes_in: 0,
-            captures_req: std::cell::RefCell::default(),
-            captures_res: std::cell::RefCell::default(),
+            captures_req: RefCell::default(),
+            captures_res: RefCell::default(),
             cookie_req: None,
             cookie_res: None,
             cookie_state: super::txn::RequestCookie::None,
@@ -114,7 +115,7 @@ impl Txn {
             no_l7_retry: false,
             resolving: None,
             last_rule: None,
-            server_ends: (Peer::Unknown, Peer::Unknown),
+            server_ends: None,
             compression: None,
             compressed: false,
             cache: None,
@@ -196,10 +197,10 @@ impl Txn {
         (*ended_by, *ended_in, *cookie_req, *cookie_res) = (EndedBy::Nobody, EndedIn::None, None, None);
         (*retries, *redispatched, *strict_rewriting, *priority) = (0, false, true, (0, 0));
         (*responding, *compressed, *no_l7_retry, *compression) = (false, false, false, None);
-        (*vars, *message_vars) = (Vars::default(), Vars::default());
+        [&*vars, &*message_vars].into_iter().for_each(Vars::clear);
         tracked.clear();
         ([*timeout_server, *timeout_tunnel, *timeout_client], *resolving) = ([None; 3], None);
         unique_id.take();
-        (*server_ends, *dst, *server_tls, *cache) = ((Peer::Unknown, Peer::Unknown), None, None, None);
+        (*server_ends, *dst, *server_tls, *cache) = (None, None, None, None);
     }
 }

@@ -14,7 +14,7 @@ use crate::config::model::Timeouts;
 use crate::runtime::Generation;
 use crate::runtime::clock;
 use crate::runtime::streams::Waits;
-use h1::{Options, Progress};
+use h1::{Options, Progress, RequestInfo};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -215,20 +215,26 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
             }
         };
         let parts = &mut *x.parts;
-        let read = crate::mux::h1::request(&parts.client_parser.head, bytes, options, &mut parts.request);
-        match read {
-            Ok(info) => {
-                parts.info = info;
+        let (head, message) = (&parts.client_parser.head, &mut parts.request);
+        match crate::mux::h1::request(head, bytes, options, message, &mut parts.info) {
+            Ok(()) => {
                 // Odd versions travel on as 1.1 but are logged as received.
                 let version = parts.client_parser.head.version.of(bytes);
                 let line = &mut parts.txn.request_line;
-                line.extend_from_slice(parts.request.method());
-                line.push(b' ');
-                line.extend_from_slice(parts.request.uri());
-                line.push(b' ');
-                line.extend_from_slice(if version.is_empty() { b"HTTP/1.0" } else { version });
+                if let Some(whole) = parts.request.line_as_received() {
+                    line.extend_from_slice(whole);
+                } else {
+                    line.extend_from_slice(parts.request.method());
+                    line.push(b' ');
+                    line.extend_from_slice(parts.request.uri());
+                    line.push(b' ');
+                    line.extend_from_slice(if version.is_empty() { b"HTTP/1.0" } else { version });
+                }
             }
-            Err(fault) => return Err(x.bad_head(fault).await),
+            Err(fault) => {
+                parts.info = RequestInfo::default();
+                return Err(x.bad_head(fault).await);
+            }
         }
         if !armed {
             x.client.deadline.set(now, None);

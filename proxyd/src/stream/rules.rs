@@ -17,7 +17,7 @@ use crate::action::{Flow as Next, Rule, RuleSet, Wait};
 use crate::config::model::Proxy;
 use crate::mux::wire::Conn;
 use crate::runtime::clock;
-use h1::{Body, Framing, Part, Progress};
+use h1::{Body, Framing, Part, Progress, RequestInfo};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -34,9 +34,13 @@ pub struct Sight {
     pub client_broke: bool,
 }
 
-/// The content of a chunked body; made anew when more of it came.
+/// The content of a chunked body, where there is one.
 #[derive(Debug, Default)]
-struct Plain {
+struct Plain(Option<Box<Content>>);
+
+/// That content; made anew when more of it came.
+#[derive(Debug, Default)]
+struct Content {
     bytes: Vec<u8>,
     of: usize,
     /// Raw bytes that the content and its framing take.
@@ -44,7 +48,7 @@ struct Plain {
     ended: bool,
 }
 
-impl Plain {
+impl Content {
     fn see(&mut self, raw: &[u8]) -> (&[u8], bool) {
         if self.of != raw.len() {
             self.of = raw.len();
@@ -69,14 +73,16 @@ impl Plain {
         }
         (&self.bytes, self.ended)
     }
+}
 
+impl Plain {
     fn of<'s>(&'s mut self, framing: Framing, raw: &'s [u8], eof: bool) -> (&'s [u8], bool) {
         match framing {
             Framing::None => (&[], true),
             Framing::Length(n) if n <= raw.len() as u64 => (&raw[..n as usize], true),
             Framing::Length(_) => (raw, eof),
             Framing::Chunked => {
-                let (bytes, ended) = self.see(raw);
+                let (bytes, ended) = self.0.get_or_insert_default().see(raw);
                 (bytes, ended || eof)
             }
             Framing::UntilClose | Framing::Tunnel => (raw, eof),
@@ -92,15 +98,15 @@ impl Sight {
 
     /// How many raw bytes a chunked request took, when it was seen to its end.
     pub fn request_len(&self) -> Option<usize> {
-        self.request.ended.then_some(self.request.used)
+        self.request.0.as_ref().filter(|c| c.ended).map(|c| c.used)
     }
 
     /// Forgets a stream.
     pub fn reset(&mut self) {
         self.client_broke = false;
-        for plain in [&mut self.request, &mut self.response] {
-            plain.bytes.clear();
-            (plain.of, plain.used, plain.ended) = (0, 0, false);
+        for content in [&mut self.request, &mut self.response].into_iter().filter_map(|p| p.0.as_mut()) {
+            content.bytes.clear();
+            (content.of, content.used, content.ended) = (0, 0, false);
         }
     }
 }
@@ -270,7 +276,9 @@ impl Exchange<'_> {
         parts.client_parser.set_options(options);
         if let Ok(Progress::Done(_)) = parts.client_parser.parse(bytes) {
             let head = &parts.client_parser.head;
-            parts.looks_http = crate::mux::h1::request(head, bytes, options, &mut parts.request).is_ok();
+            let mut info = RequestInfo::default();
+            let read = crate::mux::h1::request(head, bytes, options, &mut parts.request, &mut info);
+            parts.looks_http = read.is_ok();
         }
     }
 
@@ -418,7 +426,7 @@ impl Exchange<'_> {
                             continue;
                         }
                         let limits = self.limits();
-                        let more = self.transfer_within(server, true, true, limits);
+                        let more = self.transfer_within(server, true, true, &limits);
                         match tokio::time::timeout_at(until.into(), more).await {
                             Err(_) => final_say = true,
                             Ok(Event::Head) => {}

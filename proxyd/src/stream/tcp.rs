@@ -26,10 +26,11 @@ pub async fn serve(client: &mut Client) {
     x.raw = true;
     x.parts.txn.times.request = Some(Duration::ZERO);
     // Boxed each: what is needed to get there should not be held as long as the stream lasts.
-    if Box::pin(x.analyse()).await.is_ok()
-        && let Ok(mut server) = Box::pin(x.attach()).await
-    {
-        x.copy(&mut server).await;
+    if Box::pin(x.analyse()).await.is_ok() {
+        let mut server = Box::pin(x.attach()).await.ok();
+        if let Some(server) = &mut server {
+            x.copy(server).await;
+        }
     }
     x.finish(false);
 }
@@ -37,7 +38,7 @@ pub async fn serve(client: &mut Client) {
 impl Exchange<'_> {
     /// Copies until both sides are done. A side that is silent for too long counts as one that closed: the other may
     /// still end by itself, within what is left of its own time.
-    async fn copy_within(&mut self, server: &mut Server<'_>, mut limits: Limits) -> Event {
+    async fn copy_within(&mut self, server: &mut Server<'_>, limits: &mut Limits) -> Event {
         loop {
             let event = self.transfer_within(server, false, true, limits).await;
             let rest = |other: Option<Duration>, own: Option<Duration>| {
@@ -63,9 +64,11 @@ impl Exchange<'_> {
 
     /// What looks at the server's first bytes: `tcp-response content`, then `stick store-response`.
     async fn response_begins(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
-        if !self.back().rules.tcp_res_cont.is_empty() {
-            Box::pin(self.stream_response_rules(server)).await?;
+        if self.back().rules.tcp_res_cont.is_empty() {
+            self.store_stick(server);
+            return Ok(());
         }
+        Box::pin(self.stream_response_rules(server)).await?;
         self.store_stick(server);
         Ok(())
     }
@@ -86,7 +89,7 @@ impl Exchange<'_> {
         let begun = self.response_begins(server).await;
         self.parts.down.begin(Framing::UntilClose);
         let event = match begun {
-            Ok(()) => self.copy_within(server, limits).await,
+            Ok(()) => self.copy_within(server, &mut limits).await,
             Err(Some(event)) => event,
             Err(None) => return,
         };

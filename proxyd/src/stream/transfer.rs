@@ -65,7 +65,7 @@ pub struct Transfer<'a> {
     /// The task's deadline.
     pub deadline: &'a Deadline,
     /// Timeouts.
-    pub limits: Limits,
+    pub limits: &'a Limits,
     /// Whether both directions must end (tunnels), or the response alone.
     pub both: bool,
     /// Watch the client for its end while nothing else is expected of it.

@@ -6,6 +6,7 @@ use crate::http::compress::Algorithm as Compressor;
 use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,6 +21,9 @@ pub enum Peer {
     /// A Unix socket; haproxy logs `unix:ID`.
     Unix,
 }
+
+/// Both ends of a server's connection, ours first; one record for the connection and all its streams.
+pub type Ends = Rc<(Peer, Peer)>;
 
 /// What lives as long as the client's connection.
 #[derive(Debug)]
@@ -248,6 +252,13 @@ pub enum Resolving {
     Done(Option<std::net::IpAddr>),
 }
 
+impl Txn {
+    /// Both ends of the server's connection; unknown before there is one.
+    pub fn server_ends(&self) -> &(Peer, Peer) {
+        self.server_ends.as_deref().unwrap_or(&(Peer::Unknown, Peer::Unknown))
+    }
+}
+
 /// One request and its response, or one TCP stream.
 #[derive(Debug)]
 pub struct Txn {
@@ -338,7 +349,7 @@ pub struct Txn {
     /// Rule that ended it (`last_rule_file`, `last_rule_line`).
     pub last_rule: Option<String>,
     /// Address of the server's connection: ours and theirs (`bc_src`, `bc_dst`, `%bi %si`).
-    pub server_ends: (Peer, Peer),
+    pub server_ends: Option<Ends>,
     /// What the client asked for of the algorithms configured; kept when the answer is compressed.
     pub compression: Option<Compressor>,
     /// Whether the answer is compressed.

@@ -4,7 +4,6 @@
 //! lock. Limits are judged by who sets a variable ([`crate::sample::vars`]), since they count over several stores.
 
 use crate::sample::Value;
-use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 
 /// Scope of a variable.
@@ -31,7 +30,8 @@ const OVERHEAD: usize = 48;
 /// integers. Rules see it shared, therefore it changes from within.
 #[derive(Debug, Clone, Default)]
 pub struct Vars {
-    items: RefCell<SmallVec<[(u64, Value<'static>); 2]>>,
+    /// Most streams have none, and hold no memory for them.
+    items: RefCell<Vec<(u64, Value<'static>)>>,
     bytes: Cell<usize>,
 }
 

@@ -160,10 +160,16 @@ fn pair() -> (Conn, Conn) {
 async fn server(mut link: Link, dice: Dice, shared: Rc<RefCell<Shared>>) {
     let mut born = Vec::new();
     loop {
-        let over = poll_fn(|cx| match link.poll(cx, &mut born) {
-            _ if !born.is_empty() => Poll::Ready(false),
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending => Poll::Pending,
+        let over = poll_fn(|cx| {
+            let polled = link.poll(cx, &mut born);
+            if dice.below(3) == 0 {
+                link.rest(); // whenever that is, nothing may be lost
+            }
+            match polled {
+                _ if !born.is_empty() => Poll::Ready(false),
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending => Poll::Pending,
+            }
         });
         if over.await {
             return drop(shared);
