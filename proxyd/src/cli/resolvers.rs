@@ -75,7 +75,9 @@ pub fn stat(generation: &Generation, options: &[&str]) -> Answer {
     }
     if !has("typed") {
         out.push_str("# ");
-        COLUMNS.iter().for_each(|(name, _)| out.extend([name, ","]));
+        for (name, _) in COLUMNS {
+            out.extend([name, ","]);
+        }
         out.push('\n');
     }
     for (id, section, counters) in rows {
