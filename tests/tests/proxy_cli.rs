@@ -175,3 +175,36 @@ fn request(side: &Side, path: &str) -> String {
     let of_interest = |l: &&str| ["HTTP/", "x-srv", "set-cookie"].iter().any(|p| l.starts_with(p));
     text.lines().filter(of_interest).collect::<Vec<_>>().join("\n")
 }
+
+/// Frontends, backends and servers of both modes, with and without checks.
+const EXPORTED: &str = "global\n stats socket @DIR@/admin level admin\ndefaults\n mode http\n timeout client 20s\n \
+    timeout server 20s\n timeout connect 20s\nfrontend f\n bind 127.0.0.1:@PORT0@\n \
+    http-request use-service prometheus-exporter\n default_backend b\nbackend b\n server s1 @ORIGIN@ check inter 2s\n \
+    server s2 @ORIGIN@\n server s3 @ORIGIN@ disabled\nbackend none\nlisten t\n mode tcp\n bind 127.0.0.1:@PORT1@\n \
+    server s1 @ORIGIN@ check inter 2s\nbackend counted\n stick-table type ip size 100\n";
+
+/// What the exporter has: lines without their values, and without what tells the version.
+fn exported(program: &Program, origin: &Origin) -> String {
+    let side = Side::start(&program.path, EXPORTED, 2, origin);
+    await_answer(&side, "show stat", |text| text.matches(",L4OK,").count() == 2);
+    let mut stream = side.connect(0);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("the connection takes bytes");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the answer ends");
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let name = |l: &str| l.rsplit_once(' ').map_or(l, |(name, _)| name).to_owned();
+    let lines = text.lines().filter(|l| !l.contains("version="));
+    // Chunks end lines of their own.
+    let lines = lines.filter(|l| l.starts_with(['#', 'h']));
+    lines.map(|l| if l.starts_with('#') { l.to_owned() } else { name(l) }).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_exporter_has_the_names_of_the_original() {
+    let Some(original) = Program::original("proxy_exporter", "haproxy") else { return };
+    let origin = Origin::start();
+    let [theirs, ours] = [original, Program::ours("proxyd", "haproxy")].map(|p| exported(&p, &origin));
+    assert!(theirs.lines().count() > 500, "{theirs}");
+    assert_eq!(theirs, ours);
+}

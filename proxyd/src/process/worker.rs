@@ -221,6 +221,19 @@ struct Control {
     channel: Option<UnixStream>,
 }
 
+/// Signals that a worker minds.
+const HEARD: [Signal; 9] = [
+    Signal::Term,
+    Signal::Int,
+    Signal::Usr1,
+    Signal::Hup,
+    Signal::Quit,
+    Signal::Usr2,
+    Signal::Ttou,
+    Signal::Ttin,
+    Signal::Chld,
+];
+
 /// Starts the engine and stays until it ends.
 fn engage(ready: Ready) -> i32 {
     let Ready { options, config, bound, limits, states, memory, former, control } = ready;
@@ -239,6 +252,12 @@ fn engage(ready: Ready) -> i32 {
     }
     ears.listen(&generation);
     let replaced = !old.0.is_empty() || channel.is_some();
+    // Before anybody can be served: whoever sees the process answer may signal it.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::listen(&HEARD)
+    };
+    let Ok(signals) = signals else { return 1 };
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
         Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
@@ -264,7 +283,7 @@ fn engage(ready: Ready) -> i32 {
         for (fd, rights) in stats {
             tokio::spawn(control::serve(Arc::clone(&context), fd, rights));
         }
-        minder.mind(channel, context, old).await
+        minder.mind(channel, context, old, signals).await
     });
     // Blocking steps (a hand-over under way) must not hold up the end.
     runtime.shutdown_background();
@@ -400,19 +419,8 @@ impl Minder<'_> {
         mut channel: Option<UnixStream>,
         context: Arc<Context>,
         (old_pids, finish): (Vec<u32>, bool),
+        mut signals: Signals,
     ) -> End {
-        const HEARD: [Signal; 9] = [
-            Signal::Term,
-            Signal::Int,
-            Signal::Usr1,
-            Signal::Hup,
-            Signal::Quit,
-            Signal::Usr2,
-            Signal::Ttou,
-            Signal::Ttin,
-            Signal::Chld,
-        ];
-        let Ok(mut signals) = Signals::listen(&HEARD) else { return End::Exit(1) };
         if let Some(channel) = &mut channel
             && channel.write_all(&[super::master::READY]).is_err()
         {

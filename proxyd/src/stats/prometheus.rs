@@ -440,12 +440,50 @@ const CODES: [(&str, &str); 6] = [
 pub struct Filter {
     /// `no-maint`.
     pub no_maint: bool,
-    /// Which scopes: global, frontend, listener, backend, server; `None` is all.
-    pub scopes: Option<[bool; 5]>,
+    /// Which scopes: global, frontend, listener, backend, server, sticktable; `None` is all.
+    pub scopes: Option<[bool; 6]>,
+}
+
+/// A stick table as the exporter tells of it.
+#[derive(Debug, Clone)]
+pub struct TableRow {
+    /// Its name.
+    pub name: String,
+    /// Type of its keys.
+    pub kind: &'static str,
+    /// How many entries it has room for.
+    pub size: u64,
+    /// How many it has.
+    pub used: u64,
+}
+
+fn tables(out: &mut String, tables: &[TableRow]) {
+    type Measure = fn(&TableRow) -> u64;
+    let metrics: [(&str, &str, Measure); 2] = [
+        ("haproxy_sticktable_size", "Stick table size.", |t| t.size),
+        ("haproxy_sticktable_used", "Number of entries used in this stick table.", |t| t.used),
+    ];
+    for (name, help, value) in metrics.into_iter().filter(|_| !tables.is_empty()) {
+        head(out, name, false, help);
+        for table in tables {
+            let _ = writeln!(
+                out,
+                "{name}{{name=\"{}\",type=\"{}\"}} {}",
+                escape(&table.name),
+                table.kind,
+                value(table)
+            );
+        }
+    }
 }
 
 /// The whole page.
-pub fn page(info: &[(&'static InfoRow, Cell)], rows: &[Row], filter: Filter) -> String {
+pub fn page(
+    info: &[(&'static InfoRow, Cell)],
+    rows: &[Row],
+    stick_tables: &[TableRow],
+    filter: Filter,
+) -> String {
     let mut out = String::new();
     let wanted = |i: usize| filter.scopes.is_none_or(|s| s[i]);
     if wanted(0) {
@@ -476,6 +514,9 @@ pub fn page(info: &[(&'static InfoRow, Cell)], rows: &[Row], filter: Filter) -> 
             }
         }
     }
+    if wanted(5) {
+        tables(&mut out, stick_tables);
+    }
     out
 }
 
@@ -493,7 +534,46 @@ fn process(out: &mut String, info: &[(&'static InfoRow, Cell)]) {
             Cell::Num(n) => writeln!(out, "{name} {n}"),
             Cell::Int(n) => writeln!(out, "{name} {n}"),
         };
+        if row.metric == "limit_http_comp" {
+            for (metric, help) in ZLIB {
+                head(out, metric, false, help);
+                let _ = writeln!(out, "{metric} NaN");
+            }
+        }
     }
+}
+
+/// What only builds with zlib measure; haproxy exports the names all the same.
+const ZLIB: [(&str, &str); 2] = [
+    (
+        "haproxy_process_current_zlib_memory",
+        "Amount of memory currently used by HTTP compression on the current worker process (in bytes)",
+    ),
+    (
+        "haproxy_process_max_zlib_memory",
+        "Limit on the amount of memory used by HTTP compression above which it is automatically disabled (in bytes, see \
+         global.maxzlibmem)",
+    ),
+];
+
+/// Metrics of frontends and backends that speak HTTP.
+const HTTP_ONLY: [&str; 9] = [
+    "http_requests_rate_max",
+    "http_requests_total",
+    "http_comp_bytes_in_total",
+    "http_comp_bytes_out_total",
+    "http_comp_bytes_bypassed_total",
+    "http_comp_responses_total",
+    "intercepted_requests_total",
+    "http_cache_lookups_total",
+    "http_cache_hits_total",
+];
+
+/// Whether a row has such a metric.
+fn has(metric: &MetricRow, row: &Row) -> bool {
+    let of_proxy = matches!(row.kind, RowKind::Frontend | RowKind::Backend);
+    let speaks_http = matches!(&row.cells[column("mode")], Some(Cell::Text(mode)) if mode == "http");
+    speaks_http || !of_proxy || !HTTP_ONLY.contains(&metric.name)
 }
 
 /// The labels that name a row, without braces.
@@ -546,18 +626,22 @@ fn samples(out: &mut String, metric: &MetricRow, name: &str, of_kind: &[&Row], a
                 states(out, row, &CHECK_STATES, &of);
             }
         }
-        "check_code" | "check_duration_seconds" => {
+        "check_code" => {
+            for row in of_kind.iter().filter(|r| r.cells[column("check_status")].is_some()) {
+                // Where nothing was said there was no code.
+                let code = if row.cells[metric.column].is_some() { number(metric, row) } else { "0".into() };
+                let _ = writeln!(out, "{name}{{{}}} {code}", labels(row));
+            }
+        }
+        "check_duration_seconds" => {
             for row in of_kind.iter().filter(|r| r.cells[metric.column].is_some()) {
                 let _ = writeln!(out, "{name}{{{}}} {}", labels(row), number(metric, row));
             }
         }
-        "requests_denied_total"
-        | "http_requests_total"
-        | "http_requests_rate_max"
-        | "intercepted_requests_total"
+        "requests_denied_total" | "http_requests_total"
             if of_kind.iter().all(|r| r.cells[metric.column].is_none()) => {}
         _ => {
-            for row in of_kind {
+            for row in of_kind.iter().filter(|r| has(metric, r)) {
                 let _ = writeln!(out, "{name}{{{}}} {}", labels(row), number(metric, row));
             }
         }
@@ -642,7 +726,7 @@ mod tests {
     #[test]
     fn rows_become_samples_with_labels() {
         let rows = [row(RowKind::Server, "b", "s\"1"), row(RowKind::Backend, "b", "BACKEND")];
-        let text = page(&[], &rows, Filter::default());
+        let text = page(&[], &rows, &[], Filter::default());
         for want in [
             "# TYPE haproxy_server_current_sessions gauge\n",
             "haproxy_server_current_sessions{proxy=\"b\",server=\"s\\\"1\"} 4\n",
@@ -662,8 +746,8 @@ mod tests {
         let mut maint = row(RowKind::Server, "b", "s1");
         maint.status = Some(ServerStatus::Maint);
         let filter = Filter { no_maint: true, scopes: None };
-        assert!(!page(&[], &[maint.clone()], filter).contains("haproxy_server"));
-        let filter = Filter { no_maint: false, scopes: Some([true, true, true, true, false]) };
-        assert!(page(&[], &[maint], filter).is_empty());
+        assert!(!page(&[], &[maint.clone()], &[], filter).contains("haproxy_server"));
+        let filter = Filter { no_maint: false, scopes: Some([true, true, true, true, false, false]) };
+        assert!(page(&[], &[maint], &[], filter).is_empty());
     }
 }

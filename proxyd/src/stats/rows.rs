@@ -1,6 +1,7 @@
 //! One row a frontend, listener, server and backend, with the columns of [`super::fields`].
 
 use super::fields::{FIELDS, column};
+use super::prometheus::TableRow;
 use super::status::ServerStatus;
 use super::{BackCounters, FrontCounters};
 use crate::config::model::{
@@ -94,6 +95,24 @@ pub struct Clock {
     pub wall_s: u64,
     /// Seconds since the epoch when the process started.
     pub started_s: u64,
+}
+
+/// The stick tables, those of the last sections first.
+pub fn tables(generation: &Generation) -> Vec<TableRow> {
+    let mut all = generation.board.tables.all();
+    let proxies = &generation.config.proxies;
+    all.sort_by_key(|t| std::cmp::Reverse(proxies.iter().position(|p| p.name == t.spec.name)));
+    let row = |shared: &std::sync::Arc<crate::stick::SharedTable>| {
+        let mut table = shared.lock();
+        table.expire(crate::stick::clock_ms(std::time::Instant::now()));
+        TableRow {
+            name: shared.spec.name.clone(),
+            kind: table.kind.name(),
+            size: table.size() as u64,
+            used: table.len() as u64,
+        }
+    };
+    all.iter().map(row).collect()
 }
 
 /// All rows of a generation, in haproxy's order: for each proxy its frontend, listeners, servers, backend.

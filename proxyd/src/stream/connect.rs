@@ -192,7 +192,6 @@ impl<'c> Exchange<'c> {
         for counter in which {
             counter.plus(1);
         }
-        counters.rates.sess.add(self.parts.txn.start_ms + whole_ms(elapsed), 1);
     }
 
     fn note_choice(&mut self, at: (ProxyId, ServerId)) {
@@ -200,8 +199,10 @@ impl<'c> Exchange<'c> {
         self.client.live.server.set(Some(at.1));
         self.client.live.phase.set(Live::Connect);
         // Each try counts.
-        self.generation.server(at.0, at.1).counters.cum_sess.plus(1);
+        let counters = &self.generation.server(at.0, at.1).counters;
+        counters.cum_sess.plus(1);
         let elapsed = self.since_start();
+        counters.rates.sess.add(self.parts.txn.start_ms + whole_ms(elapsed), 1);
         self.client.live.chosen.set(clock::now());
         self.parts.txn.times.queue.get_or_insert(elapsed);
     }

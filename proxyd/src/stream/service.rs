@@ -37,7 +37,7 @@ impl Exchange<'_> {
         let uri = String::from_utf8_lossy(self.parts.request.uri()).into_owned();
         let query = uri.split_once('?').map_or("", |(_, q)| q);
         let Some(filter) = filter(query) else { return self.reply_error(400).await };
-        let body = prometheus::page(&values, &all, filter);
+        let body = prometheus::page(&values, &all, &rows::tables(&generation), filter);
         self.answer_text(200, "text/plain; version=0.0.4", body, &[]).await
     }
 
@@ -160,15 +160,14 @@ fn filter(query: &str) -> Option<prometheus::Filter> {
         if word == "no-maint" {
             filter.no_maint = true;
         } else if let Some(scope) = word.strip_prefix("scope=") {
-            let scopes = filter.scopes.get_or_insert([false; 5]);
+            let scopes = filter.scopes.get_or_insert([false; 6]);
             match scope {
                 "" => {}
-                "*" => *scopes = [true; 5],
+                "*" => *scopes = [true; 6],
                 name => {
-                    let all = ["global", "frontend", "listener", "backend", "server"];
+                    let all = ["global", "frontend", "listener", "backend", "server", "sticktable"];
                     match all.iter().position(|n| *n == name) {
                         Some(at) => scopes[at] = true,
-                        None if matches!(name, "sticktable") => {}
                         None => return None,
                     }
                 }
