@@ -152,6 +152,23 @@ impl Message {
     }
 }
 
+fn mangled(f: &mut fmt::Formatter<'_>, packet: &Mangled) -> fmt::Result {
+    match packet {
+        Mangled::Short(n) => write!(f, "IPv4 VRRP packet too short - {n} bytes"),
+        Mangled::ShortAh(n) => write!(f, "IPv4 VRRP packet with AH too short - {n} bytes"),
+        Mangled::Short6(n) => write!(f, "IPv6 VRRP packet too short - {n} bytes"),
+        Mangled::Length(total, got) => {
+            write!(f, "ip_tot_len mismatch against received length. {total} and received {got}")
+        }
+        Mangled::Foreign => f.write_str("IPv4 packet that is not VRRP - ignoring"),
+    }
+}
+
+fn static_restored(f: &mut fmt::Formatter<'_>, a: &Address, device: &str) -> fmt::Result {
+    let (address, len, scope) = (a.address, a.prefix_len, crate::dump::scope(a.scope));
+    write!(f, "Restoring deleted static address {address}/{len} dev {device} scope {scope} set")
+}
+
 fn millis(d: &Duration) -> u128 {
     d.as_millis()
 }
@@ -339,15 +356,7 @@ impl fmt::Display for Message {
                 source.iter().try_for_each(|source| write!(f, " from {source}"))?;
                 f.write_str(". ignoring...")
             }
-            Self::Mangled(mangled) => match mangled {
-                Mangled::Short(n) => write!(f, "IPv4 VRRP packet too short - {n} bytes"),
-                Mangled::ShortAh(n) => write!(f, "IPv4 VRRP packet with AH too short - {n} bytes"),
-                Mangled::Short6(n) => write!(f, "IPv6 VRRP packet too short - {n} bytes"),
-                Mangled::Length(total, got) => {
-                    write!(f, "ip_tot_len mismatch against received length. {total} and received {got}")
-                }
-                Mangled::Foreign => f.write_str("IPv4 packet that is not VRRP - ignoring"),
-            },
+            Self::Mangled(packet) => mangled(f, packet),
             Self::Sockpool { index, v6, proto, fds, unicast, address } => write!(
                 f,
                 "VRRP sockpool: [ifindex({index:3}), family(IPv{}), proto({proto}), fd({},{}) {}, address({address})]",
@@ -360,11 +369,7 @@ impl fmt::Display for Message {
                 let what = if address.is_ipv4() { "gratuitous ARP" } else { "unsolicited Neighbour Advert" };
                 write!(f, "Sending {what} on {interface} for {address}")
             }
-            Self::StaticRestored(a, device) => {
-                let scope = crate::dump::scope(a.scope);
-                let (address, len) = (a.address, a.prefix_len);
-                write!(f, "Restoring deleted static address {address}/{len} dev {device} scope {scope} set")
-            }
+            Self::StaticRestored(address, device) => static_restored(f, address, device),
             Self::Text(text) | Self::Detail(text) => f.write_str(text),
         }
     }

@@ -218,7 +218,6 @@ impl Daemon {
             return Err(EXIT_CONFIG);
         }
         daemon.add_static(true);
-        daemon.watch_routes();
         daemon.start_trackers();
         daemon.say_unused();
         // Before the first transition, so that the supervisor's "Startup complete" comes before its line.

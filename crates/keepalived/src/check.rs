@@ -95,7 +95,9 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
     for (report, first) in &reports {
         for d in &report.items {
             let line = teller.line(d, *first && !tree.several);
-            if d.severity <= Severity::Notice {
+            // What the original says with -t, too, has its line: files that an include did not find.
+            let told = d.severity == Severity::Notice && *first && d.span.is_some();
+            if d.severity <= Severity::Notice && !told {
                 judged.notices.push(line);
                 continue;
             }

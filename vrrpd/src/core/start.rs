@@ -56,7 +56,7 @@ impl Router {
     pub(super) fn begin(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.started = true;
         for i in 0..self.members.len() {
-            self.assess(i, out);
+            self.assess(now, i, out);
         }
         for group in &self.groups {
             let faulty = group.members.iter().find(|m| self.members[**m].faults > 0);

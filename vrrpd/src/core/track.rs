@@ -133,7 +133,7 @@ impl Router {
     }
 
     /// Takes down, before the start, what can be said of an instance, and says what is in its way.
-    pub(super) fn assess(&mut self, i: usize, out: &mut Vec<Effect>) {
+    pub(super) fn assess(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
         let verdict = self.judge(i);
         let source = self.primary(&self.members[i].config);
         let member = &mut self.members[i];
@@ -141,13 +141,17 @@ impl Router {
         member.pending = verdict.unknown;
         member.faults = verdict.faults.len() as u32;
         if !self.file_faults(i, &verdict.faults, out) {
-            self.members[i].machine.priority = verdict.priority;
+            self.set_priority(now, i, verdict.priority, out);
         }
         out.extend(verdict.faults.into_iter().map(|note| self.say(i, note)));
     }
 
     /// Looks at one instance: its source, its priority, whether it can serve.
     pub(super) fn review(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        // Before the start everything is judged at once, see begin().
+        if !self.started {
+            return;
+        }
         let verdict = self.judge(i);
         let source = self.primary(&self.members[i].config);
         let member = &mut self.members[i];
@@ -163,9 +167,6 @@ impl Router {
             out.push(Effect::Publish(Subject::Instance(Arc::clone(&self.members[i].config))));
         } else if !frozen {
             self.set_priority(now, i, verdict.priority, out);
-        }
-        if !self.started {
-            return;
         }
         let before = self.troubles(i);
         let faults = std::mem::replace(&mut self.members[i].faults, verdict.faults.len() as u32);

@@ -16,6 +16,7 @@ use std::time::Instant;
 impl Daemon {
     /// Adds or removes static addresses, routes and rules.
     pub(super) fn add_static(&mut self, adding: bool) {
+        self.watch_routes();
         let config = Arc::clone(&self.router.config);
         let owner = Arc::new(Instance {
             name: "static".into(),
