@@ -116,7 +116,7 @@ struct Loaded {
     refused: bool,
 }
 
-fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Result<Loaded, NoConfig> {
+fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt, test: bool) -> Result<Loaded, NoConfig> {
     let tree = parse(file, options)?;
     let (model, core, checker) = config::load(&tree);
     let all = core.items.iter().map(|d| (d, true)).chain(checker.items.iter().map(|d| (d, false)));
@@ -124,7 +124,8 @@ fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Result<Loaded, 
     let mut teller = style::Teller::new(&tree.sources, excerpt);
     for (d, first) in all {
         let line = teller.line(d, first);
-        if d.severity == diag::Severity::Diag { &mut notices } else { &mut lines }.push(line);
+        let noticed = d.severity == diag::Severity::Diag || (test && d.severity == diag::Severity::Notice);
+        if noticed { &mut notices } else { &mut lines }.push(line);
     }
     Ok(Loaded { model, lines, notices, refused: core.refuses() || checker.refuses() })
 }
@@ -173,7 +174,7 @@ fn namespace(file: &Path, reading: &ReadOptions) -> Option<String> {
 
 /// `-t`: 0, or 5 with complaints, or what a file that is missing or can't be read gives.
 fn test(file: &Path, reading: &ReadOptions, excerpt: Excerpt) -> ExitCode {
-    match load(file, reading, excerpt) {
+    match load(file, reading, excerpt, true) {
         Err(missing) => {
             missing.lines.iter().for_each(|l| say(l));
             ExitCode::from(missing.test_code)
@@ -210,7 +211,7 @@ fn daemon(arguments: Arguments, reading: ReadOptions) -> ExitCode {
         log.console();
     }
     let file = arguments.file.clone();
-    let load = move |log: &Contract| match load(&file, &reading, Excerpt::No) {
+    let load = move |log: &Contract| match load(&file, &reading, Excerpt::No, false) {
         Err(missing) => {
             missing.lines.iter().for_each(|l| log.say(Severity::Info, l));
             None

@@ -29,6 +29,8 @@ const AT_ONCE: usize = 4;
 enum Step {
     /// Writes the file; the program starts with the first and is told of the others by SIGHUP.
     File(String),
+    /// Starts the original with a file on a second host, in place of the one there; without text it only ends that.
+    Peer(String),
     /// A shell line on the host.
     Do(String),
     /// Waits until the program has said lines that match, so many times.
@@ -42,6 +44,8 @@ enum Step {
 #[derive(Debug, Clone)]
 struct Case {
     name: String,
+    /// `--log-detail`.
+    detail: bool,
     steps: Vec<Step>,
 }
 
@@ -55,7 +59,7 @@ fn cases() -> Vec<Case> {
         for line in body.lines() {
             match line.strip_prefix("> ").map(|l| l.split_once(' ').unwrap_or((l, ""))) {
                 None => match steps.last_mut() {
-                    Some(Step::File(file)) => {
+                    Some(Step::File(file) | Step::Peer(file)) => {
                         file.push_str(line);
                         file.push('\n');
                     }
@@ -70,11 +74,12 @@ fn cases() -> Vec<Case> {
                     steps.push(Step::Noted(count.parse().expect("a number"), pattern.to_owned()));
                 }
                 Some(("look", _)) => steps.push(Step::Look),
+                Some(("peer" | "alone", _)) => steps.push(Step::Peer(String::new())),
                 Some(("reload", _)) => steps.push(Step::File(String::new())),
                 Some((other, _)) => panic!("{name}: what is '{other}'?"),
             }
         }
-        Case { name: name.to_owned(), steps }
+        Case { name: name.to_owned(), detail: name.ends_with("-detail"), steps }
     };
     sections.map(case).filter(|c| c.name.contains(&wanted)).collect()
 }
@@ -100,13 +105,16 @@ done
 ip rule; ip -6 rule";
 
 /// One run of a case: everything that can be seen of it.
-fn play(case: &Case, program: &Program) -> Option<String> {
+fn play(case: &Case, program: &Program, original: &Program) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let net = Net::new(&format!("{NAME} {}", case.name))?;
-    let host = net.host("a");
-    let bridge = net.bridge("lan");
+    let (host, other) = (net.host("a"), net.host("b"));
     for (n, device) in ["eth0", "eth1"].into_iter().enumerate() {
-        net.plug(&host, device, &bridge, &[&format!("10.{}.0.1/24", 9 + n), &format!("fd0{}::1/64", 9 - n)]);
+        let bridge = net.bridge(device);
+        for (last, host) in [(1, &host), (2, &other)] {
+            let addresses = [format!("10.{}.0.{last}/24", 9 + n), format!("fd0{}::{last}/64", 9 - n)];
+            net.plug(host, device, &bridge, &[&addresses[0], &addresses[1]]);
+        }
     }
     let dir = host.dir().display().to_string();
     let note = host.file("note", NOTE);
@@ -116,7 +124,7 @@ fn play(case: &Case, program: &Program) -> Option<String> {
     let python = Program { path: "/usr/bin/python3".into(), name: "python3".into() };
     let _mail = Node::start(&host, &python, &[&mail.path.display().to_string(), &dir]);
     wait_for(PATIENCE, || host.dir().join("mail.ready").exists().then_some(()))?;
-    let mut node: Option<Node> = None;
+    let (mut node, mut peer): (Option<Node>, Option<Node>) = (None, None);
     let mut seen = String::new();
     for step in &case.steps {
         match step {
@@ -124,8 +132,23 @@ fn play(case: &Case, program: &Program) -> Option<String> {
                 let file = host.file("k.conf", &text.replace("DIR", &dir)).display().to_string();
                 match &node {
                     Some(node) => assert!(node.signal(Signal::SIGHUP)),
-                    None => node = Some(Node::start(&host, program, &["-n", "-l", "-P", "-f", &file])),
+                    None => {
+                        let detail = if case.detail { "-D" } else { "-P" };
+                        node = Some(Node::start(&host, program, &["-n", "-l", "-P", detail, "-f", &file]));
+                    }
                 }
+            }
+            Step::Peer(text) => {
+                if let Some(mut peer) = peer.take() {
+                    assert!(
+                        peer.signal(Signal::SIGTERM) && peer.wait(PATIENCE).is_some(),
+                        "{}: the peer stays",
+                        case.name
+                    );
+                }
+                let file = other.file("k.conf", text).display().to_string();
+                peer = (!text.is_empty())
+                    .then(|| Node::start(&other, original, &["-n", "-l", "-P", "-f", &file]));
             }
             Step::Do(shell) => drop(host.try_sh(&shell.replace("DIR", &dir))),
             Step::Until(count, pattern) => {
@@ -193,16 +216,21 @@ fn notes(host: &Host) -> String {
 
 /// The lines about VRRP: without dates, and without what a program says of itself. Left out besides is what the original
 /// says of its own insides (routes without a device in netlink's reports, blocks it frees, static addresses of an
-/// instance `(null)`), and adverts that a dead link did not take.
+/// instance `(null)`), adverts that a dead link did not take, what is put back for a second time, and sockets and
+/// announcements, whose numbers and order are each program's own. Repeated lines count once.
 fn said(output: &str) -> String {
     let own = Regex::new(
         "^(Starting|Running on|Command line|  +'|Configuration file|Opening file|NOTICE|Startup complete|Stopp|Reload|\
-         Registering|Assigned|CPU usage|New route doesn't have|Removing a Virtual|\\(\\(null\\)\\)|\\(\\w+\\):? send advert error|$)",
+         Registering|Assigned|CPU usage|New route doesn't have|Removing a Virtual|\
+         \\(\\(null\\)\\)|\\(\\w+\\):? send advert error|\
+         VRRP sockpool|Deassigned|Netlink: error|Restoring deleted static|Sending|$)",
     )
     .expect("a pattern");
     let date = Regex::new(r"^\w{3} \w{3} [ \d]\d [\d:]{8} \d{4}: ").expect("a pattern");
     let lines = output.lines().map(|l| date.replace(l, "").into_owned());
-    lines.filter(|l| !own.is_match(l)).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = lines.filter(|l| !own.is_match(l)).collect();
+    lines.dedup();
+    lines.join("\n")
 }
 
 #[test]
@@ -219,8 +247,8 @@ fn vrrp_is_keepaliveds() {
             let results: Vec<_> = std::thread::scope(|scope| {
                 let run = |case| {
                     let (original, ours) = (&original, &ours);
-                    let theirs = scope.spawn(move || play(case, original));
-                    (case, theirs, scope.spawn(move || play(case, ours)))
+                    let theirs = scope.spawn(move || play(case, original, original));
+                    (case, theirs, scope.spawn(move || play(case, ours, original)))
                 };
                 let started: Vec<_> = party.iter().map(run).collect();
                 let end = |(case, theirs, ours): (_, std::thread::ScopedJoinHandle<_>, _)| {

@@ -102,7 +102,7 @@ fn signum(name: &str) -> String {
 }
 
 /// Reads the file; lines are in the original's words.
-fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Loaded {
+fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt, test: bool) -> Loaded {
     let tree = match parse(file, options) {
         Ok(tree) => tree,
         Err(missing) => return Loaded { lines: missing.lines, notices: Vec::new(), config: None },
@@ -113,7 +113,12 @@ fn load(file: &Path, options: &ReadOptions, excerpt: Excerpt) -> Loaded {
         let all = core.items.iter().chain(&report.items).filter(|d| wanted(d.severity));
         all.map(|d| teller.line(d, false)).collect()
     };
-    let (lines, notices) = (said(|s| s >= Severity::Warning), said(|s| s == Severity::Diag));
+    // A check tells apart what is no complaint.
+    let (lines, notices) = if test {
+        (said(|s| s >= Severity::Warning), said(|s| s <= Severity::Notice))
+    } else {
+        (said(|s| s >= Severity::Notice), said(|s| s == Severity::Diag))
+    };
     let refused = core.refuses() || report.refuses();
     Loaded { lines, notices, config: (!refused).then_some(config) }
 }
@@ -134,7 +139,8 @@ fn loader(arguments: &Arguments) -> Loader {
     let options = reading(arguments);
     let file = std::path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());
     let excerpt = Excerpt::wanted(arguments.test && arguments.explain, std::io::stderr().is_terminal());
-    Box::new(move || load(&file, &options, excerpt))
+    let test = arguments.test;
+    Box::new(move || load(&file, &options, excerpt, test))
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "answers to the command line")]

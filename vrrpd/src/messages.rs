@@ -3,6 +3,7 @@
 //! Invariant: [`Message::detail`] lines are said only with `--log-detail`. Absent on purpose: severities (the
 //! original logs nearly everything at LOG_INFO, and so do we) and configuration errors (the parser's).
 
+use crate::config::model::Address;
 use crate::core::advert::{Fault, Mangled};
 use std::fmt;
 use std::net::IpAddr;
@@ -42,7 +43,7 @@ pub enum Note {
     FaultInterface(String),
     FaultNoAddress(u8),
     FaultScript(String),
-    FaultFile(String, i64),
+    FaultFile(String),
     FaultProcess(String),
     Timeout,
     BackupGotZero,
@@ -76,6 +77,8 @@ pub enum Note {
     OldChecksum,
     SendFailed(String),
     Restored { address: IpAddr, interface: String },
+    RestoredRoute(String),
+    RestoredRule(String),
     NoLonger { address: IpAddr, len: u8, interface: String },
     Duplicate,
 }
@@ -99,7 +102,7 @@ pub struct BadExpected {
 pub enum Message {
     Instance { name: String, note: Note },
     Group { name: String, state: StateName },
-    GroupFault { name: String, cause: String },
+    GroupFault { name: String, member: String },
     LinkState { interface: String, up: bool },
     InterfaceAdded(String),
     InterfaceDeleted(String),
@@ -114,7 +117,7 @@ pub enum Message {
     UnknownVrid { vrid: u8, interface: String, source: Option<IpAddr> },
     Mangled(Mangled),
     Sockpool { index: u32, v6: bool, proto: u8, fds: (i32, i32), unicast: bool, address: String },
-    StaticRestored(IpAddr),
+    StaticRestored(Address, String),
     Claimed { interface: String, address: IpAddr },
     Text(String),
     Detail(String),
@@ -135,6 +138,11 @@ impl Message {
                     | Note::PrioritySet(_)
                     | Note::FileFault(_)
                     | Note::FileRecovered(_)
+                    | Note::BackupGotZero
+                    | Note::StartPreemptDelay(_)
+                    | Note::StopPreemptDelay
+                    | Note::IntervalLearned { .. }
+                    | Note::IntervalOwn { .. }
             ),
             Self::Assigned { .. } | Self::Deassigned { .. } | Self::Sockpool { .. } | Self::Detail(_) => true,
             Self::Claimed { .. } => true,
@@ -142,6 +150,23 @@ impl Message {
             _ => false,
         }
     }
+}
+
+fn mangled(f: &mut fmt::Formatter<'_>, packet: &Mangled) -> fmt::Result {
+    match packet {
+        Mangled::Short(n) => write!(f, "IPv4 VRRP packet too short - {n} bytes"),
+        Mangled::ShortAh(n) => write!(f, "IPv4 VRRP packet with AH too short - {n} bytes"),
+        Mangled::Short6(n) => write!(f, "IPv6 VRRP packet too short - {n} bytes"),
+        Mangled::Length(total, got) => {
+            write!(f, "ip_tot_len mismatch against received length. {total} and received {got}")
+        }
+        Mangled::Foreign => f.write_str("IPv4 packet that is not VRRP - ignoring"),
+    }
+}
+
+fn static_restored(f: &mut fmt::Formatter<'_>, a: &Address, device: &str) -> fmt::Result {
+    let (address, len, scope) = (a.address, a.prefix_len, crate::dump::scope(a.scope));
+    write!(f, "Restoring deleted static address {address}/{len} dev {device} scope {scope} set")
 }
 
 fn millis(d: &Duration) -> u128 {
@@ -158,7 +183,8 @@ impl fmt::Display for Note {
             Self::FaultInterface(name) => write!(f, "entering FAULT state (interface {name} down)"),
             Self::FaultNoAddress(v) => write!(f, "entering FAULT state (no IPv{v} address for interface)"),
             Self::FaultScript(name) => write!(f, "entering FAULT state due to script {name}"),
-            Self::FaultFile(name, value) => write!(f, "entering FAULT state (tracked file {name} has status {value})"),
+            // What a file in FAULT counts as, whatever stands in it.
+            Self::FaultFile(name) => write!(f, "entering FAULT state (tracked file {name} has status -254)"),
             Self::FaultProcess(name) => {
                 write!(f, "entering FAULT state (tracked process {name} quorum not achieved)")
             }
@@ -235,6 +261,8 @@ impl Note {
             Self::PeerTtl { got, min, max } => write!(f, "TTL/HL {got} not in range {min} - {max}"),
             Self::OldChecksum => f.write_str("Setting unicast VRRPv3 checksum to old version"),
             Self::SendFailed(why) => write!(f, "send advert error ({why})"),
+            Self::RestoredRoute(text) => write!(f, "Restoring deleted route {text}, staying MASTER"),
+            Self::RestoredRule(text) => write!(f, "Restoring deleted rule {text}, staying MASTER"),
             Self::Restored { address, interface } => {
                 write!(f, "Restoring deleted address {address} on {interface}, staying MASTER")
             }
@@ -293,7 +321,9 @@ impl fmt::Display for Message {
                 _ => write!(f, "({name}) {note}"),
             },
             Self::Group { name, state } => write!(f, "VRRP_Group({name}) Syncing instances to {state} state"),
-            Self::GroupFault { name, cause } => write!(f, "VRRP_Group({name}): {cause}"),
+            Self::GroupFault { name, member } => {
+                write!(f, "VRRP_Group({name}): Syncing {member} to FAULT state")
+            }
             Self::LinkState { interface, up } => {
                 write!(f, "Netlink reports {interface} {}", if *up { "up" } else { "down" })
             }
@@ -326,15 +356,7 @@ impl fmt::Display for Message {
                 source.iter().try_for_each(|source| write!(f, " from {source}"))?;
                 f.write_str(". ignoring...")
             }
-            Self::Mangled(mangled) => match mangled {
-                Mangled::Short(n) => write!(f, "IPv4 VRRP packet too short - {n} bytes"),
-                Mangled::ShortAh(n) => write!(f, "IPv4 VRRP packet with AH too short - {n} bytes"),
-                Mangled::Short6(n) => write!(f, "IPv6 VRRP packet too short - {n} bytes"),
-                Mangled::Length(total, got) => {
-                    write!(f, "ip_tot_len mismatch against received length. {total} and received {got}")
-                }
-                Mangled::Foreign => f.write_str("IPv4 packet that is not VRRP - ignoring"),
-            },
+            Self::Mangled(packet) => mangled(f, packet),
             Self::Sockpool { index, v6, proto, fds, unicast, address } => write!(
                 f,
                 "VRRP sockpool: [ifindex({index:3}), family(IPv{}), proto({proto}), fd({},{}) {}, address({address})]",
@@ -347,7 +369,7 @@ impl fmt::Display for Message {
                 let what = if address.is_ipv4() { "gratuitous ARP" } else { "unsolicited Neighbour Advert" };
                 write!(f, "Sending {what} on {interface} for {address}")
             }
-            Self::StaticRestored(address) => write!(f, "Restoring deleted static address {address}"),
+            Self::StaticRestored(address, device) => static_restored(f, address, device),
             Self::Text(text) | Self::Detail(text) => f.write_str(text),
         }
     }

@@ -12,8 +12,8 @@ mod process;
 mod tracker;
 
 use crate::bus::Bus;
-use crate::config::model::{Config, DynamicInterfaces, Instance, Script, TrackFile, TrackProcess};
-use crate::core::router::{Effect, Input, Link, Outgoing, Router};
+use crate::config::model::{Config, DynamicInterfaces, Family, Instance, Script, TrackFile, TrackProcess};
+use crate::core::router::{Effect, GoneRoute, Input, Link, Outgoing, Router};
 use crate::dump;
 use crate::held::{Line, Teller, held};
 use crate::io::address;
@@ -151,6 +151,7 @@ struct Daemon {
     untold: VecDeque<Arc<Instance>>,
     unsent: HashSet<String>,
     reload_again: bool,
+    watches_routes: bool,
     pid_file: Option<service::PidFile>,
     bus: Bus,
 }
@@ -206,6 +207,7 @@ impl Daemon {
             untold: VecDeque::new(),
             unsent: HashSet::new(),
             reload_again: false,
+            watches_routes: false,
             pid_file,
             bus,
         };
@@ -367,7 +369,7 @@ impl Daemon {
             let address = key.group.or(key.source).map(|a| a.to_string()).unwrap_or_default();
             self.talk.push_back(Effect::Say(Message::Sockpool {
                 index: key.ifindex,
-                v6: key.family == crate::config::model::Family::Inet6,
+                v6: key.family == Family::Inet6,
                 proto: if key.ah { 51 } else { 112 },
                 fds: (fd, -1),
                 unicast: key.group.is_none(),
@@ -539,6 +541,13 @@ impl Daemon {
                 self.input(Input::AddressGone(a.index, a.address));
                 self.static_gone(a.index, a.address);
             }
+            Event::RouteGone(r) => self.input(Input::RouteGone(GoneRoute {
+                family: family(r.v6),
+                destination: r.destination,
+                table: r.table,
+                protocol: r.protocol,
+            })),
+            Event::RuleGone(v6, priority) => self.input(Input::RuleGone(family(v6), priority)),
             Event::Overrun => {
                 if let Err(error) = self.resync() {
                     self.say(&Message::Text(format!("Netlink: error: {error}")));
@@ -642,6 +651,10 @@ impl Daemon {
         self.log.say(Severity::Info, &last);
         EXIT_OK
     }
+}
+
+fn family(v6: bool) -> Family {
+    if v6 { Family::Inet6 } else { Family::Inet }
 }
 
 fn usable(address: &netlink::AddressEvent) -> bool {

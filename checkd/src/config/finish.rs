@@ -343,9 +343,9 @@ fn security_rules(b: &mut Builder, report: &mut Report) {
                 let fault = judge(script);
                 if let Some(why) = fault {
                     let text = conf_parsers::keepalived::shared::quoted(&script.argv);
-                    // The original takes such a check out without a word.
+                    // With -t the original takes such a check out without a word.
                     let text = format!("Disabling misc script {text} {why}");
-                    report.push(Diagnostic::global(Severity::Diag, text));
+                    report.push(Diagnostic::global(Severity::Notice, text));
                 }
                 fault.is_none()
             });

@@ -15,7 +15,7 @@ mod tests;
 pub(crate) use value::body_regex;
 
 use conf_parsers::keepalived::globals::Globals;
-use conf_parsers::keepalived::shared::{self, CommandRefusal, TrackFileRows, TrackFiles};
+use conf_parsers::keepalived::shared::{self, TrackFileRows, TrackFiles};
 use conf_parsers::keepalived::walk::{Line, Row, Walker, block, no_effect, not_yet, words};
 use conf_parsers::keepalived::{Tree, globals};
 use diag::Report;
@@ -169,13 +169,6 @@ fn fifo(fifo: shared::Fifo) -> Fifo {
 impl Builder {
     /// The command of a notify line; the complaint about a bad one was made.
     fn command(&mut self, line: &mut Line<'_>) -> Option<Script> {
-        match shared::command(line, &self.globals.script_user) {
-            Ok(command) => Some(script(command)),
-            Err(CommandRefusal::Missing) => {
-                line.say("Unable to parse notify script");
-                None
-            }
-            Err(_) => None,
-        }
+        shared::notify_command(line, &self.globals.script_user).map(script)
     }
 }

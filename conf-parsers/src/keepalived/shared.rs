@@ -4,6 +4,7 @@
 //! `None` for the caller. Absent on purpose: script security, which looks at files (crates/exec).
 
 use super::walk::{Line, Row, Step, Takes, block, words};
+use diag::{Diagnostic, Severity};
 use std::path::PathBuf;
 
 /// A user and group that exist on this host.
@@ -125,16 +126,49 @@ pub fn with_default_user(
     default: &DefaultUser,
 ) -> Result<Command, CommandRefusal> {
     if command.user.is_none() {
+        if !matches!(default, DefaultUser::User(_)) {
+            once(line, Severity::Notice, &format!("Script user '{SCRIPT_USER}' does not exist"));
+        }
         command.user = match default {
             DefaultUser::Own => None,
             DefaultUser::User(user) => Some(user.clone()),
             DefaultUser::Refused => {
-                line.say(format!("Unable to set default user {SCRIPT_USER} for script"));
+                once(line, Severity::Warning, &no_default_user());
                 return Err(CommandRefusal::DefaultUser);
             }
         };
     }
     Ok(command)
+}
+
+/// The first complaint about a script that nobody can be found to run.
+pub fn no_default_user() -> String {
+    format!("Unable to set default user {SCRIPT_USER} for script")
+}
+
+/// What is said of the first script that it is true of, and not of the others.
+fn once(line: &mut Line<'_>, severity: Severity, text: &str) {
+    let span = (severity >= Severity::Warning).then(|| line.span());
+    let report = line.report();
+    if !report.items.iter().any(|d| d.text == text) {
+        let global = Diagnostic::global(severity, text);
+        report.push(span.map_or(global, |span| Diagnostic::at(severity, span, text)));
+    }
+}
+
+/// The command of a notify line; the complaint about one that can't be run was made.
+pub fn notify_command(line: &mut Line<'_>, default: &DefaultUser) -> Option<Command> {
+    match command(line, default) {
+        Ok(command) => return Some(command),
+        Err(CommandRefusal::Missing) => line.say("Unable to parse notify script"),
+        Err(CommandRefusal::DefaultUser) => {
+            let text = line.command().first().cloned().unwrap_or_default();
+            let text = format!("Failed to set default user for notify script {text} - ignoring");
+            line.report().push(Diagnostic::global(Severity::Notice, text));
+        }
+        Err(CommandRefusal::User) => {}
+    }
+    None
 }
 
 /// A named pipe, with who owns it and the program that reads it.

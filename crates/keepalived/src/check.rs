@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use conf_parsers::keepalived::globals::{self, Globals};
-use conf_parsers::keepalived::{NoConfig, Tree, parse};
+use conf_parsers::keepalived::{NoConfig, Tree, parse, shared};
 use diag::{Diagnostic, Report, Severity, style};
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
@@ -91,11 +91,18 @@ pub(crate) fn judge(tree: &Tree, options: &Options, vrrp: bool) -> Judged {
     let mut security = tree.include_failed;
     let mut worst = if tree.several { Severity::Warning } else { Severity::Diag };
     let mut fatal = false;
+    let (no_user, mut said_no_user) = (shared::no_default_user(), false);
     for (report, first) in &reports {
         for d in &report.items {
             let line = teller.line(d, *first && !tree.several);
-            if d.severity == Severity::Diag {
+            // What the original says with -t, too, has its line: files that an include did not find.
+            let told = d.severity == Severity::Notice && *first && d.span.is_some();
+            if d.severity <= Severity::Notice && !told {
                 judged.notices.push(line);
+                continue;
+            }
+            // Said by the first pass that finds it.
+            if d.text == no_user && std::mem::replace(&mut said_no_user, true) {
                 continue;
             }
             security |= d.text.starts_with("SECURITY VIOLATION");

@@ -66,7 +66,7 @@ fn notices(report: &diag::Report, sources: &SourceMap) -> Vec<String> {
 }
 
 fn lines(report: &diag::Report, sources: &SourceMap) -> Vec<String> {
-    let told = report.items.iter().filter(|d| d.severity >= Severity::Warning);
+    let told = report.items.iter().filter(|d| d.severity >= Severity::Notice);
     told.map(|d| style::keepalived(d, sources, false)).collect()
 }
 

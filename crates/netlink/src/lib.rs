@@ -18,7 +18,7 @@ pub use addr::{Address, AddressEvent};
 pub use commands::{Change, Commands};
 pub use link::Link;
 pub use monitor::{Event, Monitor};
-pub use route::{Metric, NextHop, Route, RouteKind, Rule, RuleAction};
+pub use route::{GoneRoute, Metric, NextHop, Route, RouteKind, Rule, RuleAction};
 
 /// The mark of our routes and rules in the kernel's tables (RTPROT_KEEPALIVED).
 pub const PROTOCOL: u8 = 18;

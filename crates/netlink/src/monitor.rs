@@ -1,7 +1,7 @@
 //! What changes without us, and because of us.
 
 use crate::commands::messages;
-use crate::{AddressEvent, Link};
+use crate::{AddressEvent, GoneRoute, Link};
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -14,6 +14,10 @@ use tokio::io::unix::AsyncFd;
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 5;
 const GROUP_IPV6_ADDRESS: u32 = 9;
+const GROUP_IPV4_ROUTE: u32 = 7;
+const GROUP_IPV4_RULE: u32 = 8;
+const GROUP_IPV6_ROUTE: u32 = 11;
+const GROUP_IPV6_RULE: u32 = 19;
 
 /// Receive buffer: 1,000 addresses that come and go at once are 150 kB of reports.
 const RECEIVE_BUFFER: u32 = 4 << 20;
@@ -32,6 +36,10 @@ pub enum Event {
     Address(AddressEvent),
     /// An address is gone.
     AddressGone(AddressEvent),
+    /// A route is gone.
+    RouteGone(GoneRoute),
+    /// A policy rule is gone: whether it was one of IPv6, and its priority.
+    RuleGone(bool, u32),
     /// Reports were lost: list everything again.
     Overrun,
 }
@@ -57,6 +65,14 @@ impl Monitor {
         #[expect(deprecated, reason = "its successor is unsafe; this socket owns its descriptor")]
         let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
         Ok(Self { socket })
+    }
+
+    /// Listens for routes and rules that go, too. Not from the start: a router with a full table has many.
+    pub fn watch_routes(&mut self) -> io::Result<()> {
+        for group in [GROUP_IPV4_ROUTE, GROUP_IPV4_RULE, GROUP_IPV6_ROUTE, GROUP_IPV6_RULE] {
+            self.socket.get_mut().add_membership(group)?;
+        }
+        Ok(())
     }
 
     /// Waits for reports and returns those that are there. Cancel safe.
@@ -93,6 +109,8 @@ fn read(buffer: &[u8], events: &mut Vec<Event>) {
             RouteNetlinkMessage::DelAddress(a) => {
                 events.extend(AddressEvent::from_message(&a).map(Event::AddressGone));
             }
+            RouteNetlinkMessage::DelRoute(r) => events.push(Event::RouteGone(GoneRoute::from_message(&r))),
+            RouteNetlinkMessage::DelRule(r) => events.push(crate::route::rule_gone(&r)),
             _ => {}
         }
     }

@@ -312,3 +312,46 @@ impl Rule {
         message
     }
 }
+
+/// A route that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoneRoute {
+    /// IPv6 instead of IPv4.
+    pub v6: bool,
+    /// Destination; `None`: default.
+    pub destination: Option<(IpAddr, u8)>,
+    /// Table.
+    pub table: u32,
+    /// Who had made it.
+    pub protocol: u8,
+}
+
+impl GoneRoute {
+    pub(crate) fn from_message(message: &RouteMessage) -> Self {
+        let header = &message.header;
+        let (mut table, mut address) = (u32::from(header.table), None);
+        for attribute in &message.attributes {
+            match attribute {
+                RouteAttribute::Table(number) => table = *number,
+                RouteAttribute::Destination(RouteAddress::Inet(a)) => address = Some(IpAddr::V4(*a)),
+                RouteAttribute::Destination(RouteAddress::Inet6(a)) => address = Some(IpAddr::V6(*a)),
+                _ => {}
+            }
+        }
+        Self {
+            v6: header.address_family == AddressFamily::Inet6,
+            destination: address.map(|a| (a, header.destination_prefix_length)),
+            table,
+            protocol: header.protocol.into(),
+        }
+    }
+}
+
+/// The report of a rule that is gone; the kernel names no priority for the first rule of all.
+pub(crate) fn rule_gone(message: &RuleMessage) -> crate::Event {
+    let priority = message.attributes.iter().find_map(|a| match a {
+        RuleAttribute::Priority(number) => Some(*number),
+        _ => None,
+    });
+    crate::Event::RuleGone(message.header.family == AddressFamily::Inet6, priority.unwrap_or(0))
+}

@@ -50,7 +50,7 @@ impl Arrivals {
                         came.extend(now.difference(&self.here).map(|(_, address)| *address));
                         self.here = now;
                     }
-                    Event::Link(_) | Event::LinkGone(_) => {}
+                    Event::Link(_) | Event::LinkGone(_) | Event::RouteGone(_) | Event::RuleGone(..) => {}
                 }
             }
             if !came.is_empty() {

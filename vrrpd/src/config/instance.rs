@@ -7,7 +7,7 @@ use super::model::{
 };
 use super::{Builder, address, route, track};
 use conf_parsers::keepalived::boolean;
-use conf_parsers::keepalived::shared::{self, CommandRefusal};
+use conf_parsers::keepalived::shared;
 use conf_parsers::keepalived::walk::{
     Line, Row, Step, Stop, block, ignore, items, no_effect, not_yet, not_yet_items, nothing, words,
 };
@@ -617,14 +617,7 @@ pub(super) fn notify(
 impl Builder {
     /// The command of a notify line; the complaint about a bad one was made.
     pub(super) fn command(&mut self, line: &mut Line<'_>) -> Option<Command> {
-        match shared::command(line, &self.globals.script_user) {
-            Ok(command) => Some(super::command(command)),
-            Err(CommandRefusal::Missing) => {
-                line.say("Unable to parse notify script");
-                None
-            }
-            Err(_) => None,
-        }
+        shared::notify_command(line, &self.globals.script_user).map(super::command)
     }
 
     fn flag(&mut self, change: impl FnOnce(&mut Instance)) -> Step {

@@ -20,6 +20,19 @@ pub struct Link {
     pub up: bool,
 }
 
+/// What the kernel says of a route that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoneRoute {
+    /// Its family.
+    pub family: Family,
+    /// Where it led; `None`: everywhere.
+    pub destination: Option<(IpAddr, u8)>,
+    /// The number of its table.
+    pub table: u32,
+    /// Who had made it.
+    pub protocol: u8,
+}
+
 /// What happens to the core.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -43,6 +56,10 @@ pub enum Input {
     File(String, i64),
     /// Whether a tracked process has its quorum.
     Process(String, bool),
+    /// A route is gone.
+    RouteGone(GoneRoute),
+    /// A policy rule of a family is gone, and its place among the rules.
+    RuleGone(Family, u32),
     /// The end: resign everywhere.
     Stop,
 }

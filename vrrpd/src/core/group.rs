@@ -84,6 +84,10 @@ impl Router {
             let machine = &mut self.members[m].machine;
             match state {
                 StateName::Master => machine.promote(now, Why::Group, &mut acts),
+                // It waited for this member's script.
+                StateName::Backup if machine.name() == StateName::Init => {
+                    machine.start(now, Why::Group, &mut acts);
+                }
                 StateName::Backup if machine.name() == StateName::Fault => {
                     machine.recover(now, Why::Group, &mut acts);
                 }

@@ -235,9 +235,10 @@ impl Context<'_> {
         self.backup(wait, own, None, why)
     }
 
-    fn enter_master(&mut self, why: Why) -> State {
+    fn enter_master(&mut self, why: Why, note: Option<Note>) -> State {
         self.act(Act::Advertise(*self.priority));
         self.act(Act::Entered(StateName::Master, why));
+        self.out.extend(note.map(Act::Say));
         self.act(Act::Take);
         self.act(Act::Claim(Claim::New));
         let next = self.now + self.rules.advert_int.saturating_sub(self.rules.stagger);
@@ -322,10 +323,8 @@ impl Backup {
 
     fn promote(self, cx: &mut Context<'_>, why: Why) -> State {
         let own = cx.rules.advert_int;
-        if cx.rules.version == Version::V3 && self.master_int != own {
-            cx.say(Note::IntervalOwn { from: self.master_int, to: own });
-        }
-        cx.enter_master(why)
+        let learned = cx.rules.version == Version::V3 && self.master_int != own;
+        cx.enter_master(why, learned.then_some(Note::IntervalOwn { from: self.master_int, to: own }))
     }
 }
 

@@ -8,7 +8,9 @@ pub mod machine;
 pub mod priority;
 pub mod receive;
 pub mod reload;
+mod restore;
 pub mod router;
+mod start;
 #[cfg(test)]
 mod tests;
 pub mod track;

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the kernel's report of an address that was removed by us is awaited: far longer than it takes, and short
+/// How long the kernel's report of an address, a route or a rule that was removed by us is awaited: far longer than it takes, and short
 /// enough that somebody else's removal is not taken for ours later.
 const REPORT_WAIT: Duration = Duration::from_secs(2);
 
@@ -71,6 +71,7 @@ impl Router {
             }
         }
         self.config = Arc::new(config);
+        self.replacing = Some(now + REPORT_WAIT);
         self.timers.retain(|t| matches!(t, Timer::Link(_) | Timer::Start));
         self.quiet.clear();
         self.index();

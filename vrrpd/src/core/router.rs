@@ -6,7 +6,7 @@
 //! Absent on purpose: how effects are carried out, and when (run.rs sends adverts first, then the rest).
 
 use super::advert::{self, Advert, Envelope, V3Checksum};
-pub use super::effect::{Effect, Input, Link, NoticeState, Outgoing, SocketKey, Subject};
+pub use super::effect::{Effect, GoneRoute, Input, Link, NoticeState, Outgoing, SocketKey, Subject};
 use super::garp::Plan;
 use super::group::Group;
 use super::machine::{Act, Claim, Machine, Rules, Why, stagger};
@@ -113,6 +113,8 @@ pub struct Router {
     pub(super) quiet: HashMap<(usize, u32), Instant>,
     /// Addresses that a reload removes to add them with other attributes, and until when the report of that is awaited.
     pub(super) replaced: Vec<(IpAddr, Instant)>,
+    /// Until when routes and rules that a reload removes may still be reported.
+    pub(super) replacing: Option<Instant>,
     pub(super) started: bool,
     stopped: bool,
 }
@@ -200,6 +202,7 @@ impl Router {
             timers: Timers::new(),
             quiet: HashMap::new(),
             replaced: Vec::new(),
+            replacing: None,
             started: false,
             stopped: false,
         };
@@ -285,6 +288,8 @@ impl Router {
                 self.processes.insert(name.clone(), up);
                 self.review_tracking(now, &name, |i| &i.track_processes, |g| &g.track_processes, out);
             }
+            Input::RouteGone(route) => self.on_route_gone(now, &route, out),
+            Input::RuleGone(family, priority) => self.on_rule_gone(now, family, priority, out),
             Input::Stop => self.on_stop(now, out),
         }
     }
@@ -313,51 +318,6 @@ impl Router {
                 Timer::Start => self.begin(now, out),
             }
         }
-    }
-
-    fn on_start(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        for i in 0..self.members.len() {
-            self.remove_stale(i, out);
-            let config = Arc::clone(&self.members[i].config);
-            if self.ifindex(&config).is_none() {
-                out.push(Effect::Say(Message::LateInterface(config.interface.clone())));
-            }
-        }
-        match self.config.globals.startup_delay {
-            Some(delay) if !delay.is_zero() => self.timers.set(Timer::Start, now + delay),
-            _ => self.begin(now, out),
-        }
-        // Last, as the original's lines are.
-        out.extend([Effect::Sockets, Effect::PublishAll]);
-    }
-
-    /// Addresses left by a predecessor that was killed.
-    fn remove_stale(&self, i: usize, out: &mut Vec<Effect>) {
-        let member = &self.members[i];
-        let there = |a: &&Address| {
-            let device = a.device.as_ref().unwrap_or(&member.config.interface);
-            let index = self.links.get(device).map(|l| l.index);
-            index.and_then(|index| self.addresses.get(&index)).is_some_and(|list| list.contains(&a.address))
-        };
-        let list: Vec<Address> =
-            member.config.vips.iter().chain(&member.config.excluded_vips).filter(there).cloned().collect();
-        out.push(self.say(i, Note::Addresses { adding: false, excluded: false }));
-        if !list.is_empty() {
-            out.push(Effect::Addresses { instance: Arc::clone(&member.config), adding: false, list });
-        }
-        if !member.config.routes.is_empty() {
-            let list = member.config.routes.clone();
-            out.push(Effect::Routes { instance: Arc::clone(&member.config), adding: false, list });
-        }
-        if !member.config.rules.is_empty() {
-            let list = member.config.rules.clone();
-            out.push(Effect::Rules { instance: Arc::clone(&member.config), adding: false, list });
-        }
-    }
-
-    fn begin(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        self.started = true;
-        self.review_all(now, out);
     }
 
     fn on_stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
@@ -474,9 +434,10 @@ impl Router {
             StateName::Init | StateName::Backup | StateName::Fault => {}
         }
         let note = match (state, why) {
-            (StateName::Fault, Why::Start) => Note::EnteringInit(StateName::Fault),
-            (StateName::Backup, Why::Start) => Note::EnteringInit(StateName::Backup),
-            _ => Note::Entering(state),
+            // Said before, or by the script that decided it.
+            (StateName::Fault, Why::Start) => None,
+            (StateName::Backup, Why::Start) => Some(Note::EnteringInit(StateName::Backup)),
+            _ => Some(Note::Entering(state)),
         };
         let told = match state {
             StateName::Master => NoticeState::Master,
@@ -484,7 +445,7 @@ impl Router {
             StateName::Fault => NoticeState::Fault,
             StateName::Init => return,
         };
-        out.push(self.say(i, note));
+        out.extend(note.map(|note| self.say(i, note)));
         if why == Why::Start
             && let Some(g) = self.members[i].group
         {
@@ -504,7 +465,7 @@ impl Router {
             self.hold_routes(i, adding, out);
         }
         if !addresses.is_empty() {
-            out.push(self.say(i, Note::Addresses { adding, excluded: false }));
+            self.say_addresses(i, adding, out);
             out.push(Effect::Addresses { instance: instance(), adding, list: addresses });
         }
         if adding {
@@ -512,12 +473,35 @@ impl Router {
         }
     }
 
-    fn hold_routes(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
+    pub(super) fn say_addresses(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
+        let config = &self.members[i].config;
+        for (list, excluded) in [(&config.vips, false), (&config.excluded_vips, true)] {
+            if !list.is_empty() {
+                out.push(self.say(i, Note::Addresses { adding, excluded }));
+            }
+        }
+    }
+
+    pub(super) fn hold_routes(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
+        if adding {
+            self.hold_all_routes(i, adding, out);
+            self.hold_rules(i, adding, out);
+        } else {
+            self.hold_rules(i, adding, out);
+            self.hold_all_routes(i, adding, out);
+        }
+    }
+
+    fn hold_all_routes(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
         let config = &self.members[i].config;
         if !config.routes.is_empty() {
             out.push(self.say(i, Note::Routes { adding }));
             out.push(Effect::Routes { instance: Arc::clone(config), adding, list: config.routes.clone() });
         }
+    }
+
+    fn hold_rules(&self, i: usize, adding: bool, out: &mut Vec<Effect>) {
+        let config = &self.members[i].config;
         if !config.rules.is_empty() {
             out.push(self.say(i, Note::Rules { adding }));
             out.push(Effect::Rules { instance: Arc::clone(config), adding, list: config.rules.clone() });

@@ -7,7 +7,7 @@
 use super::machine::{Act, Why};
 use super::priority::{self, Effect as Tracking};
 use super::router::{Effect, Link, Member, NoticeState, Router, Subject, Timer};
-use crate::config::model::{Address, Family, Instance, SyncGroup, Tracked};
+use crate::config::model::{Family, Instance, SyncGroup, Tracked};
 use crate::messages::{Message, Note, StateName};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Router {
             }
             for t in files {
                 let value = self.files.get(&t.name).copied().unwrap_or(0);
-                add(t, own, priority::file(t, value), Note::FaultFile(t.name.clone(), value));
+                add(t, own, priority::file(t, value), Note::FaultFile(t.name.clone()));
             }
             for t in processes {
                 let effect = priority::switch(t, self.processes.get(&t.name).copied());
@@ -132,8 +132,26 @@ impl Router {
         }
     }
 
+    /// Takes down, before the start, what can be said of an instance, and says what is in its way.
+    pub(super) fn assess(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        let verdict = self.judge(i);
+        let source = self.primary(&self.members[i].config);
+        let member = &mut self.members[i];
+        member.machine.source = source.or(member.machine.source);
+        member.pending = verdict.unknown;
+        member.faults = verdict.faults.len() as u32;
+        if !self.file_faults(i, &verdict.faults, out) {
+            self.set_priority(now, i, verdict.priority, out);
+        }
+        out.extend(verdict.faults.into_iter().map(|note| self.say(i, note)));
+    }
+
     /// Looks at one instance: its source, its priority, whether it can serve.
     pub(super) fn review(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
+        // Before the start everything is judged at once, see begin().
+        if !self.started {
+            return;
+        }
         let verdict = self.judge(i);
         let source = self.primary(&self.members[i].config);
         let member = &mut self.members[i];
@@ -150,9 +168,6 @@ impl Router {
         } else if !frozen {
             self.set_priority(now, i, verdict.priority, out);
         }
-        if !self.started {
-            return;
-        }
         let before = self.troubles(i);
         let faults = std::mem::replace(&mut self.members[i].faults, verdict.faults.len() as u32);
         if faults != self.members[i].faults {
@@ -161,12 +176,12 @@ impl Router {
         let after = self.troubles(i);
         let state = self.members[i].machine.name();
         match state {
-            StateName::Init if after > 0 => {
-                out.extend(verdict.faults.into_iter().map(|note| self.say(i, note)));
-                self.fault(now, i, out);
+            StateName::Init => {
+                if !self.members[i].waited {
+                    out.extend(verdict.faults.into_iter().map(|note| self.say(i, note)));
+                }
+                self.open(now, i, out);
             }
-            StateName::Init if self.members[i].pending > 0 => self.members[i].waited = true,
-            StateName::Init => self.start(now, i, out),
             StateName::Fault if after == 0 && self.group_pending(i) == 0 => self.recover(now, i, out),
             StateName::Backup | StateName::Master if after > 0 && before == 0 => self.fault(now, i, out),
             StateName::Fault | StateName::Backup | StateName::Master => {}
@@ -176,7 +191,7 @@ impl Router {
     /// Says which files have come to or left FAULT; whether any is in it.
     fn file_faults(&mut self, i: usize, faults: &[Note], out: &mut Vec<Effect>) -> bool {
         let name = |note: &Note| match note {
-            Note::FaultFile(name, _) => Some(name.clone()),
+            Note::FaultFile(name) => Some(name.clone()),
             _ => None,
         };
         let is: Vec<String> = faults.iter().filter_map(name).collect();
@@ -203,50 +218,24 @@ impl Router {
     }
 
     /// Causes of FAULT of the instance and its group together.
-    fn troubles(&self, i: usize) -> u32 {
+    pub(super) fn troubles(&self, i: usize) -> u32 {
         match self.members[i].group {
             None => self.members[i].faults,
             Some(g) => self.groups[g].members.iter().map(|m| self.members[*m].faults).sum(),
         }
     }
 
-    fn group_pending(&self, i: usize) -> u32 {
+    pub(super) fn group_pending(&self, i: usize) -> u32 {
         match self.members[i].group {
             None => self.members[i].pending,
             Some(g) => self.groups[g].members.iter().map(|m| self.members[*m].pending).sum(),
         }
     }
 
-    fn start(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
-        let mut acts = Vec::new();
-        let why = if self.members[i].waited { Why::Own } else { Why::Start };
-        self.members[i].machine.start(now, why, &mut acts);
-        self.perform(now, i, acts, out);
-    }
-
     fn fault(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
         let mut acts = Vec::new();
-        let why = if self.members[i].machine.name() == StateName::Init { Why::Start } else { Why::Own };
-        self.members[i].machine.fault(now, why, &mut acts);
-        if why == Why::Start {
-            // The original's word for it at the start.
-            out.push(self.say(i, Note::EnteringFaultInit));
-        }
+        self.members[i].machine.fault(now, Why::Own, &mut acts);
         self.perform(now, i, acts, out);
-        if why == Why::Start
-            && let Some(g) = self.members[i].group
-        {
-            self.fault_group(now, g, i, out);
-        }
-    }
-
-    /// At the start the other members may be Backup already.
-    fn fault_group(&mut self, now: Instant, g: usize, i: usize, out: &mut Vec<Effect>) {
-        let started =
-            |m: &usize| matches!(self.members[*m].machine.name(), StateName::Backup | StateName::Master);
-        if self.groups[g].members.iter().any(started) {
-            self.move_group(now, g, Some(i), StateName::Fault, out);
-        }
     }
 
     fn recover(&mut self, now: Instant, i: usize, out: &mut Vec<Effect>) {
@@ -308,7 +297,7 @@ impl Router {
         if old.is_none() && self.started {
             out.push(Effect::Say(Message::InterfaceAdded(name.clone())));
         }
-        self.link_changed(now, &name, known.map(|k| k.0) != Some(index), out);
+        self.link_changed(now, &name, known.map(|k| k.0) != Some(index), old.is_some() || up, out);
     }
 
     /// A delayed change has lasted.
@@ -316,19 +305,25 @@ impl Router {
         if let Some(link) = self.links.get_mut(name) {
             link.up = !link.up;
         }
-        self.link_changed(now, name, false, out);
+        self.link_changed(now, name, false, true, out);
     }
 
-    fn link_changed(&mut self, now: Instant, name: &str, new: bool, out: &mut Vec<Effect>) {
+    /// `news`: it is not the same as before; a link that comes into being is down.
+    fn link_changed(&mut self, now: Instant, name: &str, new: bool, news: bool, out: &mut Vec<Effect>) {
         let used = self.uses(name);
-        if self.started && !used.is_empty() {
+        if self.started && news && !used.is_empty() {
             out.push(Effect::Say(Message::LinkState { interface: name.into(), up: self.is_up(name) }));
         }
         if new && !used.is_empty() {
             self.index();
-            out.push(Effect::Sockets);
         }
         if self.started {
+            if new {
+                out.push(Effect::Sockets);
+            }
+            if self.is_up(name) {
+                self.restore_routes_over(name, out);
+            }
             for i in used {
                 self.review(now, i, out);
             }
@@ -357,7 +352,7 @@ impl Router {
             && link.up
         {
             link.up = false;
-            self.link_changed(now, &name, false, out);
+            self.link_changed(now, &name, false, true, out);
         }
         self.links.remove(&name);
         if self.started {
@@ -437,36 +432,6 @@ impl Router {
         };
         for i in holders {
             self.restore(i, index, address, out);
-        }
-    }
-
-    /// Puts back an address that somebody took from a Master.
-    fn restore(&self, i: usize, index: u32, address: IpAddr, out: &mut Vec<Effect>) {
-        let member = &self.members[i];
-        let config = &member.config;
-        if member.machine.name() != StateName::Master {
-            return;
-        }
-        let on = |a: &&Address| {
-            let device = a.device.as_ref().unwrap_or(&config.interface);
-            a.address == address
-                && !a.no_track
-                && self.links.get(device).is_some_and(|l| l.index == index && l.up)
-        };
-        let Some(vip) = config.vips.iter().chain(&config.excluded_vips).find(on) else { return };
-        let interface = self.names.get(&index).cloned().unwrap_or_default();
-        out.push(Effect::Say(Message::VipRemoved { address, interface: interface.clone() }));
-        let list = vec![vip.clone()];
-        out.push(Effect::Addresses { instance: Arc::clone(config), adding: true, list: list.clone() });
-        out.push(self.say(i, Note::Restored { address, interface }));
-        let count = config.garp.repeat;
-        if count > 0 {
-            out.push(Effect::Announce { instance: Arc::clone(config), list, count });
-        }
-        // Routes through the address went with it.
-        if !config.routes.is_empty() {
-            let list = config.routes.clone();
-            out.push(Effect::Routes { instance: Arc::clone(config), adding: true, list });
         }
     }
 }

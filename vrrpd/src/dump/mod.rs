@@ -13,6 +13,7 @@ use crate::config::model::{Command, Config, Notify, Version};
 use crate::core::router::{Router, SocketKey};
 use conf_parsers::keepalived::Tree;
 use conf_parsers::keepalived::globals::Globals;
+pub(crate) use net::scope;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;

@@ -4,7 +4,8 @@ use crate::config::model::{Address, Family, NextHop, Route, RouteKind, Rule, Rul
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-fn scope(number: u8) -> String {
+/// The name of a scope.
+pub(crate) fn scope(number: u8) -> String {
     match number {
         0 => "global".into(),
         200 => "site".into(),

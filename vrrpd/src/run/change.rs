@@ -5,7 +5,7 @@
 
 use super::{Daemon, Loaded, Loader};
 use crate::config::model::{Address, Config, Instance};
-use crate::core::router::Effect;
+use crate::core::router::{Effect, Member};
 use crate::held::{Held, Line};
 use crate::messages::Message;
 use crate::notify::Notifier;
@@ -16,6 +16,7 @@ use std::time::Instant;
 impl Daemon {
     /// Adds or removes static addresses, routes and rules.
     pub(super) fn add_static(&mut self, adding: bool) {
+        self.watch_routes();
         let config = Arc::clone(&self.router.config);
         let owner = Arc::new(Instance {
             name: "static".into(),
@@ -29,6 +30,17 @@ impl Daemon {
         self.work.push_back(Effect::Rules { instance: owner, adding, list: config.static_rules.clone() });
     }
 
+    /// Reports of routes and rules are asked for once somebody wants to hold some.
+    pub(super) fn watch_routes(&mut self) {
+        let holds = |m: &Member| !m.config.routes.is_empty() || !m.config.rules.is_empty();
+        if !self.watches_routes && self.router.members.iter().any(holds) {
+            self.watches_routes = true;
+            if let Err(error) = self.monitor.watch_routes() {
+                self.say(&Message::Text(format!("Netlink: error: {error}")));
+            }
+        }
+    }
+
     pub(super) fn static_gone(&mut self, index: u32, gone: IpAddr) {
         let config = Arc::clone(&self.router.config);
         let owner = Instance { interface: config.globals.default_interface.clone(), ..Instance::default() };
@@ -38,7 +50,10 @@ impl Daemon {
             a.address == gone && !a.no_track && number(device) == Some(index)
         };
         if let Some(found) = config.static_addresses.iter().find(is).cloned() {
-            self.say(&Message::StaticRestored(gone));
+            self.say(&Message::StaticRestored(
+                found.clone(),
+                found.device.clone().unwrap_or(owner.interface.clone()),
+            ));
             self.work.push_back(Effect::Addresses {
                 instance: Arc::new(owner),
                 adding: true,
@@ -83,6 +98,7 @@ impl Daemon {
                 let mut out = Vec::new();
                 self.router.reload(Instant::now(), config, &mut out);
                 self.effects(out);
+                self.watch_routes();
                 self.start_trackers();
                 self.say_unused();
                 self.forget_held();

@@ -56,11 +56,27 @@ impl Daemon {
                     false
                 }
             });
+            let fresh = kept.is_none();
             let entry = kept.unwrap_or_else(|| self.start_tracker(spec));
+            if fresh {
+                self.look(&entry.0);
+            }
             self.trackers.insert(key, entry);
         }
         for (_, task) in old.into_values() {
             task.abort();
+        }
+    }
+
+    /// Files and processes are known before anything starts by them; scripts take their time.
+    fn look(&mut self, spec: &Spec) {
+        match spec {
+            Spec::Script(_) => {}
+            Spec::File(f) => self.input(Input::File(f.name.clone(), file::read(&f.path))),
+            Spec::Process(p) => {
+                let up = process::has_quorum(p, process::count(p));
+                self.input(Input::Process(p.name.clone(), up));
+            }
         }
     }
 

@@ -28,7 +28,8 @@ pub fn value(text: &str) -> i64 {
     text[..end.map_or(text.len(), |(i, _)| i)].parse().unwrap_or(0)
 }
 
-fn read(path: &Path) -> i64 {
+/// The value of a file.
+pub fn read(path: &Path) -> i64 {
     let mut text = Vec::new();
     let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
     match opened.map(|file| file.take(NUMBER_MAX).read_to_end(&mut text)) {

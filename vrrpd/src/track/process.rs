@@ -58,6 +58,11 @@ pub fn count(track: &TrackProcess) -> u32 {
     n
 }
 
+/// Whether that number of processes is what is asked for.
+pub fn has_quorum(track: &TrackProcess, n: u32) -> bool {
+    n >= track.quorum && track.quorum_max.is_none_or(|max| n <= max)
+}
+
 /// Counts for ever.
 pub async fn run(track: TrackProcess, out: Sender<Report>) {
     let mut told = None;
@@ -65,7 +70,7 @@ pub async fn run(track: TrackProcess, out: Sender<Report>) {
     loop {
         let asked = track.clone();
         let Ok(n) = tokio::task::spawn_blocking(move || count(&asked)).await else { return };
-        let have = n >= track.quorum && track.quorum_max.is_none_or(|max| n <= max);
+        let have = has_quorum(&track, n);
         let now = tokio::time::Instant::now().into_std();
         if told == Some(have) {
             since = None;

@@ -1,8 +1,8 @@
 //! What users do to a router, with the lines and notices of the original.
 
 use super::lab::{ETH0, Host, arrive, config, instance};
-use crate::config::model::{Config, Instance, SyncGroup, TrackFile, Tracked, Version};
-use crate::core::router::{Input, Link, NoticeState};
+use crate::config::model::{Config, Family, Instance, Route, Rule, SyncGroup, TrackFile, Tracked, Version};
+use crate::core::router::{GoneRoute, Input, Link, NoticeState};
 use crate::messages::StateName;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -46,6 +46,38 @@ fn a_router_alone_takes_over_and_resigns() {
     ];
     let at = texts.iter().position(|t| t == want[0]).unwrap();
     assert_eq!(texts[at..at + 4], want);
+}
+
+#[test]
+fn a_deleted_route_or_rule_is_put_back_while_master() {
+    let t0 = Instant::now();
+    let route = |text: &str, destination: &str, no_track| Route {
+        text: text.into(),
+        destination: Some((destination.parse().unwrap(), 16)),
+        no_track,
+        ..Route::default()
+    };
+    let rule = Rule { text: "rule".into(), priority: Some(2000), ..Rule::default() };
+    let routes = vec![route("kept", "10.20.0.0", false), route("free", "10.21.0.0", true)];
+    let held = Instance { routes, rules: vec![rule], ..instance(150, Version::V2) };
+    let (mut host, _) = Host::new(t0, 1, config(vec![held]));
+    let gone = |destination: &str, protocol| {
+        let destination = Some((destination.parse().unwrap(), 16));
+        Input::RouteGone(GoneRoute { family: Family::Inet, destination, table: 254, protocol })
+    };
+    host.input(t0, gone("10.20.0.0", 18));
+    assert!(!host.texts().iter().any(|t| t.contains("Restoring")), "a Backup holds none");
+    host.run(t0 + s(4));
+    for input in [gone("10.20.0.0", 3), gone("10.21.0.0", 18), Input::RuleGone(Family::Inet, 7)] {
+        host.input(t0 + s(4), input);
+    }
+    assert!(!host.texts().iter().any(|t| t.contains("Restoring")), "none of these is ours to restore");
+    host.input(t0 + s(4), gone("10.20.0.0", 18));
+    host.input(t0 + s(4), Input::RuleGone(Family::Inet, 2000));
+    let texts = host.texts();
+    assert!(texts.contains(&"(VI_1) Restoring deleted route kept, staying MASTER".to_owned()), "{texts:?}");
+    assert!(texts.contains(&"(VI_1) Restoring deleted rule rule, staying MASTER".to_owned()), "{texts:?}");
+    assert_eq!(host.state(), StateName::Master);
 }
 
 #[test]
