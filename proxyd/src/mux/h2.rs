@@ -440,7 +440,8 @@ impl Link {
     }
 
     /// Gives back memory that nothing is in, where the connection is not used for a while.
-    pub fn rest(&mut self) {
+    pub fn rest(&mut self, born: &mut Vec<Born>) {
+        born.shrink_to_fit();
         self.sending.shrink_to_fit();
         let shared = &mut *self.shared.borrow_mut();
         shared.core.rest();

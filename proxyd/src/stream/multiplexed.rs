@@ -129,11 +129,9 @@ pub async fn serve(client: &mut Client) {
 async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link, told: &mut Counts) -> bool {
     let timeouts = &generation.proxy(client.session.frontend).timeouts;
     let counters = &generation.proxies[client.session.frontend.0].front;
-    let kept: Kept = Rc::default();
-    let mut born: Vec<Born> = Vec::new();
-    let (mut idle, mut start) = (true, client.session.accepted);
-    // While the connection is about to rest: the time it is kept after that.
-    let mut rests: Option<Option<Duration>> = None;
+    let (kept, mut born) = (Kept::default(), Vec::new());
+    // `rests`: while the connection is about to rest, the time it is kept after that.
+    let (mut idle, mut rests, mut start) = (true, None, client.session.accepted);
     client.deadline.set(clock::now(), idle_limit(timeouts, true));
     client.live.waits.set(Waits::Stays);
     let (engine, mut announced) = (Arc::clone(&client.worker.engine), false);
@@ -161,9 +159,8 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
             let now_idle = link.streams() == 0;
             if now_idle != idle {
                 idle = now_idle;
-                let limit = idle_limit(timeouts, false);
-                let first = limit.map_or(REST_AFTER, |l| l.min(REST_AFTER));
-                rests = idle.then(|| limit.map(|l| l.saturating_sub(first)));
+                let (first, after) = rest_first(idle_limit(timeouts, false));
+                rests = idle.then_some(after);
                 deadline.set(clock::now(), idle.then_some(first));
             }
             if live.waits.get() == Waits::Asked {
@@ -180,16 +177,12 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
         match woken {
             Woken::Over(over) => return over != Over::Closed,
             Woken::Late if rests.is_some_and(|after| after != Some(Duration::ZERO)) => {
-                link.rest();
-                born = Vec::new();
+                link.rest(&mut born);
                 client.deadline.set(clock::now(), rests.take().flatten());
                 continue;
             }
             Woken::Late if link.is_sending() => return false, // the client does not read
-            Woken::Late => {
-                link.leave(Code::NoError);
-                continue;
-            }
+            Woken::Late => link.leave(Code::NoError),
             Woken::Asked => continue,
             Woken::Born => {}
         }
@@ -202,6 +195,12 @@ async fn run(client: &mut Client, generation: &Arc<Generation>, link: &mut Link,
             link.leave(Code::NoError);
         }
     }
+}
+
+/// A limit in two: until the connection rests, and what is left of it then.
+fn rest_first(limit: Option<Duration>) -> (Duration, Option<Duration>) {
+    let first = limit.map_or(REST_AFTER, |l| l.min(REST_AFTER));
+    (first, limit.map(|l| l.saturating_sub(first)))
 }
 
 /// How long a connection without streams is kept.

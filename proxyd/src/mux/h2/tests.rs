@@ -163,7 +163,7 @@ async fn server(mut link: Link, dice: Dice, shared: Rc<RefCell<Shared>>) {
         let over = poll_fn(|cx| {
             let polled = link.poll(cx, &mut born);
             if dice.below(3) == 0 {
-                link.rest(); // whenever that is, nothing may be lost
+                link.rest(&mut born); // whenever that is, nothing may be lost
             }
             match polled {
                 _ if !born.is_empty() => Poll::Ready(false),
