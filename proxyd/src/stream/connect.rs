@@ -317,8 +317,7 @@ impl<'c> Exchange<'c> {
         let mut prefix = Vec::new();
         if let Some(kind) = settings.send_proxy {
             let id = self.parts.txn.unique_id.get().map(Vec::as_slice);
-            let kind = (kind, &settings.proxy_v2_options[..]);
-            header(&mut prefix, kind, (&self.client.session, &self.parts.txn), id);
+            header(&mut prefix, (kind, settings), (&self.client.session, &self.parts.txn), id);
         }
         let mut conn = Conn::new(wire);
         let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
@@ -429,7 +428,7 @@ fn spoof(source: Option<&crate::config::model::Source>, src: &Peer) -> Option<So
 /// The PROXY header for a session: the kind, and `proxy-v2-options`.
 fn header(
     out: &mut Vec<u8>,
-    (kind, options): (SendProxy, &[String]),
+    (kind, settings): (SendProxy, &crate::config::model::Server),
     (session, txn): (&super::txn::Session, &super::txn::Txn),
     unique_id: Option<&[u8]>,
 ) {
@@ -441,7 +440,7 @@ fn header(
     if kind == SendProxy::V1 {
         return proxy_protocol::write_v1(out, ends);
     }
-    let has = |name: &str| options.iter().any(|o| o == name);
+    let has = |name: &str| settings.proxy_v2_options.iter().any(|o| o == name);
     let tls = session.tls.as_deref();
     let mut tlvs: Vec<(u8, Vec<u8>)> = Vec::new();
     if has("crc32c") {
