@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CONFIG: &str = include_str!("rule_differential/haproxy.cfg");
 /// Frontends of the configuration.
-const FRONTENDS: usize = 14;
+const FRONTENDS: usize = 17;
 /// Scripts under way at once.
 const THREADS: usize = 6;
 /// How often a case that differs is tried anew.
@@ -222,6 +222,38 @@ fn pages() -> Vec<(&'static str, usize, Vec<Step>)> {
     ]
 }
 
+/// A ClientHello that asks for protocols.
+fn hello(protocols: &[&str]) -> Step {
+    let sized = |bytes: Vec<u8>| [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat();
+    let names: Vec<u8> = protocols.iter().flat_map(|p| [&[p.len() as u8], p.as_bytes()].concat()).collect();
+    let alpn = [&[0, 16][..], &sized(sized(names))].concat();
+    let body = [&[3, 3][..], &[7; 32], &[0], &[0, 2, 0x13, 1], &[1, 0], &sized(alpn)].concat();
+    let message = [&[1, 0][..], &sized(body)].concat();
+    Step::Send([&[22, 3, 1][..], &sized(message)].concat())
+}
+
+/// What a level of rules says of the connection's ends stays with it; first bytes of TCP streams.
+fn levels() -> Vec<(&'static str, usize, Vec<Step>)> {
+    use Step::{HalfClose, Pause, Read};
+    let from =
+        |src: &str| text(&format!("GET /a HTTP/1.1\r\nHost: x\r\nX-Src: {src}\r\nX-Dst: 9.8.7.6\r\n\r\n"));
+    let coded =
+        |coding: &str| text(&format!("GET /a HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {coding}\r\n\r\n"));
+    vec![
+        ("ends", 14, vec![get("/a")]),
+        ("ends of one request", 14, vec![from("1.2.3.4"), Read, get("/b"), Read, from("5.6.7.8")]),
+        ("identity for all", 14, vec![coded("br")]),
+        ("identity for any", 14, vec![coded("*")]),
+        ("identity, head", 14, vec![text("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")]),
+        ("answer by its variable", 15, vec![get("/a"), HalfClose, Pause(100)]),
+        ("one protocol", 15, vec![hello(&["http/1.1"]), Pause(100)]),
+        ("second of two protocols", 15, vec![hello(&["http/1.1", "h2"]), Pause(100)]),
+        ("no protocol", 15, vec![hello(&[]), Pause(100)]),
+        ("unread rejected", 16, vec![text("hello"), Pause(500)]),
+        ("unread, no server", 12, vec![text("hello, is anybody there?"), Pause(500)]),
+    ]
+}
+
 /// What must be equal, as text: bytes as they are, timers in steps that scheduling can't cross, ports by stand-ins.
 fn shown(seen: &Seen, pattern: &[(Regex, &str)], timer: &Regex) -> String {
     let body = String::from_utf8_lossy(&seen.client).into_owned();
@@ -258,7 +290,7 @@ fn rules_and_log_lines_are_alike() {
     .map(|(p, to)| (Regex::new(p).expect("a valid pattern"), to))
     .into();
     let timer = Regex::new(r"(?:\+?-?\d+/){2,7}\+?-?\d+").expect("a valid pattern");
-    let cases: Vec<Case> = [timers(), rules(), bodies(), pages()]
+    let cases: Vec<Case> = [timers(), rules(), bodies(), pages(), levels()]
         .concat()
         .into_iter()
         .map(|(name, frontend, steps)| Case { name: name.to_owned(), frontend, steps })

@@ -337,7 +337,6 @@ fn compare_versions(have: &str, want: &str) -> Ordering {
 
 /// Four numbers and a rank: major, minor, patch (dev counts as its own level below), commits.
 fn version_parts(text: &str) -> [i64; 5] {
-    let text = text.trim_start_matches('v');
     let (numbers, suffix) = text.split_once('-').unwrap_or((text, ""));
     let mut parts = [0i64; 5];
     for (i, number) in numbers.split('.').take(3).enumerate() {

@@ -170,7 +170,7 @@ fn conditions_of_the_command_line() {
         "-1000 && 200",
         "streq(a,\"a\")",
         "version_atleast(2.4)",
-        "version_before(v3.5-dev3)",
+        "version_before(3.5-dev3)",
         "!defined(NOPE)",
         "(1||0)&&1",
         "feature(SSL)",
@@ -181,7 +181,16 @@ fn conditions_of_the_command_line() {
     ] {
         assert_eq!(ask(truth), Ok(true), "{truth}");
     }
-    for lie in ["", "0", "!1", "version_atleast(2.8)", "feature(NOPE)", "defined(NOPE)", "1 && 0"] {
+    for lie in [
+        "",
+        "0",
+        "!1",
+        "version_atleast(2.8)",
+        "version_before(v3.5-dev3)",
+        "feature(NOPE)",
+        "defined(NOPE)",
+        "1 && 0",
+    ] {
         assert_eq!(ask(lie), Ok(false), "{lie}");
     }
     let faults = [
@@ -285,6 +294,7 @@ fn conditions_are_decided_as_by_haproxy() {
         ("version_atleast(2.6-dev3)", Some(true)),
         ("version_atleast(2.6.12-1)", Some(false)),
         ("version_before(2.6.13)", Some(true)),
+        ("version_atleast(v3.5-dev3)", Some(true)),
         ("streq(a, a)", Some(false)),
         ("streq( a,a)", Some(false)),
         ("streq(,)", Some(true)),

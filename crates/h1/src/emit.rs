@@ -123,7 +123,7 @@ pub fn decimal(out: &mut Vec<u8>, mut n: u64) {
 pub fn chunk_size(out: &mut Vec<u8>, size: u64) {
     let digits = (64 - size.leading_zeros()).div_ceil(4).max(1);
     for i in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[(size >> (4 * i) & 15) as usize]);
+        out.push(b"0123456789ABCDEF"[(size >> (4 * i) & 15) as usize]);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -288,7 +288,8 @@ fn connection(facts: &mut Facts, index: usize, value: &[u8]) {
     facts.edits.push((index, if rest.is_empty() { Edit::Drop } else { Edit::Value(rest) }));
 }
 
-/// One number, or a list of equal ones, over all fields; the first stays, the others go.
+/// One number, or a list of equal ones, over all fields; the first stays, without what could be read in another way,
+/// the others go.
 fn content_length(facts: &mut Facts, index: usize, value: Slice, buf: &[u8]) -> Result<(), Fault> {
     let bytes = value.of(buf);
     let mut first: Option<&[u8]> = None;
@@ -303,9 +304,12 @@ fn content_length(facts: &mut Facts, index: usize, value: Slice, buf: &[u8]) -> 
     }
     if !facts.length_fields.is_empty() {
         facts.edits.push((index, Edit::Drop));
-    } else if first.is_some_and(|f| f.len() != bytes.len()) {
-        let len = first.map_or(0, <[u8]>::len) as u32;
-        facts.edits.push((index, Edit::Part(Slice { start: value.start, len })));
+    } else if let Some(first) = first {
+        let zeros = first.iter().take_while(|b| **b == b'0').count().min(first.len() - 1);
+        if zeros > 0 || first.len() != bytes.len() {
+            let (start, len) = (value.start + zeros as u32, (first.len() - zeros) as u32);
+            facts.edits.push((index, Edit::Part(Slice { start, len })));
+        }
     }
     facts.length_fields.push(index);
     Ok(())

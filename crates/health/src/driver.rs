@@ -153,8 +153,13 @@ async fn connect(
             if let Some(port) = link.port {
                 to.set_port(port);
             }
-            let made = timeout_at(deadline, tcp(to, &spec.source)).await;
+            let made = timeout_at(deadline, tcp(link.relay.unwrap_or(to), &spec.source)).await;
             let mut stream = made.map_err(|_| Input::Timeout)?.map_err(|e| failed(&e))?;
+            if link.relay.is_some() {
+                let asked = timeout_at(deadline, relay(&mut stream, to)).await;
+                let fault = asked.map_or(Some(Fault::RelayTimeout), Result::err);
+                fault.map_or(Ok(()), |fault| Err(Input::Failed(fault)))?;
+            }
             proxy(&mut stream, link.proxy_header, deadline).await?;
             Box::new(stream)
         }
@@ -205,6 +210,25 @@ async fn tcp(to: SocketAddr, source: &Source) -> io::Result<TcpStream> {
     // Checks are small and want an answer now.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Asks a SOCKS 4 proxy for a connection; it knows IPv4 alone.
+async fn relay(stream: &mut TcpStream, to: SocketAddr) -> Result<(), Fault> {
+    const GRANTED: u8 = 90;
+    let told = |text: &str| Fault::Relay(text.to_owned());
+    let IpAddr::V4(ip) = to.ip().to_canonical() else {
+        return Err(told("SOCKS4 Proxy write error during handshake"));
+    };
+    let [high, low] = to.port().to_be_bytes();
+    let mut request = vec![4, 1, high, low];
+    request.extend_from_slice(&ip.octets());
+    request.extend_from_slice(b"HAProxy\0");
+    let sent = stream.write_all(&request).await;
+    sent.map_err(|_| told("SOCKS4 Proxy write error during handshake"))?;
+    let mut answer = [0; 8];
+    let read = stream.read_exact(&mut answer).await;
+    read.map_err(|_| told("SOCKS4 Proxy read error during handshake"))?;
+    if answer[1] == GRANTED { Ok(()) } else { Err(told("SOCKS4 Proxy deny the request")) }
 }
 
 /// Binds a socket to a check's source.

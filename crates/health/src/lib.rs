@@ -39,6 +39,12 @@ pub struct Spec {
     /// PROXY header right after connecting (`check-send-proxy`); steps may override it.
     #[serde(default)]
     pub proxy_header: Option<ProxyHeader>,
+    /// A SOCKS 4 proxy that connects for the check (`socks4`).
+    #[serde(default)]
+    pub relay: Option<SocketAddr>,
+    /// Whether it is used (`check-via-socks4`); steps may override it.
+    #[serde(default)]
+    pub via_relay: bool,
     /// Until connected (TLS included). Where `exchange_timeout` is `None`: the whole check.
     pub connect_timeout: Duration,
     /// After that, for the exchange.
@@ -186,6 +192,8 @@ impl Spec {
             source: Source::default(),
             tls: None,
             proxy_header: None,
+            relay: None,
+            via_relay: false,
             connect_timeout: timeout,
             exchange_timeout: None,
             check,

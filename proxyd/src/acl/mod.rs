@@ -11,7 +11,7 @@ pub mod matcher;
 mod tests;
 
 use crate::fetch;
-use crate::sample::expr::{Cursor, Expr, Scope};
+use crate::sample::expr::{Cursor, Expr, Scope, gather};
 use crate::sample::source::Points;
 use crate::sample::{Type, Value};
 use crate::stream::view::View;
@@ -203,8 +203,13 @@ impl Test {
             return Err("missing fetch method in ACL expression ''".into());
         };
         let text = first.as_str();
-        let tree = syntax::expression(text)?;
+        // What haproxy takes for converters in words of their own it takes for patterns, too.
+        let (whole, _) = gather(text, words[1..].iter().map(Word::as_str));
+        let mut tree = syntax::expression(&whole)?;
         let alias = ALIASES.iter().find(|(n, _, _)| *n == tree.fetch.name);
+        if alias.is_some() {
+            tree = syntax::expression(text.trim_end_matches(','))?;
+        }
         let fetch = match alias {
             Some((_, fetch, _)) => fetch::find(fetch),
             None => fetch::find(&tree.fetch.name),

@@ -32,7 +32,7 @@ fn parse(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set, want: Type) -> Re
 
 /// The address that a rule changes.
 fn current(view: &View<'_>, source: bool) -> Option<SocketAddr> {
-    let peer = if source { &view.session.src } else { crate::fetch::conn::destination(view) };
+    let peer = if source { crate::fetch::conn::source(view) } else { crate::fetch::conn::destination(view) };
     match peer {
         Peer::Inet(a) => Some(*a),
         _ => None,
@@ -44,12 +44,12 @@ fn put(view: &mut View<'_>, source: bool, address: SocketAddr) {
         // What is set this early is what the connection has: `fc_src` and `fc_dst` say it, too.
         *(if source { &mut view.session.real_src } else { &mut view.session.real_dst }) = Peer::Inet(address);
     }
-    if source {
-        view.session.src = Peer::Inet(address);
-    } else if let Some(txn) = view.txn.as_deref_mut() {
-        txn.dst = Some(Peer::Inet(address));
-    } else {
-        view.session.dst = Peer::Inet(address);
+    let peer = Peer::Inet(address);
+    match (view.txn.as_deref_mut(), source) {
+        (Some(txn), true) => txn.src = Some(peer),
+        (Some(txn), false) => txn.dst = Some(peer),
+        (None, true) => view.session.src = peer,
+        (None, false) => view.session.dst = peer,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::conv::text::expand;
 use crate::http::message::Message;
 use crate::log::format::{Format, Use};
 use crate::sample::Type;
-use crate::sample::expr::{Expr, Scope, user_regex};
+use crate::sample::expr::{Expr, Scope, gather, user_regex};
 use crate::stream::view::View;
 use conf_parsers::args::Args;
 use conf_parsers::haproxy::expr::expression;
@@ -36,10 +36,14 @@ pub fn sample(text: &str, scope: &mut Scope<'_>, set: Set) -> Result<Expr, Strin
     ))
 }
 
-/// An expression made of words up to a keyword; haproxy lets converters stand apart only inside one word.
+/// An expression, which ends before the first word that is no converter.
 pub fn sample_word(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Result<Expr, String> {
     let word = args.next().ok_or("missing fetch method")?;
-    sample(word.as_str(), scope, set)
+    let (text, taken) = gather(word.as_str(), args.rest().iter().map(|w| w.as_str()));
+    for _ in 0..taken {
+        args.next();
+    }
+    sample(&text, scope, set)
 }
 
 /// The head a rule of the set changes.

@@ -476,7 +476,9 @@ impl Compiler<'_, '_> {
         let Some(pattern) = words.get(2) else {
             return self.loader.report.alert(line.span, "'stick' expects a fetch method.");
         };
-        let mut rest = &words[3..];
+        let (pattern, taken) =
+            crate::sample::expr::gather(&pattern.text, words[3..].iter().map(|w| w.text.as_str()));
+        let mut rest = &words[3 + taken..];
         let mut table = self.name.clone();
         if let [word, name, tail @ ..] = rest
             && word.text == "table"
@@ -492,7 +494,7 @@ impl Compiler<'_, '_> {
         let make = |c: &mut Self| {
             let blame = |e: String| format!("'stick': {e}");
             let expr = c.scoped(line.span, |s| {
-                Expr::compile(&expr::expression(&pattern.text).map_err(blame)?, s).map_err(blame)
+                Expr::compile(&expr::expression(&pattern).map_err(blame)?, s).map_err(blame)
             })?;
             let condition = c.condition(rest, line.span, "sticking condition", at)?;
             let slot = c.loader.refs.table(&table, &format!("stick rule of backend '{}'", c.name));

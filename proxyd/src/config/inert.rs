@@ -151,11 +151,6 @@ pub static INERT: &[Inert] = &[
         ),
     ),
     server(
-        "check-via-socks4",
-        "server s 127.0.0.1:1 check check-via-socks4",
-        "checks go to the server directly",
-    ),
-    server(
         "pool-low-conn",
         "server s 127.0.0.1:1 pool-low-conn 5",
         "threads do not take each other's connections",

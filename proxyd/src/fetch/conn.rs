@@ -48,9 +48,9 @@ pub static ROWS: &[Row] = &[
     row("fc_src", "", Type::V4, L4Client, |v, _, _| ip(&v.session.real_src)),
     row("fc_src_is_local", "", Type::Bool, L4Client, |v, _, _| local(&v.session.real_src)),
     row("fc_src_port", "", Type::Int, L4Client, |v, _, _| port(&v.session.real_src)),
-    row("src", "", Type::V4, L4Client, |v, _, _| ip(&v.session.src)),
-    row("src_is_local", "", Type::Bool, L4Client, |v, _, _| local(&v.session.src)),
-    row("src_port", "", Type::Int, L4Client, |v, _, _| port(&v.session.src)),
+    row("src", "", Type::V4, L4Client, |v, _, _| ip(source(v))),
+    row("src_is_local", "", Type::Bool, L4Client, |v, _, _| local(source(v))),
+    row("src_port", "", Type::Int, L4Client, |v, _, _| port(source(v))),
     row("fe_id", "", Type::Int, Frontend, |v, _, _| {
         Some(Value::Int(i64::from(v.generation.config.proxies.get(v.session.frontend.0)?.uuid)))
     }),
@@ -169,6 +169,11 @@ fn server_fault(view: &View<'_>) -> Option<u8> {
 
 fn fault_text<'v>(fault: u8) -> Option<Value<'v>> {
     FAULTS.get(usize::from(fault)).map(|text| Value::str(*text))
+}
+
+/// The client: as rules of the request left it, else as the session has it.
+pub fn source<'v>(view: &'v View<'_>) -> &'v Peer {
+    view.txn.as_deref().and_then(|t| t.src.as_ref()).unwrap_or(&view.session.src)
 }
 
 /// Where the client wanted to go: as rules left it, else as the connection says.

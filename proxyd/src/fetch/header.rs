@@ -56,6 +56,7 @@ pub static ROWS: &[Row] = rows![
     "hdr_val" HDR Int RequestHeaders request number,
     "req.cook" COOK Str RequestHeaders request cookie,
     "req.cook_cnt" COOK Int RequestHeaders request cookie_count,
+    "req.cook_names" COOK Str RequestHeaders request cookie_names,
     "req.cook_val" COOK Int RequestHeaders request cookie_value,
     "req.fhdr" HDR Str RequestHeaders request full,
     "req.fhdr_cnt" COOK Int RequestHeaders request full_count,
@@ -68,6 +69,7 @@ pub static ROWS: &[Row] = rows![
     "req.hdrs_bin" NO Bin RequestHeaders request all_binary,
     "res.cook" COOK Str ResponseHeaders response cookie,
     "res.cook_cnt" COOK Int ResponseHeaders response cookie_count,
+    "res.cook_names" COOK Str ResponseHeaders response cookie_names,
     "res.cook_val" COOK Int ResponseHeaders response cookie_value,
     "res.fhdr" HDR Str ResponseHeaders response full,
     "res.fhdr_cnt" COOK Int ResponseHeaders response full_count,
@@ -239,8 +241,13 @@ fn all_binary<'v>(m: &'v Message, _: &'v [Arg], _: &mut Cursor) -> Option<Value<
     Some(Value::bin(out))
 }
 
-/// Values of a cookie in all `Cookie` or `Set-Cookie` fields; without a name the first cookie of each.
+/// Values of a cookie in all `Cookie` or `Set-Cookie` fields; of all without a name.
 fn cookies<'m>(m: &'m Message, name: &[u8]) -> Found<'m> {
+    pairs(m, |key, text| (name.is_empty() || key == name).then_some(text))
+}
+
+/// What is taken of the cookies of all fields; a `Set-Cookie` sets one, what follows are its attributes.
+fn pairs<'m>(m: &'m Message, take: impl Fn(&'m [u8], &'m [u8]) -> Option<&'m [u8]>) -> Found<'m> {
     let request = matches!(m.start, crate::http::message::Start::Request { .. });
     let field: &[u8] = if request { b"cookie" } else { b"set-cookie" };
     let mut out = Found::new();
@@ -250,9 +257,7 @@ fn cookies<'m>(m: &'m Message, name: &[u8]) -> Found<'m> {
             let item = item.trim_ascii();
             let Some(eq) = memchr::memchr(b'=', item) else { continue };
             let (key, text) = (item[..eq].trim_ascii_end(), item[eq + 1..].trim_ascii_start());
-            if name.is_empty() || key == name {
-                out.push(text);
-            }
+            out.extend(take(key, text));
         }
     }
     out
@@ -264,6 +269,12 @@ fn cookie<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Va
     cursor.at += 1;
     cursor.more = cursor.at < all.len();
     Some(Value::str(value))
+}
+
+/// `req.cook_names`, `res.cook_names` of later versions.
+fn cookie_names<'v>(m: &'v Message, args: &'v [Arg], _: &mut Cursor) -> Option<Value<'v>> {
+    let delimiter = at(args, 0).bytes().first().copied().unwrap_or(b',');
+    Some(Value::str(pairs(m, |key, _| Some(key)).join(&delimiter)))
 }
 
 fn cookie_count<'v>(m: &'v Message, args: &'v [Arg], _: &mut Cursor) -> Option<Value<'v>> {

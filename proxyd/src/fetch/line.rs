@@ -95,14 +95,14 @@ pub static ROWS: &[Row] = &[
         let host = authority.split(|b| *b == b':').next()?;
         parse_ip(host).map(Value::ip)
     }),
-    row("url_param", "[string,string]", Type::Str, RequestHeaders, url_param),
+    row("url_param", "[string,string,string]", Type::Str, RequestHeaders, url_param),
     row("url_port", "", Type::Int, RequestHeaders, |v, _, c| {
         let authority = authority(request(v, c)?.uri())?;
         let port = authority.iter().rposition(|b| *b == b':').map(|i| &authority[i + 1..]);
         Some(Value::Int(port.map_or(80, |p| crate::sample::leading_int(p).0)))
     }),
-    row("urlp", "[string,string]", Type::Str, RequestHeaders, url_param),
-    row("urlp_val", "[string,string]", Type::Int, RequestHeaders, |v, a, c| {
+    row("urlp", "[string,string,string]", Type::Str, RequestHeaders, url_param),
+    row("urlp_val", "[string,string,string]", Type::Int, RequestHeaders, |v, a, c| {
         url_param(v, a, c)?.into_int().map(Value::Int)
     }),
 ];
@@ -213,7 +213,7 @@ fn base32(text: &[u8]) -> u32 {
 
 fn with_source<'v>(hash: u32, view: &View<'_>) -> Value<'v> {
     let mut out = hash.to_be_bytes().to_vec();
-    match &view.session.src {
+    match super::conn::source(view) {
         Peer::Inet(a) if a.is_ipv4() => {
             if let std::net::IpAddr::V4(ip) = a.ip() {
                 out.extend_from_slice(&ip.octets());
@@ -239,6 +239,16 @@ fn capture<'v>(view: &'v View<'_>, args: &[Arg], request: bool) -> Option<Value<
 
 /// The next value of a parameter in a query string; `at` is where to go on.
 pub fn parameter<'q>(query: &'q [u8], name: &[u8], delimiter: u8, from: &mut usize) -> Option<&'q [u8]> {
+    parameter_that(query, |key| name.is_empty() || key == name, delimiter, from)
+}
+
+/// [`parameter`], of a name that `fits`.
+fn parameter_that<'q>(
+    query: &'q [u8],
+    fits: impl Fn(&[u8]) -> bool,
+    delimiter: u8,
+    from: &mut usize,
+) -> Option<&'q [u8]> {
     while *from <= query.len() && !query.is_empty() {
         let rest = query.get(*from..)?;
         let end = rest.iter().position(|b| *b == b'&' || *b == b';' || *b == delimiter).unwrap_or(rest.len());
@@ -248,7 +258,7 @@ pub fn parameter<'q>(query: &'q [u8], name: &[u8], delimiter: u8, from: &mut usi
             Some(eq) => (&item[..eq], &item[eq + 1..]),
             None => continue,
         };
-        if name.is_empty() || key == name {
+        if fits(key) {
             return Some(value);
         }
     }
@@ -260,7 +270,10 @@ fn url_param<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Op
     let (name, start) = (at(args, 0).bytes(), at(args, 1).bytes().first().copied().unwrap_or(b'?'));
     let query = memchr::memchr(start, uri).map_or(&b""[..], |at| &uri[at + 1..]);
     let query = &query[..memchr::memchr(b'#', query).unwrap_or(query.len())];
-    let value = parameter(query, name, start, &mut cursor.at)?;
+    // The third argument is of haproxy 2.8.
+    let any_case = at(args, 2).bytes().first() == Some(&b'i');
+    let fits = |key: &[u8]| name.is_empty() || key == name || (any_case && key.eq_ignore_ascii_case(name));
+    let value = parameter_that(query, fits, start, &mut cursor.at)?;
     cursor.more = true;
     Some(Value::str(value))
 }

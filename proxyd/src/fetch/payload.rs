@@ -23,11 +23,16 @@ pub static ROWS: &[Row] = &[
     row("req.rdp_cookie", "[string]", Type::Str, L6Request, rdp_cookie),
     row("req.rdp_cookie_cnt", "[string]", Type::Int, L6Request, rdp_count),
     row("req.ssl_alpn", "", Type::Str, L6Request, alpn),
+    row("req.ssl_cipherlist", "", Type::Bin, L6Request, |v, _, c| {
+        Some(hello(v, c)?.suites).filter(|s| !s.is_empty()).map(Value::bin)
+    }),
     row("req.ssl_ec_ext", "", Type::Bool, L6Request, |v, _, c| {
         let hello = hello(v, c)?;
         Some(Value::Bool(hello.extension(10).is_some()))
     }),
     row("req.ssl_hello_type", "", Type::Int, L6Request, |v, _, c| handshake_type(v, c, Side::Request)),
+    row("req.ssl_keyshare_groups", "", Type::Bin, L6Request, key_shares),
+    row("req.ssl_sigalgs", "", Type::Bin, L6Request, |v, _, c| listed(hello(v, c)?.extension(13)?)),
     row("req.ssl_sni", "", Type::Str, L6Request, sni),
     row("req.ssl_st_ext", "", Type::Int, L6Request, |v, _, c| {
         Some(Value::Int(match hello(v, c)?.extension(35) {
@@ -36,6 +41,7 @@ pub static ROWS: &[Row] = &[
             Some(_) => 2,
         }))
     }),
+    row("req.ssl_supported_groups", "", Type::Bin, L6Request, |v, _, c| listed(hello(v, c)?.extension(10)?)),
     row("req.ssl_ver", "", Type::Int, L6Request, |v, _, c| {
         let v = hello(v, c)?.version;
         Some(Value::Int((i64::from(v >> 8) << 16) | i64::from(v & 0xff)))
@@ -217,15 +223,41 @@ fn sni<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Valu
     None
 }
 
+/// A list of an extension with its length in two bytes before it.
+fn list_of(extension: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = split(extension, 2)?;
+    rest.get(..usize::from(u16::from_be_bytes([len[0], len[1]])))
+}
+
+fn listed(extension: &[u8]) -> Option<Value<'_>> {
+    list_of(extension).filter(|l| !l.is_empty()).map(Value::bin)
+}
+
+/// The groups for which the client sent its part of a key.
+fn key_shares<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
+    let groups = share_groups(list_of(hello(view, cursor)?.extension(51)?)?)?;
+    Some(groups).filter(|g| !g.is_empty()).map(Value::bin)
+}
+
+/// Group, length and key of each share, without the last two.
+fn share_groups(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut groups = Vec::new();
+    while let Some((head, after)) = split(rest, 4) {
+        groups.extend_from_slice(&head[..2]);
+        rest = after.get(usize::from(u16::from_be_bytes([head[2], head[3]]))..)?;
+    }
+    Some(groups)
+}
+
 fn alpn<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
     let list = hello(view, cursor)?.extension(16)?;
-    let mut rest = list.get(2..)?;
-    let mut out: Vec<&[u8]> = Vec::new();
-    while let Some(len) = rest.first().map(|l| usize::from(*l)) {
-        out.push(rest.get(1..=len)?);
-        rest = &rest[1 + len..];
-    }
-    Some(Value::str(out.join(&b','))).filter(|_| !out.is_empty())
+    // One after the other; `at` is how many bytes were given so far.
+    let rest = list.get(2 + cursor.at..)?;
+    let len = usize::from(*rest.first()?);
+    let name = rest.get(1..=len)?;
+    cursor.at += 1 + len;
+    cursor.more = rest.len() > 1 + len;
+    Some(Value::str(name))
 }
 
 fn handshake_type<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
@@ -278,4 +310,19 @@ fn rdp_cookie<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> O
 fn rdp_count<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
     let hit = rdp(view, args, cursor).is_some();
     if cursor.pending { None } else { Some(Value::Int(i64::from(hit))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_a_hello_end_where_they_say() {
+        assert_eq!(list_of(&[0, 4, 0, 29, 0, 23]), Some(&[0, 29, 0, 23][..]));
+        assert_eq!(list_of(&[0, 5, 0, 29, 0, 23]), None);
+        assert_eq!(list_of(&[0]), None);
+        assert_eq!(share_groups(&[0, 29, 0, 2, 9, 9, 0, 23, 0, 1, 7]), Some(vec![0, 29, 0, 23]));
+        assert_eq!(share_groups(&[0, 29, 0, 3, 9, 9]), None);
+        assert_eq!(share_groups(&[]), Some(vec![]));
+    }
 }

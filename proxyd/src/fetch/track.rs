@@ -119,7 +119,7 @@ fn tracked<'v>(view: &'v View<'_>, number: i64, other: &'v Arg) -> Entry<'v> {
 
 fn by_source<'v>(view: &'v View<'_>, arg: &'v Arg) -> Entry<'v> {
     let table = table(arg)?;
-    let Peer::Inet(address) = &view.session.src else { return None };
+    let Peer::Inet(address) = super::conn::source(view) else { return None };
     Some((table, table.key(Value::ip(address.ip()))?))
 }
 

@@ -13,7 +13,7 @@ use std::io::Write;
 /// What is done to bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Nothing; the answer is treated as if it were compressed.
+    /// Nothing; the answer is changed as if it were compressed, but for `Content-Encoding`.
     Identity,
     /// RFC 1952.
     Gzip,
@@ -56,7 +56,8 @@ pub fn wanted(settings: &Compression, request: &mut Message) -> Option<Algorithm
             let mut parts = text.split(';').map(str::trim);
             let token = parts.next().unwrap_or_default();
             let quality = parts.find_map(|p| p.strip_prefix("q=")).map_or(1000, quality);
-            let hit = known.iter().find(|(wire, _)| *wire == token || token == "*");
+            // Of several that fit any encoding, haproxy takes the one named last.
+            let hit = known.iter().rev().find(|(wire, _)| *wire == token || token == "*");
             if let Some((_, algorithm)) = hit
                 && quality > best.map_or(0, |(q, _)| q)
             {
@@ -65,7 +66,7 @@ pub fn wanted(settings: &Compression, request: &mut Message) -> Option<Algorithm
         }
     }
     // Identity needs no consent.
-    let none = known.first().filter(|(_, a)| *a == Algorithm::Identity && best.is_none());
+    let none = known.iter().find(|(_, a)| *a == Algorithm::Identity && best.is_none());
     let chosen = best.map(|(_, a)| a).or(none.map(|(_, a)| *a));
     if settings.offload {
         request.remove(b"accept-encoding");
@@ -96,8 +97,7 @@ fn old_browser(agent: &[u8]) -> bool {
 
 /// Whether this answer may be compressed; says so in its head when it is.
 pub fn begin(settings: &Compression, algorithm: Algorithm, response: &mut Message, framed: bool) -> bool {
-    if algorithm == Algorithm::Identity
-        || !framed
+    if !framed
         || response.version < (1, 1)
         || !matches!(response.status(), 200..=203)
         || response.first(b"content-encoding").is_some()
@@ -133,7 +133,9 @@ pub fn begin(settings: &Compression, algorithm: Algorithm, response: &mut Messag
     response.remove(b"transfer-encoding");
     response.add(b"transfer-encoding", b"chunked");
     response.add(b"vary", b"Accept-Encoding");
-    response.add(b"content-encoding", algorithm.token().as_bytes());
+    if algorithm != Algorithm::Identity {
+        response.add(b"content-encoding", algorithm.token().as_bytes());
+    }
     true
 }
 
@@ -165,19 +167,21 @@ enum Kind {
     Gzip(GzEncoder<Vec<u8>>),
     Deflate(ZlibEncoder<Vec<u8>>),
     Raw(DeflateEncoder<Vec<u8>>),
+    /// Nothing is done, but in chunks.
+    Plain(Vec<u8>),
 }
 
 impl Encoder {
     /// One of level `level`, 1 to 9.
-    pub fn new(algorithm: Algorithm, level: u32) -> Option<Box<Self>> {
+    pub fn new(algorithm: Algorithm, level: u32) -> Box<Self> {
         let level = flate2::Compression::new(level.clamp(1, 9));
         let kind = match algorithm {
-            Algorithm::Identity => return None,
+            Algorithm::Identity => Kind::Plain(Vec::new()),
             Algorithm::Gzip => Kind::Gzip(GzEncoder::new(Vec::new(), level)),
             Algorithm::Deflate => Kind::Deflate(ZlibEncoder::new(Vec::new(), level)),
             Algorithm::RawDeflate => Kind::Raw(DeflateEncoder::new(Vec::new(), level)),
         };
-        Some(Box::new(Self { kind, fresh: false, taken: 0, made: 0 }))
+        Box::new(Self { kind, fresh: false, taken: 0, made: 0 })
     }
 
     /// Takes content. Writing to memory can't fail.
@@ -188,6 +192,7 @@ impl Encoder {
             Kind::Gzip(e) => e.write_all(content),
             Kind::Deflate(e) => e.write_all(content),
             Kind::Raw(e) => e.write_all(content),
+            Kind::Plain(e) => e.write_all(content),
         };
     }
 
@@ -204,11 +209,13 @@ impl Encoder {
             (Kind::Deflate(e), false) => e.flush(),
             (Kind::Raw(e), true) => e.try_finish(),
             (Kind::Raw(e), false) => e.flush(),
+            (Kind::Plain(_), _) => Ok(()),
         };
         let made = match &mut self.kind {
             Kind::Gzip(e) => e.get_mut(),
             Kind::Deflate(e) => e.get_mut(),
             Kind::Raw(e) => e.get_mut(),
+            Kind::Plain(made) => made,
         };
         if !made.is_empty() {
             self.made += made.len() as u64;
@@ -243,6 +250,9 @@ mod tests {
             ("br", &["gzip"], None),
             ("*", &["gzip"], Some(Algorithm::Gzip)),
             ("deflate", &["raw-deflate"], Some(Algorithm::RawDeflate)),
+            ("*", &["gzip", "deflate"], Some(Algorithm::Deflate)),
+            ("br", &["gzip", "identity"], Some(Algorithm::Identity)),
+            ("gzip", &["gzip", "identity"], Some(Algorithm::Gzip)),
         ];
         for (header, algorithms, expected) in cases {
             let mut m = request(&format!("GET / HTTP/1.1\naccept-encoding: {header}"));
@@ -261,7 +271,7 @@ mod tests {
 
     #[test]
     fn chunks_hold_a_stream_that_can_be_read() {
-        let mut encoder = Encoder::new(Algorithm::Gzip, 1).expect("an encoder");
+        let mut encoder = Encoder::new(Algorithm::Gzip, 1);
         let mut wire = Vec::new();
         for part in ["hello ", "world ", "again"] {
             encoder.take(part.as_bytes());

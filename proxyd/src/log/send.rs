@@ -198,7 +198,7 @@ fn connect_line(view: &View<'_>, proxy: &Proxy, out: &mut Vec<u8>) {
         _ => "unix:0".to_owned(),
     };
     let mode = if proxy.mode == Mode::Http { "HTTP" } else { "TCP" };
-    let (src, dst) = (text(&view.session.src), text(&view.session.dst));
+    let (src, dst) = (text(crate::fetch::conn::source(view)), text(crate::fetch::conn::destination(view)));
     out.extend_from_slice(format!("Connect from {src} to {dst} ({}/{mode})", proxy.name).as_bytes());
 }
 

@@ -118,8 +118,8 @@ pub static LOG_TAGS: &[Tag] = &[
     tag("bi", |v, w| ip(w, txn(v).map(|t| &t.server_ends().0))),
     tag("bp", |v, w| port(w, txn(v).map(|t| &t.server_ends().0))),
     tag("bq", |v, w| w.int(txn(v).map_or(0, |t| i64::from(t.backend_queue)))),
-    tag("ci", |v, w| ip(w, Some(&v.session.src))),
-    tag("cp", |v, w| match &v.session.src {
+    tag("ci", |v, w| ip(w, Some(crate::fetch::conn::source(v)))),
+    tag("cp", |v, w| match crate::fetch::conn::source(v) {
         Peer::Unix => {
             w.int(v.generation.config.proxies.get(v.session.frontend.0).map_or(0, |p| i64::from(p.uuid)));
         }

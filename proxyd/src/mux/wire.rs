@@ -257,6 +257,10 @@ pub enum Habit {
     Long,
 }
 
+/// Bytes thrown away at once, and how often at most: a peer that sends on and on is not waited for.
+const WASTE: usize = 4096;
+const WASTE_ROUNDS: usize = 16;
+
 /// What is read at first of a message with long content: room for nearly every head.
 const FIRST_READ: usize = 2048;
 
@@ -299,6 +303,18 @@ impl Conn {
         // An error that is no want of bytes is the end of the connection: the kernel tells it once.
         let eof = got.map_or_else(|e| e != Errno::EAGAIN && e != Errno::EINTR, |n| n == 0);
         Ok(Self { wire: bare.wire()?, buf, eof, shut: false, habit })
+    }
+
+    /// Throws away what a plain socket has received so far, within bounds.
+    pub fn discard(&mut self) {
+        let Wire::Tcp(io) = &self.wire else { return };
+        let mut waste = [0; WASTE];
+        for _ in 0..WASTE_ROUNDS {
+            let got = recv(io.as_raw_fd(), &mut waste, MsgFlags::MSG_DONTWAIT);
+            if !got.is_ok_and(|n| n == waste.len()) {
+                break;
+            }
+        }
     }
 
     /// Whether it is a plain socket with nothing read, sent or closed that is not done with.

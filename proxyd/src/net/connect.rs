@@ -90,7 +90,7 @@ async fn socks4(stream: &mut TcpStream, to: SocketAddr) -> io::Result<()> {
     stream.write_all(&request).await?;
     let mut answer = [0; 8];
     stream.read_exact(&mut answer).await?;
-    if answer[0] == 0 && answer[1] == GRANTED {
+    if answer[1] == GRANTED {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::ConnectionRefused, "SOCKS 4 proxy refused"))

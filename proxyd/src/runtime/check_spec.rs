@@ -45,8 +45,9 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
     let own_port = own.is_some() || address.is_some() || server.added.is_some();
     let server_tls = server.tls.as_ref().is_some_and(|t| t.enabled) && !own_port;
     if (server.check.ssl || server_tls) && !server.check.no_ssl {
-        spec.tls = Some(tls_options(config, server));
+        spec.tls = Some(tls_options(config, proxy, server));
     }
+    (spec.relay, spec.via_relay) = (server.socks4, server.check.via_socks4);
     if server.check.send_proxy || (server.send_proxy.is_some() && !own_port) {
         use crate::config::model::SendProxy;
         let v1 = matches!(server.send_proxy, Some(SendProxy::V1)) || server.send_proxy.is_none();
@@ -152,10 +153,15 @@ fn source(source: Option<&crate::config::model::Source>) -> Source {
     Source { address, port: None, interface: source.interface.clone(), mark: 0 }
 }
 
-fn tls_options(config: &Config, server: &Server) -> tls::client::Options {
+fn tls_options(config: &Config, proxy: &Proxy, server: &Server) -> tls::client::Options {
     let mut options = crate::net::tls::client_options(server, &config.global);
-    // Probes speak HTTP/1.
-    options.limits.alpn.retain(|p| p != "h2");
+    if let Some(alpn) = &server.check.alpn {
+        options.limits.alpn.clone_from(alpn);
+    }
+    if matches!(proxy.check.kind, CheckKind::Http { .. }) {
+        // What HTTP checks speak is HTTP/1.
+        options.limits.alpn.retain(|p| p != "h2");
+    }
     if let Some(sni) = &server.check.sni {
         options.sni = Some(sni.clone());
     }
@@ -239,7 +245,16 @@ fn http_script(proxy: &Proxy, default: Request) -> Script {
     for step in &proxy.check.steps {
         let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
         match step.keyword.as_str() {
-            "connect" => steps.push(connect(&words)),
+            "connect" => {
+                let mut step = connect(&words);
+                if let Action::Connect(Connect { transport: Transport::Own { tls: Some(tls), .. }, .. }) =
+                    &mut step.action
+                {
+                    // What HTTP checks speak is HTTP/1.
+                    tls.limits.alpn.retain(|p| p != "h2");
+                }
+                steps.push(step);
+            }
             "send" => {
                 let comment = commented(&words);
                 let first = !sends;
@@ -299,7 +314,7 @@ fn comment(words: &[&str]) -> Step {
 
 fn connect(words: &[&str]) -> Step {
     let mut connect = Connect::default();
-    let (mut tls, mut header, mut own) = (None, None, false);
+    let (mut tls, mut header, mut via_relay, mut own) = (None, None, false, false);
     let mut at = 0;
     while at < words.len() {
         let next = words.get(at + 1).copied().unwrap_or_default();
@@ -319,12 +334,13 @@ fn connect(words: &[&str]) -> Step {
                 limits.alpn = next.split(',').map(str::to_owned).collect();
             }
             "send-proxy" => (header, own) = (Some(ProxyHeader::V1), true),
+            "via-socks4" => (via_relay, own) = (true, true),
             _ => {}
         }
         at += if matches!(words[at], "port" | "addr" | "sni" | "alpn" | "proto" | "comment") { 2 } else { 1 };
     }
     if own {
-        connect.transport = Transport::Own { tls: tls.map(Box::new), proxy_header: header };
+        connect.transport = Transport::Own { tls: tls.map(Box::new), proxy_header: header, via_relay };
     }
     Step { action: Action::Connect(connect), comment: commented(words) }
 }

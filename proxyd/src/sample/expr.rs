@@ -328,6 +328,20 @@ pub struct Expr {
     pub text: String,
 }
 
+/// An expression whose converters stand in words of their own, or after a comma that ends its word: its text, and how
+/// many of the words `after` the first belong to it.
+pub fn gather<'w>(first: &str, after: impl Iterator<Item = &'w str>) -> (String, usize) {
+    let mut text = first.trim_end_matches(',').to_owned();
+    let is_converter = |word: &&str| word.split(['(', ',']).next().is_some_and(|n| conv::find(n).is_some());
+    let mut taken = 0;
+    for word in after.take_while(is_converter) {
+        text.push(',');
+        text.push_str(word.trim_end_matches(','));
+        taken += 1;
+    }
+    (text, taken)
+}
+
 impl Expr {
     /// Resolves a parsed expression; the error is haproxy's text.
     pub fn compile(tree: &SampleExpr, scope: &mut Scope<'_>) -> Result<Self, String> {

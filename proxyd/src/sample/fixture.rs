@@ -173,6 +173,7 @@ fn txn(request: &Message) -> Txn {
         compressed: false,
         cache: None,
         server_fault: 0,
+        src: None,
         dst: None,
         server_tls: None,
         strict_rewriting: true,

@@ -63,6 +63,23 @@ fn expressions_give_what_haproxy_gives() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// What 2.6 does not have; values as the manual of later versions tells them.
+#[test]
+fn later_expressions_give_what_the_manual_says() {
+    let cases = [
+        ("req.cook_names", Some("a,SID,b,c")),
+        ("req.cook_names(|)", Some("a|SID|b|c")),
+        ("url_param(Y,,i)", Some("two%20words")),
+        ("url_param(Y)", None),
+    ];
+    for (text, wanted) in cases {
+        let mut fixture = Fixture::new();
+        let expr = fixture.scope(|s| Expr::compile(&expression(text)?, s)).expect(text);
+        let got = fixture.view(REQUEST, |view| Some(expr.run(view)?.cast(Type::Str)?.into_text()?.to_vec()));
+        assert_eq!(got.as_deref(), wanted.map(str::as_bytes), "{text}");
+    }
+}
+
 fn complaint(text: &str) -> String {
     Fixture::new().scope(|s| Expr::compile(&expression(text)?, s)).map(|_| ()).unwrap_err()
 }

@@ -176,7 +176,7 @@ impl Exchange<'_> {
     }
 
     fn forwarding(&mut self) {
-        let src = match &self.client.session.src {
+        let src = match self.parts.txn.src.as_ref().unwrap_or(&self.client.session.src) {
             Peer::Inet(a) => Some(a.ip()),
             _ => None,
         };
@@ -493,7 +493,7 @@ impl Exchange<'_> {
     }
 
     /// From here on variables of the message are the response's.
-    fn responding(&mut self) {
+    pub(super) fn responding(&mut self) {
         let txn = &mut self.parts.txn;
         if !txn.responding {
             txn.responding = true;

@@ -198,7 +198,7 @@ impl<'c> Exchange<'c> {
                 in_url.or_else(|| in_body().filter(|_| self.parts.request.method() == b"POST"))
             }
             _ => {
-                let src = match &self.client.session.src {
+                let src = match self.parts.txn.src.as_ref().unwrap_or(&self.client.session.src) {
                     Peer::Inet(a) => Some(a.ip()),
                     _ => None,
                 };

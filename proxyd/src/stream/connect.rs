@@ -283,7 +283,10 @@ impl<'c> Exchange<'c> {
         let tune = &generation.config.global.tune;
         let options = connect::Options {
             source: settings.source.clone().or_else(|| back.source.clone()),
-            spoof: spoof(settings.source.as_ref().or(back.source.as_ref()), &self.client.session.src),
+            spoof: spoof(
+                settings.source.as_ref().or(back.source.as_ref()),
+                self.parts.txn.src.as_ref().unwrap_or(&self.client.session.src),
+            ),
             keepalive: back.options.srvtcpka,
             no_linger: back.options.nolinger,
             user_timeout: settings.tcp_ut,
@@ -315,7 +318,7 @@ impl<'c> Exchange<'c> {
         let mut prefix = Vec::new();
         if let Some(kind) = settings.send_proxy {
             let id = self.parts.txn.unique_id.get().map(Vec::as_slice);
-            header(&mut prefix, (kind, &settings.proxy_v2_options), &self.client.session, id);
+            header(&mut prefix, (kind, settings), (&self.client.session, &self.parts.txn), id);
         }
         let mut conn = Conn::new(wire);
         let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
@@ -426,18 +429,19 @@ fn spoof(source: Option<&crate::config::model::Source>, src: &Peer) -> Option<So
 /// The PROXY header for a session: the kind, and `proxy-v2-options`.
 fn header(
     out: &mut Vec<u8>,
-    (kind, options): (SendProxy, &[String]),
-    session: &super::txn::Session,
+    (kind, settings): (SendProxy, &crate::config::model::Server),
+    (session, txn): (&super::txn::Session, &super::txn::Txn),
     unique_id: Option<&[u8]>,
 ) {
-    let ends = match (&session.src, &session.dst) {
+    // As rules of the request left them, else as the session has them.
+    let ends = match (txn.src.as_ref().unwrap_or(&session.src), txn.dst.as_ref().unwrap_or(&session.dst)) {
         (Peer::Inet(src), Peer::Inet(dst)) => Some((*src, *dst)),
         _ => None,
     };
     if kind == SendProxy::V1 {
         return proxy_protocol::write_v1(out, ends);
     }
-    let has = |name: &str| options.iter().any(|o| o == name);
+    let has = |name: &str| settings.proxy_v2_options.iter().any(|o| o == name);
     let tls = session.tls.as_deref();
     let mut tlvs: Vec<(u8, Vec<u8>)> = Vec::new();
     if has("crc32c") {

@@ -464,7 +464,7 @@ impl<'c> Exchange<'c> {
             && parts.request.version >= (1, 1);
         if compress::begin(settings, algorithm, &mut parts.response, framed) {
             let level = self.generation.config.global.tune.comp_maxlevel;
-            parts.down.encoder = compress::Encoder::new(algorithm, level);
+            parts.down.encoder = Some(compress::Encoder::new(algorithm, level));
             parts.txn.compressed = true;
         }
     }

@@ -120,6 +120,7 @@ impl Txn {
             compressed: false,
             cache: None,
             server_fault: 0,
+            src: None,
             dst: None,
             server_tls: None,
             strict_rewriting: true,
@@ -183,6 +184,7 @@ impl Txn {
             compressed,
             cache,
             server_fault,
+            src,
             dst,
             server_tls,
             strict_rewriting,
@@ -200,7 +202,6 @@ impl Txn {
         [&*vars, &*message_vars].into_iter().for_each(Vars::clear);
         tracked.clear();
         ([*timeout_server, *timeout_tunnel, *timeout_client], *resolving) = ([None; 3], None);
-        unique_id.take();
-        (*server_ends, *dst, *server_tls, *cache) = (None, None, None, None);
+        (*server_ends, *src, *dst, *server_tls, *cache, _) = (None, None, None, None, None, unique_id.take());
     }
 }

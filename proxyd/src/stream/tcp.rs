@@ -26,11 +26,17 @@ pub async fn serve(client: &mut Client) {
     x.raw = true;
     x.parts.txn.times.request = Some(Duration::ZERO);
     // Boxed each: what is needed to get there should not be held as long as the stream lasts.
+    let mut begun = false;
     if Box::pin(x.analyse()).await.is_ok() {
         let mut server = Box::pin(x.attach()).await.ok();
         if let Some(server) = &mut server {
+            begun = true;
             x.copy(server).await;
         }
+    }
+    if !begun {
+        // What nobody read would turn the end of the connection into a reset.
+        x.client.conn.discard();
     }
     x.finish(false);
 }
@@ -64,6 +70,7 @@ impl Exchange<'_> {
 
     /// What looks at the server's first bytes: `tcp-response content`, then `stick store-response`.
     async fn response_begins(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
+        self.responding();
         if self.back().rules.tcp_res_cont.is_empty() {
             self.store_stick(server);
             return Ok(());

@@ -358,6 +358,8 @@ pub struct Txn {
     pub cache: Option<Box<crate::http::cache::Visit>>,
     /// What was wrong with the server's connection.
     pub server_fault: u8,
+    /// `set-src`, `set-src-port` of a request; the session keeps its own.
+    pub src: Option<Peer>,
     /// `set-dst`, `set-dst-port`.
     pub dst: Option<Peer>,
     /// TLS of the server side.

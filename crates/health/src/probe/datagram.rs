@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, Effect, Fault, Input, Link, Probe};
+use super::{Clock, Effect, Input, Link, Probe};
 use crate::outcome::{Cause, Outcome, Status};
 use crate::{Carrier, Row, Spec};
 
@@ -91,11 +91,9 @@ impl Probe for Core {
                 self.clock.connected(now);
                 out.push(Effect::Send(self.payload.clone()));
             }
-            Input::Failed(
-                Fault::Connect(text) | Fault::Io(text) | Fault::Tls(text) | Fault::Settings(text),
-            ) => {
-                let outcome = Outcome::new(Status::L4Connection, Cause::Connect(text.clone()));
-                out.push(Effect::Done(outcome.described(text)));
+            Input::Failed(fault) => {
+                let outcome = Outcome::new(Status::L4Connection, Cause::Connect(fault.text().to_owned()));
+                out.push(Effect::Done(outcome.described(fault.text())));
             }
             Input::Data(bytes) => {
                 if let Some(outcome) = self.data(bytes) {

@@ -87,9 +87,9 @@ impl Probe for Core {
                 };
                 out.push(failed(Status::L4Connection, &text));
             }
-            Input::Failed(Fault::Connect(text) | Fault::Tls(text) | Fault::Settings(text)) => {
-                let outcome = Outcome::new(Status::L4Connection, Cause::Connect(text.clone()));
-                out.push(Effect::Done(outcome.described(text)));
+            Input::Failed(fault) => {
+                let outcome = Outcome::new(Status::L4Connection, Cause::Connect(fault.text().to_owned()));
+                out.push(Effect::Done(outcome.described(fault.text())));
             }
             Input::Data(bytes) => {
                 let Some((id, true, code)) = head(bytes) else { return };

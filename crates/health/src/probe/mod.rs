@@ -50,8 +50,26 @@ pub enum Fault {
     Tls(String),
     /// TLS settings can't be used (a file is missing …).
     Settings(String),
+    /// The SOCKS proxy did not make the connection.
+    Relay(String),
+    /// The SOCKS proxy did not answer in time.
+    RelayTimeout,
     /// Broke later: the system's text.
     Io(String),
+}
+
+impl Fault {
+    /// What is known of it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Connect(text)
+            | Self::Tls(text)
+            | Self::Settings(text)
+            | Self::Relay(text)
+            | Self::Io(text) => text,
+            Self::RelayTimeout => "",
+        }
+    }
 }
 
 /// What to do.
@@ -76,12 +94,20 @@ pub struct Link {
     pub tls: Option<tls::client::Options>,
     /// PROXY header.
     pub proxy_header: Option<ProxyHeader>,
+    /// SOCKS 4 proxy to go through.
+    pub relay: Option<SocketAddr>,
 }
 
 impl Link {
     /// The connection a check describes.
     pub fn of(spec: &Spec) -> Self {
-        Self { address: None, port: None, tls: spec.tls.clone(), proxy_header: spec.proxy_header }
+        Self {
+            address: None,
+            port: None,
+            tls: spec.tls.clone(),
+            proxy_header: spec.proxy_header,
+            relay: spec.relay.filter(|_| spec.via_relay),
+        }
     }
 }
 
@@ -140,6 +166,9 @@ pub(crate) fn fault_outcome(fault: &Fault, connected: bool, suffix: &str) -> Out
         Fault::Settings(text) => {
             Outcome::new(Status::SocketError, Cause::Tls(text.clone())).described(format!("{text}{suffix}"))
         }
+        Fault::Relay(text) => Outcome::new(Status::SocketError, Cause::Connect(text.clone()))
+            .described(format!("{text}{suffix}")),
+        Fault::RelayTimeout => Outcome::new(Status::L7Timeout, Cause::ConnectTimeout),
         Fault::Io(text) => {
             let status = if connected { Status::SocketError } else { Status::L4Connection };
             Outcome::new(status, Cause::Io(text.clone())).described(format!("{text}{suffix}"))

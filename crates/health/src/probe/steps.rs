@@ -119,6 +119,9 @@ pub enum Transport {
         tls: Option<Box<tls::client::Options>>,
         /// PROXY header.
         proxy_header: Option<ProxyHeader>,
+        /// Through the server's SOCKS proxy (`via-socks4`).
+        #[serde(default)]
+        via_relay: bool,
     },
 }
 
@@ -320,9 +323,10 @@ impl Core {
 
     fn connect(&mut self, now: Instant, connect: &Connect, out: &mut Vec<Effect>) {
         let mut link = Link::of(&self.spec);
-        if let Transport::Own { tls, proxy_header } = &connect.transport {
+        if let Transport::Own { tls, proxy_header, via_relay } = &connect.transport {
             link.tls = tls.as_deref().cloned();
             link.proxy_header = *proxy_header;
+            link.relay = self.spec.relay.filter(|_| *via_relay);
         }
         self.secure = link.tls.is_some();
         link.address = connect.address;
@@ -382,7 +386,9 @@ impl Core {
             (false, false) => Status::L4Ok,
         };
         let outcome = Outcome::passed(status).coded(self.code);
-        let wordy = self.script.flavour == Flavour::TcpCheck && self.sent_or_expected;
+        let is_connect = |s: &Step| matches!(s.action, Action::Connect(_));
+        let did_something = self.sent_or_expected || self.script.steps.iter().any(is_connect);
+        let wordy = self.script.flavour == Flavour::TcpCheck && did_something;
         if wordy { outcome.described("(tcp-check)") } else { outcome }
     }
 
