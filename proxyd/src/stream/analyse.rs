@@ -152,6 +152,11 @@ impl Exchange<'_> {
             return Err(Box::pin(self.reply_error(503)).await);
         };
         self.enter_backend(backend);
+        if self.back().disabled {
+            self.parts.txn.times.request = None;
+            self.set_end((EndedBy::Server, EndedIn::Connect));
+            return Err(Box::pin(self.reply_error(503)).await);
+        }
         Ok(())
     }
 

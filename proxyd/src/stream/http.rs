@@ -331,13 +331,7 @@ impl<'c> Exchange<'c> {
             Event::Up(Broken::Read(_) | Broken::Cut) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Data);
             }
-            Event::Aborted => {
-                self.client_gone(Cause::ClientClosed, EndedIn::Headers);
-                // Whoever has closed one side only gets to know.
-                self.parts.txn.bytes_in += self.parts.up.counted;
-                self.forget_response();
-                return Sent::Failed(self.reply_error(400).await);
-            }
+            Event::Aborted => return self.aborted().await,
             Event::Down(Broken::Write(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
             }
@@ -388,13 +382,25 @@ impl<'c> Exchange<'c> {
         self.set_end(ending::headers(cause));
         self.parts.txn.server_status = 0;
         self.parts.txn.times.response = None;
+        self.give_up();
+        Sent::Failed(self.reply_error(status).await)
+    }
+
+    /// The client closed while it waited, and `option abortonclose` minds: whoever has closed one side only gets to know.
+    async fn aborted(&mut self) -> Sent {
+        self.client_gone(Cause::ClientClosed, EndedIn::Headers);
+        self.give_up();
+        Sent::Failed(self.reply_error(400).await)
+    }
+
+    /// No server will answer: the proxy does.
+    fn give_up(&mut self) {
         self.parts.txn.bytes_in += self.parts.up.counted;
         if self.parts.up.is_done() {
             // Nothing of the request is left that would stand in the way of the next one.
             self.parts.info.framing = Framing::None;
         }
         self.forget_response();
-        Sent::Failed(self.reply_error(status).await)
     }
 
     fn forget_response(&mut self) {
