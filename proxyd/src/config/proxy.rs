@@ -411,7 +411,7 @@ fn base_of(
     let found = loader.defaults.iter().rposition(|d| d.proxy.name == base.text);
     let what = match draft.scope {
         Scope::Proxy(kind) => noun(kind),
-        _ => word,
+        Scope::Defaults => word,
     };
     let mut twins = loader.defaults.iter().filter(|d| d.proxy.name == base.text).map(|d| d.header);
     if let (Some(first), Some(second)) = (twins.next(), twins.next()) {

@@ -594,7 +594,7 @@ impl Exchange<'_> {
         }
         let body = raw[len..].to_vec();
         // What the file says of the connection is part of it, though the connection decides for itself.
-        self.parts.txn.bytes_out += connection_len(&raw[..len]);
+        self.parts.txn.bytes_out += errors::connection_len(&raw[..len]);
         let response = &mut self.parts.response;
         response.remove(b"connection");
         let told = response.find(b"content-length").map(|(at, _)| at).next();
@@ -793,14 +793,4 @@ impl Spent {
         rates.total_ms.add(self.total_ms);
         rates.last_session.store(self.began, Relaxed);
     }
-}
-
-/// What the fields of a head count that tell of the connection.
-fn connection_len(head: &[u8]) -> u64 {
-    let fields = head.split(|b| *b == b'\n').filter_map(|line| {
-        let colon = memchr::memchr(b':', line)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        name.eq_ignore_ascii_case(b"connection").then_some(name.len() + value.len())
-    });
-    fields.sum::<usize>() as u64
 }
