@@ -94,6 +94,8 @@ pub struct Reply {
     pub denied: bool,
     /// The answer is the status's own page: `errorfile`, `http-error` or haproxy's; `headers` are added to it.
     pub canned: bool,
+    /// It sends the client elsewhere: a body that came with the request is not waited for.
+    pub redirect: bool,
 }
 
 /// One action of a rule: what the user wrote, compiled.

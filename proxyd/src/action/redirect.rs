@@ -128,7 +128,12 @@ impl Redirect {
         if let Some(cookie) = &self.cookie {
             headers.push(("set-cookie".into(), cookie.clone().into_bytes()));
         }
-        Flow::Finish(Verdict::Reply(Arc::new(Reply { status: self.code, headers, ..Reply::default() })))
+        Flow::Finish(Verdict::Reply(Arc::new(Reply {
+            status: self.code,
+            headers,
+            redirect: true,
+            ..Reply::default()
+        })))
     }
 }
 

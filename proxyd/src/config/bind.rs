@@ -127,7 +127,7 @@ pub(super) fn read(
             &mut sample,
             binds.first_mut().unwrap_or(&mut empty(BindAddress::Fd(-1), "", String::new())),
         );
-        let done = run(&mut Option_ { bind: &mut sample, loader, option, line }, args);
+        let done = run(&mut Option_ { bind: &mut sample, loader, option, line, place }, args);
         if let Some(first) = binds.first_mut() {
             *first = sample;
         }
@@ -199,6 +199,8 @@ struct Option_<'a, 'l> {
     loader: &'a mut Loader<'l>,
     option: &'a Word,
     line: Span,
+    /// What it belongs to, as messages begin.
+    place: &'a str,
 }
 
 impl Option_<'_, '_> {
@@ -275,6 +277,14 @@ fn threads(o: &mut Option_<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
             let text = format!("'{shown}' : '{part}' is not a valid number/range.{wrong}");
             return Err(Fault::new(o.option.span, text));
         }
+    }
+    if !thread {
+        let (place, instead) = (o.place, text.split_once('/').map(|(_, threads)| threads));
+        let instead = instead.map_or_else(String::new, |t| format!(" Please use 'thread {t}' instead."));
+        let text = format!(
+            "{place} : 'process {text}' on 'bind' lines is deprecated and will be removed in 2.7.{instead}"
+        );
+        o.loader.report.warning(o.option.span, text);
     }
     o.none("threads are not bound one by one")
 }
@@ -606,7 +616,7 @@ pub(super) fn shapes() -> Vec<(&'static str, bool, usize)> {
         let mut bind = empty(BindAddress::Fd(-1), "", String::new());
         let words = super::words::taken(name, |loader, option, args| {
             let line = option.span;
-            run(&mut Option_ { bind: &mut bind, loader, option, line }, args).is_ok()
+            run(&mut Option_ { bind: &mut bind, loader, option, line, place: "" }, args).is_ok()
         });
         (*name, *name != "ssl" && bind.tls.is_some(), words)
     };

@@ -364,7 +364,13 @@ impl Compiler<'_, '_> {
             stats.admin.extend(done.flatten().map(Arc::new));
             return;
         }
-        let done = self.scoped(line.span, |s| sets::rule(Set::Request, &words[2..], s));
+        let mut words = words[2..].to_vec();
+        if words.first().is_some_and(|w| w.text == "auth") && words.get(1).is_none_or(|w| w.text != "realm") {
+            let word = |text: &str| Word { text: text.to_owned(), ..words[0].clone() };
+            let realm = [word("realm"), word(crate::stats::service::REALM)];
+            words.splice(1..1, realm);
+        }
+        let done = self.scoped(line.span, |s| sets::rule(Set::Request, &words, s));
         stats.http_request.extend(done.map(Arc::new));
     }
 

@@ -18,6 +18,7 @@ pub(super) fn all(loader: &mut Loader<'_>, drafts: &mut [Draft], backs: &HashMap
         loops(loader, draft, &names, backs);
         captures(loader, draft);
         unheard(loader, draft);
+        two_passwords(loader, draft);
         for server in &draft.proxy.servers {
             if lacks_port(&draft.proxy, server) {
                 say(loader, Severity::Alert, draft.header, no_port(&draft.proxy, server, plain_before));
@@ -100,6 +101,20 @@ fn unheard(loader: &mut Loader<'_>, draft: &Draft) {
             proxy.name
         );
         say(loader, Severity::Warning, draft.header, text);
+    }
+}
+
+/// The stats page asks for a password by its own words or by rules, not by both.
+fn two_passwords(loader: &mut Loader<'_>, draft: &Draft) {
+    let Some(stats) = &draft.proxy.stats else { return };
+    let of_rule = |l: &super::proxy::RuleLine| l.line.words.get(1).is_some_and(|w| w.text == "http-request");
+    let rules = !stats.http_request.is_empty() || draft.stats_rules.iter().any(of_rule);
+    if rules && (!stats.auth.is_empty() || stats.realm.is_some()) {
+        let text = format!(
+            "proxy '{}': stats 'auth'/'realm' and 'http-request' can't be used at the same time.",
+            draft.proxy.name
+        );
+        say(loader, Severity::Alert, draft.header, text);
     }
 }
 

@@ -43,6 +43,7 @@ use conf_parsers::table::Named;
 use conf_parsers::{Line, load};
 use diag::{Diagnostic, Report, Severity, SourceMap, Span};
 use model::Config;
+pub(crate) use proxy::noun;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ impl Scope {
 }
 
 /// How a proxy is called in texts of whole-configuration checks.
-pub(super) fn noun(kind: Kind) -> &'static str {
+pub(crate) fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Frontend => "frontend",
         Kind::Backend => "backend",
@@ -409,8 +409,24 @@ fn base_of(
         return None;
     };
     let found = loader.defaults.iter().rposition(|d| d.proxy.name == base.text);
+    let what = match draft.scope {
+        Scope::Proxy(kind) => noun(kind),
+        Scope::Defaults => word,
+    };
+    let mut twins = loader.defaults.iter().filter(|d| d.proxy.name == base.text).map(|d| d.header);
+    if let (Some(first), Some(second)) = (twins.next(), twins.next()) {
+        let at = |span: Span| format!("{}:{}", loader.sources.name(span), loader.sources.line(span));
+        let text = format!(
+            "ambiguous defaults section name '{}' referenced by {what} '{}' exists at least at {} and {}.",
+            base.text,
+            draft.proxy.name,
+            at(first),
+            at(second)
+        );
+        loader.report.alert(base.span, text);
+        return None;
+    }
     if found.is_none() {
-        let what = if draft.scope == Scope::Defaults { "defaults" } else { word };
         let text = format!("defaults section '{}' not found for {what} '{}'.", base.text, draft.proxy.name);
         loader.report.alert(base.span, text);
         return None;

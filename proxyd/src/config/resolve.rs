@@ -490,23 +490,38 @@ fn resolve_hosts(loader: &mut Loader<'_>, drafts: &mut [Draft]) {
         for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
             let ServerAddress::Name(name, port) = server.address.clone() else { continue };
             let ip = server.fqdn.as_ref().filter(|_| asks_host(server)).and_then(|name| *found.get(name)?);
-            if let Some(ip) = ip.or_else(|| fixed_ip(server)) {
+            let (fixed, asked) = (fixed_ip(server), asks_host(server));
+            if let Some(ip) = ip.or(fixed) {
                 server.address = ServerAddress::Inet(SocketAddr::new(ip, port));
-                continue;
             }
-            if let Some(fault) = unresolved(server, &name, &place) {
+            let fault = match (ip, fixed) {
+                (Some(_), _) => None,
+                (None, Some(_)) => asked.then(|| fallback(server, &name, &place)),
+                (None, None) => unresolved(server, &name, &place, asked),
+            };
+            if let Some(fault) = fault {
                 loader.report.push(Diagnostic { span: Some(origin.address), ..fault });
             }
         }
     }
 }
 
-/// What is told of a server that starts without an address.
-fn unresolved(server: &Server, name: &str, proxy: &str) -> Option<Diagnostic> {
-    if server.init_addr.iter().flatten().any(|m| *m == InitAddr::None) {
-        return None;
-    }
+/// What is told of a server whose name says nothing, and that has an address for this case.
+fn fallback(server: &Server, name: &str, proxy: &str) -> Diagnostic {
+    let text = format!(
+        "'server {proxy}/{}' : could not resolve address '{name}', falling back to configured address.",
+        server.name
+    );
+    Diagnostic::global(Severity::Warning, text).lead(Lead::Bracket)
+}
+
+/// What is told of a server that starts without an address; `asked` says that its name was looked up.
+fn unresolved(server: &Server, name: &str, proxy: &str, asked: bool) -> Option<Diagnostic> {
     let place = format!("'server {proxy}/{}'", server.name);
+    if server.init_addr.iter().flatten().any(|m| *m == InitAddr::None) {
+        let text = format!("{place} : could not resolve address '{name}', disabling server.");
+        return asked.then(|| Diagnostic::global(Severity::Warning, text).lead(Lead::Bracket));
+    }
     let (severity, text) = match (&server.srv_record, &server.resolvers) {
         (Some(_), Some(_)) => return None,
         (Some(_), None) => {

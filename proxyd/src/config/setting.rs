@@ -302,8 +302,15 @@ pub(super) fn cookie(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fau
             }
         }
     }
+    if cookie.rewrite && cookie.indirect {
+        let fault = args.fault("cookie 'rewrite' and 'indirect' modes are incompatible.");
+        cx.loader.report.push(fault.into_alert());
+    }
     if u8::from(cookie.rewrite) + u8::from(cookie.insert) + u8::from(cookie.prefix) > 1 {
         return Err(args.fault("cookie 'rewrite', 'insert' and 'prefix' modes are incompatible."));
+    }
+    if cookie.preserve && !cookie.insert && !cookie.indirect {
+        return Err(args.fault("cookie 'preserve' requires at least 'insert' or 'indirect'."));
     }
     cx.draft.proxy.cookie = Some(cookie);
     Ok(())

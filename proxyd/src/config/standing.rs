@@ -29,6 +29,18 @@ const VALUES: &[&str] = &[
     "0",
 ];
 
+/// A list of revocations without any, of an authority that nobody needs.
+const REVOKED: &str = "\
+-----BEGIN X509 CRL-----\n\
+MIGlME0CAQEwCgYIKoZIzj0EAwIwDDEKMAgGA1UEAwwBeBcNMjYxMTIxMTc0MDMz\n\
+WhgPMjEyNjEwMjgxNzQwMzNaoA4wDDAKBgNVHRQEAwIBATAKBggqhkjOPQQDAgNI\n\
+ADBFAiEA8A+fivwUK/9O4C7tBXnxmMYYk6BWHpkM6X6hZiiiOe4CIEzonCZFA/ha\n\
+rM0H1/cIS7ZtJXspD2/6dbzXNGhJkAJA\n\
+-----END X509 CRL-----\n\
+";
+/// A key of tickets.
+const KEYS: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+
 /// Examples for words that none of [`VALUES`] suits, by table and word.
 const EXAMPLES: &[(&str, &str, &str)] = &[
     ("proxy", "acl", "a path /x"),
@@ -105,7 +117,10 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("bind", "ca-file", "CERT"),
     ("bind", "crt", "CERT"),
     ("bind", "crt-list", "/dev/null"),
+    ("bind", "ca-verify-file", "CERT"),
+    ("bind", "crl-file", "REVOKED"),
     ("bind", "curves", "X25519"),
+    ("bind", "tls-ticket-keys", "KEYS"),
     ("bind", "default-crt", "CERT"),
     ("bind", "expose-fd", "listeners"),
     ("bind", "group", "root"),
@@ -120,6 +135,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("bind", "verify", "optional"),
     ("server", "agent-check", "agent-port 5"),
     ("server", "ca-file", "CERT"),
+    ("server", "crl-file", "REVOKED"),
     ("server", "crt", "CERT"),
     ("server", "check-proto", "h2"),
     ("server", "log-proto", "legacy"),
@@ -367,6 +383,8 @@ impl Trials {
         let pem = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
         std::fs::write(dir.path().join("cert.pem"), pem).expect("a file");
         std::fs::write(dir.path().join("cases"), "x-y X-Y\n").expect("a file");
+        std::fs::write(dir.path().join("revoked"), REVOKED).expect("a file");
+        std::fs::write(dir.path().join("keys"), KEYS.repeat(3)).expect("a file");
         Self { sources: Sources::read(), dir, faults: String::new(), tried: 0 }
     }
 
@@ -374,6 +392,7 @@ impl Trials {
         let path = self.dir.path().join("t.cfg");
         let in_dir = |name: &str| self.dir.path().join(name).to_string_lossy().into_owned();
         let text = text.replace("CERT", &in_dir("cert.pem")).replace("CASES", &in_dir("cases"));
+        let text = text.replace("REVOKED", &in_dir("revoked")).replace("KEYS", &in_dir("keys"));
         std::fs::write(&path, text).expect("a file");
         let paths = vec![path.to_string_lossy().into_owned()];
         load(&Settings { paths, check: true, ..Settings::default() })

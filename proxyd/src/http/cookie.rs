@@ -41,30 +41,74 @@ pub struct Terms {
     pub forced: bool,
 }
 
-/// `name=value` pairs of a `Cookie` or `Set-Cookie` value: the pair's range, and that of its value.
-fn pairs(header: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8], Range<usize>)> {
+/// A `name=value` of a `Cookie` or `Set-Cookie` value; ranges of it.
+struct Pair {
+    /// With the spaces around it.
+    whole: Range<usize>,
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+/// All pairs of a header. What has no `=` is none, nor is what begins with `$` (RFC 2965's attributes).
+fn pairs(header: &[u8]) -> impl Iterator<Item = Pair> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
             if at >= header.len() {
                 return None;
             }
-            let end =
-                header[at..].iter().position(|b| matches!(b, b';' | b',')).map_or(header.len(), |n| at + n);
-            let whole = at..end;
-            at = end + 1;
-            let pair = &header[whole.clone()];
-            let lead = pair.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-            let tail = pair.iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
-            if lead + tail >= pair.len() {
+            let whole = at..end_of_pair(header, at);
+            at = whole.end + 1;
+            let pair = trimmed(header, whole.clone());
+            let Some(equal) = memchr::memchr(b'=', &header[pair.clone()]) else { continue };
+            if header[pair.start] == b'$' {
                 continue;
             }
-            let (start, stop) = (whole.start + lead, whole.end - tail);
-            let name_end = header[start..stop].iter().position(|b| *b == b'=').map_or(stop, |n| start + n);
-            let value = (name_end + 1).min(stop)..stop;
-            return Some((whole, &header[start..name_end], value));
+            let name = trimmed(header, pair.start..pair.start + equal);
+            let value = trimmed(header, pair.start + equal + 1..pair.end);
+            return Some(Pair { whole, name, value });
         }
     })
+}
+
+/// Where a pair ends: at a separator that is not quoted.
+fn end_of_pair(header: &[u8], start: usize) -> usize {
+    let (mut quoted, mut at) = (false, start);
+    while at < header.len() {
+        match header[at] {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => at += 1,
+            b';' | b',' if !quoted => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    header.len()
+}
+
+/// A range without spaces at its ends.
+fn trimmed(header: &[u8], range: Range<usize>) -> Range<usize> {
+    let space = |b: &&u8| matches!(b, b' ' | b'\t');
+    let part = &header[range.clone()];
+    let lead = part.iter().take_while(space).count();
+    let tail = part[lead..].iter().rev().take_while(space).count();
+    range.start + lead..range.end - tail
+}
+
+/// A header without spaces around the `=` of its pairs, if it has any: captures and servers get to see it so.
+fn tightened(header: &[u8]) -> Option<Vec<u8>> {
+    let is_loose = |p: &Pair| p.value.start != p.name.end + 1;
+    if !pairs(header).any(|p| is_loose(&p)) {
+        return None;
+    }
+    let (mut out, mut copied) = (Vec::with_capacity(header.len()), 0);
+    for pair in pairs(header).filter(is_loose) {
+        out.extend_from_slice(&header[copied..pair.name.end]);
+        out.push(b'=');
+        copied = pair.value.start;
+    }
+    out.extend_from_slice(&header[copied..]);
+    Some(out)
 }
 
 /// Looks for the cookie, and takes out of the request what the mode says the server must not see.
@@ -77,37 +121,66 @@ pub fn request(
 ) -> Found {
     let mut found = Found::default();
     let headers: Vec<(usize, Vec<u8>)> = message.find(b"cookie").map(|(i, v)| (i, v.to_vec())).collect();
-    for (index, value) in headers {
-        let hit = pairs(&value).find(|(_, name, _)| *name == rule.name.as_bytes());
-        let Some((pair, _, at)) = hit else { continue };
-        let whole = &value[at.clone()];
-        let delimiter = memchr::memchr(if rule.prefix { b'~' } else { b'|' }, whole);
-        let id = &whole[..delimiter.unwrap_or(whole.len())];
-        let mut outdated = false;
-        if let (Some(bar), false) = (delimiter, rule.prefix) {
-            found.dates = dates(&whole[bar + 1..]);
-            if let Some(state) = found.dates.over(rule) {
-                (found.state, found.dates, outdated) = (state, Dates::default(), true);
+    for (index, mut value) in headers {
+        if let Some(tight) = tightened(&value) {
+            message.set_value(index, &tight);
+            value = tight;
+        }
+        let hits: Vec<Pair> =
+            pairs(&value).filter(|p| value[p.name.clone()] == *rule.name.as_bytes()).collect();
+        for hit in &hits {
+            // The first that names a server counts.
+            if found.server.is_none() {
+                judge(rule, proxy, states, terms, &value[hit.value.clone()], &mut found);
             }
         }
-        if !outdated && !terms.unused {
-            look_up(id, proxy, states, terms.forced, &mut found);
+        // From the last on, so that what was found before stays where it is.
+        let mut new = value;
+        for hit in hits.into_iter().rev() {
+            let own = &new[hit.value.clone()];
+            if rule.prefix {
+                if let Some(tilde) = memchr::memchr(b'~', own) {
+                    new.drain(hit.value.start..=hit.value.start + tilde);
+                    message.set_value(index, &new);
+                }
+            } else if rule.insert && rule.indirect {
+                new = without(&new, hit.whole);
+                message.set_value(index, &new);
+                if new.is_empty() {
+                    message.remove_at(index);
+                }
+            }
         }
-        if terms.unused && !outdated {
-            found.state = RequestCookie::Unused;
-        } else if found.server.is_none() && found.state == RequestCookie::None {
-            found.state = RequestCookie::Invalid;
-        }
-        if let (true, Some(tilde)) = (rule.prefix, delimiter) {
-            let mut new = value[..at.start].to_vec();
-            new.extend_from_slice(&whole[tilde + 1..]);
-            message.set_value(index, &new);
-        } else {
-            strip(rule, message, index, &value, pair);
-        }
-        return found;
     }
     found
+}
+
+/// What one cookie of the right name says.
+fn judge(
+    rule: &Cookie,
+    proxy: &Proxy,
+    states: &Roster<Arc<ServerState>>,
+    terms: Terms,
+    value: &[u8],
+    found: &mut Found,
+) {
+    let delimiter = memchr::memchr(if rule.prefix { b'~' } else { b'|' }, value);
+    *found = Found::default();
+    if let (Some(bar), false) = (delimiter, rule.prefix) {
+        found.dates = dates(&value[bar + 1..]);
+        if let Some(state) = found.dates.over(rule) {
+            *found = Found { state, ..Found::default() };
+            return;
+        }
+    }
+    if terms.unused {
+        found.state = RequestCookie::Unused;
+        return;
+    }
+    look_up(&value[..delimiter.unwrap_or(value.len())], proxy, states, terms.forced, found);
+    if found.state == RequestCookie::None {
+        found.state = RequestCookie::Invalid;
+    }
 }
 
 /// The first server with this value that may be used.
@@ -128,13 +201,16 @@ fn look_up(id: &[u8], proxy: &Proxy, states: &Roster<Arc<ServerState>>, forced: 
     }
 }
 
-/// `indirect` hides the cookie from the server.
-fn strip(rule: &Cookie, message: &mut Message, index: usize, value: &[u8], pair: Range<usize>) {
-    if !(rule.insert && rule.indirect) {
-        return;
+/// A header without a pair, and without the attributes that follow it.
+fn without(value: &[u8], pair: Range<usize>) -> Vec<u8> {
+    let mut end = pair.end;
+    while let Some(next) = (end < value.len()).then(|| end + 1..end_of_pair(value, end + 1))
+        && value[trimmed(value, next.clone())].starts_with(b"$")
+    {
+        end = next.end;
     }
     let mut rest = value[..pair.start].to_vec();
-    let behind = value.get(pair.end + 1..).unwrap_or(b"");
+    let behind = value.get(end + 1..).unwrap_or(b"");
     if rest.is_empty() {
         let lead = behind.iter().take_while(|b| **b == b' ').count();
         rest.extend_from_slice(&behind[lead..]);
@@ -143,11 +219,7 @@ fn strip(rule: &Cookie, message: &mut Message, index: usize, value: &[u8], pair:
     } else {
         rest.extend_from_slice(behind);
     }
-    if rest.is_empty() {
-        message.remove_at(index);
-    } else {
-        message.set_value(index, &rest);
-    }
+    rest
 }
 
 /// Whether `option checkcache` refuses a response: a cache may keep its cookie for others, and nothing says that this is
@@ -279,11 +351,13 @@ fn of_server(rule: &Cookie, given: Given<'_>, message: &mut Message) -> Response
     let mut action = ResponseCookie::None;
     let headers: Vec<(usize, Vec<u8>)> = message.find(b"set-cookie").map(|(i, v)| (i, v.to_vec())).collect();
     let mut removed = Vec::new();
-    for (index, value) in headers {
-        let Some((_, name, at)) = pairs(&value).next() else { continue };
-        if name != rule.name.as_bytes() {
-            continue;
+    for (index, mut value) in headers {
+        if let Some(tight) = tightened(&value) {
+            message.set_value(index, &tight);
+            value = tight;
         }
+        let named = |p: &Pair| value[p.name.clone()] == *rule.name.as_bytes();
+        let Some(Pair { value: at, .. }) = pairs(&value).next().filter(named) else { continue };
         let (head, tail) = (&value[..at.start], &value[at.end..]);
         action = match given.id {
             _ if rule.preserve => ResponseCookie::Provided,
@@ -347,9 +421,9 @@ fn attributes(rule: &Cookie, out: &mut Vec<u8>) {
 /// `capture cookie`: the first pair whose name begins with the capture's, as `name=value`.
 pub fn captured(message: &Message, header: &[u8], capture: &Capture) -> Option<Vec<u8>> {
     for (_, value) in message.find(header) {
-        for (_, name, at) in pairs(value) {
-            if name.starts_with(capture.name.as_bytes()) {
-                let whole = &value[at.start.saturating_sub(name.len() + 1)..at.end];
+        for Pair { name, value: at, .. } in pairs(value) {
+            if value[name.clone()].starts_with(capture.name.as_bytes()) {
+                let whole = &value[name.start..at.end];
                 return Some(whole[..whole.len().min(capture.len)].to_vec());
             }
         }
@@ -370,19 +444,28 @@ mod tests {
 
     #[test]
     fn an_indirect_cookie_is_taken_out() {
-        let rule = Cookie { name: "S".into(), insert: true, indirect: true, ..Cookie::default() };
         for (value, want) in [
-            ("S=a", None),
-            ("S=a; x=1", Some("x=1")),
-            ("x=1; S=a", Some("x=1")),
-            ("x=1; S=a; y=2", Some("x=1; y=2")),
+            ("S=a", ""),
+            ("S=a; x=1", "x=1"),
+            ("x=1; S=a", "x=1"),
+            ("x=1; S=a; y=2", "x=1; y=2"),
+            ("$V=1; S=a; $P=/; y=2", "$V=1; y=2"),
         ] {
-            let mut m = Message::default();
-            m.add(b"Cookie", value.as_bytes());
-            let pair = pairs(value.as_bytes()).find(|(_, n, _)| *n == b"S").expect("there").0;
-            strip(&rule, &mut m, 0, value.as_bytes(), pair);
-            assert_eq!(m.first(b"cookie"), want.map(str::as_bytes), "{value}");
+            let pair = pairs(value.as_bytes()).find(|p| value[p.name.clone()] == *"S").expect("there").whole;
+            assert_eq!(without(value.as_bytes(), pair), want.as_bytes(), "{value}");
         }
+    }
+
+    #[test]
+    fn pairs_are_found_between_quotes_and_spaces() {
+        let names = |text: &str| {
+            let of = |p: Pair| format!("{}:{}", &text[p.name], &text[p.value]);
+            pairs(text.as_bytes()).map(of).collect::<Vec<_>>().join("|")
+        };
+        assert_eq!(names("a=1; b = 2 ;c;$d=3, e="), "a:1|b:2|e:");
+        assert_eq!(names("a=\"x;S=1\\\";S=2\"; b=\"3"), "a:\"x;S=1\\\";S=2\"|b:\"3");
+        assert_eq!(tightened(b"a=1; S = 2 ;c\t=3"), Some(b"a=1; S=2 ;c=3".to_vec()));
+        assert_eq!(tightened(b"a=1; S=2 ; c"), None);
     }
 
     #[test]

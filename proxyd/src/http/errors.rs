@@ -177,6 +177,16 @@ const REASONS: &[(u16, &str)] = &[
     (520, "Web server is returning an unknown error"),
 ];
 
+/// What the fields of a head count that tell of the connection.
+pub fn connection_len(head: &[u8]) -> u64 {
+    let fields = head.split(|b| *b == b'\n').filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        name.eq_ignore_ascii_case(b"connection").then_some(name.len() + value.len())
+    });
+    fields.sum::<usize>() as u64
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

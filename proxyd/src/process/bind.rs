@@ -5,6 +5,7 @@
 use super::control::Rights;
 use super::handoff::{self, Exposed};
 use crate::config::model::{Bind, BindAddress, Config, ProxyId};
+use crate::config::noun;
 use crate::log::forward::Ears;
 use crate::net::{Buffers, listener};
 use crate::runtime::engine::Listening;
@@ -89,7 +90,7 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
                     buffers.apply(&fd);
                     bound.listening.push(Listening { fd, frontend: ProxyId(index), bind: number });
                 }
-                Err(fault) => faults.push(text(bind, "frontend", &proxy.name, &fault)),
+                Err(fault) => faults.push(text(bind, noun(proxy.kind), &proxy.name, &fault)),
             }
         }
     }

@@ -171,14 +171,17 @@ fn bind_all(
         for f in &faults {
             messages::say(Label::Alert, f);
         }
-        let text = "[haproxy.main()] Some protocols failed to start their listeners! Exiting.";
-        messages::say(Label::Alert, text);
+        let own = std::env::args().next().unwrap_or_else(|| "haproxy".to_owned());
+        let text = format!("[{own}.main()] Some protocols failed to start their listeners! Exiting.");
+        messages::say(Label::Alert, &text);
         1
     })?;
     if bound.listening.is_empty() && bound.stats.is_empty() && bound.ears.is_empty() && bound.peers.is_empty()
     {
-        let text = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
-        return Err(refuse(text));
+        let own = std::env::args().next().unwrap_or_else(|| "haproxy".to_owned());
+        let text =
+            format!("[{own}.main()] No enabled listener found (check for 'bind' directives) ! Exiting.");
+        return Err(refuse(&text));
     }
     Ok(bound)
 }

@@ -118,7 +118,7 @@ pub fn tables(generation: &Generation) -> Vec<TableRow> {
 /// All rows of a generation, in haproxy's order: for each proxy its frontend, listeners, servers, backend.
 pub fn all(generation: &Generation, clock: Clock, default_maxconn: u64) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (i, proxy) in generation.config.proxies.iter().enumerate() {
+    for (i, proxy) in generation.config.proxies.iter().enumerate().filter(|(_, p)| !p.disabled) {
         let id = ProxyId(i);
         if proxy.kind.is_front() {
             rows.push(frontend(generation, id, clock, default_maxconn));

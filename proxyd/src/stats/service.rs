@@ -62,6 +62,23 @@ pub const ACTIONS: [(&str, &str, AdminAction); 13] = [
     ("shutdown", "Kill Sessions", AdminAction::Shutdown),
 ];
 
+/// What a client is asked a password for, unless the configuration says otherwise.
+pub const REALM: &str = "HAProxy Statistics";
+
+/// What scripts of old send: form values that have no button any more.
+const OLD_ACTIONS: [(&str, AdminAction); 4] = [
+    ("disable", AdminAction::Maint),
+    ("enable", AdminAction::Ready),
+    ("stop", AdminAction::Drain),
+    ("start", AdminAction::Ready),
+];
+
+/// The action of a form value.
+fn action_named(value: &str) -> Option<AdminAction> {
+    let old = OLD_ACTIONS.iter().find(|(name, _)| *name == value).map(|(_, a)| *a);
+    ACTIONS.iter().find(|(name, ..)| *name == value).map(|(.., a)| *a).or(old)
+}
+
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatsReply {
@@ -197,7 +214,7 @@ pub fn form(generation: &Generation, body: &[u8]) -> Form {
         let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
         let value = page::url_decode(value);
         match key {
-            "action" => action = ACTIONS.iter().find(|(name, ..)| *name == value).map(|(.., a)| *a),
+            "action" => action = action_named(&value),
             "b" => backend = find_backend(generation, &value),
             "s" if value.is_empty() => bad = true,
             "s" => names.push(value),

@@ -144,9 +144,8 @@ impl Exchange<'_> {
                     proxies.iter().position(|p| p.kind.is_back() && p.name.as_bytes() == name).map(ProxyId)
                 }
             };
-            if target.is_some() {
-                break;
-            }
+            // A name that is no backend's leads to the default one, past all other rules.
+            break;
         }
         let own = front.kind.is_back().then_some(self.client.session.frontend);
         let Some(backend) = target.or(front.default_backend).or(own) else {
@@ -154,6 +153,11 @@ impl Exchange<'_> {
             return Err(Box::pin(self.reply_error(503)).await);
         };
         self.enter_backend(backend);
+        if self.back().disabled {
+            self.parts.txn.times.request = None;
+            self.set_end((EndedBy::Server, EndedIn::Connect));
+            return Err(Box::pin(self.reply_error(503)).await);
+        }
         Ok(())
     }
 
@@ -474,7 +478,15 @@ impl Exchange<'_> {
         let now = SystemTime::now();
         crate::log::line(self.generation, self.backend, Severity::Alert, now, text.as_bytes());
         let headers = Vec::new();
-        let reply = Reply { status: 502, raw: None, headers, body: Vec::new(), denied: true, canned: true };
+        let reply = Reply {
+            status: 502,
+            raw: None,
+            headers,
+            body: Vec::new(),
+            denied: true,
+            canned: true,
+            redirect: false,
+        };
         self.finish_by(Verdict::Reply(Arc::new(reply)), Phase::ResponseHead).await
     }
 
@@ -561,6 +573,10 @@ impl Exchange<'_> {
             let extra = reply.headers.clone();
             return Box::pin(self.reply_page(reply.status, &extra)).await;
         }
+        if reply.redirect && !matches!(self.parts.info.framing, Framing::None | Framing::Length(0)) {
+            self.keep = false;
+            self.parts.txn.bytes_out += errors::CLOSE_COUNTED;
+        }
         reply.fill(&mut self.parts.response);
         self.send(reply.body.clone()).await
     }
@@ -578,10 +594,13 @@ impl Exchange<'_> {
             self.keep = false;
         }
         let body = raw[len..].to_vec();
+        // What the file says of the connection is part of it, though the connection decides for itself.
+        self.parts.txn.bytes_out += errors::connection_len(&raw[..len]);
         let response = &mut self.parts.response;
         response.remove(b"connection");
-        if response.remove(b"content-length") {
-            response.add(b"content-length", body.len().to_string().as_bytes());
+        let told = response.find(b"content-length").map(|(at, _)| at).next();
+        if let Some(at) = told {
+            response.set_value(at, body.len().to_string().as_bytes());
         } else {
             // The file does not say how long it is: only the end of the connection does.
             self.keep = false;
@@ -589,7 +608,10 @@ impl Exchange<'_> {
         for (name, value) in extra {
             response.add(name.as_bytes(), value);
         }
-        self.send(body).await
+        let after = self.send(body).await;
+        // It counts as what it stands for, whatever the file says.
+        self.parts.txn.status = status;
+        after
     }
 
     /// Sends the response that is in the message, made by the proxy itself.
@@ -650,7 +672,8 @@ impl Exchange<'_> {
         let process = generation.board.process.cur_conns.load(Relaxed);
         let (of_back, of_server) = match (*in_backend, txn.server) {
             (true, Some(id)) => {
-                let server = generation.server(*backend, id).sessions.load(Relaxed).max(0) as u64;
+                // A session that the queue gave away counts when its stream goes on.
+                let server = generation.server(*backend, id).counters.cur_sess.load(Relaxed);
                 (generation.proxies[backend.0].back.cur_sess.load(Relaxed), server)
             }
             (true, None) => (generation.proxies[backend.0].back.cur_sess.load(Relaxed), 0),

@@ -257,11 +257,11 @@ impl<'c> Exchange<'c> {
             Ok(turn) => return Ok(turn),
             Err(cause) => cause,
         };
+        self.parts.txn.times.queue = Some(self.since_start());
         self.set_end(ending::queue(cause));
         self.parts.txn.times.queue = Some(self.since_start());
         if cause == Cause::ClientClosed {
             back.cli_aborts.fetch_add(1, Relaxed);
-            self.parts.txn.status = 503;
             return Err(After::Abort);
         }
         match server {

@@ -332,7 +332,8 @@ impl<'c> Exchange<'c> {
             Event::Up(Broken::Read(_) | Broken::Cut) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Data);
             }
-            Event::Aborted | Event::Down(Broken::Write(_)) => {
+            Event::Aborted => return self.aborted().await,
+            Event::Down(Broken::Write(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
             }
             Event::Up(Broken::Bad(fault)) => {
@@ -382,9 +383,25 @@ impl<'c> Exchange<'c> {
         self.set_end(ending::headers(cause));
         self.parts.txn.server_status = 0;
         self.parts.txn.times.response = None;
-        self.parts.txn.bytes_in += self.parts.up.counted;
-        self.forget_response();
+        self.give_up();
         Sent::Failed(self.reply_error(status).await)
+    }
+
+    /// The client closed while it waited, and `option abortonclose` minds: whoever has closed one side only gets to know.
+    async fn aborted(&mut self) -> Sent {
+        self.client_gone(Cause::ClientClosed, EndedIn::Headers);
+        self.give_up();
+        Sent::Failed(self.reply_error(400).await)
+    }
+
+    /// No server will answer: the proxy does.
+    fn give_up(&mut self) {
+        self.parts.txn.bytes_in += self.parts.up.counted;
+        if self.parts.up.is_done() {
+            // Nothing of the request is left that would stand in the way of the next one.
+            self.parts.info.framing = Framing::None;
+        }
+        self.forget_response();
     }
 
     fn forget_response(&mut self) {
@@ -485,8 +502,7 @@ impl<'c> Exchange<'c> {
 
     /// Writes the response's head for the client.
     pub fn send_head(&mut self, framing: Framing) {
-        let keep = self.keep && self.client_may_stay();
-        self.keep = keep;
+        let keep = self.keep;
         let parts = &mut *self.parts;
         if framing != Framing::Tunnel {
             if !keep && parts.response.version >= (1, 1) {
@@ -501,11 +517,6 @@ impl<'c> Exchange<'c> {
         parts.response.write(&mut parts.down.out);
         parts.txn.status = parts.response.status();
         parts.down.begin(framing);
-    }
-
-    /// Whether the request was read so far that another can follow it.
-    fn client_may_stay(&self) -> bool {
-        self.back().options.connection_mode != ConnectionMode::Close
     }
 
     async fn tunnel(&mut self, server: &mut Server<'_>) -> Sent {

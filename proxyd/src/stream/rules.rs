@@ -337,8 +337,10 @@ impl Exchange<'_> {
             self.client.deadline.set(begun, limit);
             match fill(&mut self.client.conn, &self.client.deadline).await {
                 Filled::Bytes => {}
-                // As much as there is must do.
-                Filled::End | Filled::Broken => return Ok(()),
+                Filled::End | Filled::Broken => {
+                    self.set_end((EndedBy::Client, EndedIn::Request));
+                    return Err(After::Abort);
+                }
                 Filled::Timeout => {
                     self.set_end((EndedBy::ClientTimeout, EndedIn::Request));
                     self.keep = false;

@@ -5,6 +5,8 @@ use super::txn::{EndedBy, EndedIn};
 use super::view::Phase;
 use crate::action::{Flow as Next, Reply, Verdict};
 use crate::config::model::{ProxyId, ServerId, Stats};
+use crate::http::errors;
+use crate::http::message::Start;
 use crate::runtime::Generation;
 use crate::runtime::board::oper;
 use crate::runtime::timers::Why;
@@ -16,6 +18,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+/// What these services answer is of the moment.
+const NO_CACHE: (&str, &[u8]) = ("cache-control", b"no-cache");
 /// How long the body of a form is waited for.
 const FORM_WAIT: Duration = Duration::from_secs(10);
 
@@ -38,7 +42,8 @@ impl Exchange<'_> {
         let query = uri.split_once('?').map_or("", |(_, q)| q);
         let Some(filter) = filter(query) else { return self.reply_error(400).await };
         let body = prometheus::page(&values, &all, &rows::tables(&generation), filter);
-        self.answer_text(200, "text/plain; version=0.0.4", body, &[]).await
+        let fields = [NO_CACHE, ("content-type", &b"text/plain; version=0.0.4"[..])];
+        self.answer_text(200, &fields, body, &[]).await
     }
 
     /// The stats page, where the request asks for it.
@@ -55,7 +60,7 @@ impl Exchange<'_> {
             match self.one_rule(rule, own, Phase::RequestHead) {
                 Next::Continue => {}
                 Next::Stop => break,
-                Next::Finish(verdict) => return Err(self.refuse_stats(verdict, stats).await),
+                Next::Finish(verdict) => return Err(self.refuse_stats(verdict).await),
                 Next::Wait(_) => {}
             }
         }
@@ -75,28 +80,25 @@ impl Exchange<'_> {
         };
         Err(match reply {
             service::StatsReply::Body(kind, body) => {
-                let refresh = stats.refresh.filter(|_| kind == "text/html" && !uri.contains("norefresh"));
-                let mut extra = vec![("cache-control".to_owned(), b"no-cache".to_vec())];
-                if let Some(every) = refresh {
-                    extra.push(("refresh".to_owned(), every.as_secs().to_string().into_bytes()));
-                }
-                self.answer_text(200, kind, body, &extra).await
+                let refresh = stats.refresh.filter(|_| !uri.contains("norefresh"));
+                let every = refresh.map(|every| every.as_secs().to_string());
+                let mut fields = vec![NO_CACHE, ("content-type", kind.as_bytes())];
+                fields.extend(every.as_ref().map(|every| ("refresh", every.as_bytes())));
+                self.answer_text(200, &fields, body, &[]).await
             }
             service::StatsReply::SeeOther(location) => {
-                let extra = [
-                    ("cache-control".to_owned(), b"no-cache".to_vec()),
-                    ("location".to_owned(), location.into_bytes()),
-                ];
-                self.answer_text(303, "text/plain", String::new(), &extra).await
+                let fields = [NO_CACHE, ("content-type", &b"text/plain"[..])];
+                let location = [("location", location.as_bytes())];
+                self.answer_text(303, &fields, String::new(), &location).await
             }
         })
     }
 
-    async fn refuse_stats(&mut self, verdict: Verdict, stats: &Stats) -> After {
+    async fn refuse_stats(&mut self, verdict: Verdict) -> After {
         match verdict {
-            Verdict::Reply(reply) if reply.status == 401 => self.ask_password(stats).await,
             Verdict::Reply(reply) => {
-                self.set_end((EndedBy::Proxy, EndedIn::Request));
+                let by = if reply.denied { EndedBy::Proxy } else { EndedBy::Local };
+                self.set_end((by, EndedIn::Request));
                 self.reply(&reply).await
             }
             _ => self.reply_error(403).await,
@@ -104,8 +106,8 @@ impl Exchange<'_> {
     }
 
     async fn ask_password(&mut self, stats: &Stats) -> After {
-        self.set_end((EndedBy::Proxy, EndedIn::Request));
-        let realm = stats.realm.as_deref().unwrap_or("HAProxy Statistics");
+        self.set_end((EndedBy::Local, EndedIn::Request));
+        let realm = stats.realm.as_deref().unwrap_or(service::REALM);
         let reply = Reply {
             status: 401,
             canned: true,
@@ -115,18 +117,26 @@ impl Exchange<'_> {
         self.reply(&Arc::new(reply)).await
     }
 
+    /// Answers with these fields, in this order, and the body's length behind those of `front`.
     async fn answer_text(
         &mut self,
         status: u16,
-        kind: &str,
+        front: &[(&str, &[u8])],
         body: String,
-        extra: &[(String, Vec<u8>)],
+        rest: &[(&str, &[u8])],
     ) -> After {
-        let mut headers = vec![("content-type".to_owned(), kind.as_bytes().to_vec())];
-        headers.extend_from_slice(extra);
-        let reply = Reply { status, headers, body: body.into_bytes(), ..Reply::default() };
+        let response = &mut self.parts.response;
+        response.clear();
+        let reason = response.store(errors::reason(status).as_bytes());
+        response.start = Start::Response { status, reason };
+        response.version = (1, 1);
+        let length = body.len().to_string();
+        let length: [(&str, &[u8]); 1] = [("content-length", length.as_bytes())];
+        for (name, value) in front.iter().chain(&length).chain(rest) {
+            response.add(name.as_bytes(), value);
+        }
         self.served_here();
-        self.reply(&Arc::new(reply)).await
+        self.send(body.into_bytes()).await
     }
 
     /// What answers here takes a server's place, in times as well.
