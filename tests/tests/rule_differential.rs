@@ -109,6 +109,8 @@ fn rules() -> Vec<(&'static str, usize, Vec<Step>)> {
     use Step::{Abort, HalfClose, Pause};
     let body = |len: usize, text: &str| format!("{POST}Content-Length: {len}\r\n\r\n{text}");
     vec![
+        ("http 1.2", 0, vec![text("GET /new HTTP/1.2\r\nHost: x\r\n\r\n")]),
+        ("http 3.0", 0, vec![text("GET /newer HTTP/3.0\r\nHost: x\r\n\r\n")]),
         ("inspect http", 1, vec![get("/a"), HalfClose, Pause(100)]),
         ("inspect bad", 1, vec![text("BAD thing"), Pause(100)]),
         ("inspect bad in two", 1, vec![text("BA"), Pause(100), text("D"), Pause(200)]),

@@ -3,7 +3,8 @@
 use super::header::sample_word;
 use super::sets::Set;
 use super::{Action, Flow, act};
-use crate::sample::expr::{Expr, Scope, TableSlot};
+use crate::config::model::Mode;
+use crate::sample::expr::{Cursor, Expr, Scope, TableSlot};
 use crate::stick::table::Data;
 use crate::stick::{Tracked, clock_ms};
 use crate::stream::view::{Phase, View};
@@ -37,22 +38,23 @@ pub fn track(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     };
     let place = format!("'{word}' of {} '{}'", set.name(), scope.proxy);
     let table = scope.refs.table(&table, &place);
-    Ok(act("track-sc", Track { slot, expr, table }, |t, view| {
-        begin(t, view);
-        Flow::Continue
-    }))
+    Ok(act("track-sc", Track { slot, expr, table }, |t, view| begin(t, view)))
 }
 
-fn begin(t: &Track, view: &mut View<'_>) {
+fn begin(t: &Track, view: &mut View<'_>) -> Flow {
     let taken = |list: &[Option<Tracked>]| list.get(t.slot).is_some_and(Option::is_some);
     if taken(&view.session.tracked) || view.txn.as_deref().is_some_and(|x| taken(&x.tracked)) {
-        return;
+        return Flow::Continue;
     }
-    let Some(table) = t.table.table.get() else { return };
-    let Some(key) = t.expr.run(view).and_then(|v| table.key(v)) else { return };
-    let Some(tracked) = Tracked::begin(table, key, view.now) else { return };
+    let Some(table) = t.table.table.get() else { return Flow::Continue };
+    let mut cursor = Cursor::default();
+    let key = match t.expr.next(view, &mut cursor) {
+        None if cursor.pending && view.may_wait => return Flow::Wait(super::var::missing(view)),
+        sample => sample.and_then(|v| table.key(v)),
+    };
+    let Some(tracked) = key.and_then(|k| Tracked::begin(table, k, view.now)) else { return Flow::Continue };
     let content = !matches!(view.phase, Phase::Connection | Phase::Session);
-    if content && view.request.is_some() {
+    if content && view.request.is_some() && view.proxy.mode == Mode::Http {
         tracked.request(view.now);
     }
     let list = match view.txn.as_deref_mut() {
@@ -63,6 +65,7 @@ fn begin(t: &Track, view: &mut View<'_>) {
         list.resize_with(t.slot + 1, || None);
     }
     list[t.slot] = Some(tracked);
+    Flow::Continue
 }
 
 /// What is tracked under a number.

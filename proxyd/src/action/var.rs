@@ -38,7 +38,7 @@ fn store(view: &View<'_>, name: &VarName, conditions: &[String], value: Value<'_
 }
 
 /// What a sample that can't be told yet is waited for.
-fn missing(view: &View<'_>) -> Wait {
+pub(super) fn missing(view: &View<'_>) -> Wait {
     match view.phase {
         Phase::ResponseContent | Phase::ResponseHead => Wait::ResponseBytes,
         _ => Wait::RequestBytes,

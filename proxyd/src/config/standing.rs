@@ -183,6 +183,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
 const READ_HERE: &[(&str, &str, &str)] = &[
     ("Global", "unix_bind", "what Unix sockets of bind lines start with"),
     ("Global", "env", "the environment of the lines behind it"),
+    ("Global", "localpeer", "peers sections find this process among their peers by it"),
     ("Global", "external_check", "sections with external checks ask for it"),
     ("Tune", "cookielen", "captures of cookies are cut to it"),
 ];

@@ -178,7 +178,7 @@ impl Message {
                 h1::emit::request_line(out, self.get(method), target, self.version.min((1, 1)));
             }
             Start::Response { status, reason } => {
-                h1::emit::status_line(out, self.version, status, self.get(reason));
+                h1::emit::status_line(out, self.version.min((1, 1)), status, self.get(reason));
             }
         }
         let (mut from, mut to) = begun.unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::config::model::Cookie;
 use crate::conv::time::{Civil, MONTHS, civil, zone};
 use crate::stream::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Txn};
 use crate::stream::view::View;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -240,12 +241,12 @@ fn path(view: &View<'_>, w: &mut Writer<'_>, only: bool) {
     w.encoded(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())], URL_ODD);
 }
 
-fn version(v: (u8, u8)) -> &'static str {
+fn version(v: (u8, u8)) -> Cow<'static, str> {
     match v {
-        (1, 0) => "HTTP/1.0",
-        (2, _) => "HTTP/2.0",
-        (3, _) => "HTTP/3.0",
-        _ => "HTTP/1.1",
+        (1, 0) => Cow::Borrowed("HTTP/1.0"),
+        (1, 1) => Cow::Borrowed("HTTP/1.1"),
+        (2, 0) => Cow::Borrowed("HTTP/2.0"),
+        (major, minor) => Cow::Owned(format!("HTTP/{major}.{minor}")),
     }
 }
 

@@ -53,13 +53,14 @@ pub fn response(
     Ok(Answer { framing: info.framing, keep_alive: info.keep_alive, interim: info.interim })
 }
 
-/// What goes on the wire: 1.1 for all that is at least that, what was received else.
+/// The version as received; what is above 1.1 goes out as 1.1.
 fn version(head: &Head, buf: &[u8]) -> (u8, u8) {
     match head.version.of(buf) {
-        _ if head.is_11 => (1, 1),
+        b"HTTP/1.1" => (1, 1),
         &[_, _, _, _, _, major, _, minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             (major - b'0', minor - b'0')
         }
+        _ if head.is_11 => (1, 1),
         _ => (1, 0),
     }
 }

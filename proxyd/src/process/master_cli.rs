@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_gets_answers_until_it_closes() {
+    async fn a_client_gets_answers_until_a_reload() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.sock");
         let (asks, mut asked) = mpsc::channel(4);
@@ -292,18 +292,18 @@ mod tests {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o660);
         let mut client = UnixStream::connect(&path).await.unwrap();
-        client.write_all(b"reload;@9 show info\nshow version\n").await.unwrap();
-        let Some(Ask::Reload(reply)) = asked.recv().await else { panic!("no reload asked for") };
-        reply.send(false).unwrap();
+        client.write_all(b"@9 show info;show version\nreload\nshow version\n").await.unwrap();
         let Some(Ask::Connect(Target::Relative(9), reply)) = asked.recv().await else {
             panic!("no connection asked for")
         };
         reply.send(None).unwrap();
-        client.shutdown().await.unwrap();
+        let Some(Ask::Reload(reply)) = asked.recv().await else { panic!("no reload asked for") };
+        reply.send(false).unwrap();
         let mut text = String::new();
+        // Nothing behind a reload is answered.
         client.read_to_string(&mut text).await.unwrap();
         let want = format!(
-            "Success=0\n--\n\nCan't find the target PID matching the prefix '@9'\n\n{}\n\n",
+            "Can't find the target PID matching the prefix '@9'\n\n{}\n\nSuccess=0\n--\n\n",
             messages::VERSION
         );
         assert_eq!(text, want);
