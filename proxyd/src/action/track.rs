@@ -38,7 +38,7 @@ pub fn track(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     };
     let place = format!("'{word}' of {} '{}'", set.name(), scope.proxy);
     let table = scope.refs.table(&table, &place);
-    Ok(act("track-sc", Track { slot, expr, table }, |t, view| begin(t, view)))
+    Ok(act("track-sc", Track { slot, expr, table }, begin))
 }
 
 fn begin(t: &Track, view: &mut View<'_>) -> Flow {
