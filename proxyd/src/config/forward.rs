@@ -74,8 +74,18 @@ fn one(loader: &mut Loader<'_>, forward: &mut LogForward, line: &Line) -> Result
     args.unexpected(|w| format!("'{}' : unexpected argument '{w}'.", line.keyword()))
 }
 
-/// Addresses with ports; what stands behind them must be something that changes nothing here.
-fn addresses(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<Vec<SocketAddr>, Fault> {
+/// Options that change nothing here, and why.
+const IDLE: &[(&str, &str)] = &[
+    ("name", "statistics have no rows of these listeners"),
+    ("id", "statistics have no rows of these listeners"),
+    ("process", "one thread hears each address"),
+    ("thread", "one thread hears each address"),
+    ("shards", "one thread hears each address"),
+    ("nbconn", "no connections are opened ahead"),
+];
+
+/// Addresses with ports; what stands behind them is told to change nothing here, or refused.
+fn addresses(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result<Vec<SocketAddr>, Fault> {
     let keyword = args.keyword().text.clone();
     let word = args.expect(|| {
         format!("'{keyword}' expects {{<path>|addr1[:port1[-end1]]}}{{,[addr[:port]]}}* as arguments.")
@@ -97,16 +107,41 @@ fn addresses(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<Vec<SocketAddr>
         found.extend((first..=last.max(first)).map(|port| SocketAddr::from((ip, port))));
     }
     while let Some(option) = args.next() {
-        match option.text.as_str() {
-            "name" | "id" | "process" | "thread" | "shards" | "nbconn" => {
-                args.next();
-            }
-            other => {
-                let text =
-                    format!("'{keyword}' : option '{other}' is not supported in log-forward sections yet.");
-                return Err(Fault::new(option.span, text));
-            }
-        }
+        let (name, span) = (&option.text, option.span);
+        let Some((_, reason)) = IDLE.iter().find(|(idle, _)| idle == name) else {
+            let text = format!("'{keyword}' : option '{name}' is not supported in log-forward sections yet.");
+            return Err(Fault::new(span, text));
+        };
+        let missing = if name == "name" { "name" } else { "argument" };
+        args.expect(|| format!("'{name}' : missing {missing}"))?;
+        loader.tell_idle(&format!("{keyword} … {name}"), reason, span);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Settings, load};
+
+    #[test]
+    fn options_that_change_nothing_are_told() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("t.cfg");
+        let said = |options: &str| -> Vec<String> {
+            let text = format!("log-forward l\n dgram-bind 127.0.0.1:1 {options}\n log 127.0.0.1:2 local0\n");
+            std::fs::write(&path, text).expect("file");
+            let paths = vec![path.to_str().expect("utf-8").to_owned()];
+            let report = load(&Settings { paths, check: true, ..Settings::default() }).report;
+            report.items.iter().map(|d| d.text.clone()).collect()
+        };
+        let told = said("name a thread 1");
+        assert!(
+            told.iter().any(|t| t.contains("'dgram-bind … name' is accepted, but has no effect")),
+            "{told:?}"
+        );
+        assert!(told.iter().any(|t| t.contains("'dgram-bind … thread'")), "{told:?}");
+        assert!(said("name").iter().any(|t| t.ends_with("'name' : missing name")));
+        assert!(said("ssl").iter().any(|t| t.contains("option 'ssl' is not supported")));
+        assert!(said("").iter().all(|t| !t.contains("no effect")));
+    }
 }

@@ -222,12 +222,16 @@ impl Loader<'_> {
     pub(super) fn tell_inert(&mut self, line: &Line) {
         for row in INERT {
             let Some(span) = row.found(line) else { continue };
-            self.idle += 1;
-            if self.check {
-                let text =
-                    format!("'{}' is accepted, but has no effect here yet: {}.", row.name(), row.reason);
-                self.report.push(Diagnostic::at(Severity::Notice, span, text));
-            }
+            self.tell_idle(&row.name(), row.reason, span);
+        }
+    }
+
+    /// Tells of one word without effect: by itself under `-c`, as one of a number at a start.
+    pub(super) fn tell_idle(&mut self, name: &str, reason: &str, span: Span) {
+        self.idle += 1;
+        if self.check {
+            let text = format!("'{name}' is accepted, but has no effect here yet: {reason}.");
+            self.report.push(Diagnostic::at(Severity::Notice, span, text));
         }
     }
 }

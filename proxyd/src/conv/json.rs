@@ -40,7 +40,7 @@ fn escape(text: &[u8], mode: &str) -> Option<Vec<u8>> {
         } else {
             match decode(rest) {
                 (Some(code), used) => (code, used),
-                // Broken bytes, and what does not fit \uXXXX: left out by the modes with "s", else the sample is lost.
+                // Broken bytes, and what four hexadecimal digits can't say: left out by the modes with "s", else the sample is lost.
                 (None, used) => match mode {
                     "utf8s" | "utf8ps" => {
                         rest = &rest[used..];

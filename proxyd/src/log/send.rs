@@ -243,19 +243,24 @@ fn send(
             let mut whole = Vec::with_capacity(line.len() + 64);
             head.render(at, severity, &mut whole);
             whole.extend_from_slice(line);
-            let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
-            whole.truncate(most);
-            match &outlet.way {
-                Way::Ring(ring) => ring.push(&whole),
-                Way::Sink(sink) => {
-                    whole.push(b'\n');
-                    if !sink.send(&whole) {
-                        generation.board.process.dropped_logs.fetch_add(1, Relaxed);
-                    }
-                }
-            }
+            deliver(generation, target, outlet, whole);
         }
     });
+}
+
+/// Hands a line to its target, cut to the target's length; what it can't take is counted.
+fn deliver(generation: &Generation, target: &Target, outlet: &Outlet, mut whole: Vec<u8>) {
+    let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
+    whole.truncate(most);
+    match &outlet.way {
+        Way::Ring(ring) => ring.push(&whole),
+        Way::Sink(sink) => {
+            whole.push(b'\n');
+            if !sink.send(&whole) {
+                generation.board.process.dropped_logs.fetch_add(1, Relaxed);
+            }
+        }
+    }
 }
 
 /// Passes a message on that a `log-forward` section took.
@@ -280,17 +285,7 @@ pub fn relay(generation: &Generation, section: usize, bytes: &[u8]) {
         let severity = severity(message.severity().max(target.minlevel));
         let mut whole = Vec::with_capacity(bytes.len() + 64);
         message.render(form, target.facility, severity, at, &mut whole);
-        let most = if target.len > 0 { target.len } else { LINE_MAX_DEFAULT };
-        whole.truncate(most);
-        match &outlet.way {
-            Way::Ring(ring) => ring.push(&whole),
-            Way::Sink(sink) => {
-                whole.push(b'\n');
-                if !sink.send(&whole) {
-                    generation.board.process.dropped_logs.fetch_add(1, Relaxed);
-                }
-            }
-        }
+        deliver(generation, target, outlet, whole);
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: nothing that a peer sends is read beyond the end of its message, and numbers never overflow.
 
 use crate::stick::TableSpec;
+use crate::stick::parse::ELEMENTS_MAX;
 use crate::stick::table::{DATA, Data, DataArg, KeptCell, Key, KeyType, Stored};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -70,8 +71,6 @@ pub mod stick {
 
 /// Longest message that is taken.
 pub const MESSAGE_MAX: usize = 1 << 16;
-/// Most elements of an array.
-const ELEMENTS_MAX: u64 = 100;
 /// Below this a number is one byte.
 const SHORT: u64 = 240;
 
@@ -258,7 +257,7 @@ impl Defined {
             }
             (r.int()? == number_of(one.data) as u64).then_some(())?;
             if matches!(arg, DataArg::Elements | DataArg::ElementsPeriod) {
-                one.elements = r.int().filter(|n| *n <= ELEMENTS_MAX)? as usize;
+                one.elements = r.int().filter(|n| *n <= ELEMENTS_MAX as u64)? as usize;
             }
             if matches!(arg, DataArg::Period | DataArg::ElementsPeriod) {
                 one.period_ms = r.int()?;

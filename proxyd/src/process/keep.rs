@@ -17,6 +17,7 @@ use crate::config::model::{ProxyId, ServerAddress};
 use crate::runtime::transitions::{Level, Notice};
 use crate::runtime::{Generation, state_file};
 use crate::stick::SharedTable;
+use crate::stick::parse::ELEMENTS_MAX;
 use crate::stick::table::{DATA, Data, KeptCell, Key, KeyType};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -223,7 +224,7 @@ impl Taker<'_> {
         }
         let mut theirs = Vec::new();
         for stored in head["stored"].as_array()? {
-            let elements = stored[1].as_u64()?.min(LINE_MAX);
+            let elements = stored[1].as_u64().filter(|n| *n <= ELEMENTS_MAX as u64)?;
             theirs.extend((0..elements).map(|e| (stored[0].as_str(), stored[2].as_u64(), e)));
         }
         let mut places = Vec::new();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Most elements of an array.
-const ELEMENTS_MAX: usize = 100;
+pub const ELEMENTS_MAX: usize = 100;
 /// Bytes of a string key when no length is given.
 const STRING_LEN: usize = 31;
 /// Bytes of a binary key when no length is given.
