@@ -7,7 +7,8 @@ export DEBIAN_FRONTEND=noninteractive
 # program:package; a program that is there needs no package
 NEEDED="ip:iproute2 nsenter:util-linux ps:procps"
 WANTED="$NEEDED cc:gcc nft:nftables killall:psmisc curl:curl socat:socat
-haproxy:haproxy keepalived:keepalived tshark:tshark python3:python3 openssl:openssl"
+haproxy:haproxy keepalived:keepalived tshark:tshark python3:python3 openssl:openssl
+ping:iputils-ping"
 # What the emulated machine with ip_vs is made of.
 WANTED="$WANTED qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:kmod lz4:lz4 xz:xz-utils
 ipvsadm:ipvsadm"

@@ -11,6 +11,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+pub mod cli;
 pub mod frames;
 pub mod names;
 pub mod netns;
@@ -46,4 +47,18 @@ pub fn skip(test: &str, why: &str) {
     {
         let _ = file.write_all(line.as_bytes());
     }
+}
+
+/// Skips `test` where one of the programs is neither in `PATH` nor where Debian keeps root's.
+pub fn lacks(test: &str, programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |program: &str| {
+        let sbin = ["/usr/sbin".into(), "/sbin".into()];
+        std::env::split_paths(&path).chain(sbin).any(|d: PathBuf| d.join(program).is_file())
+    };
+    let lacking = programs.iter().find(|p| !found(p));
+    if let Some(program) = lacking {
+        skip(test, &format!("{program} is not installed"));
+    }
+    lacking.is_some()
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use holdfast_tests::netns::{Host, Net, wait_for};
 use holdfast_tests::node::{Node, Program};
 use holdfast_tests::oracle::Suite;
-use holdfast_tests::{skip, workspace};
+use holdfast_tests::{lacks, skip, workspace};
 
 const NAME: &str = "checkers_are_keepaliveds";
 
@@ -332,10 +332,8 @@ fn seen(host: &Host) -> BTreeMap<String, Vec<String>> {
 fn checkers_are_keepaliveds() {
     let Some(original) = Program::original(NAME, "keepalived") else { return };
     let Some(net) = Net::new(NAME) else { return };
-    for program in ["openssl", "python3", "cc"] {
-        if Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            return skip(NAME, &format!("{program} is not installed"));
-        }
+    if lacks(NAME, &["openssl", "python3", "cc"]) {
+        return;
     }
     let library = match shim(net.dir()) {
         Ok(library) => library,

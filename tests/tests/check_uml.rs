@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use holdfast_tests::{build_dir, skip, workspace};
+use holdfast_tests::{build_dir, lacks, skip, workspace};
 
 const NAME: &str = "tables_are_keepaliveds";
 
@@ -113,16 +113,9 @@ for b in $NAMES; do ip netns exec c$b ipvsadm -Sn >/out/$b.left; done
 const CORPUS_FILES: [&str; 12] =
     ["005", "025", "026", "031", "041", "050", "063", "073", "075", "091", "172", "180"];
 
-fn missing() -> Option<&'static str> {
-    let found = |program: &str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let sbin = ["/usr/sbin".into(), "/sbin".into()];
-        std::env::split_paths(&path).chain(sbin).any(|d: PathBuf| d.join(program).is_file())
-    };
-    ["qemu-system-x86_64", "busybox", "cpio", "depmod", "keepalived", "ipvsadm", "python3"]
-        .into_iter()
-        .find(|p| !found(p))
-}
+/// What the emulated machine is made of.
+const PROGRAMS: [&str; 7] =
+    ["qemu-system-x86_64", "busybox", "cpio", "depmod", "keepalived", "ipvsadm", "python3"];
 
 fn sorted(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -232,8 +225,8 @@ fn judge(job: &Job<'_>, names: &[String]) {
 
 #[test]
 fn tables_are_keepaliveds() {
-    if let Some(program) = missing() {
-        return skip(NAME, &format!("{program} is not installed"));
+    if lacks(NAME, &PROGRAMS) {
+        return;
     }
     let configs = workspace().join("tests/tests/check_uml");
     let entries = std::fs::read_dir(&configs).expect("configurations");
@@ -256,8 +249,8 @@ fn corpus() -> Option<PathBuf> {
 #[test]
 fn tables_of_real_files_are_keepaliveds() {
     const NAME: &str = "tables_of_real_files_are_keepaliveds";
-    if let Some(program) = missing() {
-        return skip(NAME, &format!("{program} is not installed"));
+    if lacks(NAME, &PROGRAMS) {
+        return;
     }
     let Some(configs) = corpus() else { return skip(NAME, "the corpus of real files is not here") };
     let names = CORPUS_FILES.map(str::to_owned);

@@ -13,7 +13,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -184,10 +183,7 @@ impl Asked {
 }
 
 fn cli(side: &Side, command: &str) -> String {
-    let mut stream = UnixStream::connect(side.directory().join("sock")).expect("the stats socket listens");
-    stream.write_all(format!("{command}\n").as_bytes()).expect("a command can be sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer comes");
+    let answer = holdfast_tests::cli::ask(&side.directory().join("sock"), command).expect("an answer");
     answer.trim().to_owned()
 }
 

@@ -8,7 +8,6 @@ use regex::Regex;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -164,11 +163,7 @@ fn plain(mut raw: &[u8]) -> Vec<u8> {
 }
 
 fn command(side: &Side, line: &str) -> String {
-    let mut stream = UnixStream::connect(side.directory().join("stats")).expect("the statistics socket");
-    let _ = stream.write_all(format!("{line}\n").as_bytes());
-    let mut text = String::new();
-    let _ = stream.read_to_string(&mut text);
-    text
+    holdfast_tests::cli::ask(&side.directory().join("stats"), line).expect("an answer")
 }
 
 /// Stores and entries by their keys: addresses, sizes of parts and readers at this moment are each program's own, and

@@ -9,8 +9,6 @@ use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
 use regex::Regex;
 use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 const CONFIG: &str = include_str!("proxy_cli/haproxy.cfg");
@@ -21,13 +19,7 @@ const SERVERS: &str = include_str!("proxy_cli/servers.txt");
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn ask(side: &Side, level: &str, command: &str) -> String {
-    let mut stream = UnixStream::connect(side.directory().join(level)).expect("the socket is there");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    let _ = stream.write_all(format!("{command}\n").as_bytes());
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("the answer ends");
-    String::from_utf8_lossy(&answer).into_owned()
+    holdfast_tests::cli::ask(&side.directory().join(level), command).expect("an answer")
 }
 
 /// What differs between two processes that do the same.

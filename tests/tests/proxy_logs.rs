@@ -9,8 +9,7 @@ use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
 use regex::Regex;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -172,11 +171,8 @@ impl Bench {
     }
 
     fn events(&self, ring: &str) -> String {
-        let mut stream = UnixStream::connect(self.side.directory().join("cli")).expect("the socket is there");
-        stream.write_all(format!("show events {ring}\n").as_bytes()).expect("it reads");
-        stream.shutdown(Shutdown::Write).expect("it is connected");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the answer ends");
+        let socket = self.side.directory().join("cli");
+        let answer = holdfast_tests::cli::ask(&socket, &format!("show events {ring}")).expect("an answer");
         self.without_times(&answer)
     }
 
@@ -186,10 +182,8 @@ impl Bench {
         holder.write_all(b"GET /queue/silent HTTP/1.1\r\nHost: x\r\n\r\n").expect("the proxy reads");
         // Who is told of in `show stat` has the server.
         let taken = holdfast_tests::netns::wait_for(PATIENCE, || {
-            let mut stream = UnixStream::connect(self.side.directory().join("cli")).ok()?;
-            stream.write_all(b"show stat queue 4 -1\n").ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).ok()?;
+            let socket = self.side.directory().join("cli");
+            let answer = holdfast_tests::cli::ask(&socket, "show stat queue 4 -1").ok()?;
             answer
                 .lines()
                 .any(|l| l.starts_with("queue,s1,") && l.split(',').nth(4) == Some("1"))

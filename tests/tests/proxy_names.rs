@@ -12,9 +12,7 @@ use holdfast_tests::node::Program;
 use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
 use regex::Regex;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown};
-use std::os::unix::net::UnixStream;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 const CONFIG: &str = include_str!("proxy_names/haproxy.cfg");
@@ -24,13 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CALM: Duration = Duration::from_millis(900);
 
 fn ask(side: &Side, command: &str) -> String {
-    let mut stream = UnixStream::connect(side.directory().join("admin")).expect("the socket is there");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    let _ = stream.write_all(format!("{command}\n").as_bytes());
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the answer ends");
-    answer
+    holdfast_tests::cli::ask(&side.directory().join("admin"), command).expect("an answer")
 }
 
 /// What matters of the servers' states: all columns but ages, and what `show stat` calls them.

@@ -9,7 +9,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,12 +70,7 @@ fn ask(stream: &mut TcpStream) -> String {
 }
 
 fn command(side: &Side, line: &str) -> String {
-    let mut answer = String::new();
-    if let Ok(mut socket) = UnixStream::connect(side.directory().join("socket")) {
-        let _ = socket.write_all(format!("{line}\n").as_bytes());
-        let _ = socket.read_to_string(&mut answer);
-    }
-    answer
+    holdfast_tests::cli::ask(&side.directory().join("socket"), line).unwrap_or_default()
 }
 
 fn connections(side: &Side) -> usize {

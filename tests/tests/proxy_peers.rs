@@ -7,7 +7,6 @@ use holdfast_tests::netns::{Host, Net, wait_for};
 use holdfast_tests::node::Program;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,17 +97,11 @@ impl<'h> Side<'h> {
     }
 
     fn ask(&self, command: &str) -> Option<String> {
-        let mut stream = UnixStream::connect(&self.socket).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.write_all(format!("{command}\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
+        holdfast_tests::cli::ask(&self.socket, command).ok()
     }
 
     fn pid(&self) -> Option<String> {
-        let info = self.ask("show info")?;
-        info.lines().find_map(|l| l.strip_prefix("Pid: ").map(str::to_owned))
+        holdfast_tests::cli::pid(&self.socket)
     }
 
     fn request(&self, path: &str) {

@@ -6,19 +6,13 @@
 use holdfast_tests::node::Program;
 use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
-use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 const CONFIG: &str = include_str!("proxy_tls_changes/haproxy.cfg");
 const COMMANDS: &str = include_str!("proxy_tls_changes/commands.txt");
 /// Frontends of the configuration.
 const FRONTENDS: usize = 6;
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs openssl in a directory; words have no spaces.
 fn openssl(dir: &Path, words: &str) {
@@ -175,14 +169,9 @@ fn get(side: &Side, certs: &Path, (frontend, name, shown): Case, tls: &str) -> S
 }
 
 fn ask(side: &Side, command: &str) -> String {
-    let mut stream = UnixStream::connect(side.directory().join("admin")).expect("the socket is there");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    let _ = stream.write_all(format!("{command}\n").as_bytes());
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("the answer ends");
+    let answer = holdfast_tests::cli::ask(&side.directory().join("admin"), command).expect("an answer");
     // The original leaves a NUL behind the protocols of ALPN.
-    let text = String::from_utf8_lossy(&answer).replace('\0', "");
+    let text = answer.replace('\0', "");
     text.replace(&side.directory().display().to_string(), "DIR").replace("alpn h2  ", "alpn h2 ")
 }
 

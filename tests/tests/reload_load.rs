@@ -223,12 +223,7 @@ fn lab(net: &Net) -> (Host, PathBuf, String) {
 
 /// The process that answers.
 fn pid(socket: &Path) -> Option<String> {
-    let mut stream = UnixStream::connect(socket).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"show info\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    answer.lines().find_map(|l| l.strip_prefix("Pid: ").map(str::to_owned))
+    holdfast_tests::cli::pid(socket)
 }
 
 /// Reloads while all clients are at work.

@@ -110,18 +110,12 @@ struct Line<'h>(&'h Host, std::path::PathBuf);
 
 impl Line<'_> {
     fn ask(&self, command: &str) -> Option<String> {
-        let mut stream = std::os::unix::net::UnixStream::connect(&self.1).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.write_all(format!("{command}\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
+        holdfast_tests::cli::ask(&self.1, command).ok()
     }
 
     /// The process that answers.
     fn pid(&self) -> Option<String> {
-        let info = self.ask("show info")?;
-        info.lines().find_map(|l| l.strip_prefix("Pid: ").map(str::to_owned))
+        holdfast_tests::cli::pid(&self.1)
     }
 
     /// Waits for another process than this to answer.

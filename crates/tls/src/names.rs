@@ -1,7 +1,6 @@
 //! OpenSSL's names: attributes of distinguished names, algorithms of signatures, dates.
 
-/// Seconds of a day.
-const DAY: i64 = 86_400;
+use x509_parser::time::ASN1Time;
 
 /// OpenSSL's short name of an attribute type; its number where there is none.
 pub fn short(oid: &str) -> String {
@@ -72,19 +71,12 @@ pub fn signature_long(oid: &str) -> String {
 pub fn date(at: i64) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (day, second) = (at.div_euclid(DAY), at.rem_euclid(DAY));
-    // Days since 1 March of year 0: leap days come last in such years.
-    let days = day + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let name = MONTHS[(month as usize - 1) % 12];
-    let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{name} {day:>2} {h:02}:{m:02}:{s:02} {year} GMT")
+    // What X.509 has no date for (beyond the year 9999) stays a number.
+    let Ok(time) = ASN1Time::from_timestamp(at) else { return at.to_string() };
+    let time = time.to_datetime();
+    let name = MONTHS[usize::from(u8::from(time.month()) - 1) % 12];
+    let (h, m, s) = time.to_hms();
+    format!("{name} {:>2} {h:02}:{m:02}:{s:02} {} GMT", time.day(), time.year())
 }
 
 #[cfg(test)]
