@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -54,7 +55,12 @@ pub struct Node {
     child: Child,
     pid: u32,
     output: Arc<Mutex<String>>,
+    /// Read the two outputs, until their end.
+    readers: [Option<JoinHandle<()>>; 2],
 }
+
+/// How long an ended program's last lines may be on their way; a child of its own may hold its outputs open longer.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 impl Node {
     /// Starts `program` on `host`.
@@ -67,12 +73,11 @@ impl Node {
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("nsenter (util-linux) starts");
         let output = Arc::new(Mutex::new(String::new()));
-        follow(child.stdout.take(), &output);
-        follow(child.stderr.take(), &output);
+        let readers = [follow(child.stdout.take(), &output), follow(child.stderr.take(), &output)];
         let own = child.id();
         let entered = || child_of(own).or_else(|| child.try_wait().ok().flatten().map(|_| own));
         let pid = wait_for(Duration::from_secs(5), entered).unwrap_or(own);
-        Self { child, pid, output }
+        Self { child, pid, output, readers }
     }
 
     /// The program's process id as the test process sees it.
@@ -102,9 +107,12 @@ impl Node {
         })
     }
 
-    /// Waits for the program's end; `None` when it still runs after `timeout`.
+    /// Waits for the program's end, and for what it said last; `None` when it still runs after `timeout`.
     pub fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
-        wait_for(timeout, || self.child.try_wait().ok().flatten())
+        let status = wait_for(timeout, || self.child.try_wait().ok().flatten())?;
+        let read = || self.readers.iter().flatten().all(JoinHandle::is_finished).then_some(());
+        wait_for(LAST_LINES, read);
+        Some(status)
     }
 
     /// Whether it still runs.
@@ -123,10 +131,10 @@ impl Drop for Node {
     }
 }
 
-fn follow(stream: Option<impl Read + Send + 'static>, output: &Arc<Mutex<String>>) {
-    let Some(stream) = stream else { return };
+fn follow(stream: Option<impl Read + Send + 'static>, output: &Arc<Mutex<String>>) -> Option<JoinHandle<()>> {
+    let stream = stream?;
     let output = Arc::clone(output);
-    std::thread::spawn(move || {
+    Some(std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
@@ -135,5 +143,5 @@ fn follow(stream: Option<impl Read + Send + 'static>, output: &Arc<Mutex<String>
             }
             line.clear();
         }
-    });
+    }))
 }

@@ -31,7 +31,7 @@ fn user<'l>(list: &'l Userlist, name: &[u8], password: &[u8]) -> Option<&'l User
 /// `http_auth(LIST)`: whether the request has a user of the list with the right password.
 pub fn check<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
     let list = list(at(args, 0))?;
-    let Some((name, password)) = basic(request(view, cursor)?) else { return Some(Value::Bool(false)) };
+    let (name, password) = basic(request(view, cursor)?)?;
     Some(Value::Bool(user(list, &name, &password).is_some()))
 }
 

@@ -20,7 +20,7 @@ pub static ROWS: &[Row] = &[
     })
     .check(digest_args),
     row("hmac", "string,string", Type::Bin, Type::Bin, |v, a, x| {
-        let key = bytes_or_var(v, at(a, 1))?;
+        let key = secret(v, at(a, 1))?;
         Some(Value::bin(hmac(Algorithm::named(at(a, 0).text())?, &key, &x.into_bytes()?)))
     })
     .check(hmac_args),

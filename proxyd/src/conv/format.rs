@@ -98,8 +98,7 @@ fn typed<'v>(kind: &str, wire: u64, data: &[u8]) -> Option<Value<'v>> {
         ("", _) => Some(Value::bin(data.to_vec())),
         ("int32" | "enum", 0) => int(i64::from(varint(data)?.0 as i32)),
         ("uint32", 0) => int(i64::from(varint(data)?.0 as u32)),
-        ("int64" | "uint64", 0) => int(varint(data)?.0 as i64),
-        ("bool", 0) => int(i64::from(varint(data)?.0 != 0)),
+        ("int64" | "uint64" | "bool", 0) => int(varint(data)?.0 as i64),
         ("sint32", 0) => {
             let n = varint(data)?.0 as u32;
             int(i64::from((n >> 1) as i32 ^ -((n & 1) as i32)))

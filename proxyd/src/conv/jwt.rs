@@ -46,9 +46,16 @@ const ALGORITHMS: [&str; 13] = [
 /// Public keys by the path they were read from; a `jwt_verify` whose path comes from a variable finds them here.
 static KEYS: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
 
+/// Header, payload and signature of the compact form, as far as they are there; `None` where there are more.
+fn parts(token: &[u8]) -> Option<[Option<&[u8]>; 3]> {
+    let mut parts = token.split(|b| *b == b'.');
+    let three = [parts.next(), parts.next(), parts.next()];
+    parts.next().is_none().then_some(three)
+}
+
 fn part<'v>(args: &[Arg], value: Value<'v>, index: usize) -> Option<Value<'v>> {
     let token = value.into_bytes()?;
-    let encoded = token.split(|b| *b == b'.').nth(index)?;
+    let encoded = parts(&token).filter(|p| p[2].is_some())?[index]?;
     let decoded = BASE64URL.decode(encoded).ok()?;
     match at(args, 0) {
         Arg::Str(path) if !path.is_empty() => query(&decoded, at(args, 0).text(), at(args, 1).text()),
@@ -75,16 +82,12 @@ fn verify_args(args: &mut Vec<Arg>, _: &mut Scope<'_>) -> Result<(), String> {
     if secret || algorithm == "none" {
         return Ok(());
     }
-    match read_key(&key) {
-        Some(der) => {
-            let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
-            keys.get_or_insert_default().insert(key, der);
-            Ok(())
-        }
-        // A variable algorithm may turn out to want a secret.
-        None if !fixed => Ok(()),
-        None => Err(format!("failed to load public certificate: {key}")),
+    // A variable algorithm may turn out to want a secret; a fixed one then knows no certificate.
+    if let Some(der) = read_key(&key) {
+        let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get_or_insert_default().insert(key, der);
     }
+    Ok(())
 }
 
 /// The public key (SubjectPublicKeyInfo, DER) of a PEM file that holds it or a certificate.
@@ -117,18 +120,12 @@ fn verify(view: &View<'_>, args: &[Arg], token: &[u8]) -> Option<i64> {
     if algorithm.starts_with("PS") {
         return Some(UNMANAGED_ALGORITHM);
     }
-    let mut parts = token.splitn(3, |b| *b == b'.');
-    let (Some(header), Some(payload), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-        return Some(INVALID_TOKEN);
-    };
-    if encoded.contains(&b'.') {
-        return Some(INVALID_TOKEN);
+    let Some([Some(header), Some(payload), encoded]) = parts(token) else { return Some(INVALID_TOKEN) };
+    if algorithm == "none" {
+        return Some(if encoded.is_none_or(<[u8]>::is_empty) { SUCCESS } else { FAILURE });
     }
     let signed = &token[..header.len() + 1 + payload.len()];
-    let Ok(signature) = BASE64URL.decode(encoded) else { return Some(INVALID_TOKEN) };
-    if algorithm == "none" {
-        return Some(if signature.is_empty() { SUCCESS } else { FAILURE });
-    }
+    let Some(signature) = encoded.and_then(|e| BASE64URL.decode(e).ok()) else { return Some(INVALID_TOKEN) };
     if signature.is_empty() {
         return Some(INVALID_TOKEN);
     }

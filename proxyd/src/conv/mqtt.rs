@@ -8,7 +8,7 @@ use crate::sample::{Arg, Type, Value};
 pub static ROWS: &[Row] = &[
     row("mqtt_field_value", "string,string", Type::Bin, Type::Str, |_, a, x| {
         let data = x.into_bytes()?;
-        let packet = Packet::parse(&data)?;
+        let packet = Packet::parse(&data).ok()?;
         if i64::from(packet.kind) != at(a, 0).int_or(0) {
             return None;
         }
@@ -31,8 +31,9 @@ pub static ROWS: &[Row] = &[
         a[0] = Arg::Int(kind);
         Ok(())
     }),
-    row("mqtt_is_valid", "", Type::Bin, Type::Bool, |_, _, x| {
-        Some(Value::Bool(Packet::parse(&x.into_bytes()?).is_some()))
+    row("mqtt_is_valid", "", Type::Bin, Type::Bool, |_, _, x| match Packet::parse(&x.into_bytes()?) {
+        Err(Fault::Short) => None,
+        packet => Some(Value::Bool(packet.is_ok())),
     }),
 ];
 
@@ -99,23 +100,37 @@ struct Packet {
     properties: Vec<(i64, Vec<u8>)>,
 }
 
+/// Why bytes are no packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// More would have to come.
+    Short,
+    /// They never become one.
+    Bad,
+}
+
 impl Packet {
-    fn parse(data: &[u8]) -> Option<Self> {
-        let mut c = Cursor(data);
-        let first = c.byte()?;
-        let len = c.varint()?;
-        let mut body = Cursor(c.take(len)?);
-        // The first packet of a side stands alone.
-        if !c.0.is_empty() || first & 0x0f != 0 {
-            return None;
+    fn parse(data: &[u8]) -> Result<Self, Fault> {
+        let [first, _, ..] = data else { return Err(Fault::Short) };
+        let (kind, flags) = (first >> 4, first & 0x0f);
+        if flags != 0 {
+            return Err(Fault::Bad);
         }
-        let mut packet = Self { kind: first >> 4, ..Self::default() };
-        match packet.kind {
-            1 => packet.connect(&mut body)?,
-            2 => packet.connack(&mut body)?,
-            _ => return None,
+        let mut c = Cursor(&data[1..]);
+        let whole = c.0.iter().take(4).any(|b| b & 0x80 == 0);
+        let len = c.varint().ok_or(if whole || data.len() > 4 { Fault::Bad } else { Fault::Short })?;
+        let mut body = Cursor(c.take(len).ok_or(Fault::Short)?);
+        // The server's first packet stands alone.
+        if kind == 2 && !c.0.is_empty() {
+            return Err(Fault::Bad);
         }
-        body.0.is_empty().then_some(packet)
+        let mut packet = Self { kind, ..Self::default() };
+        let read = match kind {
+            1 => packet.connect(&mut body),
+            2 => packet.connack(&mut body),
+            _ => None,
+        };
+        read.filter(|()| body.0.is_empty()).map(|()| packet).ok_or(Fault::Bad)
     }
 
     fn connect(&mut self, c: &mut Cursor<'_>) -> Option<()> {

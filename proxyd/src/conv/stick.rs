@@ -19,8 +19,8 @@ macro_rules! plain {
 pub static ROWS: &[Row] = &[
     row("in_table", "table", Type::Any, Type::Bool, |v, a, x| {
         let table = table(at(a, 0))?;
-        let hit = table.key(x).is_some_and(|k| table.lock().contains(&k, clock_ms(v.now)));
-        Some(Value::Bool(hit))
+        let key = table.key(x)?;
+        Some(Value::Bool(table.lock().contains(&key, clock_ms(v.now))))
     }),
     plain!("table_bytes_in_rate", BytesInRate),
     plain!("table_bytes_out_rate", BytesOutRate),
@@ -63,10 +63,13 @@ pub static ROWS: &[Row] = &[
     plain!("table_server_id", ServerId),
     plain!("table_sess_cnt", SessCnt),
     plain!("table_sess_rate", SessRate),
-    row("table_trackers", "table", Type::Any, Type::Int, |_, a, x| {
+    row("table_trackers", "table", Type::Any, Type::Int, |v, a, x| {
         let table = table(at(a, 0))?;
-        let users = table.key(x).map_or(0, |k| table.lock().users(&k));
-        Some(Value::Int(i64::from(users)))
+        let key = table.key(x)?;
+        let t = table.lock();
+        // haproxy counts the one who looks as well.
+        let looks = u32::from(t.contains(&key, clock_ms(v.now)));
+        Some(Value::Int(i64::from(t.users(&key) + looks)))
     }),
 ];
 

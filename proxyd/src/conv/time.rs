@@ -12,18 +12,19 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Rows of this family.
 pub static ROWS: &[Row] = &[
     row("http_date", "[integer,string]", Type::Int, Type::Str, |_, a, x| {
-        let unit = at(a, 1).text();
-        let (seconds, micros) = scaled(x.into_int()?.saturating_add(at(a, 0).int_or(0)), unit);
-        let fraction = match unit {
-            "ms" => format!(".{:03}", micros / 1000),
-            "us" => format!(".{micros:06}"),
-            _ => String::new(),
+        let parts = match at(a, 1).text() {
+            "ms" => 1000,
+            "us" => 1_000_000,
+            _ => 1,
         };
-        Some(Value::str(http_date(seconds).replace(" GMT", &format!("{fraction} GMT"))))
+        let at = x.into_int()?.wrapping_add(at(a, 0).int_or(0));
+        // haproxy does not fill the fraction with zeros.
+        let fraction = if parts == 1 { String::new() } else { format!(".{}", at % parts) };
+        Some(Value::str(http_date((at / parts) & EPOCH_BITS).replace(" GMT", &format!("{fraction} GMT"))))
     })
     .check(|a, _| unit_check(at(a, 1).text())),
     row("ltime", "string[,integer]", Type::Int, Type::Str, |_, a, x| {
-        let t = zoned(x.into_int()? + at(a, 1).int_or(0), 0);
+        let t = zoned(moment(x.into_int()?, a), 0);
         Some(Value::str(strftime(at(a, 0).text(), &t)))
     }),
     row("ms_ltime", "string[,integer]", Type::Int, Type::Str, |_, a, x| fine(a, x, "ms", true)),
@@ -31,7 +32,7 @@ pub static ROWS: &[Row] = &[
     row("us_ltime", "string[,integer]", Type::Int, Type::Str, |_, a, x| fine(a, x, "us", true)),
     row("us_utime", "string[,integer]", Type::Int, Type::Str, |_, a, x| fine(a, x, "us", false)),
     row("utime", "string[,integer]", Type::Int, Type::Str, |_, a, x| {
-        let t = civil(x.into_int()? + at(a, 1).int_or(0));
+        let t = civil(moment(x.into_int()?, a));
         Some(Value::str(strftime(at(a, 0).text(), &t)))
     }),
 ];
@@ -42,6 +43,14 @@ pub fn unit_check(unit: &str) -> Result<(), String> {
         "" | "s" | "ms" | "us" => Ok(()),
         bad => Err(format!("expects 's', 'ms' or 'us', got '{bad}'")),
     }
+}
+
+/// haproxy keeps so many bits of a time before it adds the offset.
+const EPOCH_BITS: i64 = (1 << 55) - 1;
+
+/// Seconds with the offset of the second argument.
+fn moment(seconds: i64, args: &[Arg]) -> i64 {
+    (seconds & EPOCH_BITS).saturating_add(at(args, 1).int_or(0))
 }
 
 /// Seconds, and microseconds within.
@@ -56,7 +65,7 @@ fn scaled(n: i64, unit: &str) -> (i64, u32) {
 /// `%N` is the fraction: three or six digits by the unit.
 fn fine<'v>(args: &[Arg], value: Value<'v>, unit: &str, local: bool) -> Option<Value<'v>> {
     let (seconds, micros) = scaled(value.into_int()?, unit);
-    let seconds = seconds + at(args, 1).int_or(0);
+    let seconds = moment(seconds, args);
     let t = if local { zoned(seconds, 0) } else { civil(seconds) };
     let fraction = if unit == "ms" { format!("{:03}", micros / 1000) } else { format!("{micros:06}") };
     Some(Value::str(strftime(&at(args, 0).text().replace("%N", &fraction), &t)))

@@ -1,6 +1,7 @@
 //! Bodies as far as they have arrived.
 
 use super::{Row, row};
+use crate::config::model::Mode;
 use crate::fetch::line::parameter;
 use crate::http::message::Message;
 use crate::sample::args::at;
@@ -35,7 +36,8 @@ fn body<'v>(view: &'v View<'_>, cursor: &mut Cursor, request: bool) -> Option<&'
         (view.response.is_some(), view.response_bytes, view.response_ended)
     };
     cursor.pending = view.may_wait && !ended;
-    head.then_some(bytes)
+    // A TCP stream that began with a request has bytes, no body.
+    head.then_some(if view.proxy.mode == Mode::Http { bytes } else { &[] })
 }
 
 /// The announced size, or what is there when none is announced.

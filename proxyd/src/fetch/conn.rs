@@ -1,6 +1,7 @@
 //! Connections: addresses, ports, versions, PROXY protocol.
 
 use super::{Row, row};
+use crate::config::model::Mode;
 use crate::sample::args::at;
 use crate::sample::source::Source::{Frontend, L4Client, L4Server, L5Client, L5Server};
 use crate::sample::{Arg, Type, Value};
@@ -24,7 +25,8 @@ pub static ROWS: &[Row] = &[
     row("fc_dst_is_local", "", Type::Bool, L4Client, |v, _, _| local(&v.session.real_dst)),
     row("fc_dst_port", "", Type::Int, L4Client, |v, _, _| port(&v.session.real_dst)),
     row("fc_http_major", "", Type::Int, L4Client, |v, _, _| {
-        Some(Value::Int(v.request.as_deref().map_or(1, |r| i64::from(r.version.0))))
+        let http = v.generation.proxy(v.session.frontend).mode == Mode::Http;
+        http.then(|| Value::Int(v.request.as_deref().map_or(1, |r| i64::from(r.version.0))))
     }),
     row("fc_pp_authority", "", Type::Str, L4Client, |v, _, _| tlv(v, 0x02)),
     row("fc_pp_unique_id", "", Type::Str, L4Client, |v, _, _| tlv(v, 0x05)),

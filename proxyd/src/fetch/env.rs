@@ -7,7 +7,7 @@ use crate::sample::args::at;
 use crate::sample::source::Source::{Const, Frontend, Internal, L4Client, Request};
 use crate::sample::vars::VarName;
 use crate::sample::{Arg, Buf, Type, Value};
-use crate::stream::view::View;
+use crate::stream::view::{Phase, View};
 use rand::RngExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -140,8 +140,9 @@ pub static ROWS: &[Row] = &[
         Some(Value::Bool(v.session.requests == 0))
     }),
     row("wait_end", "", Type::Bool, Internal, |v, _, c| {
-        c.pending = v.may_wait;
-        (!v.may_wait).then_some(Value::Bool(true))
+        // Rules of HTTP begin when there is nothing left to wait for.
+        c.pending = v.may_wait && matches!(v.phase, Phase::RequestContent | Phase::ResponseContent);
+        (!c.pending).then_some(Value::Bool(true))
     }),
     row("req.proto_http", "", Type::Bool, Request, |v, _, c| super::line::is_http(v, c)),
     row("req_proto_http", "", Type::Bool, Request, |v, _, c| super::line::is_http(v, c)),

@@ -4,19 +4,29 @@ use super::line::{request, response};
 use super::{Row, row};
 use crate::http::message::Message;
 use crate::sample::args::at;
-use crate::sample::expr::Cursor;
+use crate::sample::expr::{Cursor, Scope};
 use crate::sample::source::Source::{self, RequestHeaders};
-use crate::sample::{Arg, Type, Value, leading_int, parse_ip};
+use crate::sample::{Arg, Type, Value, loose_int, parse_ip};
 use crate::stream::view::{Phase, View};
 use smallvec::SmallVec;
 
 const HDR: &str = "[string,integer]";
 const COOK: &str = "[string]";
+/// How far from the end an occurrence may be asked for, as in haproxy.
+const HISTORY: i64 = 10;
+
+/// Occurrences from the end are bounded; the error is haproxy's text.
+fn near(args: &mut Vec<Arg>, _: &mut Scope<'_>) -> Result<(), String> {
+    if at(args, 1).int_or(0) < -HISTORY {
+        return Err(format!("header occurrence must be >= -{HISTORY}"));
+    }
+    Ok(())
+}
 
 /// A row for one side; `$side` is the function that gives the head.
 macro_rules! rows {
     ($($name:literal $args:ident $kind:ident $source:ident $side:ident $work:ident),* $(,)?) => {
-        &[$(row($name, $args, Type::$kind, Source::$source, |v, a, c| $work($side(v, c)?, a, c)),)*
+        &[$(row($name, $args, Type::$kind, Source::$source, |v, a, c| $work($side(v, c)?, a, c)).check(near),)*
             row("http_auth", "user list", Type::Bool, RequestHeaders, |v, a, c| super::super::action::auth::check(v, a, c)),
             row("http_auth_bearer", "[string]", Type::Str, RequestHeaders, bearer),
             row("http_auth_group", "user list", Type::Str, RequestHeaders, |v, a, c| {
@@ -30,7 +40,6 @@ macro_rules! rows {
                 let scheme = &value[..memchr::memchr(b' ', value).unwrap_or(value.len())];
                 Some(Value::str(match scheme.to_ascii_lowercase().as_slice() {
                     b"basic" => "Basic",
-                    b"digest" => "Digest",
                     b"bearer" => "Bearer",
                     _ => return None,
                 }))
@@ -178,7 +187,7 @@ fn full_count<'v>(m: &'v Message, args: &'v [Arg], _: &mut Cursor) -> Option<Val
 }
 
 fn number<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
-    Some(Value::Int(leading_int(occurrence(m, args, cursor, false)?).0))
+    Some(Value::Int(loose_int(occurrence(m, args, cursor, false)?)))
 }
 
 fn address<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
@@ -243,16 +252,21 @@ fn all_binary<'v>(m: &'v Message, _: &'v [Arg], _: &mut Cursor) -> Option<Value<
 
 /// Values of a cookie in all `Cookie` or `Set-Cookie` fields; of all without a name.
 fn cookies<'m>(m: &'m Message, name: &[u8]) -> Found<'m> {
-    pairs(m, |key, text| (name.is_empty() || key == name).then_some(text))
+    pairs(m, 1, |key, text| (name.is_empty() || key == name).then_some(text))
 }
 
-/// What is taken of the cookies of all fields; a `Set-Cookie` sets one, what follows are its attributes.
-fn pairs<'m>(m: &'m Message, take: impl Fn(&'m [u8], &'m [u8]) -> Option<&'m [u8]>) -> Found<'m> {
+/// What is taken of the cookies of all fields; a `Set-Cookie` sets one, what follows are its attributes: so many of these
+/// pairs are looked at.
+fn pairs<'m>(
+    m: &'m Message,
+    of_set_cookie: usize,
+    take: impl Fn(&'m [u8], &'m [u8]) -> Option<&'m [u8]>,
+) -> Found<'m> {
     let request = matches!(m.start, crate::http::message::Start::Request { .. });
     let field: &[u8] = if request { b"cookie" } else { b"set-cookie" };
     let mut out = Found::new();
     for (_, value) in m.find(field) {
-        let items = if request { usize::MAX } else { 1 };
+        let items = if request { usize::MAX } else { of_set_cookie };
         for item in value.split(|b| *b == b';').take(items) {
             let item = item.trim_ascii();
             let Some(eq) = memchr::memchr(b'=', item) else { continue };
@@ -264,8 +278,11 @@ fn pairs<'m>(m: &'m Message, take: impl Fn(&'m [u8], &'m [u8]) -> Option<&'m [u8
 }
 
 fn cookie<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
-    let all = cookies(m, at(args, 0).bytes());
-    let value = all.get(cursor.at).copied()?;
+    // As with fields the last one counts, but of cookies of any name the first.
+    let name = at(args, 0).bytes();
+    let all = cookies(m, name);
+    let index = if name.is_empty() { cursor.at } else { all.len().checked_sub(1 + cursor.at)? };
+    let value = *all.get(index)?;
     cursor.at += 1;
     cursor.more = cursor.at < all.len();
     Some(Value::str(value))
@@ -274,15 +291,18 @@ fn cookie<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Va
 /// `req.cook_names`, `res.cook_names` of later versions.
 fn cookie_names<'v>(m: &'v Message, args: &'v [Arg], _: &mut Cursor) -> Option<Value<'v>> {
     let delimiter = at(args, 0).bytes().first().copied().unwrap_or(b',');
-    Some(Value::str(pairs(m, |key, _| Some(key)).join(&delimiter)))
+    Some(Value::str(pairs(m, 1, |key, _| Some(key)).join(&delimiter)))
 }
 
 fn cookie_count<'v>(m: &'v Message, args: &'v [Arg], _: &mut Cursor) -> Option<Value<'v>> {
-    Some(Value::Int(cookies(m, at(args, 0).bytes()).len() as i64))
+    let name = at(args, 0).bytes();
+    // haproxy counts attributes as well where no name is asked for.
+    let all = if name.is_empty() { pairs(m, usize::MAX, |_, text| Some(text)) } else { cookies(m, name) };
+    Some(Value::Int(all.len() as i64))
 }
 
 fn cookie_value<'v>(m: &'v Message, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
-    cookie(m, args, cursor)?.into_int().map(Value::Int)
+    Some(Value::Int(loose_int(&cookie(m, args, cursor)?.into_text()?)))
 }
 
 /// The `Authorization` field's value.

@@ -5,7 +5,7 @@ use crate::http::message::Message;
 use crate::sample::args::at;
 use crate::sample::expr::Cursor;
 use crate::sample::source::Source::{Request, RequestHeaders, Response, ResponseHeaders};
-use crate::sample::{Arg, Buf, Type, Value, parse_ip};
+use crate::sample::{Arg, Buf, Type, Value, loose_int, parse_ip};
 use crate::stream::txn::Peer;
 use crate::stream::view::View;
 use smallvec::SmallVec;
@@ -26,8 +26,9 @@ pub static ROWS: &[Row] = &[
             .filter(|_| v.txn.as_deref().is_some_and(|t| !t.method.is_empty()))
     }),
     row("capture.req.uri", "", Type::Str, Request, |v, _, _| {
+        // It begins with the path, whatever stands before that.
         let uri = &v.txn.as_deref()?.uri;
-        (!uri.is_empty()).then(|| Value::str(&**uri))
+        path_and_query(uri).filter(|p| !p.is_empty()).map(Value::str)
     }),
     row("capture.req.ver", "", Type::Str, Request, |v, _, _| {
         let txn = v.txn.as_deref()?;
@@ -103,7 +104,7 @@ pub static ROWS: &[Row] = &[
     }),
     row("urlp", "[string,string,string]", Type::Str, RequestHeaders, url_param),
     row("urlp_val", "[string,string,string]", Type::Int, RequestHeaders, |v, a, c| {
-        url_param(v, a, c)?.into_int().map(Value::Int)
+        Some(Value::Int(loose_int(&url_param(v, a, c)?.into_text()?)))
     }),
 ];
 
@@ -133,19 +134,8 @@ pub fn is_http<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<Value<'v>>
     if view.request.is_some() || view.txn.as_deref().is_some_and(|t| !t.method.is_empty()) {
         return Some(Value::Bool(true));
     }
-    let bytes = view.request_bytes;
-    let line_end = memchr::memchr(b'\n', bytes);
-    match line_end {
-        Some(end) => {
-            let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-            Some(Value::Bool(line.rsplit(|b| *b == b' ').next().is_some_and(|v| v.starts_with(b"HTTP/"))))
-        }
-        None if may_be_http(bytes) => {
-            cursor.pending = view.may_wait && !view.request_ended;
-            None
-        }
-        None => Some(Value::Bool(false)),
-    }
+    cursor.pending = view.may_wait && !view.request_ended && may_be_http(view.request_bytes);
+    None
 }
 
 fn version(m: &Message) -> Value<'_> {

@@ -1,6 +1,8 @@
 //! Raw bytes before they are understood: payloads, ClientHellos, RDP cookies.
 
 use super::{Row, row};
+use crate::config::model::Mode;
+use crate::http::message::Message;
 use crate::sample::args::at;
 use crate::sample::expr::{Cursor, Scope};
 use crate::sample::source::Source::{Buffer, L6Request, L6Response};
@@ -27,8 +29,7 @@ pub static ROWS: &[Row] = &[
         Some(hello(v, c)?.suites).filter(|s| !s.is_empty()).map(Value::bin)
     }),
     row("req.ssl_ec_ext", "", Type::Bool, L6Request, |v, _, c| {
-        let hello = hello(v, c)?;
-        Some(Value::Bool(hello.extension(10).is_some()))
+        hello(v, c)?.extension(10).map(|_| Value::Bool(true))
     }),
     row("req.ssl_hello_type", "", Type::Int, L6Request, |v, _, c| handshake_type(v, c, Side::Request)),
     row("req.ssl_keyshare_groups", "", Type::Bin, L6Request, key_shares),
@@ -83,12 +84,22 @@ fn bytes<'v>(view: &'v View<'_>, side: Side) -> (&'v [u8], bool) {
 }
 
 fn length<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    if view.proxy.mode == Mode::Http {
+        let head = match side {
+            Side::Request => view.request.as_deref(),
+            Side::Response => view.response.as_deref(),
+        };
+        return Some(Value::Int(head.map_or(0, Message::counted_len) as i64));
+    }
     let (bytes, more) = bytes(view, side);
     cursor.pending = more;
     Some(Value::Int(bytes.len() as i64))
 }
 
 fn payload<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    if view.proxy.mode == Mode::Http {
+        return None;
+    }
     let (data, more) = bytes(view, side);
     let (offset, len) = (at(args, 0).int_or(0).max(0) as usize, at(args, 1).int_or(0).max(0) as usize);
     let end = if len == 0 { data.len() } else { offset.saturating_add(len) };
@@ -114,6 +125,9 @@ fn lv_args(args: &mut Vec<Arg>, _: &mut Scope<'_>) -> Result<(), String> {
 }
 
 fn payload_lv<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
+    if view.proxy.mode == Mode::Http {
+        return None;
+    }
     let (data, more) = bytes(view, side);
     let (offset, size) = (at(args, 0).int_or(0).max(0) as usize, at(args, 1).int_or(0).max(0) as usize);
     cursor.pending = more && offset + size > data.len();
@@ -268,6 +282,11 @@ fn handshake_type<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Op
     }
     if data[0] == 0x16 && data[1] >= 3 {
         let wanted = if side == Side::Request { 1 } else { 2 };
+        let whole = data.len() >= 5 + usize::from(u16::from_be_bytes([data[3], data[4]]));
+        if side == Side::Request && !whole {
+            cursor.pending = more;
+            return None;
+        }
         return (data[5] == wanted).then(|| Value::Int(i64::from(data[5])));
     }
     None
@@ -283,7 +302,8 @@ fn rdp<'v>(view: &'v View<'_>, args: &[Arg], cursor: &mut Cursor) -> Option<&'v 
 /// The value of the cookie line at the start of an RDP connection, `Cookie: NAME=VALUE`, of any name where `name` is
 /// empty; and whether more bytes could still bring one.
 pub fn rdp_value<'d>(data: &'d [u8], name: &[u8]) -> (Option<&'d [u8]>, bool) {
-    if data.len() <= 11 {
+    // The header of the connection request, and the name of the line.
+    if data.len() <= 11 + b"Cookie:".len() {
         return (None, true);
     }
     let cookie = |text: &'d [u8]| {
@@ -308,8 +328,10 @@ fn rdp_cookie<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> O
 }
 
 fn rdp_count<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
-    let hit = rdp(view, args, cursor).is_some();
-    if cursor.pending { None } else { Some(Value::Int(i64::from(hit))) }
+    let (data, more) = bytes(view, Side::Request);
+    let (value, short) = rdp_value(data, at(args, 0).bytes());
+    cursor.pending |= short && more;
+    (!short).then_some(Value::Int(i64::from(value.is_some())))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use super::{Row, row};
 use crate::config::model::{ProxyId, ServerId};
 use crate::runtime::board::ServerState;
+use crate::runtime::timers::whole_ms;
 use crate::sample::args::at;
 use crate::sample::source::Source::{Backend, Internal, Server};
 use crate::sample::{Arg, Type, Value};
-use crate::stick::clock_ms;
 use crate::stream::view::View;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -104,9 +104,9 @@ pub static ROWS: &[Row] = &[
     }),
 ];
 
-/// Milliseconds on the clock of rates, the same as the tables'.
+/// Milliseconds on the clock of rates.
 pub fn rate_clock(view: &View<'_>) -> u64 {
-    clock_ms(view.now)
+    whole_ms(view.now.saturating_duration_since(view.generation.board.info.started))
 }
 
 fn proxy(arg: &Arg) -> Option<usize> {

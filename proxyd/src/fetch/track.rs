@@ -142,9 +142,7 @@ fn run<'v>(view: &View<'_>, entry: Entry<'_>, args: &[Arg], work: Work) -> Optio
     let element = usize::try_from(at(args, 0).int_or(0)).ok()?;
     let value = match work {
         Work::Count(..) | Work::CountAt | Work::Update if !there && !t.touch(&key, now_ms) => return None,
-        Work::Read(data, _) | Work::ReadAt(data) if !there => {
-            return t.stores(data, element).then_some(Value::Int(0));
-        }
+        Work::Read(..) | Work::ReadAt(_) if !there => 0,
         Work::Read(data, unit) => t.get(&key, data, 0, now_ms)? / unit,
         Work::ReadAt(data) => t.get(&key, data, element, now_ms)?,
         Work::Count(counter, rate) => {

@@ -296,12 +296,12 @@ impl Writer<'_> {
         }
     }
 
-    /// The value of an expression in a header or body: control bytes are `%XX`.
+    /// The value of an expression in a header or body: control bytes but tabs are `%XX`.
     fn http(&mut self, text: &[u8]) {
         for b in text {
             if self.flags.escape && matches!(b, b'"' | b'\\' | b']') {
                 self.out.extend_from_slice(&[b'\\', *b]);
-            } else if *b < 0x20 || *b == 0x7f {
+            } else if (*b < 0x20 && *b != b'\t') || *b == 0x7f {
                 self.out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
             } else {
                 self.out.push(*b);

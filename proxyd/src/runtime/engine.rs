@@ -113,6 +113,8 @@ pub fn start(
         handles.push(Thread { jobs, load: AtomicUsize::new(0) });
         inboxes.push(inbox);
     }
+    // Rules and statistics read rates by the board's clock.
+    let started = generation.board.info.started;
     let engine = Arc::new(Engine {
         generation_number: AtomicU64::new(generation.number),
         generation: ArcSwap::new(generation),
@@ -123,7 +125,7 @@ pub fn start(
         connections_max,
         connections: AtomicUsize::new(0),
         watched: AtomicUsize::new(0),
-        started: Instant::now(),
+        started,
     });
     let mut joins = Vec::new();
     for (index, inbox) in inboxes.into_iter().enumerate() {

@@ -106,14 +106,12 @@ pub fn parse_int(text: &str) -> Option<i64> {
     (used == text.len() && text.bytes().any(|b| b.is_ascii_digit())).then_some(value)
 }
 
-/// Parses an IPv4 mask: a prefix length or a dotted mask.
+/// Parses an IPv4 mask: a prefix length, or any bits as an address.
 pub fn parse_mask4(text: &str) -> Option<Ipv4Addr> {
     if let Ok(bits) = text.parse::<u32>() {
         return (bits <= 32).then(|| Ipv4Addr::from(u32::MAX.checked_shl(32 - bits).unwrap_or(0)));
     }
-    let mask: Ipv4Addr = text.parse().ok()?;
-    let bits = u32::from(mask);
-    (bits.leading_ones() + bits.trailing_zeros() >= 32).then_some(mask)
+    text.parse().ok()
 }
 
 /// Parses an IPv6 mask: a prefix length or an address.

@@ -252,7 +252,7 @@ impl<'a> Value<'a> {
             Type::Addr => match self {
                 Self::V4(_) | Self::V6(_) => Some(self),
                 Self::Int(i) => Some(Self::V4(Ipv4Addr::from(i as u32))),
-                Self::Str(b) => parse_ip(&b).map(Self::ip),
+                Self::Str(b) => leading_v4(&b).map(IpAddr::V4).or_else(|| parse_ip(&b)).map(Self::ip),
                 _ => None,
             },
             Type::V4 => self.into_v4().map(Self::V4),
@@ -283,7 +283,7 @@ impl<'a> Value<'a> {
             Self::V4(a) => Some(a),
             Self::V6(a) => embedded_v4(a),
             Self::Int(i) => Some(Ipv4Addr::from(i as u32)),
-            Self::Str(b) => std::str::from_utf8(&b).ok()?.parse().ok(),
+            Self::Str(b) => leading_v4(&b),
             _ => None,
         }
     }
@@ -364,6 +364,30 @@ pub fn leading_int(text: &[u8]) -> (i64, usize) {
         used += 1;
     }
     (value, used)
+}
+
+/// The number that haproxy's `hdr_val`, `cook_val` and `urlp_val` see in `text`: 32 bits that wrap around, up to the first
+/// byte behind `9`; bytes before `0` count as negative digits.
+pub fn loose_int(text: &[u8]) -> i64 {
+    let (sign, digits) = text.strip_prefix(b"-").map_or((1, text), |rest| (-1, rest));
+    let digits = digits.iter().map(|b| i32::from(b.cast_signed()) - i32::from(b'0')).take_while(|d| *d <= 9);
+    i64::from(digits.fold(0i32, |n, d| n.wrapping_mul(10).wrapping_add(sign * d)))
+}
+
+/// The IPv4 address at the start of `text`, which a port or anything but a digit or dot may follow.
+pub fn leading_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut octets, mut at) = ([0; 4], 0);
+    for (i, octet) in octets.iter_mut().enumerate() {
+        let digits = text[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let number = text[at..at + digits].iter().fold(0u32, |n, b| (n * 10 + u32::from(b - b'0')).min(256));
+        *octet = u8::try_from(number).ok().filter(|_| digits > 0)?;
+        at += digits;
+        if (text.get(at) == Some(&b'.')) != (i < 3) {
+            return None;
+        }
+        at += 1;
+    }
+    Some(Ipv4Addr::from(octets))
 }
 
 /// An address in text; nothing else may stand beside it.

@@ -361,6 +361,18 @@ impl Table {
         None
     }
 
+    /// Where a data type is found: single counters and tags are the first of an array where there is only that.
+    fn place(&self, data: Data, element: usize) -> Option<(usize, u64)> {
+        self.offset(data, element).or_else(|| match data {
+            Data::Gpc0 => self.offset(Data::Gpc, 0),
+            Data::Gpc1 => self.offset(Data::Gpc, 1),
+            Data::Gpt0 => self.offset(Data::Gpt, 0),
+            Data::Gpc0Rate => self.offset(Data::GpcRate, 0),
+            Data::Gpc1Rate => self.offset(Data::GpcRate, 1),
+            _ => None,
+        })
+    }
+
     /// Whether it stores `data`, in an array at least so long.
     pub fn stores(&self, data: Data, element: usize) -> bool {
         self.offset(data, element).is_some()
@@ -485,7 +497,7 @@ impl Table {
 
     /// Adds to a counter or rate; `None` when the entry or the data type is not there, else the new value.
     pub fn add(&mut self, key: &Key, data: Data, element: usize, n: i64, now_ms: u64) -> Option<u64> {
-        let (at, period_ms) = self.offset(data, element)?;
+        let (at, period_ms) = self.place(data, element)?;
         self.changed(key);
         match self.entries.get_mut(key)?.cells.get_mut(at)? {
             Cell::Count(c) => {
@@ -502,7 +514,7 @@ impl Table {
 
     /// Sets a counter, tag or server number.
     pub fn set(&mut self, key: &Key, data: Data, element: usize, value: u64) -> bool {
-        let Some((at, _)) = self.offset(data, element) else { return false };
+        let Some((at, _)) = self.place(data, element) else { return false };
         self.changed(key);
         match self.entries.get_mut(key).and_then(|e| e.cells.get_mut(at)) {
             Some(Cell::Count(c)) => {
@@ -519,7 +531,7 @@ impl Table {
 
     /// A counter, or a rate at `now_ms`; `None` when the entry or the data type is not there.
     pub fn get(&self, key: &Key, data: Data, element: usize, now_ms: u64) -> Option<u64> {
-        let (at, period_ms) = self.offset(data, element)?;
+        let (at, period_ms) = self.place(data, element)?;
         match self.entries.get(key)?.cells.get(at)? {
             Cell::Count(c) => Some(*c),
             Cell::Rate(f) => Some(f.read(now_ms, period_ms)),

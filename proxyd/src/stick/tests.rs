@@ -92,7 +92,9 @@ fn data_that_is_not_stored_is_not_there() {
     let mut t = table(2, false);
     t.touch(&key(1), T0);
     assert_eq!(t.add(&key(1), Data::Gpc0, 0, 2, T0), Some(2));
-    assert_eq!(t.get(&key(1), Data::Gpc1, 0, T0), None);
+    assert_eq!(t.get(&key(1), Data::Gpt0, 0, T0), None);
+    // The second counter of the array.
+    assert_eq!(t.get(&key(1), Data::Gpc1, 0, T0), Some(0));
     assert_eq!(t.add(&key(1), Data::Gpc, 2, 5, T0), Some(5));
     assert_eq!(t.add(&key(1), Data::Gpc, 3, 5, T0), None);
     assert_eq!(t.add(&key(1), Data::ConnRate, 0, 1, T0), Some(1));
