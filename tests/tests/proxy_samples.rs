@@ -35,7 +35,7 @@ defaults
 ";
 
 /// A frontend with something to see of everything, and what it answers with.
-const FRONT: &str = r#"userlist users
+const FRONT: &str = r"userlist users
     group g1 users user1
     user user1 insecure-password pass1
     user user2 insecure-password pass2
@@ -71,7 +71,7 @@ backend b
     http-reuse never
 @RESPONSE@
     server o1 @ORIGIN@ id 66
-"#;
+";
 
 const TABLES: &str = "backend t1
     stick-table type ip size 100 expire 1h store gpc0,gpc1,gpt0,conn_cnt,conn_cur,conn_rate(1h),sess_cnt,sess_rate(1h),http_req_cnt,http_req_rate(1h),http_err_cnt,http_err_rate(1h),http_fail_cnt,http_fail_rate(1h),bytes_in_cnt,bytes_in_rate(1h),bytes_out_cnt,bytes_out_rate(1h),gpc0_rate(1h),gpc1_rate(1h)
@@ -137,7 +137,7 @@ fn ask(side: &Side, request: &[u8]) -> String {
     let mut stream = side.connect(0);
     stream.set_read_timeout(Some(PATIENCE)).expect("set");
     stream.write_all(request).expect("sent");
-    let (mut answer, mut chunk) = (Vec::new(), [0; 65536]);
+    let (mut answer, mut chunk) = (Vec::new(), vec![0; 65536]);
     loop {
         let text = String::from_utf8_lossy(&answer).into_owned();
         if let Some((head, _)) = text.split_once("\r\n\r\n") {
@@ -159,6 +159,7 @@ fn ask(side: &Side, request: &[u8]) -> String {
 type Seen = Vec<(String, [String; 2])>;
 
 /// Compares expression by expression.
+#[expect(clippy::print_stderr, reason = "what was asked for by SAMPLES")]
 fn judge(suite: &mut Suite, section: &str, seen: &Seen) {
     let shown = std::env::var("SAMPLES").unwrap_or_default();
     for (expression, [original, ours]) in seen {
