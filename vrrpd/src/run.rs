@@ -182,10 +182,8 @@ impl Daemon {
         let bus = Bus::open(options.bus, &log);
         process::tune(&config.globals.process, &log);
         let teller = options.supervisor.and_then(|fd| Teller::new(fd).ok());
-        let pid_file = match &options.pid_file {
-            Some(path) => service::PidFile::write(path, &[std::process::id()]).ok(),
-            None => None,
-        };
+        let write_pid = |path| service::PidFile::write(path, &[std::process::id()]).ok();
+        let pid_file = options.pid_file.as_ref().and_then(write_pid);
         let mut daemon = Self {
             router: Router::new(config),
             log: log.clone(),
@@ -284,7 +282,9 @@ impl Daemon {
                 }
                 events = self.monitor.next() => match events {
                     Ok(events) => {
-                        events.into_iter().for_each(|event| self.event(event));
+                        for event in events {
+                            self.event(event);
+                        }
                         self.mend_devices();
                     }
                     Err(error) => self.say(&Message::Text(format!("Netlink: error: {error}"))),

@@ -20,6 +20,19 @@ struct Verdict {
     priority: u8,
 }
 
+/// Interfaces of addresses that are not the instance's own, each once.
+fn other_links(config: &Instance) -> impl Iterator<Item = &str> {
+    let mut seen: Vec<&str> = vec![config.holder(), &config.interface];
+    let addresses = config.vips.iter().chain(&config.excluded_vips).filter(|a| !a.no_track);
+    addresses.map(|a| config.place(a)).filter(move |device| {
+        let new = !seen.contains(device);
+        if new {
+            seen.push(device);
+        }
+        new
+    })
+}
+
 fn link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(a) if a.is_unicast_link_local())
 }
@@ -57,6 +70,9 @@ impl Router {
             verdict.faults.push(Note::FaultInterface(config.interface.clone()));
         } else if let Some(device) = config.device.as_ref().filter(|d| !self.is_up(&d.name)) {
             verdict.faults.push(Note::FaultInterface(device.name.clone()));
+        }
+        for device in other_links(config).filter(|d| !self.is_up(d)) {
+            verdict.faults.push(Note::FaultInterface(device.into()));
         }
         if self.primary(config).is_none() {
             verdict.faults.push(Note::FaultNoAddress(if config.family == Family::Inet { 4 } else { 6 }));
@@ -361,6 +377,7 @@ impl Router {
         let uses = |m: &Member| {
             m.config.interface == name
                 || m.config.device.as_ref().is_some_and(|d| d.name == name)
+                || other_links(&m.config).any(|d| d == name)
                 || tracks(&m.config.track_interfaces)
                 || m.group.is_some_and(|g| tracks(&self.groups[g].config.track_interfaces))
         };
