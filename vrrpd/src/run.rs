@@ -182,7 +182,7 @@ impl Daemon {
         let bus = Bus::open(options.bus, &log);
         process::tune(&config.globals.process, &log);
         let teller = options.supervisor.and_then(|fd| Teller::new(fd).ok());
-        let write_pid = |path| service::PidFile::write(path, &[std::process::id()]).ok();
+        let write_pid = |path: &PathBuf| service::PidFile::write(path, &[std::process::id()]).ok();
         let pid_file = options.pid_file.as_ref().and_then(write_pid);
         let mut daemon = Self {
             router: Router::new(config),
