@@ -96,13 +96,20 @@ const MAIL: &str = "import socket, sys\ns = socket.socket()\ns.setsockopt(socket
      if b'QUIT' in text: open(sys.argv[1] + '/notes.mail', 'ab').write(text + b'-----\\n')\n";
 
 /// Addresses, routes of all tables and rules, without what the kernel adds or numbers by itself.
-const LOOK: &str = r"
+const LOOK: &str = r#"
 for d in eth0 eth1; do
   ip -o address show dev $d | sed 's/^[0-9]*: //; s/ valid_lft.*//; s/\\ *$//' | grep -v 'fe80::[0-9a-f:]*ff:fe'
 done
 (ip route show table all; ip -6 route show table all) | sort \
   | grep -v '^broadcast\|table local\|^local\|^multicast\|^anycast\|^fe80\|^ff00\|^unreachable.*lo'
-ip rule; ip -6 rule";
+ip rule; ip -6 rule
+ip -o link show type macvlan | sed 's/^[0-9]*: //; s/:.*//' | sort | while IFS=@ read -r d parent; do
+  echo "$d on $parent" $(ip -d link show dev $d | grep -o 'state [A-Z]*\|ether [0-9a-f:]*\|macvlan mode [a-z]*')
+  ip -o address show dev $d | sed 's/^[0-9]*: //; s/ valid_lft.*//; s/\\ *$//; s/fe80::[0-9a-f:]*ff:fe[0-9a-f:]*/its own/' | sort
+  for s in arp_ignore accept_local rp_filter promote_secondaries; do echo "$s $(cat /proc/sys/net/ipv4/conf/$d/$s)"; done
+  for s in addr_gen_mode disable_ipv6; do echo "$s $(cat /proc/sys/net/ipv6/conf/$d/$s)"; done
+  for s in arp_ignore arp_filter; do echo "$parent $s $(cat /proc/sys/net/ipv4/conf/$parent/$s)"; done
+done"#;
 
 /// One run of a case: everything that can be seen of it.
 fn play(case: &Case, program: &Program, original: &Program) -> Option<String> {
@@ -223,7 +230,7 @@ fn said(output: &str) -> String {
         "^(Starting|Running on|Command line|  +'|Configuration file|Opening file|NOTICE|Startup complete|Stopp|Reload|\
          Registering|Assigned|CPU usage|New route doesn't have|Removing a Virtual|\
          \\(\\(null\\)\\)|\\(\\w+\\):? send advert error|\
-         VRRP sockpool|Deassigned|Netlink: error|Restoring deleted static|Sending|$)",
+         VRRP sockpool|Deassigned|Netlink: error|use_vmac or no_accept|Restoring deleted static|Sending|$)",
     )
     .expect("a pattern");
     let date = Regex::new(r"^\w{3} \w{3} [ \d]\d [\d:]{8} \d{4}: ").expect("a pattern");

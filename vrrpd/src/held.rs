@@ -86,7 +86,7 @@ pub fn held(router: &Router, i: usize) -> Held {
     if member.machine.name() != StateName::Master {
         return Held { name, ..Held::default() };
     }
-    let device = (!member.config.interface.is_empty()).then(|| member.config.interface.clone());
+    let device = (!member.config.interface.is_empty()).then(|| member.config.speaker().to_owned());
     let packets = router.farewell(i).into_iter().map(|p| Packet {
         ifindex: p.socket.ifindex,
         device: device.clone(),

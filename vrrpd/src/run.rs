@@ -8,6 +8,7 @@
 
 mod change;
 mod claim;
+mod device;
 mod process;
 mod tracker;
 
@@ -136,6 +137,7 @@ struct Daemon {
     monitor: Monitor,
     notifier: Notifier,
     macs: HashMap<u32, [u8; 6]>,
+    devices: device::Devices,
     forwarding: HashMap<u32, (Instant, bool)>,
     /// What the kernel is asked for: addresses, routes, rules, claims.
     work: VecDeque<Effect>,
@@ -180,10 +182,8 @@ impl Daemon {
         let bus = Bus::open(options.bus, &log);
         process::tune(&config.globals.process, &log);
         let teller = options.supervisor.and_then(|fd| Teller::new(fd).ok());
-        let pid_file = match &options.pid_file {
-            Some(path) => service::PidFile::write(path, &[std::process::id()]).ok(),
-            None => None,
-        };
+        let write_pid = |path: &PathBuf| service::PidFile::write(path, &[std::process::id()]).ok();
+        let pid_file = options.pid_file.as_ref().and_then(write_pid);
         let mut daemon = Self {
             router: Router::new(config),
             log: log.clone(),
@@ -196,6 +196,7 @@ impl Daemon {
             monitor,
             notifier,
             macs: HashMap::new(),
+            devices: device::Devices::default(),
             forwarding: HashMap::new(),
             work: VecDeque::new(),
             repeats: VecDeque::new(),
@@ -217,6 +218,7 @@ impl Daemon {
             complain(&line);
             return Err(EXIT_CONFIG);
         }
+        daemon.start_devices().map_err(fatal)?;
         daemon.add_static(true);
         daemon.start_trackers();
         daemon.say_unused();
@@ -279,7 +281,12 @@ impl Daemon {
                     }
                 }
                 events = self.monitor.next() => match events {
-                    Ok(events) => events.into_iter().for_each(|event| self.event(event)),
+                    Ok(events) => {
+                        for event in events {
+                            self.event(event);
+                        }
+                        self.mend_devices();
+                    }
                     Err(error) => self.say(&Message::Text(format!("Netlink: error: {error}"))),
                 },
                 Some(report) = self.reports.1.recv() => self.report(report),
@@ -453,6 +460,7 @@ impl Daemon {
             | Effect::Notify { .. }
             | Effect::Say(_)
             | Effect::Sockets
+            | Effect::Retire
             | Effect::Publish(_)
             | Effect::PublishAll => None,
         }
@@ -477,6 +485,11 @@ impl Daemon {
                 }
                 Change::AddRoute(_) | Change::RemoveRoute(_) => "route".into(),
                 Change::AddRule(_) | Change::RemoveRule(_) => "rule".into(),
+                Change::AddDevice(_)
+                | Change::RemoveLink(_)
+                | Change::LinkUp(_)
+                | Change::Configure(..)
+                | Change::NoOwnAddresses(_) => "link".into(),
             };
             let doing = if adding { "add" } else { "remove" };
             self.say(&Message::Text(format!("({}) Netlink: cannot {doing} {what}: {error}", owner.name)));
@@ -495,6 +508,7 @@ impl Daemon {
             Effect::Say(message) => self.say(&message),
             Effect::Publish(subject) => self.bus.publish(&self.router, &subject),
             Effect::PublishAll => self.bus.publish_all(&self.router),
+            Effect::Retire => self.retire_devices(),
             Effect::Send(_)
             | Effect::Sockets
             | Effect::Addresses { .. }
@@ -533,6 +547,7 @@ impl Daemon {
             Event::Link(link) => self.link(&link),
             Event::LinkGone(link) => {
                 self.macs.remove(&link.index);
+                self.devices.gone(&link);
                 self.input(Input::LinkGone(link.index));
             }
             Event::Address(a) if usable(&a) => self.input(Input::Address(a.index, a.address)),
@@ -561,6 +576,7 @@ impl Daemon {
             Ok(mac) if link.is_ethernet() && !link.noarp => drop(self.macs.insert(link.index, mac)),
             _ => drop(self.macs.remove(&link.index)),
         }
+        self.devices.seen(link);
         self.input(Input::Link(Link { index: link.index, name: link.name.clone(), up: link.usable() }));
     }
 
@@ -638,6 +654,9 @@ impl Daemon {
         }
         while self.busy() {
             self.slice();
+        }
+        if !self.keep_addresses {
+            self.remove_devices(|_| true);
         }
         for (_, (_, task)) in self.trackers.drain() {
             task.abort();

@@ -1,5 +1,6 @@
 //! Asking the kernel for changes and lists.
 
+use crate::device::{self, Device, Setting};
 use crate::{Address, AddressEvent, Link, Route, Rule};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
@@ -33,6 +34,16 @@ pub enum Change {
     AddRule(Rule),
     /// Removes a rule.
     RemoveRule(Rule),
+    /// Makes a link on another one.
+    AddDevice(Device),
+    /// Removes a link.
+    RemoveLink(u32),
+    /// Sets a link administratively up.
+    LinkUp(u32),
+    /// Changes settings of IPv4 on a link.
+    Configure(u32, Vec<(Setting, u32)>),
+    /// Keeps the kernel from making IPv6 addresses on a link.
+    NoOwnAddresses(u32),
 }
 
 impl Change {
@@ -45,6 +56,15 @@ impl Change {
             Self::RemoveRoute(r) => (RouteNetlinkMessage::DelRoute(r.message()), 0),
             Self::AddRule(r) => (RouteNetlinkMessage::NewRule(r.message()), NEW),
             Self::RemoveRule(r) => (RouteNetlinkMessage::DelRule(r.message()), 0),
+            Self::AddDevice(d) => (RouteNetlinkMessage::NewLink(d.message()), NEW),
+            Self::RemoveLink(index) => (RouteNetlinkMessage::DelLink(device::removal(*index)), 0),
+            Self::LinkUp(index) => (RouteNetlinkMessage::NewLink(device::up(*index)), 0),
+            Self::Configure(index, settings) => {
+                (RouteNetlinkMessage::NewLink(device::configure(*index, settings)), 0)
+            }
+            Self::NoOwnAddresses(index) => {
+                (RouteNetlinkMessage::NewLink(device::no_own_addresses(*index)), 0)
+            }
         }
     }
 }

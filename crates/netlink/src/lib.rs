@@ -6,16 +6,18 @@
 //!
 //! Requests are synchronous: rtnetlink does its work inside the send call and the answers are there when it returns,
 //! so awaiting them would only add wake-ups between a decision and its effect. Many changes go in one call.
-//! Absent on purpose: creating links (macvlan comes with its own feature), and any decision.
+//! Absent on purpose: any decision.
 
 pub mod addr;
 pub mod commands;
+pub mod device;
 pub mod link;
 pub mod monitor;
 pub mod route;
 
 pub use addr::{Address, AddressEvent};
 pub use commands::{Change, Commands};
+pub use device::{Device, Isolation, Kind, Setting};
 pub use link::Link;
 pub use monitor::{Event, Monitor};
 pub use route::{GoneRoute, Metric, NextHop, Route, RouteKind, Rule, RuleAction};

@@ -1,6 +1,9 @@
 //! Links as the kernel tells them.
 
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    MacVlanMode,
+};
 
 /// One network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +34,12 @@ pub struct Link {
     pub mtu: u32,
     /// ARPHRD_*.
     pub hardware: u16,
+    /// The link it sits on, or its other end.
+    pub parent: Option<u32>,
+    /// It is a macvlan in private mode.
+    pub private_macvlan: bool,
+    /// It is an ipvlan.
+    pub ipvlan: bool,
 }
 
 impl Link {
@@ -59,10 +68,23 @@ impl Link {
                 LinkAttribute::Address(mac) => link.mac.clone_from(mac),
                 LinkAttribute::Broadcast(mac) => link.mac_broadcast.clone_from(mac),
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Link(parent) => link.parent = Some(*parent),
+                LinkAttribute::LinkInfo(info) => link.take_kind(info),
                 _ => {}
             }
         }
         link
+    }
+
+    fn take_kind(&mut self, info: &[LinkInfo]) {
+        let private = |part: &InfoMacVlan| *part == InfoMacVlan::Mode(MacVlanMode::Private);
+        for part in info {
+            match part {
+                LinkInfo::Kind(InfoKind::IpVlan) => self.ipvlan = true,
+                LinkInfo::Data(InfoData::MacVlan(data)) => self.private_macvlan = data.iter().any(private),
+                _ => {}
+            }
+        }
     }
 
     /// Whether frames on it are Ethernet frames.

@@ -75,6 +75,12 @@ impl Monitor {
         Ok(())
     }
 
+    /// Throws away the reports that are there: everything is about to be listed.
+    pub fn discard(&mut self) {
+        // Neither the end of the reports nor their loss matters.
+        while self.socket.get_ref().recv_from_full().is_ok() {}
+    }
+
     /// Waits for reports and returns those that are there. Cancel safe.
     pub async fn next(&mut self) -> io::Result<Vec<Event>> {
         loop {

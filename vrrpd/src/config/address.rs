@@ -67,12 +67,7 @@ pub(super) fn parse(b: &mut Builder, line: &mut Line<'_>, is_static: bool) -> Re
             "noprefixroute" => set(&mut found, |a| a.noprefixroute = true),
             "autojoin" => set(&mut found, |a| a.autojoin = true),
             "no_track" => set(&mut found, |a| a.no_track = true),
-            "use_vmac" if !is_static => {
-                line.inert(
-                    "'use_vmac' of an address is not supported yet: it is added to the interface itself",
-                );
-                set(&mut found, |a| a.use_vmac = true);
-            }
+            "use_vmac" if !is_static => set(&mut found, |a| a.use_vmac = true),
             "deprecated" => set(&mut found, |a| a.preferred_lft = Some(0)),
             _ if found.is_none() => match network(word) {
                 Some((address, len)) => {

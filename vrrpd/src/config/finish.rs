@@ -6,7 +6,7 @@ use super::model::{
     Config, DynamicInterfaces, Family, Globals, InitFile, Mail, Notify, ProcessTuning, RxBuffer, RxPolicy,
     SyncGroup, TrackFile, Version,
 };
-use super::{Builder, fifo, instance, script, user};
+use super::{Builder, device, fifo, instance, script, user};
 use conf_parsers::keepalived::globals::{self as read};
 use conf_parsers::keepalived::shared::DefaultUser;
 use diag::{Diagnostic, Report, Severity};
@@ -125,6 +125,11 @@ pub(super) fn finish(b: &mut Builder, report: &mut Report) {
     }
     scripts(b, report);
     let drafts = std::mem::take(&mut b.drafts);
+    let written = |d: &Draft| {
+        let vmac = d.i.vmac.as_ref().and_then(|v| v.name.clone());
+        vmac.or_else(|| d.i.ipvlan.as_ref().and_then(|v| v.name.clone()))
+    };
+    b.drafts_names = drafts.iter().filter_map(written).collect();
     for draft in drafts {
         complete(b, draft, report);
         if report.refuses() {
@@ -170,9 +175,7 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
         say(report, format!("({name}) Ignoring track_interface {} since own interface", d.i.interface));
         d.i.track_interfaces.remove(pos);
     }
-    if d.i.vmac.is_some() && d.i.promote_secondaries {
-        say(report, format!("({name}) promote_secondaries is automatically set for vmacs - ignoring"));
-    }
+    devices(b, &mut d, report);
     let first = d.i.vips.first().map(|v| v.address);
     if d.i.strict && matches!(first, Some(std::net::IpAddr::V6(a)) if a.segments()[0] & 0xffc0 != 0xfe80) {
         say(report, format!("({name}) the first IPv6 VIP address must be link local"));
@@ -210,19 +213,46 @@ fn sockets(d: &mut Draft, report: &mut Report) -> bool {
         say(report, format!("({name}) multicast destination specified with unicast - ignoring"));
         d.i.mcast_group = None;
     }
-    if d.i.vmac.is_some() && unicast {
-        if d.i.interface.is_empty() {
+    true
+}
+
+/// The links an instance has made for itself.
+fn devices(b: &mut Builder, d: &mut Draft, report: &mut Report) {
+    let name = d.i.name.clone();
+    if d.i.vmac.is_some() && d.i.promote_secondaries {
+        say(report, format!("({name}) promote_secondaries is automatically set for vmacs - ignoring"));
+        d.i.promote_secondaries = false;
+    }
+    if d.i.xmit_base && d.i.vmac.is_none() {
+        say(report, format!("({name}) vmac_xmit_base is only valid with a vmac"));
+        d.i.xmit_base = false;
+    }
+    if let Some(ipvlan) = d.i.ipvlan.as_ref().filter(|_| d.i.vmac.is_none()) {
+        let address = ipvlan.address.map(|(address, _)| address);
+        d.i.source = d.i.source.or(address);
+        if d.i.family == Family::Inet && d.i.source.is_none() {
             say(
                 report,
-                format!("({name}): Cannot use VMAC/ipvlan with unicast and no interface - clearing use_vmac"),
+                format!(
+                    "({name}) IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state"
+                ),
             );
-            d.i.vmac = None;
-        } else if let Some(vmac) = d.i.vmac.as_mut().filter(|v| !v.xmit_base) {
-            say(report, format!("({name}) unicast with use_vmac requires vmac_xmit_base - setting"));
-            vmac.xmit_base = true;
+            d.i.config_faults += 1;
         }
     }
-    true
+    let i = &mut d.i;
+    for a in i.vips.iter_mut().chain(&mut i.excluded_vips).filter(|a| a.use_vmac) {
+        let own = a.device.as_ref().is_none_or(|device| *device == i.interface);
+        if own && i.vmac.is_some() {
+            say(report, format!("({name}) use_vmac specified for VIP/eVIP {} and vrrp instance", a.address));
+            a.use_vmac = false;
+        } else if i.vmac_addresses && !own {
+            let text =
+                format!("({name}) use_vmac_addr specified and use_vmac specified for VIP/eVIP {}", a.address);
+            say(report, text);
+        }
+    }
+    device::assign(b, i);
 }
 
 fn version(b: &Builder, d: &mut Draft, report: &mut Report) {

@@ -53,23 +53,16 @@ type B = Builder;
 
 /// The keywords of `vrrp_instance`.
 pub(super) static ROWS: &[Row<B>] = &[
-    not_yet(
+    words(
         "use_vmac",
         "[[name] <VMAC_INTERFACE_NAME>] [MAC_ADDRESS] [netlink_notify_msg] [group GROUP_ID]",
-        NO_VMAC,
         use_vmac,
     ),
-    not_yet("use_vmac_addr", "", NO_VMAC, |b, _| b.flag(|i| i.vmac_addresses = true)),
-    not_yet(
-        "vmac_xmit_base",
-        "",
-        "without a macvlan adverts leave by the interface itself anyway",
-        |b, _| b.flag(|i| i.vmac.get_or_insert_default().xmit_base = true),
-    ),
-    not_yet(
+    words("use_vmac_addr", "", |b, _| b.flag(|i| i.vmac_addresses = true)),
+    words("vmac_xmit_base", "", |b, _| b.flag(|i| i.xmit_base = true)),
+    words(
         "use_ipvlan",
         "[[name] <INTERFACE_NAME>] [IP_ADDRESS] [bridge|private|vepa] [group GROUP_ID]",
-        "the interface is used as it is",
         use_ipvlan,
     ),
     items("unicast_peer", "", unicast_peer),
@@ -291,7 +284,6 @@ pub(super) static ROWS: &[Row<B>] = &[
 static AUTHENTICATION: &[Row<B>] =
     &[words("auth_type", "PASS", auth_type), words("auth_pass", "1234", auth_pass)];
 
-const NO_VMAC: &str = "no macvlan is made: the interface's own MAC is used";
 const NO_EXTRA_GARP: &str = "addresses are announced again at garp_master_refresh only";
 /// What no_accept and strict mode come to.
 pub(super) const NO_FILTER: &str = "there is no packet filter: the master answers at the addresses";
@@ -320,8 +312,19 @@ pub(super) fn open(b: &mut B, line: &mut Line<'_>) -> Result<bool, Stop> {
 }
 
 /// The end of the block.
-pub(super) fn close(b: &mut B, _: &mut Line<'_>) {
-    let draft = std::mem::take(&mut b.draft);
+pub(super) fn close(b: &mut B, line: &mut Line<'_>) {
+    let mut draft = std::mem::take(&mut b.draft);
+    let i = &mut draft.i;
+    let unicast = !i.unicast_peers.is_empty() || i.unicast_fault_no_peer;
+    if unicast && i.interface.is_empty() && (i.vmac.is_some() || i.ipvlan.is_some()) {
+        let text =
+            format!("({}): Cannot use VMAC/ipvlan with unicast and no interface - clearing use_vmac", i.name);
+        line.say(text);
+        (i.vmac, i.ipvlan) = (None, None);
+    } else if unicast && i.vmac.is_some() && !i.xmit_base {
+        line.say(format!("({}) unicast with use_vmac requires vmac_xmit_base - setting", i.name));
+        i.xmit_base = true;
+    }
     b.drafts.push(draft);
 }
 

@@ -4,6 +4,7 @@
 //! Absent on purpose: surface syntax and `global_defs` (conf-parsers), what a value does (core, io, track).
 
 mod address;
+mod device;
 mod finish;
 mod group;
 mod instance;
@@ -47,6 +48,9 @@ pub struct Builder {
     missing_interface: bool,
     rules_without_preference: u32,
     config_lvs_sync: Option<(String, String)>,
+    /// Names of links as written.
+    drafts_names: Vec<String>,
+    names: device::Names,
 }
 
 /// The top-level keywords of the VRRP pass.
@@ -104,6 +108,8 @@ impl Builder {
             missing_interface: false,
             rules_without_preference: 0,
             config_lvs_sync: None,
+            drafts_names: Vec::new(),
+            names: device::Names::default(),
         }
     }
 

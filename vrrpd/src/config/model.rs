@@ -4,8 +4,10 @@
 //! processes resolve inside [`Config`], defaults of `global_defs` are already copied into each instance.
 //! Deliberately absent: parsing (config/{mod,instance,group}.rs), runtime state (core/), kernel indexes (io/).
 
+mod device;
 mod net;
 
+pub use device::{Device, DeviceKind};
 pub use net::{Address, NextHop, Route, RouteKind, Rule, RuleAction};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -395,10 +397,16 @@ pub struct Instance {
     pub kernel_rx_buffer: Option<u32>,
     /// `use_vmac`.
     pub vmac: Option<Vmac>,
+    /// `vmac_xmit_base`: adverts leave and come by the interface itself.
+    pub xmit_base: bool,
     /// `use_vmac_addr`.
     pub vmac_addresses: bool,
     /// `use_ipvlan`.
     pub ipvlan: Option<Ipvlan>,
+    /// The link that these two ask for.
+    pub device: Option<Device>,
+    /// Links for addresses on other interfaces.
+    pub address_devices: Vec<Device>,
     /// `dont_track_primary`.
     pub dont_track_primary: bool,
     /// `track_interface`.
@@ -459,8 +467,11 @@ impl Default for Instance {
             garp: Garp::default(),
             kernel_rx_buffer: None,
             vmac: None,
+            xmit_base: false,
             vmac_addresses: false,
             ipvlan: None,
+            device: None,
+            address_devices: Vec::new(),
             dont_track_primary: false,
             track_interfaces: Vec::new(),
             track_scripts: Vec::new(),
@@ -540,8 +551,6 @@ pub struct Vmac {
     pub name: Option<String>,
     /// MAC as configured.
     pub mac: Option<[u8; 6]>,
-    /// `vmac_xmit_base`.
-    pub xmit_base: bool,
     /// `netlink_notify_msg`.
     pub netlink_notify: bool,
     /// `group N`.

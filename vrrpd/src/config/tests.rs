@@ -78,9 +78,6 @@ fn one_router_id_twice_on_a_wire_is_told() {
 #[test]
 fn what_is_not_carried_out_is_told_and_is_no_complaint() {
     for (line, start) in [
-        ("use_vmac", "'use_vmac' is not supported yet: no macvlan is made"),
-        ("use_vmac_addr", "'use_vmac_addr' is not supported yet: no macvlan is made"),
-        ("use_ipvlan", "'use_ipvlan' is not supported yet: the interface is used as it is"),
         ("vrf red", "'vrf' is not supported yet: "),
         ("no_accept", "'no_accept' is not supported yet: there is no packet filter"),
         ("promote_secondaries", "'promote_secondaries' is not supported yet: "),
@@ -88,10 +85,6 @@ fn what_is_not_carried_out_is_told_and_is_no_complaint() {
         ("track_bfd { B }", "'track_bfd' is not supported yet: there is no BFD session"),
         ("debug 2", "'debug' has no effect here: "),
         ("auth_hmac {\n active_key 2\n }", "'active_key' is not supported yet: adverts carry no HMAC"),
-        (
-            "virtual_ipaddress_excluded { 1.2.3.5/24 use_vmac }",
-            "'use_vmac' of an address is not supported yet",
-        ),
         ("version 3\n strict_mode", "(V) the filter of strict mode is not supported yet: there is no"),
     ] {
         let (texts, complaints) = inert(&format!("{VI} {line}\n }}\n"));
@@ -113,7 +106,6 @@ fn settings_for_all_that_are_not_carried_out_are_told() {
         "vrrp_delay_after_boot 3",
         "fifo_write_vrrp_states_on_reload",
         "disable_local_igmp",
-        "vmac_prefix v",
     ] {
         let name = line.split(' ').next().unwrap_or_default();
         let (texts, complaints) = inert(&format!("global_defs {{\n {line}\n}}\n{VI} }}\n"));

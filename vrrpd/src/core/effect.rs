@@ -141,6 +141,8 @@ pub enum Effect {
     Say(Message),
     /// The set of sockets has changed.
     Sockets,
+    /// Links that were made for instances and that nobody wants any more may go.
+    Retire,
     /// Something worth telling other daemons has changed about this.
     Publish(Subject),
     /// Everything may have changed, or be gone.

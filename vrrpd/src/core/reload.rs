@@ -6,9 +6,10 @@
 
 use super::machine::Act;
 use super::router::{Effect, Member, NoticeState, Router, Timer, rules};
-use crate::config::model::{Config, Instance};
+use crate::config::model::{Address, Config, Device, Instance};
 use crate::messages::{Note, StateName};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,10 @@ use std::time::{Duration, Instant};
 const REPORT_WAIT: Duration = Duration::from_secs(2);
 
 fn same(a: &Instance, b: &Instance) -> bool {
-    let way = |i: &Instance| (i.unicast_peers.is_empty(), i.source, i.mcast_group, i.vmac.is_some());
+    type Way<'a> = (bool, Option<IpAddr>, Option<IpAddr>, Option<&'a Device>, bool);
+    fn way(i: &Instance) -> Way<'_> {
+        (i.unicast_peers.is_empty(), i.source, i.mcast_group, i.device.as_ref(), i.xmit_base)
+    }
     (a.vrid, a.family, &a.interface) == (b.vrid, b.family, &b.interface) && way(a) == way(b)
 }
 
@@ -82,6 +86,8 @@ impl Router {
             self.exchange(now, i, &before, out);
         }
         self.review_all(now, out);
+        self.fresh.clear();
+        out.push(Effect::Retire);
         out.push(Effect::PublishAll);
     }
 
@@ -103,9 +109,13 @@ impl Router {
             let after = Arc::clone(&self.members[i].config);
             let list = |c: &Instance| c.vips.iter().chain(&c.excluded_vips).cloned().collect::<Vec<_>>();
             let (was, is) = (list(before), list(&after));
-            let lost = minus(&was, &is);
+            // An address that moves to another link is another one.
+            let other = |list: &[Address], a: &Address| {
+                !list.iter().any(|b| a == b && before.place(a) == after.place(b))
+            };
+            let lost: Vec<Address> = was.iter().filter(|a| other(&is, a)).cloned().collect();
             for a in &lost {
-                let interface = a.device.as_ref().unwrap_or(&before.interface).clone();
+                let interface = before.place(a).to_owned();
                 out.push(self.say(i, Note::NoLonger { address: a.address, len: a.prefix_len, interface }));
             }
             // These come back at once: their removal is nobody else's doing.
@@ -119,7 +129,8 @@ impl Router {
                 }
             };
             push(false, lost);
-            let new = minus(&is, &was);
+            let other = |a: &&Address| !was.iter().any(|b| *a == b && after.place(a) == before.place(b));
+            let new: Vec<Address> = is.iter().filter(other).cloned().collect();
             push(true, new.clone());
             if !new.is_empty() && after.garp.repeat > 0 {
                 out.push(Effect::Announce {

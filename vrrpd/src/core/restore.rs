@@ -99,10 +99,9 @@ impl Router {
             return;
         }
         let on = |a: &&Address| {
-            let device = a.device.as_ref().unwrap_or(&config.interface);
             a.address == address
                 && !a.no_track
-                && self.links.get(device).is_some_and(|l| l.index == index && l.up)
+                && self.links.get(config.place(a)).is_some_and(|l| l.index == index && l.up)
         };
         let Some(vip) = config.vips.iter().chain(&config.excluded_vips).find(on) else { return };
         let interface = self.names.get(&index).cloned().unwrap_or_default();

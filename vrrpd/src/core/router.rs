@@ -13,7 +13,7 @@ use super::machine::{Act, Claim, Machine, Rules, Why, stagger};
 use crate::config::model::{Address, Authentication, Config, Family, Instance, Version};
 use crate::messages::{Message, Note, StateName};
 use sansio::Timers;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +116,8 @@ pub struct Router {
     /// Until when routes and rules that a reload removes may still be reported.
     pub(super) replacing: Option<Instant>,
     pub(super) started: bool,
+    /// Links that were just made: nothing can be left on them, and who made them tells of them.
+    pub(super) fresh: HashSet<String>,
     stopped: bool,
 }
 
@@ -204,6 +206,7 @@ impl Router {
             replaced: Vec::new(),
             replacing: None,
             started: false,
+            fresh: HashSet::new(),
             stopped: false,
         };
         let instances = std::mem::take(&mut config.instances);
@@ -256,8 +259,13 @@ impl Router {
         }
     }
 
-    /// The number of the instance's interface, when that exists; 0 for an instance without one.
+    /// The number of the interface that the instance speaks by, when that exists; 0 for an instance without one.
     pub fn ifindex(&self, config: &Instance) -> Option<u32> {
+        if config.interface.is_empty() { Some(0) } else { self.links.get(config.speaker()).map(|l| l.index) }
+    }
+
+    /// The number of the interface that it is configured on.
+    pub fn base_index(&self, config: &Instance) -> Option<u32> {
         if config.interface.is_empty() { Some(0) } else { self.links.get(&config.interface).map(|l| l.index) }
     }
 
@@ -703,6 +711,11 @@ impl Router {
     /// A file's value.
     pub fn file(&self, name: &str) -> Option<i64> {
         self.files.get(name).copied()
+    }
+
+    /// A link was made for an instance: it has no addresses of a predecessor.
+    pub fn device_made(&mut self, name: &str) {
+        self.fresh.insert(name.into());
     }
 
     /// Sets all counters to zero.

@@ -14,7 +14,7 @@ use std::time::Instant;
 impl Router {
     pub(super) fn on_start(&mut self, now: Instant, out: &mut Vec<Effect>) {
         for member in &self.members {
-            if self.ifindex(&member.config).is_none() {
+            if self.base_index(&member.config).is_none() {
                 out.push(Effect::Say(Message::LateInterface(member.config.interface.clone())));
             }
         }
@@ -40,14 +40,15 @@ impl Router {
     fn remove_stale(&self, i: usize, out: &mut Vec<Effect>) {
         let member = &self.members[i];
         let there = |a: &&Address| {
-            let device = a.device.as_ref().unwrap_or(&member.config.interface);
-            let index = self.links.get(device).map(|l| l.index);
+            let index = self.links.get(member.config.place(a)).map(|l| l.index);
             index.and_then(|index| self.addresses.get(&index)).is_some_and(|list| list.contains(&a.address))
         };
         let list: Vec<Address> =
             member.config.vips.iter().chain(&member.config.excluded_vips).filter(there).cloned().collect();
         self.hold_routes(i, false, out);
-        self.say_addresses(i, false, out);
+        if member.config.device.as_ref().is_none_or(|d| !self.fresh.contains(&d.name)) {
+            self.say_addresses(i, false, out);
+        }
         if !list.is_empty() {
             out.push(Effect::Addresses { instance: Arc::clone(&member.config), adding: false, list });
         }

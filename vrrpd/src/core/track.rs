@@ -7,7 +7,7 @@
 use super::machine::{Act, Why};
 use super::priority::{self, Effect as Tracking};
 use super::router::{Effect, Link, Member, NoticeState, Router, Subject, Timer};
-use crate::config::model::{Family, Instance, SyncGroup, Tracked};
+use crate::config::model::{Device, Family, Instance, SyncGroup, Tracked};
 use crate::messages::{Message, Note, StateName};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +18,19 @@ struct Verdict {
     faults: Vec<Note>,
     unknown: u32,
     priority: u8,
+}
+
+/// Interfaces of addresses that are not the instance's own, each once.
+fn other_links(config: &Instance) -> impl Iterator<Item = &str> {
+    let mut seen: Vec<&str> = vec![config.holder(), &config.interface];
+    let addresses = config.vips.iter().chain(&config.excluded_vips).filter(|a| !a.no_track);
+    addresses.map(|a| config.place(a)).filter(move |device| {
+        let new = !seen.contains(device);
+        if new {
+            seen.push(device);
+        }
+        new
+    })
 }
 
 fn link_local(address: &IpAddr) -> bool {
@@ -34,14 +47,16 @@ impl Router {
     fn primary(&self, config: &Instance) -> Option<IpAddr> {
         if let Some(source) = config.source {
             let own = |list: &Vec<IpAddr>| list.contains(&source);
-            let there = self.ifindex(config).and_then(|i| self.addresses.get(&i)).is_some_and(own);
+            let on = |index: Option<u32>| index.and_then(|i| self.addresses.get(&i)).is_some_and(own);
+            let there = on(self.base_index(config)) || on(self.ifindex(config));
             return (there || !config.track_source).then_some(source);
         }
         let fits = |a: &&IpAddr| match config.family {
             Family::Inet => a.is_ipv4() && !self.holders.contains_key(*a),
             Family::Inet6 => link_local(a) && !self.holders.contains_key(*a),
         };
-        self.addresses.get(&self.ifindex(config)?)?.iter().find(fits).copied()
+        // A macvlan has the addresses of its parent to speak with.
+        self.addresses.get(&self.base_index(config)?)?.iter().find(fits).copied()
     }
 
     fn judge(&self, i: usize) -> Verdict {
@@ -53,6 +68,11 @@ impl Router {
         }
         if !config.dont_track_primary && !config.interface.is_empty() && !self.is_up(&config.interface) {
             verdict.faults.push(Note::FaultInterface(config.interface.clone()));
+        } else if let Some(device) = config.device.as_ref().filter(|d| !self.is_up(&d.name)) {
+            verdict.faults.push(Note::FaultInterface(device.name.clone()));
+        }
+        for device in other_links(config).filter(|d| !self.is_up(d)) {
+            verdict.faults.push(Note::FaultInterface(device.into()));
         }
         if self.primary(config).is_none() {
             verdict.faults.push(Note::FaultNoAddress(if config.family == Family::Inet { 4 } else { 6 }));
@@ -294,7 +314,8 @@ impl Router {
             return;
         }
         self.links.insert(name.clone(), link);
-        if old.is_none() && self.started {
+        // Those of instances are announced by who makes them.
+        if old.is_none() && self.started && !self.is_device(&name) && !self.fresh.contains(&name) {
             out.push(Effect::Say(Message::InterfaceAdded(name.clone())));
         }
         self.link_changed(now, &name, known.map(|k| k.0) != Some(index), old.is_some() || up, out);
@@ -330,11 +351,33 @@ impl Router {
         }
     }
 
+    /// Whether an instance has had that link made.
+    fn is_device(&self, name: &str) -> bool {
+        self.members.iter().any(|m| m.config.devices().any(|d| d.name == name))
+    }
+
+    /// Links that instances want, with whose they are, whose parents are there and they are not.
+    pub fn missing_devices(&self) -> Vec<(Arc<Instance>, Device)> {
+        let missing = |d: &&Device| !self.links.contains_key(&d.name) && self.links.contains_key(&d.parent);
+        let of = |m: &Member| {
+            let owner = Arc::clone(&m.config);
+            m.config
+                .devices()
+                .filter(missing)
+                .cloned()
+                .map(move |d| (Arc::clone(&owner), d))
+                .collect::<Vec<_>>()
+        };
+        self.members.iter().flat_map(of).collect()
+    }
+
     /// Instances that depend on an interface.
     fn uses(&self, name: &str) -> Vec<usize> {
         let tracks = |list: &[Tracked]| list.iter().any(|t| t.name == name);
         let uses = |m: &Member| {
             m.config.interface == name
+                || m.config.device.as_ref().is_some_and(|d| d.name == name)
+                || other_links(&m.config).any(|d| d == name)
                 || tracks(&m.config.track_interfaces)
                 || m.group.is_some_and(|g| tracks(&self.groups[g].config.track_interfaces))
         };
@@ -392,7 +435,8 @@ impl Router {
         let concerned: Vec<usize> = (0..self.members.len())
             .filter(|i| {
                 let config = &self.members[*i].config;
-                config.interface == interface || config.source == Some(address)
+                let device = config.device.as_ref().is_some_and(|d| d.name == interface);
+                device || config.interface == interface || config.source == Some(address)
             })
             .collect();
         if concerned.is_empty() {

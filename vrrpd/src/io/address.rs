@@ -10,7 +10,7 @@ pub type Index<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
 /// An address on its interface; `None` when that does not exist.
 pub fn address(instance: &Instance, address: &Address, index: Index<'_>) -> Option<netlink::Address> {
-    let device = address.device.as_deref().unwrap_or(&instance.interface);
+    let device = instance.place(address);
     let (peer, prefix_len) = match address.peer {
         Some((peer, length)) => (Some(peer), length),
         None => (None, address.prefix_len),

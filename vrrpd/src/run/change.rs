@@ -95,6 +95,7 @@ impl Daemon {
                 let (notifier, lines) = Notifier::open(&config, Some(std::mem::take(&mut self.notifier)));
                 self.notifier = notifier;
                 self.talk.extend(lines.into_iter().map(Effect::Say));
+                self.prepare_devices(&config);
                 let mut out = Vec::new();
                 self.router.reload(Instant::now(), config, &mut out);
                 self.effects(out);

@@ -60,7 +60,7 @@ impl Daemon {
     fn frames(&mut self, instance: &Instance, list: &[Address]) -> Vec<(Frame, Pace)> {
         let mut one = Vec::with_capacity(list.len());
         for vip in list {
-            let device = vip.device.as_ref().unwrap_or(&instance.interface);
+            let device = instance.place(vip);
             let Some(link) = self.router.link(device) else { continue };
             // Links without Ethernet addresses have no neighbours to tell.
             let Some(mac) = self.macs.get(&link.index) else { continue };

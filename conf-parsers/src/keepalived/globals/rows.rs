@@ -337,10 +337,8 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     words("vrrp_owner_ignore_adverts", "[BOOL]", |g, l| {
         plain_bool(l, "vrrp_owner_ignore_adverts", &mut g.owner_ignore_adverts)
     }),
-    not_yet("vmac_prefix", "STRING", "no macvlan is made", |g, l| vmac_prefix(l, "vmac", &mut g.vmac_prefix)),
-    not_yet("vmac_addr_prefix", "STRING", "no macvlan is made", |g, l| {
-        vmac_prefix(l, "vmac_addr", &mut g.vmac_addr_prefix)
-    }),
+    words("vmac_prefix", "STRING", |g, l| vmac_prefix(l, "vmac", &mut g.vmac_prefix)),
+    words("vmac_addr_prefix", "STRING", |g, l| vmac_prefix(l, "vmac_addr", &mut g.vmac_addr_prefix)),
     words("umask", "[NUMBER|BITS]", umask),
     no_effect("random_seed", "UNSIGNED_INT", "random numbers need no seed", |g, l| {
         let read = number(l, 0, u32::MAX, "random_seed {} invalid")?;

@@ -103,6 +103,7 @@ impl Host {
                 Effect::Routes { .. }
                 | Effect::Rules { .. }
                 | Effect::Sockets
+                | Effect::Retire
                 | Effect::Publish(_)
                 | Effect::PublishAll => {}
             }
