@@ -277,11 +277,11 @@ static KEYWORDS: Table<Row> = Table::new(&[
         let (Some(from), Some(to)) = (a.next(), a.next()) else {
             return Err(a.fault("'h1-case-adjust' expects <from> and <to> as argument."));
         };
-        if from.text.eq_ignore_ascii_case(&to.text) {
-            g.global().h1_case_adjust.insert(from.text.to_ascii_lowercase(), to.text.clone());
-            return Ok(());
+        if from.text.is_empty() || to.text.is_empty() {
+            return Err(a.fault("'h1-case-adjust' expects <from> and <to> as argument."));
         }
-        Err(a.fault("<from> and <to> must not differ execpt the case"))
+        let (from, to) = (from.text.clone(), to.text.clone());
+        add_case(g, &from, &to).map_err(|text| a.fault(text))
     }),
     row("h1-case-adjust-file", case_file),
     row("debug", |g, _| old(g, "it has no effect in a file; start with -d")),
@@ -683,14 +683,36 @@ fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// One more form of a header name.
+fn add_case(g: &mut G<'_, '_>, from: &str, to: &str) -> Result<(), String> {
+    if !from.eq_ignore_ascii_case(to) {
+        return Err("<from> and <to> must not differ execpt the case".into());
+    }
+    let cases = std::sync::Arc::make_mut(&mut g.global().h1_case_adjust);
+    if cases.contains_key(from) {
+        return Err(format!("duplicate entry '{from}'"));
+    }
+    cases.insert(from.to_owned(), to.to_owned());
+    Ok(())
+}
+
+/// Pairs in a file, one a line. What is wrong with it is told when all sections were read.
 fn case_file(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let path = text(g, args, "<file> as argument")?;
-    let content = std::fs::read_to_string(&path)
-        .map_err(|_| args.fault(format!("h1-case-adjust-file: failed to open file '{path}'.")))?;
-    for line in content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        if let Some((from, to)) = line.split_once(char::is_whitespace) {
-            g.global().h1_case_adjust.insert(from.to_ascii_lowercase(), to.trim().to_owned());
-        }
+    let who = format!("h1-headers-case-adjust-file '{path}'");
+    let fault = match std::fs::read_to_string(&path) {
+        Err(_) => Some(format!("{who}: failed to open file.")),
+        Ok(content) => content.lines().enumerate().find_map(|(n, line)| {
+            let line = line.trim_start();
+            let from = line.split_ascii_whitespace().next().filter(|from| !from.starts_with('#'))?;
+            let to = line[from.len()..].trim();
+            let fault = if to.is_empty() { "expect <to>".to_owned() } else { add_case(g, from, to).err()? };
+            Some(format!("{who} : {fault} at line {}.", n + 1))
+        }),
+    };
+    if let Some(text) = fault {
+        let bare = Diagnostic::at(Severity::Alert, g.line.span, text).lead(Lead::Bare);
+        g.loader.late.push(bare);
     }
     Ok(())
 }

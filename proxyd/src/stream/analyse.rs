@@ -71,8 +71,10 @@ impl Exchange<'_> {
     async fn analyse_raw(&mut self) -> Result<(), After> {
         self.look_for_http();
         self.route().await?;
-        if self.parts.sight.client_broke {
-            self.set_end((EndedBy::Client, EndedIn::Request));
+        if self.parts.sight.client_broke || self.parts.sight.client_silent {
+            let silent = self.parts.sight.client_silent;
+            let by = if silent { EndedBy::ClientTimeout } else { EndedBy::Client };
+            self.set_end((by, EndedIn::Request));
             return Err(After::Abort);
         }
         let back = self.back();
@@ -384,7 +386,7 @@ impl Exchange<'_> {
                 self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
                 self.reply(&reply).await
             }
-            Verdict::Reject => {
+            Verdict::Reject | Verdict::Close => {
                 front.denied_req.fetch_add(1, Relaxed);
                 let within = match phase {
                     Phase::ResponseContent => EndedIn::Data,
@@ -617,10 +619,12 @@ impl Exchange<'_> {
     /// Sends the response that is in the message, made by the proxy itself.
     pub async fn send(&mut self, body: Vec<u8>) -> After {
         self.after_response();
+        self.parts.txn.bytes_in += self.parts.up.counted;
         self.parts.up.reset();
         self.parts.down.reset();
         if !self.skip_request_body() {
             self.keep = false;
+            self.client.owes = true;
         }
         self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
         let bodyless = self.parts.info.method == Method::Head || self.parts.response.status() == 204;
@@ -645,8 +649,16 @@ impl Exchange<'_> {
         }
     }
 
+    /// Counts what came of a body and waits to be passed on, which it will not be.
+    pub(super) fn count_waiting(&mut self) {
+        let parts = &mut *self.parts;
+        let (content, _) = parts.sight.request(parts.info.framing, self.client.conn.buf.bytes());
+        parts.txn.bytes_in += content.len() as u64;
+    }
+
     /// Swallows what is here of a body that nobody wants; false says that more is to come.
     pub fn skip_request_body(&mut self) -> bool {
+        self.count_waiting();
         match self.parts.info.framing {
             Framing::None => true,
             Framing::Length(n) if self.client.conn.buf.len() as u64 >= n => {
@@ -692,7 +704,10 @@ impl Exchange<'_> {
         self.parts.txn.times.end = Some(self.since_start());
         self.count_now();
         self.parts.txn.bytes_out += here as u64;
+        // What the client sent is added up at the end.
+        let bytes_in = std::mem::take(&mut self.parts.txn.bytes_in);
         crate::log::emit(&self.view(proxy, Phase::Log));
+        self.parts.txn.bytes_in = bytes_in;
         self.parts.txn.bytes_out -= here as u64;
         self.silent = true;
     }
