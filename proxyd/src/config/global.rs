@@ -1,5 +1,6 @@
 //! The `global` section and `log` lines.
 
+use super::case;
 use super::model::{CloseSpread, Global, UnixPermissions};
 use super::{Loader, bind, kept};
 use crate::log::{Sample, Target};
@@ -273,17 +274,12 @@ static KEYWORDS: Table<Row> = Table::new(&[
     row("resetenv", |_, _| Ok(())).lenient(),
     row("set-var", set_var).lenient(),
     row("set-var-fmt", set_var).lenient(),
-    row("h1-case-adjust", |g, a| {
-        let (Some(from), Some(to)) = (a.next(), a.next()) else {
-            return Err(a.fault("'h1-case-adjust' expects <from> and <to> as argument."));
-        };
-        if from.text.is_empty() || to.text.is_empty() {
-            return Err(a.fault("'h1-case-adjust' expects <from> and <to> as argument."));
-        }
-        let (from, to) = (from.text.clone(), to.text.clone());
-        add_case(g, &from, &to).map_err(|text| a.fault(text))
+    row("h1-case-adjust", |g, a| case::pair(g.loader, a)),
+    row("h1-case-adjust-file", |g, a| {
+        let path = text(g, a, "<file> as argument")?;
+        case::file(g.loader, g.line.span, &path);
+        Ok(())
     }),
-    row("h1-case-adjust-file", case_file),
     row("debug", |g, _| old(g, "it has no effect in a file; start with -d")),
     row("quiet", |_, _| Ok(())),
     row("zero-warning", |g, _| {
@@ -680,40 +676,6 @@ fn unix_bind(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     args.take_rest();
     g.loader.proc_vars.push(g.line.clone());
-    Ok(())
-}
-
-/// One more form of a header name.
-fn add_case(g: &mut G<'_, '_>, from: &str, to: &str) -> Result<(), String> {
-    if !from.eq_ignore_ascii_case(to) {
-        return Err("<from> and <to> must not differ execpt the case".into());
-    }
-    let cases = std::sync::Arc::make_mut(&mut g.global().h1_case_adjust);
-    if cases.contains_key(from) {
-        return Err(format!("duplicate entry '{from}'"));
-    }
-    cases.insert(from.to_owned(), to.to_owned());
-    Ok(())
-}
-
-/// Pairs in a file, one a line. What is wrong with it is told when all sections were read.
-fn case_file(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let path = text(g, args, "<file> as argument")?;
-    let who = format!("h1-headers-case-adjust-file '{path}'");
-    let fault = match std::fs::read_to_string(&path) {
-        Err(_) => Some(format!("{who}: failed to open file.")),
-        Ok(content) => content.lines().enumerate().find_map(|(n, line)| {
-            let line = line.trim_start();
-            let from = line.split_ascii_whitespace().next().filter(|from| !from.starts_with('#'))?;
-            let to = line[from.len()..].trim();
-            let fault = if to.is_empty() { "expect <to>".to_owned() } else { add_case(g, from, to).err()? };
-            Some(format!("{who} : {fault} at line {}.", n + 1))
-        }),
-    };
-    if let Some(text) = fault {
-        let bare = Diagnostic::at(Severity::Alert, g.line.span, text).lead(Lead::Bare);
-        g.loader.late.push(bare);
-    }
     Ok(())
 }
 

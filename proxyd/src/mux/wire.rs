@@ -307,6 +307,13 @@ impl Conn {
         Self { wire, buf: Buf::default(), eof: false, shut: false, habit: Habit::Short, outgoing: false }
     }
 
+    /// A connection that we opened.
+    pub fn opened(wire: Wire) -> Self {
+        let mut conn = Self::new(wire);
+        conn.outgoing = true;
+        conn
+    }
+
     /// A connection that comes back to the runtime's poller since something came. That is read before the poller
     /// watches it: the request need not wait for a turn in which it is told of.
     pub fn back(bare: Bare, habit: Habit) -> io::Result<Self> {

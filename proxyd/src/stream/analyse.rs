@@ -15,13 +15,12 @@ use crate::action::{Flow as Next, Reply, RuleSet, Verdict};
 use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, ServerId};
 use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
-use crate::runtime::timers::whole_ms;
 use crate::stats::tally::Tally;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
 use logging::syslog::Severity;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 impl Exchange<'_> {
     /// Runs what stands before a server; `Err` says that the answer was given.
@@ -743,7 +742,7 @@ impl Exchange<'_> {
             if txn.status > 0 {
                 back.count_status(txn.status);
             }
-            let spent = Spent::of(txn);
+            let spent = super::txn::Spent::of(txn);
             spent.count(&back.rates);
             if taken > 0 {
                 back.comp_in.fetch_add(taken, Relaxed);
@@ -774,39 +773,4 @@ impl Exchange<'_> {
 fn is_monitored(target: &[u8], monitored: &[u8]) -> bool {
     target == monitored
         || (!target.starts_with(b"/") && crate::fetch::line::path_and_query(target) == Some(monitored))
-}
-
-/// What a backend and its server count of a stream's times.
-struct Spent {
-    queue_ms: u64,
-    connect_ms: u64,
-    response_ms: u64,
-    total_ms: u64,
-    /// Begin of the stream, seconds since the epoch.
-    began: u64,
-}
-
-impl Spent {
-    fn of(txn: &super::txn::Txn) -> Self {
-        let between = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
-            (Some(a), Some(b)) => whole_ms(b.saturating_sub(a)),
-            _ => 0,
-        };
-        let t = &txn.times;
-        Self {
-            queue_ms: between(t.request, t.queue),
-            connect_ms: between(t.queue, t.connect),
-            response_ms: between(t.connect, t.response),
-            total_ms: between(t.request, t.end),
-            began: txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-        }
-    }
-
-    fn count(&self, rates: &crate::stats::BackRates) {
-        rates.queue_ms.add(self.queue_ms);
-        rates.connect_ms.add(self.connect_ms);
-        rates.response_ms.add(self.response_ms);
-        rates.total_ms.add(self.total_ms);
-        rates.last_session.store(self.began, Relaxed);
-    }
 }

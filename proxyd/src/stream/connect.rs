@@ -321,8 +321,7 @@ impl<'c> Exchange<'c> {
             let id = self.parts.txn.unique_id.get().map(Vec::as_slice);
             header(&mut prefix, (kind, settings), (&self.client.session, &self.parts.txn), id);
         }
-        let mut conn = Conn::new(wire);
-        conn.outgoing = true;
+        let mut conn = Conn::opened(wire);
         let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
         let usual = settings.proto.as_deref() == Some("h2");
         let asks = !self.raw && self.websocket_h2(at).unwrap_or(usual);

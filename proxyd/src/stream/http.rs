@@ -342,14 +342,7 @@ impl<'c> Exchange<'c> {
             Event::Down(Broken::Write(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
             }
-            Event::Up(Broken::Bad(fault)) => {
-                self.set_end((EndedBy::Proxy, EndedIn::Headers));
-                server.link.conn.take_leave();
-                let front = &self.generation.proxies[self.client.session.frontend.0].front;
-                front.failed_req.fetch_add(1, Relaxed);
-                self.keep = false;
-                return Sent::Failed(self.reply_error(fault.request_status()).await);
-            }
+            Event::Up(Broken::Bad(fault)) => return self.bad_rest(server, fault).await,
             Event::Timeout(_) if self.client.deadline.rung().is_some() => {
                 server.link.conn.take_leave();
                 (Cause::Killed, 502)
@@ -401,6 +394,16 @@ impl<'c> Exchange<'c> {
         self.parts.txn.times.response = None;
         self.give_up();
         Sent::Failed(self.reply_error(status).await)
+    }
+
+    /// What followed the head of the request is no HTTP.
+    async fn bad_rest(&mut self, server: &mut Server<'_>, fault: Fault) -> Sent {
+        self.set_end((EndedBy::Proxy, EndedIn::Headers));
+        server.link.conn.take_leave();
+        let front = &self.generation.proxies[self.client.session.frontend.0].front;
+        front.failed_req.fetch_add(1, Relaxed);
+        self.keep = false;
+        Sent::Failed(self.reply_error(fault.request_status()).await)
     }
 
     /// The server broke its connection off while the request was still coming in.
