@@ -11,6 +11,34 @@ pub fn name(out: &mut Vec<u8>, name: &[u8]) {
     lower(&mut out[start..]);
 }
 
+/// Other forms of header names, by the name in lower case. A form differs from its name in capitals alone.
+pub type Cases = std::collections::BTreeMap<String, String>;
+
+/// Gives a name the form that stands for it.
+fn capitals(name: &mut [u8], cases: &Cases) {
+    let form = std::str::from_utf8(name).ok().and_then(|name| cases.get(name));
+    if let Some(form) = form.filter(|form| form.len() == name.len()) {
+        name.copy_from_slice(form.as_bytes());
+    }
+}
+
+/// Gives the names of fields, each in a line of its own, the forms that stand for them, for peers that tell capitals
+/// apart.
+pub fn adjust(fields: &mut [u8], cases: &Cases) {
+    for line in fields.split_mut(|b| *b == b'\n') {
+        if let Some(colon) = memchr::memchr(b':', line) {
+            capitals(&mut line[..colon], cases);
+        }
+    }
+}
+
+/// The same for a head, whose first line has no name.
+pub fn adjust_head(head: &mut [u8], cases: &Cases) {
+    if let Some(end) = memchr::memchr(b'\n', head) {
+        adjust(&mut head[end..], cases);
+    }
+}
+
 /// Puts ASCII letters into lower case, eight bytes at a time: names are short, and there are many of them. The last
 /// eight overlap those before them, since to lower twice is to lower once.
 #[inline]

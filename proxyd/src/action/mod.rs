@@ -49,6 +49,8 @@ pub enum Verdict {
     Tarpit(Arc<Reply>),
     /// `reject`: the connection ends without an answer.
     Reject,
+    /// `close` of tcp-response: the server's connection ends, which is nobody's fault.
+    Close,
     /// `silent-drop`: the connection is forgotten, the peer not told; or only whoever a reset reaches within so many
     /// hops.
     SilentDrop(Option<u8>),

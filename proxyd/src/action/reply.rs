@@ -369,7 +369,7 @@ pub fn reject(_: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
 
 /// `close` of tcp-response: the server's connection ends, what was received still goes to the client.
 pub fn close(_: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
-    Ok(act("close", (), |(), _| Flow::Finish(Verdict::Reject)))
+    Ok(act("close", (), |(), _| Flow::Finish(Verdict::Close)))
 }
 
 /// `silent-drop [rst-ttl N]`.

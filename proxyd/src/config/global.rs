@@ -1,5 +1,6 @@
 //! The `global` section and `log` lines.
 
+use super::case;
 use super::model::{CloseSpread, Global, UnixPermissions};
 use super::{Loader, bind, kept};
 use crate::log::{Sample, Target};
@@ -273,17 +274,12 @@ static KEYWORDS: Table<Row> = Table::new(&[
     row("resetenv", |_, _| Ok(())).lenient(),
     row("set-var", set_var).lenient(),
     row("set-var-fmt", set_var).lenient(),
-    row("h1-case-adjust", |g, a| {
-        let (Some(from), Some(to)) = (a.next(), a.next()) else {
-            return Err(a.fault("'h1-case-adjust' expects <from> and <to> as argument."));
-        };
-        if from.text.eq_ignore_ascii_case(&to.text) {
-            g.global().h1_case_adjust.insert(from.text.to_ascii_lowercase(), to.text.clone());
-            return Ok(());
-        }
-        Err(a.fault("<from> and <to> must not differ execpt the case"))
+    row("h1-case-adjust", |g, a| case::pair(g.loader, a)),
+    row("h1-case-adjust-file", |g, a| {
+        let path = text(g, a, "<file> as argument")?;
+        case::file(g.loader, g.line.span, &path);
+        Ok(())
     }),
-    row("h1-case-adjust-file", case_file),
     row("debug", |g, _| old(g, "it has no effect in a file; start with -d")),
     row("quiet", |_, _| Ok(())),
     row("zero-warning", |g, _| {
@@ -680,18 +676,6 @@ fn unix_bind(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
 fn set_var(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     args.take_rest();
     g.loader.proc_vars.push(g.line.clone());
-    Ok(())
-}
-
-fn case_file(g: &mut G<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let path = text(g, args, "<file> as argument")?;
-    let content = std::fs::read_to_string(&path)
-        .map_err(|_| args.fault(format!("h1-case-adjust-file: failed to open file '{path}'.")))?;
-    for line in content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        if let Some((from, to)) = line.split_once(char::is_whitespace) {
-            g.global().h1_case_adjust.insert(from.to_ascii_lowercase(), to.trim().to_owned());
-        }
-    }
     Ok(())
 }
 

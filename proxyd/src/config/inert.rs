@@ -120,7 +120,6 @@ const H2: &str = "checks and WebSockets go over HTTP/1.1";
 const FCGI: &str = "FastCGI is not spoken; connections are HTTP/1.1";
 const PLAIN: &str = "bytes are spliced or copied as the connection allows, whatever the option says";
 const NICE: &str = "tasks are not ordered by priority";
-const CASE: &str = "header names are sent in lower case";
 const PARSER: &str = "buffers and polling are sized by the runtime";
 
 /// All of them, by kind of line.
@@ -180,8 +179,6 @@ pub static INERT: &[Inert] = &[
     },
     second("option", "contstats", "option contstats", "bytes are counted as they pass in any case"),
     second("option", "http-no-delay", "option http-no-delay", "bytes are never held back"),
-    second("option", "h1-case-adjust-bogus-client", "option h1-case-adjust-bogus-client", CASE),
-    second("option", "h1-case-adjust-bogus-server", "option h1-case-adjust-bogus-server", CASE),
     second(
         "option",
         "idle-close-on-response",
@@ -207,9 +204,7 @@ pub static INERT: &[Inert] = &[
     second("http-request", "set-nice", "http-request set-nice 1", NICE),
     second("http-response", "set-nice", "http-response set-nice 1", NICE),
     // global
-    whole("h1-case-adjust-file", "h1-case-adjust-file /dev/null", CASE),
     whole("insecure-fork-wanted", "insecure-fork-wanted", "checks may always start programs"),
-    whole("h1-case-adjust", "h1-case-adjust content-type Content-Type", CASE),
     whole("tune.idletimer", "tune.idletimer 1s", PARSER),
     whole("tune.maxaccept", "tune.maxaccept 5", PARSER),
     whole("tune.pattern.cache-size", "tune.pattern.cache-size 5", "matches are not cached"),
@@ -250,7 +245,7 @@ mod tests {
     }
 
     fn file(row: &Inert) -> String {
-        let globals = ["h1-case-adjust", "h1-case-adjust-file", "insecure-fork-wanted"];
+        let globals = ["insecure-fork-wanted"];
         let global = globals.contains(&row.line)
             || row.line.starts_with("tune.")
             || row.line.starts_with("ssl-default");

@@ -7,6 +7,7 @@
 
 mod bind;
 mod cache;
+mod case;
 mod certificate;
 mod check;
 mod compile;

@@ -13,8 +13,10 @@ use crate::http::cache::Copies;
 use crate::http::compress::Encoder;
 use crate::mux::splice::Splice;
 use crate::mux::wire::{Conn, Habit, Wire};
+use h1::emit::Cases;
 use h1::{Body, Fault, Framing, Part};
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// Content up to this length is joined to the head; longer content is written beside it.
@@ -80,6 +82,8 @@ pub struct Flow {
     pub moved: u64,
     /// Content and trailers alone, as haproxy counts them (`%U`, `%B` count them with the head).
     pub counted: u64,
+    /// Forms of header names that the writer wants to see.
+    pub cases: Option<Arc<Cases>>,
     /// Compresses the content and sends it in chunks of its own.
     pub encoder: Option<Box<Encoder>>,
     /// Copies the content for caches.
@@ -120,6 +124,7 @@ impl Default for Flow {
             skips: false,
             moved: 0,
             counted: 0,
+            cases: None,
             encoder: None,
             copies: None,
             dechunk: false,
@@ -192,7 +197,11 @@ impl Flow {
     ) -> Result<Blocked, Broken> {
         loop {
             if self.open {
-                self.scan(from)?;
+                match self.scan(from) {
+                    // What came before the fault still goes on.
+                    Err(Broken::Cut | Broken::Bad(_)) if self.is_pending() => {}
+                    scanned => scanned?,
+                }
             }
             if self.is_pending() {
                 match self.write(cx, from, to).map_err(Broken::Write)? {
@@ -522,10 +531,14 @@ impl Flow {
                     copies.trailer(name.of(rest), value.of(rest));
                 }
                 if !silent && !forbidden {
+                    let begin = self.out.len();
                     h1::emit::name(&mut self.out, name.of(rest));
                     self.out.extend_from_slice(b": ");
                     self.out.extend_from_slice(value.of(rest));
                     self.out.extend_from_slice(b"\r\n");
+                    if let Some(cases) = &self.cases {
+                        h1::emit::adjust(&mut self.out[begin..], cases);
+                    }
                 }
                 take
             }

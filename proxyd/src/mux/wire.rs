@@ -284,12 +284,34 @@ pub struct Conn {
     pub shut: bool,
     /// What its messages are like.
     pub habit: Habit,
+    /// We opened it. Where it ends by us alone it is broken off, so that no port of ours stays taken for a minute.
+    pub outgoing: bool,
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.outgoing
+            && !self.eof
+            && !self.shut
+            && let Some(socket) = self.wire.socket()
+        {
+            // What can't be set leaves an ordinary close.
+            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
 }
 
 impl Conn {
     /// A connection of which nothing was read.
     pub fn new(wire: Wire) -> Self {
-        Self { wire, buf: Buf::default(), eof: false, shut: false, habit: Habit::Short }
+        Self { wire, buf: Buf::default(), eof: false, shut: false, habit: Habit::Short, outgoing: false }
+    }
+
+    /// A connection that we opened.
+    pub fn opened(wire: Wire) -> Self {
+        let mut conn = Self::new(wire);
+        conn.outgoing = true;
+        conn
     }
 
     /// A connection that comes back to the runtime's poller since something came. That is read before the poller
@@ -302,7 +324,7 @@ impl Conn {
         buf.filled(got.unwrap_or(0));
         // An error that is no want of bytes is the end of the connection: the kernel tells it once.
         let eof = got.map_or_else(|e| e != Errno::EAGAIN && e != Errno::EINTR, |n| n == 0);
-        Ok(Self { wire: bare.wire()?, buf, eof, shut: false, habit })
+        Ok(Self { wire: bare.wire()?, buf, eof, shut: false, habit, outgoing: false })
     }
 
     /// Throws away what a plain socket has received so far, within bounds.
@@ -418,6 +440,15 @@ impl Conn {
             Wire::Tcp(_) | Wire::Unix(_) | Wire::Gone | Wire::H2(_) => Poll::Ready(Ok(())),
             Wire::TlsServer(io) => Pin::new(io).poll_flush(cx),
             Wire::TlsClient(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    /// Ends our side of a plain socket now, so that it is not broken off when it goes.
+    pub fn take_leave(&mut self) {
+        if let Some(tcp) = self.wire.tcp() {
+            // A peer that is gone has nothing left to be told.
+            let _ = socket2::SockRef::from(tcp).shutdown(std::net::Shutdown::Write);
+            self.shut = true;
         }
     }
 

@@ -12,7 +12,6 @@ use super::check_spec;
 use super::engine::Engine;
 use super::slowstart;
 use super::suspicion::{self, Round, Why};
-use super::timers;
 use super::transitions::{self, Cause, Wanted};
 use crate::config::model::{BindAddress, Proxy, ProxyId, Server, ServerId};
 use crate::delegate::{Desk, Seat};
@@ -513,20 +512,8 @@ fn apply(generation: &Arc<Generation>, at: (ProxyId, ServerId), wanted: u32, cau
         return;
     }
     tell(generation, &notices);
-    let settings = &generation.proxy(at.0).servers[at.1.0];
     if wanted == oper::STOPPED {
         state.suspicion.tell_down();
-        if settings.on_marked_down_shutdown {
-            generation.board.streams.kill_server(at, timers::Why::Down);
-        }
-    }
-    if wanted == oper::RUNNING && settings.on_marked_up_shutdown_backup {
-        let proxy = generation.proxy(at.0);
-        for (i, backup) in proxy.servers.iter().enumerate() {
-            if backup.backup {
-                generation.board.streams.kill_server((at.0, ServerId(i)), timers::Why::Up);
-            }
-        }
     }
 }
 

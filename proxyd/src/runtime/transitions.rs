@@ -9,6 +9,7 @@ use super::board::{ServerState, admin, oper};
 use super::slowstart;
 use crate::balance::Field;
 use crate::config::model::{ProxyId, ServerId};
+use crate::runtime::timers::Why;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -195,6 +196,20 @@ impl<'a> Change<'a> {
     }
 
     /// Ages, transitions of the backend, tracking servers.
+    /// `on-marked-down shutdown-sessions` and `on-marked-up shutdown-backup-sessions`, whoever marks.
+    fn shut_sessions(&self, down: bool) {
+        let (streams, servers) = (&self.generation.board.streams, &self.generation.proxy(self.proxy).servers);
+        let settings = &servers[self.server.0];
+        if !self.was_down && down && settings.on_marked_down_shutdown {
+            streams.kill_server((self.proxy, self.server), Why::Down);
+        }
+        if self.was_down && !down && settings.on_marked_up_shutdown_backup && !settings.backup {
+            for (i, _) in servers.iter().enumerate().filter(|(_, s)| s.backup) {
+                streams.kill_server((self.proxy, ServerId(i)), Why::Up);
+            }
+        }
+    }
+
     fn finish(self, out: &mut Vec<Notice>) {
         let now = self.generation.board.clock().wall_s;
         let down = !self.state().is_up();
@@ -210,6 +225,7 @@ impl<'a> Change<'a> {
                 detail.last_change = now;
             }
         }
+        self.shut_sessions(down);
         let counts = usable(self.generation, self.proxy);
         let state = &self.generation.proxies[self.proxy.0];
         match (self.had_any, counts.0 + counts.1 > 0) {

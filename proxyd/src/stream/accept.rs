@@ -39,6 +39,8 @@ pub struct Client {
     slot: usize,
     /// It is not counted: one stream of many on a connection, or a record is left of it, which counts.
     pub uncounted: bool,
+    /// It was answered before its request was whole: more of that is to come.
+    pub owes: bool,
     /// Its last server connection, kept for it alone (`http-reuse never`).
     pub private: Option<((ProxyId, crate::config::model::ServerId), Box<crate::runtime::worker::Idle>)>,
 }
@@ -73,6 +75,7 @@ impl Client {
             slot: worker.streams.enter(Rc::clone(&live)),
             live,
             uncounted: false,
+            owes: false,
             private: None,
         }
     }
@@ -205,6 +208,7 @@ impl Client {
             slot: self.worker.streams.enter(Rc::clone(&live)),
             live,
             uncounted: true,
+            owes: false,
             private: None,
         }
     }

@@ -15,13 +15,12 @@ use crate::action::{Flow as Next, Reply, RuleSet, Verdict};
 use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, ServerId};
 use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
-use crate::runtime::timers::whole_ms;
 use crate::stats::tally::Tally;
 use h1::{Framing, HeadParser, Kind, Method, Options, Progress};
 use logging::syslog::Severity;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 impl Exchange<'_> {
     /// Runs what stands before a server; `Err` says that the answer was given.
@@ -71,8 +70,10 @@ impl Exchange<'_> {
     async fn analyse_raw(&mut self) -> Result<(), After> {
         self.look_for_http();
         self.route().await?;
-        if self.parts.sight.client_broke {
-            self.set_end((EndedBy::Client, EndedIn::Request));
+        if self.parts.sight.client_broke || self.parts.sight.client_silent {
+            let silent = self.parts.sight.client_silent;
+            let by = if silent { EndedBy::ClientTimeout } else { EndedBy::Client };
+            self.set_end((by, EndedIn::Request));
             return Err(After::Abort);
         }
         let back = self.back();
@@ -384,7 +385,7 @@ impl Exchange<'_> {
                 self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
                 self.reply(&reply).await
             }
-            Verdict::Reject => {
+            Verdict::Reject | Verdict::Close => {
                 front.denied_req.fetch_add(1, Relaxed);
                 let within = match phase {
                     Phase::ResponseContent => EndedIn::Data,
@@ -617,10 +618,12 @@ impl Exchange<'_> {
     /// Sends the response that is in the message, made by the proxy itself.
     pub async fn send(&mut self, body: Vec<u8>) -> After {
         self.after_response();
+        self.parts.txn.bytes_in += self.parts.up.counted;
         self.parts.up.reset();
         self.parts.down.reset();
         if !self.skip_request_body() {
             self.keep = false;
+            self.client.owes = true;
         }
         self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
         let bodyless = self.parts.info.method == Method::Head || self.parts.response.status() == 204;
@@ -645,8 +648,16 @@ impl Exchange<'_> {
         }
     }
 
+    /// Counts what came of a body and waits to be passed on, which it will not be.
+    pub(super) fn count_waiting(&mut self) {
+        let parts = &mut *self.parts;
+        let (content, _) = parts.sight.request(parts.info.framing, self.client.conn.buf.bytes());
+        parts.txn.bytes_in += content.len() as u64;
+    }
+
     /// Swallows what is here of a body that nobody wants; false says that more is to come.
     pub fn skip_request_body(&mut self) -> bool {
+        self.count_waiting();
         match self.parts.info.framing {
             Framing::None => true,
             Framing::Length(n) if self.client.conn.buf.len() as u64 >= n => {
@@ -692,7 +703,10 @@ impl Exchange<'_> {
         self.parts.txn.times.end = Some(self.since_start());
         self.count_now();
         self.parts.txn.bytes_out += here as u64;
+        // What the client sent is added up at the end.
+        let bytes_in = std::mem::take(&mut self.parts.txn.bytes_in);
         crate::log::emit(&self.view(proxy, Phase::Log));
+        self.parts.txn.bytes_in = bytes_in;
         self.parts.txn.bytes_out -= here as u64;
         self.silent = true;
     }
@@ -728,7 +742,7 @@ impl Exchange<'_> {
             if txn.status > 0 {
                 back.count_status(txn.status);
             }
-            let spent = Spent::of(txn);
+            let spent = super::txn::Spent::of(txn);
             spent.count(&back.rates);
             if taken > 0 {
                 back.comp_in.fetch_add(taken, Relaxed);
@@ -759,39 +773,4 @@ impl Exchange<'_> {
 fn is_monitored(target: &[u8], monitored: &[u8]) -> bool {
     target == monitored
         || (!target.starts_with(b"/") && crate::fetch::line::path_and_query(target) == Some(monitored))
-}
-
-/// What a backend and its server count of a stream's times.
-struct Spent {
-    queue_ms: u64,
-    connect_ms: u64,
-    response_ms: u64,
-    total_ms: u64,
-    /// Begin of the stream, seconds since the epoch.
-    began: u64,
-}
-
-impl Spent {
-    fn of(txn: &super::txn::Txn) -> Self {
-        let between = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
-            (Some(a), Some(b)) => whole_ms(b.saturating_sub(a)),
-            _ => 0,
-        };
-        let t = &txn.times;
-        Self {
-            queue_ms: between(t.request, t.queue),
-            connect_ms: between(t.queue, t.connect),
-            response_ms: between(t.connect, t.response),
-            total_ms: between(t.request, t.end),
-            began: txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-        }
-    }
-
-    fn count(&self, rates: &crate::stats::BackRates) {
-        rates.queue_ms.add(self.queue_ms);
-        rates.connect_ms.add(self.connect_ms);
-        rates.response_ms.add(self.response_ms);
-        rates.total_ms.add(self.total_ms);
-        rates.last_session.store(self.began, Relaxed);
-    }
 }

@@ -33,12 +33,13 @@ pub async fn write_all(conn: &mut Conn, deadline: &Deadline, bytes: &[u8]) -> io
     .await
 }
 
-/// Closes our side and swallows what the client had under way: a reset would take the answer with it.
-pub async fn close(conn: &mut Conn, deadline: &Deadline) {
+/// Closes our side and swallows what the client had under way: a reset would take the answer with it. `owes` says that
+/// more is to come for sure.
+pub async fn close(conn: &mut Conn, deadline: &Deadline, owes: bool) {
     let quiet = conn.buf.is_empty();
     let n = conn.buf.len();
     conn.buf.consume(n);
-    if quiet && conn.wire.tcp().is_some() && conn.is_quiet() {
+    if quiet && !owes && conn.wire.tcp().is_some() && conn.is_quiet() {
         return; // nothing under way that could cause a reset: closing says all
     }
     if poll_fn(|cx| conn.poll_shutdown(cx)).await.is_err() || conn.eof {

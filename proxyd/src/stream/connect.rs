@@ -256,9 +256,10 @@ impl<'c> Exchange<'c> {
     }
 
     /// Makes an HTTP/2 connection of one that was just opened, and a stream on it.
-    fn multiplex(&self, at: (ProxyId, ServerId), conn: Conn, ends: &Ends, secure: bool) -> Option<Conn> {
+    fn multiplex(&self, at: (ProxyId, ServerId), mut conn: Conn, ends: &Ends, secure: bool) -> Option<Conn> {
         let settings = &self.generation.proxy(at.0).servers[at.1.0];
         let config = super::multiplexed::config(&self.generation.config.global, "be");
+        conn.outgoing = false; // its last frame is to arrive
         let (link, asker) = Link::ask(conn, config, secure);
         let stream = asker.open()?;
         if self.back().http_reuse != HttpReuse::Never && self.websocket_h2(at).is_none() {
@@ -320,7 +321,7 @@ impl<'c> Exchange<'c> {
             let id = self.parts.txn.unique_id.get().map(Vec::as_slice);
             header(&mut prefix, (kind, settings), (&self.client.session, &self.parts.txn), id);
         }
-        let mut conn = Conn::new(wire);
+        let mut conn = Conn::opened(wire);
         let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
         let usual = settings.proto.as_deref() == Some("h2");
         let asks = !self.raw && self.websocket_h2(at).unwrap_or(usual);

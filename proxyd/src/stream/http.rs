@@ -10,7 +10,7 @@ use super::answer;
 use super::connect::Server;
 use super::ending::{self, Cause};
 use super::parts::Parts;
-use super::transfer::{Event, Limits, Side, Transfer};
+use super::transfer::{Event, Kind, Limits, Side, Transfer};
 use super::txn::{EndedBy, EndedIn};
 use crate::config::model::{ConnectionMode, ErrorReply, HttpReuse, Proxy, ProxyId};
 use crate::http::{compress, errors};
@@ -210,8 +210,14 @@ impl<'c> Exchange<'c> {
         {
             parts.request.add(b"connection", b"keep-alive");
         }
+        let begin = parts.up.out.len();
         parts.request.write(&mut parts.up.out);
         parts.request.restore(hold);
+        let h1 = !matches!(server.link.conn.wire, Wire::H2(_));
+        parts.up.cases = cases(self.generation, h1 && back.h1_case_adjust_bogus_server);
+        if let Some(cases) = &parts.up.cases {
+            h1::emit::adjust_head(&mut parts.up.out[begin..], cases);
+        }
         parts.up.begin(parts.info.framing);
         parts.server_parser.reset();
         parts
@@ -227,12 +233,13 @@ impl<'c> Exchange<'c> {
             server: self.parts.txn.timeout_server.or(back.server),
             client_fin: front.client_fin,
             server_fin: back.server_fin,
+            tunnel: false,
         }
     }
 
-    async fn transfer(&mut self, server: &mut Server<'_>, head: bool, both: bool) -> Event {
+    async fn transfer(&mut self, server: &mut Server<'_>, head: bool) -> Event {
         let limits = self.limits();
-        self.transfer_within(server, head, both, &limits).await
+        self.transfer_within(server, head, Kind::Messages, &limits).await
     }
 
     /// Moves both directions until something happens.
@@ -240,7 +247,7 @@ impl<'c> Exchange<'c> {
         &mut self,
         server: &mut Server<'_>,
         head: bool,
-        both: bool,
+        kind: Kind,
         limits: &Limits,
     ) -> Event {
         let watch_client = head && self.back().options.abortonclose;
@@ -252,7 +259,7 @@ impl<'c> Exchange<'c> {
             down: &mut parts.down,
             deadline: &client.deadline,
             limits,
-            both,
+            kind,
             watch_client,
         };
         transfer.run(head).await
@@ -270,12 +277,11 @@ impl<'c> Exchange<'c> {
                 self.parts.server_parser.reset();
                 self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
                 if self.parts.request.version >= (1, 1) {
-                    let parts = &mut *self.parts;
-                    parts.response.write(&mut parts.down.out);
+                    self.write_response();
                 }
                 continue;
             }
-            match self.transfer(server, true, false).await {
+            match self.transfer(server, true).await {
                 Event::Head => {}
                 other => return Err(other),
             }
@@ -336,12 +342,11 @@ impl<'c> Exchange<'c> {
             Event::Down(Broken::Write(_)) => {
                 return self.client_gone(Cause::ClientClosed, EndedIn::Headers);
             }
-            Event::Up(Broken::Bad(fault)) => {
-                self.set_end((EndedBy::Proxy, EndedIn::Data));
-                self.refuse_raw(fault.request_status(), Cause::ClientBad).await;
-                return Sent::Failed(After::Close);
+            Event::Up(Broken::Bad(fault)) => return self.bad_rest(server, fault).await,
+            Event::Timeout(_) if self.client.deadline.rung().is_some() => {
+                server.link.conn.take_leave();
+                (Cause::Killed, 502)
             }
-            Event::Timeout(_) if self.client.deadline.rung().is_some() => (Cause::Killed, 502),
             Event::Timeout(Side::Client) => {
                 self.set_end((EndedBy::ClientTimeout, EndedIn::Data));
                 self.keep = false;
@@ -372,6 +377,10 @@ impl<'c> Exchange<'c> {
             self.forget_response();
             return Sent::Again;
         }
+        if broken && !self.parts.up.is_done() && !self.parts.up.is_read() {
+            // What is still under way has nowhere to go, and the client is told so.
+            return self.broken_off(server);
+        }
         if cause == Cause::ServerClosed && untouched && matches!(self.client.conn.wire, Wire::H2(_)) {
             // haproxy lets the client ask again: it can, since nothing was done for it, and is told by a reset.
             self.silent = true;
@@ -385,6 +394,28 @@ impl<'c> Exchange<'c> {
         self.parts.txn.times.response = None;
         self.give_up();
         Sent::Failed(self.reply_error(status).await)
+    }
+
+    /// What followed the head of the request is no HTTP.
+    async fn bad_rest(&mut self, server: &mut Server<'_>, fault: Fault) -> Sent {
+        self.set_end((EndedBy::Proxy, EndedIn::Headers));
+        server.link.conn.take_leave();
+        let front = &self.generation.proxies[self.client.session.frontend.0].front;
+        front.failed_req.fetch_add(1, Relaxed);
+        self.keep = false;
+        Sent::Failed(self.reply_error(fault.request_status()).await)
+    }
+
+    /// The server broke its connection off while the request was still coming in.
+    fn broken_off(&mut self, server: &Server<'_>) -> Sent {
+        let back = &self.generation.proxies[self.backend.0].back;
+        let counters = &server.state(self.generation).counters;
+        for aborts in [&back.srv_aborts, &counters.srv_aborts] {
+            aborts.fetch_add(1, Relaxed);
+        }
+        observe::seen(self.generation, server.at, Seen::Broken);
+        self.set_end(ending::data(Cause::ServerClosed));
+        Sent::Failed(After::Close)
     }
 
     /// The client closed while it waited, and `option abortonclose` minds: whoever has closed one side only gets to know.
@@ -463,7 +494,9 @@ impl<'c> Exchange<'c> {
         if framing == Framing::Tunnel {
             return Box::pin(self.tunnel(server)).await;
         }
-        let event = self.transfer(server, false, false).await;
+        // The end of such an answer is that of our side, and the client need not wait for it until all of its request came.
+        self.parts.down.shut_after = framing == Framing::UntilClose && !self.parts.up.is_done();
+        let event = self.transfer(server, false).await;
         self.ended(server, event, framing)
     }
 
@@ -514,9 +547,22 @@ impl<'c> Exchange<'c> {
                 parts.response.add(b"connection", b"keep-alive");
             }
         }
-        parts.response.write(&mut parts.down.out);
         parts.txn.status = parts.response.status();
-        parts.down.begin(framing);
+        self.write_response();
+        self.parts.down.begin(framing);
+    }
+
+    /// Puts the response's head where the client gets it from.
+    fn write_response(&mut self) {
+        let wanted = self.frontend().options.h1_case_adjust_bogus_client
+            && !matches!(self.client.conn.wire, Wire::H2(_));
+        let parts = &mut *self.parts;
+        let begin = parts.down.out.len();
+        parts.response.write(&mut parts.down.out);
+        parts.down.cases = cases(self.generation, wanted);
+        if let Some(cases) = &parts.down.cases {
+            h1::emit::adjust_head(&mut parts.down.out[begin..], cases);
+        }
     }
 
     async fn tunnel(&mut self, server: &mut Server<'_>) -> Sent {
@@ -530,7 +576,7 @@ impl<'c> Exchange<'c> {
         if let Some(tunnel) = self.parts.txn.timeout_tunnel {
             (limits.client, limits.server) = (Some(tunnel), Some(tunnel));
         }
-        let event = self.transfer_within(server, false, true, &limits).await;
+        let event = self.transfer_within(server, false, Kind::Tunnel, &limits).await;
         self.ended(server, event, Framing::Tunnel)
     }
 
@@ -540,11 +586,6 @@ impl<'c> Exchange<'c> {
         let counters = &server.state(self.generation).counters;
         let cause = match event {
             Event::Done | Event::Head => {
-                if !self.parts.up.is_done() {
-                    // The server answered without wanting the rest of the request.
-                    server.keep_alive = false;
-                    self.keep = false;
-                }
                 return Sent::Through(if self.keep { After::Keep } else { After::Close });
             }
             Event::Up(Broken::Read(_) | Broken::Cut) | Event::Down(Broken::Write(_)) | Event::Aborted => {
@@ -553,8 +594,8 @@ impl<'c> Exchange<'c> {
                 Cause::ClientClosed
             }
             Event::Up(Broken::Bad(_)) => Cause::ClientBad,
-            Event::Down(Broken::Bad(_)) => Cause::ServerBad,
-            Event::Down(Broken::Read(_) | Broken::Cut) | Event::Up(Broken::Write(_)) => {
+            // An answer that goes wrong once it has begun is one that the server broke off.
+            Event::Down(Broken::Read(_) | Broken::Cut | Broken::Bad(_)) | Event::Up(Broken::Write(_)) => {
                 back.srv_aborts.fetch_add(1, Relaxed);
                 counters.srv_aborts.fetch_add(1, Relaxed);
                 Cause::ServerClosed
@@ -563,8 +604,15 @@ impl<'c> Exchange<'c> {
             Event::Timeout(Side::Server) => Cause::ServerTimeout,
         };
         server.keep_alive = false;
+        let killed = self.client.deadline.rung().is_some();
+        if killed
+            || matches!(cause, Cause::ClientBad | Cause::ServerClosed | Cause::ClientTimeout)
+            || (cause == Cause::ServerTimeout && framing != Framing::Tunnel && !self.parts.up.is_done())
+        {
+            server.link.conn.take_leave();
+        }
         self.set_end(ending::data(cause));
-        let tidy = framing == Framing::Tunnel || cause == Cause::ServerClosed;
+        let tidy = framing == Framing::Tunnel || matches!(cause, Cause::ServerClosed | Cause::ClientBad);
         Sent::Through(if tidy { After::Close } else { After::Abort })
     }
 
@@ -649,8 +697,14 @@ impl<'c> Exchange<'c> {
     }
 }
 
+/// The forms of header names, where a peer wants them.
+fn cases(generation: &Generation, wanted: bool) -> Option<Arc<h1::emit::Cases>> {
+    let cases = &generation.config.global.h1_case_adjust;
+    (wanted && !cases.is_empty()).then(|| Arc::clone(cases))
+}
+
 /// Looks whether the chunks that came with a head are chunks at all: then nothing was said to the client yet.
-fn scan(bytes: &[u8]) -> Result<(), Fault> {
+pub(super) fn scan(bytes: &[u8]) -> Result<(), Fault> {
     let (mut body, mut at) = (Body::new(Framing::Chunked), 0);
     while at < bytes.len() {
         at += match body.next(&bytes[at..], false)? {

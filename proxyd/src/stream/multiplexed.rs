@@ -121,7 +121,7 @@ pub async fn serve(client: &mut Client) {
     counters.h2_open_connections.fetch_sub(1, Relaxed);
     client.conn = link.into_conn();
     if late {
-        super::answer::close(&mut client.conn, &client.deadline).await;
+        super::answer::close(&mut client.conn, &client.deadline, false).await;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::model::Timeouts;
 use crate::runtime::Generation;
 use crate::runtime::clock;
 use crate::runtime::streams::Waits;
-use h1::{Options, Progress, RequestInfo};
+use h1::{Framing, Options, Progress, RequestInfo};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,7 +45,7 @@ pub async fn serve(client: &mut Client, mut start: Instant) -> Option<Instant> {
         match after {
             After::Keep => {}
             After::Close => {
-                answer::close(&mut client.conn, &client.deadline).await;
+                answer::close(&mut client.conn, &client.deadline, client.owes).await;
                 return None;
             }
             After::Abort => return None,
@@ -159,7 +159,7 @@ async fn nothing_came(client: &mut Client, generation: &Arc<Generation>, start: 
     }
     exchange.finish(probe || proxy.options.dontlognull);
     if cause == Cause::ClientTimeout {
-        answer::close(&mut client.conn, &client.deadline).await;
+        answer::close(&mut client.conn, &client.deadline, false).await;
     }
 }
 
@@ -217,6 +217,10 @@ async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
         let parts = &mut *x.parts;
         let (head, message) = (&parts.client_parser.head, &mut parts.request);
         match crate::mux::h1::request(head, bytes, options, message, &mut parts.info) {
+            Ok(()) if parts.info.framing == Framing::Chunked && super::http::scan(&bytes[len..]).is_err() => {
+                parts.info = RequestInfo::default();
+                return Err(x.bad_head(h1::Fault::Syntax(len)).await);
+            }
             Ok(()) => {
                 // Odd versions travel on as 1.1 but are logged as received.
                 let version = parts.client_parser.head.version.of(bytes);

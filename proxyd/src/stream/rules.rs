@@ -9,11 +9,11 @@ use super::accept::Client;
 use super::answer;
 use super::connect::Server;
 use super::http::{After, Exchange};
-use super::transfer::Event;
+use super::transfer::{Event, Kind};
 use super::txn::{EndedBy, EndedIn, Resolving};
 use super::view::Phase;
 use crate::acl::Answer;
-use crate::action::{Flow as Next, Rule, RuleSet, Wait};
+use crate::action::{Flow as Next, Rule, RuleSet, Verdict, Wait};
 use crate::config::model::Proxy;
 use crate::mux::wire::Conn;
 use crate::runtime::clock;
@@ -32,6 +32,8 @@ pub struct Sight {
     response: Plain,
     /// The client broke its connection off while rules waited for it.
     pub client_broke: bool,
+    /// The client was silent for longer than `timeout client` while rules waited for it.
+    pub client_silent: bool,
 }
 
 /// The content of a chunked body, where there is one.
@@ -103,7 +105,7 @@ impl Sight {
 
     /// Forgets a stream.
     pub fn reset(&mut self) {
-        self.client_broke = false;
+        (self.client_broke, self.client_silent) = (false, false);
         for content in [&mut self.request, &mut self.response].into_iter().filter_map(|p| p.0.as_mut()) {
             content.bytes.clear();
             (content.of, content.used, content.ended) = (0, 0, false);
@@ -303,10 +305,12 @@ impl Exchange<'_> {
                 )
             }
             (Wait::RequestBytes, _) => {
-                self.client.deadline.set(now, Some(rest));
+                let patience = self.frontend().timeouts.client.filter(|t| self.raw && *t < rest);
+                self.client.deadline.set(now, Some(patience.unwrap_or(rest)));
                 let filled = fill(&mut self.client.conn, &self.client.deadline).await;
                 self.parts.sight.client_broke |= filled == Filled::Broken;
-                matches!(filled, Filled::Bytes | Filled::Timeout)
+                self.parts.sight.client_silent |= filled == Filled::Timeout && patience.is_some();
+                filled == Filled::Bytes || (filled == Filled::Timeout && patience.is_none())
             }
             _ => {
                 self.client.deadline.set(now, Some(rest));
@@ -338,6 +342,7 @@ impl Exchange<'_> {
             match fill(&mut self.client.conn, &self.client.deadline).await {
                 Filled::Bytes => {}
                 Filled::End | Filled::Broken => {
+                    self.count_waiting();
                     self.set_end((EndedBy::Client, EndedIn::Request));
                     return Err(After::Abort);
                 }
@@ -380,9 +385,11 @@ impl Exchange<'_> {
                 return Ok(());
             }
             self.client.deadline.set(begun, Some(time));
+            let here = bytes.len() as u64;
             if fill(&mut server.link.conn, &self.client.deadline).await == Filled::Timeout {
+                self.parts.txn.bytes_out += here;
                 self.set_end((EndedBy::ServerTimeout, EndedIn::Request));
-                self.parts.txn.bytes_out = 0;
+                self.parts.txn.times.response = None;
                 return Err(self.reply_error(504).await);
             }
         }
@@ -416,9 +423,12 @@ impl Exchange<'_> {
                 match self.judge(rule, back, Phase::ResponseContent, !final_say, &mut from) {
                     Next::Continue => at += 1,
                     Next::Stop => return Ok(()),
-                    Next::Finish(_) => {
+                    Next::Finish(verdict) => {
                         self.parts.txn.bytes_out += server.link.conn.buf.len() as u64;
-                        self.set_end((EndedBy::Proxy, EndedIn::Data));
+                        server.link.conn.take_leave();
+                        if !matches!(verdict, Verdict::Close) {
+                            self.set_end((EndedBy::Proxy, EndedIn::Data));
+                        }
                         return Err(None);
                     }
                     Next::Wait(_) if final_say => at += 1,
@@ -428,7 +438,7 @@ impl Exchange<'_> {
                             continue;
                         }
                         let limits = self.limits();
-                        let more = self.transfer_within(server, true, true, &limits);
+                        let more = self.transfer_within(server, true, Kind::Raw, &limits);
                         match tokio::time::timeout_at(until.into(), more).await {
                             Err(_) => final_say = true,
                             Ok(Event::Head) => {}

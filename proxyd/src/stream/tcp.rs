@@ -6,7 +6,7 @@ use super::accept::Client;
 use super::connect::Server;
 use super::ending::{self, Cause};
 use super::http::Exchange;
-use super::transfer::{Event, Limits, Side};
+use super::transfer::{Event, Kind, Limits, Side};
 use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
 use crate::runtime::clock;
@@ -35,10 +35,13 @@ pub async fn serve(client: &mut Client) {
         }
     }
     if !begun {
+        x.parts.txn.bytes_in += x.client.conn.buf.len() as u64;
         // What nobody read would turn the end of the connection into a reset.
         x.client.conn.discard();
     }
-    x.finish(false);
+    let said_nothing = x.parts.txn.bytes_in + x.parts.up.counted == 0;
+    let null = said_nothing && x.frontend().options.dontlognull;
+    x.finish(null);
 }
 
 impl Exchange<'_> {
@@ -46,7 +49,7 @@ impl Exchange<'_> {
     /// still end by itself, within what is left of its own time.
     async fn copy_within(&mut self, server: &mut Server<'_>, limits: &mut Limits) -> Event {
         loop {
-            let event = self.transfer_within(server, false, true, limits).await;
+            let event = self.transfer_within(server, false, Kind::Raw, limits).await;
             let rest = |other: Option<Duration>, own: Option<Duration>| {
                 other.zip(own).map(|(other, own)| other.saturating_sub(own))
             };
@@ -90,7 +93,7 @@ impl Exchange<'_> {
         let mut limits = self.limits();
         let tunnel = self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel);
         if let Some(tunnel) = tunnel {
-            (limits.client, limits.server) = (Some(tunnel), Some(tunnel));
+            (limits.client, limits.server, limits.tunnel) = (Some(tunnel), Some(tunnel), true);
         }
         self.log_early(0);
         let begun = self.response_begins(server).await;
@@ -100,6 +103,9 @@ impl Exchange<'_> {
             Err(Some(event)) => event,
             Err(None) => return,
         };
+        if !matches!(event, Event::Up(Broken::Read(_)) | Event::Down(Broken::Write(_))) {
+            server.link.conn.take_leave();
+        }
         let back = &self.generation.proxies[self.backend.0].back;
         let counters = &server.state(self.generation).counters;
         let cause = match event {

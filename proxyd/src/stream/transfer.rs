@@ -21,12 +21,23 @@ pub enum Side {
     Server,
 }
 
+/// What passes between the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A request and its response. A response that is through before its request leaves the rest of it to be passed on.
+    Messages,
+    /// What follows a switch of protocols: it ends with the server's side.
+    Tunnel,
+    /// A stream without messages: both sides end it.
+    Raw,
+}
+
 /// Why a transfer stopped.
 #[derive(Debug)]
 pub enum Event {
     /// The server sent something (or closed) while its head was waited for.
     Head,
-    /// The response is through; of the request maybe not all.
+    /// All is through.
     Done,
     /// The request's direction broke.
     Up(Broken),
@@ -49,6 +60,8 @@ pub struct Limits {
     pub client_fin: Option<Duration>,
     /// `timeout server-fin`.
     pub server_fin: Option<Duration>,
+    /// `timeout tunnel` took the place of the first two: where both are over, the server is to blame.
+    pub tunnel: bool,
 }
 
 /// What a transfer works on.
@@ -66,8 +79,8 @@ pub struct Transfer<'a> {
     pub deadline: &'a Deadline,
     /// Timeouts.
     pub limits: &'a Limits,
-    /// Whether both directions must end (tunnels), or the response alone.
-    pub both: bool,
+    /// What it is that passes.
+    pub kind: Kind,
     /// Watch the client for its end while nothing else is expected of it.
     pub watch_client: bool,
 }
@@ -101,7 +114,8 @@ impl Transfer<'_> {
                 Err(broken) => return Poll::Ready(Event::Down(broken)),
             }
         };
-        if down == Blocked::Done && (!self.both || up == Blocked::Done) {
+        let up_done = up == Blocked::Done || !self.up.open;
+        if down == Blocked::Done && (up_done || self.kind == Kind::Tunnel) {
             return Poll::Ready(Event::Done);
         }
         if self.watch_client && up == Blocked::Done && !self.client.eof && !self.client.buf.is_full() {
@@ -138,15 +152,28 @@ impl Transfer<'_> {
         };
         let client = of(client_fin, self.limits.client, self.limits.client_fin);
         let server = of(server_fin, self.limits.server, self.limits.server_fin);
-        // Before the response begins haproxy blames the server alone, even where the request still comes in;
-        // behind that the server can't be blamed for its silence while the client is to speak.
-        let blames_server = head && server.is_some();
-        let client_waited = (up == Blocked::Read && !blames_server) || down == Blocked::Write;
-        let server_waited = up == Blocked::Write
-            || (down == Blocked::Read && (self.both || blames_server || up != Blocked::Read));
+        let (client_waited, server_waited) = match self.kind {
+            // As long as an answer is to come the server is blamed alone, even where the request still comes in.
+            Kind::Messages => {
+                let of_server = server.is_some() && (head || down == Blocked::Read);
+                (
+                    (up == Blocked::Read && !of_server) || down == Blocked::Write,
+                    of_server || up == Blocked::Write,
+                )
+            }
+            // The client's time is looked at only when the server's is over.
+            Kind::Tunnel => (server.is_none() || down == Blocked::Write, true),
+            Kind::Raw => {
+                (up == Blocked::Read || down == Blocked::Write, up == Blocked::Write || down == Blocked::Read)
+            }
+        };
         let (side, after) = match (client.filter(|_| client_waited), server.filter(|_| server_waited)) {
-            (Some(c), Some(s)) if c <= s => (Side::Client, Some(c)),
+            (Some(c), Some(s)) if c < s || (c == s && !self.limits.tunnel) => (Side::Client, Some(c)),
             (Some(c), None) => (Side::Client, Some(c)),
+            (None, Some(s)) if self.kind == Kind::Tunnel => {
+                let first = client.is_some_and(|c| c < s || (c == s && self.up.counted == 0));
+                (if first { Side::Client } else { Side::Server }, Some(s))
+            }
             (_, s) => (Side::Server, s),
         };
         self.deadline.set(clock::now(), after);

@@ -3,11 +3,13 @@
 use super::vars::Vars;
 use crate::config::model::{ProxyId, ServerId};
 use crate::http::compress::Algorithm as Compressor;
+use crate::runtime::timers::whole_ms;
 use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 /// An end of a connection as rules and logs see it.
@@ -366,4 +368,42 @@ pub struct Txn {
     pub server_tls: Option<Arc<TlsInfo>>,
     /// `http-request set-src` and `http-response …` may say no to header rewriting errors.
     pub strict_rewriting: bool,
+}
+
+/// What a backend and its server count of a stream's times.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    queue_ms: u64,
+    connect_ms: u64,
+    response_ms: u64,
+    total_ms: u64,
+    /// Begin of the stream, seconds since the epoch.
+    began: u64,
+}
+
+impl Spent {
+    /// Those of a stream that is over.
+    pub fn of(txn: &Txn) -> Self {
+        let between = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+            (Some(a), Some(b)) => whole_ms(b.saturating_sub(a)),
+            _ => 0,
+        };
+        let t = &txn.times;
+        Self {
+            queue_ms: between(t.request, t.queue),
+            connect_ms: between(t.queue, t.connect),
+            response_ms: between(t.connect, t.response),
+            total_ms: between(t.request, t.end),
+            began: txn.start_at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        }
+    }
+
+    /// Adds them.
+    pub fn count(&self, rates: &crate::stats::BackRates) {
+        rates.queue_ms.add(self.queue_ms);
+        rates.connect_ms.add(self.connect_ms);
+        rates.response_ms.add(self.response_ms);
+        rates.total_ms.add(self.total_ms);
+        rates.last_session.store(self.began, Relaxed);
+    }
 }

@@ -84,7 +84,7 @@ pub struct Global {
     /// `strict-limits`, on unless `no strict-limits`.
     pub strict_limits: Option<bool>,
     /// `h1-case-adjust` pairs: lower-cased name to wanted form.
-    pub h1_case_adjust: BTreeMap<String, String>,
+    pub h1_case_adjust: std::sync::Arc<h1::emit::Cases>,
     /// `localpeer`.
     pub localpeer: Option<String>,
     /// `unix-bind` defaults.
