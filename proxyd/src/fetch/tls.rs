@@ -6,7 +6,7 @@ use crate::sample::source::Source::{L5Client, L5Server};
 use crate::sample::{Arg, Type, Value};
 use crate::stream::txn::TlsInfo;
 use crate::stream::view::View;
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate, X509Name};
 
 const DN: &str = "[string,integer,string]";
 
@@ -22,7 +22,10 @@ macro_rules! certificate {
             row(concat!($prefix, "_s_dn"), DN, Type::Str, $from, |v, a, _| dn($der(v)?, a, false)).check(dn_args),
             row(concat!($prefix, "_serial"), "", Type::Bin, $from, |v, _, _| {
                 let (_, cert) = X509Certificate::from_der($der(v)?).ok()?;
-                Some(Value::bin(cert.raw_serial().to_vec()))
+                // The number alone, without the zero byte that makes it positive.
+                let serial = cert.raw_serial();
+                let zeros = serial.iter().take_while(|b| **b == 0).count().min(serial.len().saturating_sub(1));
+                Some(Value::bin(serial[zeros..].to_vec()))
             }),
             row(concat!($prefix, "_sha1"), "", Type::Bin, $from, |v, _, _| {
                 use sha1::Digest as _;
@@ -127,21 +130,48 @@ fn dn_args(args: &mut Vec<Arg>, _: &mut crate::sample::expr::Scope<'_>) -> Resul
     }
 }
 
+/// OpenSSL's name of an attribute, and its value.
+fn part(attribute: &AttributeTypeAndValue<'_>) -> (String, String) {
+    let value = String::from_utf8_lossy(attribute.attr_value().data).into_owned();
+    (tls::names::short(&attribute.attr_type().to_id_string()), value)
+}
+
 fn parts(name: &X509Name<'_>) -> Vec<(String, String)> {
-    name.iter_attributes()
-        .map(|a| {
-            (
-                tls::names::short(&a.attr_type().to_id_string()),
-                String::from_utf8_lossy(a.attr_value().data).into_owned(),
-            )
-        })
-        .collect()
+    name.iter_attributes().map(part).collect()
+}
+
+/// A distinguished name as RFC 2253 writes it: the last part first.
+fn rfc2253(name: &X509Name<'_>) -> String {
+    let escaped = |text: &str| {
+        let mut out = String::new();
+        for (i, c) in text.char_indices() {
+            let edge = (i == 0 && matches!(c, ' ' | '#')) || (c == ' ' && i + 1 == text.len());
+            if edge || ",+\"\\<>;".contains(c) {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out
+    };
+    let one = |a: &AttributeTypeAndValue<'_>| {
+        let (key, value) = part(a);
+        format!("{key}={}", escaped(&value))
+    };
+    let mut sets: Vec<String> = Vec::new();
+    for set in name.iter_rdn() {
+        let mut all: Vec<String> = set.iter().map(one).collect();
+        all.reverse();
+        sets.push(all.join("+"));
+    }
+    sets.reverse();
+    sets.join(",")
 }
 
 /// A distinguished name: whole in OpenSSL's one-line form, one attribute, or RFC 2253.
 fn dn<'v>(der: &[u8], args: &[Arg], issuer: bool) -> Option<Value<'v>> {
     let (_, cert) = X509Certificate::from_der(der).ok()?;
-    let parts = parts(if issuer { cert.issuer() } else { cert.subject() });
+    let name = if issuer { cert.issuer() } else { cert.subject() };
+    let parts = parts(name);
     let (wanted, n) = (at(args, 0).text(), at(args, 1).int_or(1));
     if !wanted.is_empty() {
         let hits: Vec<&String> = parts.iter().filter(|(k, _)| k == wanted).map(|(_, v)| v).collect();
@@ -149,8 +179,7 @@ fn dn<'v>(der: &[u8], args: &[Arg], issuer: bool) -> Option<Value<'v>> {
         return usize::try_from(index).ok().and_then(|i| hits.get(i)).map(|v| Value::str((*v).clone()));
     }
     if at(args, 2).text() == "rfc2253" {
-        let text: Vec<String> = parts.iter().rev().map(|(k, v)| format!("{k}={v}")).collect();
-        return Some(Value::str(text.join(",")));
+        return Some(Value::str(rfc2253(name)));
     }
     Some(Value::str(joined(&parts)))
 }
