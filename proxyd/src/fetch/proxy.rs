@@ -1,6 +1,7 @@
 //! State of frontends, backends and servers.
 
 use super::{Row, row};
+use crate::balance::Field;
 use crate::config::model::{ProxyId, ServerId};
 use crate::runtime::board::ServerState;
 use crate::runtime::timers::whole_ms;
@@ -72,9 +73,9 @@ pub static ROWS: &[Row] = &[
         Some(Value::Int(server(v, at(a, 0))?.0.sessions.load(Relaxed)))
     }),
     row("srv_conn_free", "server", Type::Int, Internal, |v, a, _| {
-        let state = server(v, at(a, 0))?.0;
-        let max = i64::from(state.maxconn.load(Relaxed));
-        Some(Value::Int(if max == 0 { -1 } else { (max - state.sessions.load(Relaxed)).max(0) }))
+        let Arg::Server(slot) = at(a, 0) else { return None };
+        let (proxy, server) = *slot.id.get()?;
+        Some(Value::Int(room(&field(v, proxy.0)?, server).unwrap_or(-1)))
     }),
     row("srv_id", "", Type::Int, Server, |v, _, _| {
         let (p, s) = chosen(v)?;
@@ -132,6 +133,22 @@ fn server<'v>(view: &'v View<'_>, arg: &Arg) -> Option<(&'v Arc<ServerState>, Se
     Some((view.generation.servers.get(p.0)?.get(s.0)?, s))
 }
 
+/// A backend as choices see it.
+fn field<'v>(view: &'v View<'_>, proxy: usize) -> Option<Field<'v>> {
+    let g = view.generation;
+    Some(Field {
+        proxy: g.config.proxies.get(proxy)?,
+        state: g.proxies.get(proxy)?,
+        servers: g.servers.get(proxy)?,
+    })
+}
+
+/// How many more streams a server may have now; `None` is no limit.
+fn room(field: &Field<'_>, server: ServerId) -> Option<i64> {
+    let sessions = field.servers.get(server.0)?.sessions.load(Relaxed);
+    field.limit(server).map(|most| (most as i64 - sessions).max(0))
+}
+
 fn millis<'v>(d: Option<std::time::Duration>) -> Option<Value<'v>> {
     d.map(|d| Value::Int(d.as_millis() as i64))
 }
@@ -162,18 +179,23 @@ fn queued(view: &View<'_>, proxy: usize) -> i64 {
 fn free(view: &View<'_>, proxy: usize, queues: bool) -> Option<i64> {
     let servers = &view.generation.config.proxies.get(proxy)?.servers;
     let mut total = 0;
-    for (state, server) in view.generation.servers.get(proxy)?.iter().zip(servers) {
+    let field = field(view, proxy)?;
+    for (id, (state, server)) in field.servers.iter().zip(servers).enumerate() {
         if !state.is_up() {
             continue;
         }
-        let max = i64::from(state.maxconn.load(Relaxed));
-        if max == 0 || (queues && server.maxqueue == 0) {
+        let Some(room) = room(&field, ServerId(id)) else { return Some(-1) };
+        if !queues {
+            total += room;
+            continue;
+        }
+        if server.maxqueue == 0 {
             return Some(-1);
         }
-        total += (max - state.sessions.load(Relaxed)).max(0);
-        if queues {
-            total += (i64::from(server.maxqueue) - state.counters.queue_cur.load(Relaxed) as i64).max(0);
-        }
+        // Slots are counted up to `maxconn`, whatever the load makes of it.
+        let most = i64::from(state.maxconn.load(Relaxed));
+        total += (most - state.sessions.load(Relaxed)).max(0);
+        total += (i64::from(server.maxqueue) - state.counters.queue_cur.load(Relaxed) as i64).max(0);
     }
     Some(total)
 }

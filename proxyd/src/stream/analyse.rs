@@ -176,7 +176,6 @@ impl Exchange<'_> {
             counters.max_sess.fetch_max(now, Relaxed);
         }
         counters.cum_sess.plus(1);
-        counters.http_req.plus(1);
         counters.rates.sess.add(self.parts.txn.start_ms, 1);
     }
 
@@ -737,6 +736,7 @@ impl Exchange<'_> {
         if *in_backend {
             let back = &generation.proxies[backend.0].back;
             back.cur_sess.minus(1);
+            back.http_req.plus(1);
             back.bytes_in.plus(txn.bytes_in);
             back.bytes_out.plus(txn.bytes_out);
             if txn.status > 0 {
