@@ -225,12 +225,7 @@ fn agent(call: &mut Call<'_>, found: Found) -> Answer {
         "down" => false,
         _ => return Answer::error("'set server <srv> agent' expects 'up' or 'down'.\n"),
     };
-    with_detail(call, found, |d| {
-        d.agent.health = if up { (d.agent.rise + d.agent.fall).saturating_sub(1) } else { 0 }
-    });
-    let healthy = with_detail(call, found, |d| !d.check.enabled || d.check.is_passing());
-    let new = if up && healthy { oper::RUNNING } else { oper::STOPPED };
-    transitions::set_oper(call.generation, found.0, found.1, new, &transitions::Cause::Cli, call.notices);
+    transitions::force_agent(call.generation, found, up, call.notices);
     Answer::Done
 }
 

@@ -426,6 +426,8 @@ impl Exchange<'_> {
         let front = self.frontend();
         let fails = front.monitor_fail.iter().any(|c| c.holds(&self.view(front, Phase::RequestHead)));
         self.silent = true;
+        let counters = &self.generation.proxies[self.client.session.frontend.0].front;
+        counters.intercepted.fetch_add(1, Relaxed);
         self.set_end((EndedBy::Local, EndedIn::Request));
         self.reply_error(if fails { 503 } else { 200 }).await
     }
@@ -755,6 +757,11 @@ impl Exchange<'_> {
                 counters.http_req.plus(1);
                 spent.count(&counters.rates);
             }
+        } else if generation.proxy(client.session.frontend).kind.is_back() {
+            // Until another is chosen a `listen` section is its own backend.
+            let back = &generation.proxies[client.session.frontend.0].back;
+            back.bytes_in.plus(txn.bytes_in);
+            back.bytes_out.plus(txn.bytes_out);
         }
         self.track_bytes();
         self.count_now();
