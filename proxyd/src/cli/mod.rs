@@ -121,6 +121,8 @@ pub struct CommandRow {
     pub experimental: bool,
     /// Needs `expert-mode on`.
     pub expert: bool,
+    /// Why it is only answered with a reason here.
+    pub absent: Option<&'static str>,
     /// Does it.
     pub run: fn(&mut Call<'_>) -> Answer,
 }
@@ -132,7 +134,7 @@ const fn row(
     level: Level,
     run: fn(&mut Call<'_>) -> Answer,
 ) -> CommandRow {
-    CommandRow { words, usage, help, level, experimental: false, expert: false, run }
+    CommandRow { words, usage, help, level, experimental: false, expert: false, absent: None, run }
 }
 
 use Level::{Admin, Operator, User};

@@ -19,6 +19,9 @@ pub fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
     let Some((backend, server)) = call.word(word).split_once('/') else {
         return Err(Answer::error("Require 'backend/server'.\n"));
     };
+    if server.is_empty() {
+        return Err(Answer::error("Require 'backend/server'.\n"));
+    }
     let proxies = &call.generation.config.proxies;
     let proxy = proxies.iter().position(|p| {
         p.kind.is_back() && backend.strip_prefix('#').map_or(p.name == backend, |id| p.uuid.to_string() == id)

@@ -168,9 +168,13 @@ impl<'a> Change<'a> {
     fn go_out(&self, name: &str, via: &str, out: &mut Vec<Notice>) {
         let state = self.state();
         state.oper.store(oper::STOPPED, Relaxed);
-        if !self.was_down {
-            state.detail.lock().unwrap_or_else(PoisonError::into_inner).check.health = 0;
-            state.health.store(0, Relaxed);
+        {
+            let check = &mut state.detail.lock().unwrap_or_else(PoisonError::into_inner).check;
+            check.held = check.enabled;
+            if !self.was_down {
+                check.health = 0;
+                state.health.store(0, Relaxed);
+            }
         }
         slowstart::end(state);
         let moved = self.requeue();
@@ -360,9 +364,10 @@ pub fn force_admin(
     on: bool,
     out: &mut Vec<Notice>,
 ) -> bool {
-    let (forced, inherited) = match drain {
-        true => (admin::FORCED_DRAIN, admin::INHERITED_DRAIN),
-        false => (admin::FORCED_MAINT, admin::INHERITED_MAINT),
+    let (forced, inherited) = if drain {
+        (admin::FORCED_DRAIN, admin::INHERITED_DRAIN)
+    } else {
+        (admin::FORCED_MAINT, admin::INHERITED_MAINT)
     };
     if (generation.server(at.0, at.1).admin.load(Relaxed) & forced != 0) == on {
         return false;
@@ -466,6 +471,7 @@ fn change_admin(
 fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
     let state = generation.server(at.0, at.1);
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+    detail.check.held = false;
     if detail.check.enabled {
         detail.check.health = detail.check.rise;
     }

@@ -426,8 +426,7 @@ impl Exchange<'_> {
         let front = self.frontend();
         let fails = front.monitor_fail.iter().any(|c| c.holds(&self.view(front, Phase::RequestHead)));
         self.silent = true;
-        let counters = &self.generation.proxies[self.client.session.frontend.0].front;
-        counters.intercepted.fetch_add(1, Relaxed);
+        self.count_intercepted(self.client.session.frontend);
         self.set_end((EndedBy::Local, EndedIn::Request));
         self.reply_error(if fails { 503 } else { 200 }).await
     }
@@ -739,8 +738,7 @@ impl Exchange<'_> {
         if *in_backend {
             let back = &generation.proxies[backend.0].back;
             back.cur_sess.minus(1);
-            back.bytes_in.plus(txn.bytes_in);
-            back.bytes_out.plus(txn.bytes_out);
+            back.count_bytes(txn.bytes_in, txn.bytes_out);
             if txn.status > 0 {
                 back.count_status(txn.status);
             }
@@ -752,16 +750,13 @@ impl Exchange<'_> {
             }
             if let Some(server) = txn.server {
                 let counters = &generation.server(*backend, server).counters;
-                counters.bytes_in.plus(txn.bytes_in);
-                counters.bytes_out.plus(txn.bytes_out);
+                counters.count_bytes(txn.bytes_in, txn.bytes_out);
                 counters.http_req.plus(1);
                 spent.count(&counters.rates);
             }
         } else if generation.proxy(client.session.frontend).kind.is_back() {
             // Until another is chosen a `listen` section is its own backend.
-            let back = &generation.proxies[client.session.frontend.0].back;
-            back.bytes_in.plus(txn.bytes_in);
-            back.bytes_out.plus(txn.bytes_out);
+            generation.proxies[client.session.frontend.0].back.count_bytes(txn.bytes_in, txn.bytes_out);
         }
         self.track_bytes();
         self.count_now();

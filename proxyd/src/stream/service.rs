@@ -98,7 +98,7 @@ impl Exchange<'_> {
     }
 
     /// Counts a request that the stats of its frontend answer; those of a backend are not told from others.
-    fn count_intercepted(&self, proxy: ProxyId) {
+    pub(super) fn count_intercepted(&self, proxy: ProxyId) {
         if proxy == self.client.session.frontend {
             self.generation.proxies[proxy.0].front.intercepted.fetch_add(1, Relaxed);
         }
