@@ -444,15 +444,15 @@ impl Session {
         let Some(command) = found else {
             return Answer::Dump(help::unknown(self, words));
         };
-        if command.level > self.level {
-            return Answer::error("Permission denied\n");
-        }
         let toggles = matches!(command.words, ["expert-mode" | "experimental-mode"]);
         if command.experimental && !toggles && !self.experimental {
             return Answer::error("This command is restricted to experimental mode only.\n");
         }
         if command.expert && !self.expert {
             return Answer::error("This command is restricted to expert mode only.\n");
+        }
+        if command.level > self.level {
+            return Answer::error("Permission denied\n");
         }
         (command.run)(&mut Call { generation, words, payload, session: self, notices })
     }

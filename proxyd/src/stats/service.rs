@@ -214,7 +214,7 @@ pub fn get(generation: &Generation, proxy: ProxyId, query: &Query, admin: bool) 
     }
     let (kind, body) = match query.format {
         Format::Csv => ("text/plain", csv::csv(&rows)),
-        Format::Typed => ("text/plain", csv::typed(&rows, false).replace("\n\n", "\n")),
+        Format::Typed => ("text/plain", csv::typed(&rows, false)),
         Format::Json => ("application/json", csv::json(&rows)),
         Format::Html | Format::Schema => {
             let info = info::values(generation, generation.board.clock());
