@@ -111,10 +111,17 @@ if need haproxy-cli; then
   compare haproxy-cli 'for c in frontends backends "servers -b app" "get-weight -b app -s s1" "set-weight -b app -s s1 -w 5" "get-weight -b app -s s1" "disable -b app -s s1" "servers -b app" "enable -b app -s s1" "servers -b app"; do haproxy-cli -k "$S" -c $c; done | sed -E "s/[0-9]+( |$)/N\1/g"'
 fi
 if need hatop tmux; then
-  compare hatop 't=$(mktemp -u h.XXXX); tmux -L "$t" new-session -d -x 132 -y 40 "hatop -s $S"; sleep 2; for k in 1 2 3 4; do tmux -L "$t" send-keys $k; sleep 0.7; [ $k = 2 ] || tmux -L "$t" capture-pane -p; done; tmux -L "$t" kill-server' | sed -E "/Node:|PID:|Tasks:/d; s/ *[0-9]+[smhd]/ T/g"
+  compare hatop 't=$(mktemp -u h.XXXX); tmux -L "$t" new-session -d -x 132 -y 40 "hatop -s $S"; sleep 2; for k in 1 2 3 4; do tmux -L "$t" send-keys $k; sleep 0.7; [ $k = 2 ] || tmux -L "$t" capture-pane -p; done | sed -E "/Node:|PID:|Tasks:|CPU:/d; s/ *[0-9]+[smhd]\b/ T/g; s/ +/ /g"; tmux -L "$t" kill-server'
+  # Its keys on the first server of the backend, each until the socket tells of it.
+  compare hatop-actions 'w() { for _ in $(seq 60); do r=$(echo "show stat app 4 1" | socat - "UNIX-CONNECT:$S" | cut -d, -f1,2,18,19 | grep s1); [ "$r" = "$1" ] && break; sleep 0.1; done; echo "$r"; }
+t=$(mktemp -u h.XXXX); tmux -L "$t" new-session -d -x 132 -y 40 "hatop -s $S"; sleep 2
+tmux -L "$t" send-keys Down Down Down Down; sleep 0.5
+tmux -L "$t" send-keys F10; w "app,s1,MAINT,10"; tmux -L "$t" send-keys F9; w "app,s1,no check,10"
+tmux -L "$t" send-keys F7; w "app,s1,no check,11"; tmux -L "$t" send-keys F4; w "app,s1,no check,10"
+tmux -L "$t" kill-server'
 fi
 if need prometheus-haproxy-exporter; then
-  compare prometheus-haproxy-exporter 'read -r e < <(python3 -c "import socket;s=socket.socket();s.bind((\"127.0.0.1\",0));print(s.getsockname()[1])"); prometheus-haproxy-exporter --web.listen-address=127.0.0.1:$e --haproxy.scrape-uri=unix:$S >/dev/null 2>&1 & x=$!; sleep 1.5; curl -s http://127.0.0.1:$e/metrics | grep ^haproxy_ | sed -E "s/([a-z]*_seconds|_(bytes|total|rate|current_[a-z]*|max_[a-z]*)[^ ]*) .*/\1 N/"; kill $x'
+  compare prometheus-haproxy-exporter 'read -r e < <(python3 -c "import socket;s=socket.socket();s.bind((\"127.0.0.1\",0));print(s.getsockname()[1])"); prometheus-haproxy-exporter --web.listen-address=127.0.0.1:$e --haproxy.scrape-uri=unix:$S >/dev/null 2>&1 & x=$!; sleep 1.5; curl -s http://127.0.0.1:$e/metrics | grep ^haproxy_ | sed -E "s/(_(seconds|bytes|total|rate|current_[a-z]*|max_[a-z]*)[^ ]*) .*/\1 N/"; kill $x'
 fi
 if [ -x /usr/lib/nagios/plugins/check_haproxy_stats ]; then
   compare check_haproxy_stats '/usr/lib/nagios/plugins/check_haproxy_stats -s "$S"; echo "exit $?"'

@@ -141,14 +141,15 @@ async fn next(requests: Option<&mut mpsc::Receiver<Request>>) -> Option<Request>
 
 fn servers(generation: &Generation) -> Vec<(String, payload::ProxyServer)> {
     let mut out = Vec::new();
-    for (proxy, states) in generation.config.proxies.iter().zip(&generation.servers) {
+    for (at, (proxy, states)) in generation.config.proxies.iter().zip(&generation.servers).enumerate() {
         for (id, server) in proxy.shown_servers() {
             let state = &states[id.0];
+            let judged = crate::stats::rows::judged(generation, (crate::config::model::ProxyId(at), id));
             let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
-            let status = ServerStatus::of(state, &detail);
+            let status = ServerStatus::of(state, &judged);
             let data = payload::ProxyServer {
                 status: status.label().into(),
-                reason: status.reason(&detail, state.admin.load(Relaxed)),
+                reason: status.reason(&judged, state.admin.load(Relaxed)),
                 address: detail.address.map_or_else(String::new, |a| a.to_string()),
                 weight: state.user_weight.load(Relaxed),
                 check: detail.check.status.into(),

@@ -168,7 +168,10 @@ fn tables() -> String {
         names(&mut out, title, set.rows().map(|r| r.name));
     }
     names(&mut out, "log variables", proxyd::log::tag::LOG_TAGS.iter().map(|r| r.name));
-    names(&mut out, "commands of the statistics socket", proxyd::cli::COMMANDS.iter().map(|r| r.usage));
+    let works = proxyd::cli::all_commands().filter(|c| c.absent.is_none() && !c.usage.is_empty());
+    names(&mut out, "commands of the statistics socket", works.map(|c| c.usage));
+    let answered = proxyd::cli::all_commands().filter(|c| c.absent.is_some());
+    names(&mut out, "commands that are answered with a reason, and do nothing", answered.map(|c| c.usage));
     out
 }
 

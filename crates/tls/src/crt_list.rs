@@ -93,7 +93,7 @@ pub fn with_words(
             "allow-0rtt" => continue,
             _ => {}
         }
-        let known = OPTIONS.iter().any(|o| o == word);
+        let known = OPTIONS.iter().any(|o| o.name == word);
         let value = words.next().filter(|_| known);
         let fault = if known { "ssl args out of '[]' for" } else { "unknown ssl keyword" };
         let value = value.ok_or_else(|| format!("parsing [{at}]: {fault} {word}"))?;
@@ -130,23 +130,42 @@ pub fn with_words(
     Ok(options)
 }
 
-/// Options with a value.
-const OPTIONS: [&str; 15] = [
-    "npn",
-    "alpn",
-    "verify",
-    "ca-file",
-    "ca-verify-file",
-    "crl-file",
-    "ciphers",
-    "ciphersuites",
-    "curves",
-    "ecdhe",
-    "ssl-min-ver",
-    "ssl-max-ver",
-    "sigalgs",
-    "client-sigalgs",
-    "ocsp-update",
+/// A word between the brackets of a list's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionRow {
+    /// The word.
+    pub name: &'static str,
+    /// It stands alone; all others have a value.
+    pub lone: bool,
+    /// `show ssl crt-list` shows it.
+    pub shown: bool,
+}
+
+const fn option(name: &'static str) -> OptionRow {
+    OptionRow { name, lone: false, shown: true }
+}
+
+/// All of them, in the order in which `show ssl crt-list` shows them.
+pub const OPTIONS: [OptionRow; 19] = [
+    option("npn"),
+    option("alpn"),
+    option("verify"),
+    OptionRow { lone: true, ..option("no-ca-names") },
+    OptionRow { lone: true, ..option("allow-0rtt") },
+    option("ca-file"),
+    option("ca-verify-file"),
+    option("crl-file"),
+    option("ciphers"),
+    option("ciphersuites"),
+    option("curves"),
+    option("ecdhe"),
+    option("ssl-min-ver"),
+    option("ssl-max-ver"),
+    OptionRow { lone: true, ..option("no-alpn") },
+    OptionRow { lone: true, ..option("no-tls-tickets") },
+    OptionRow { shown: false, ..option("sigalgs") },
+    OptionRow { shown: false, ..option("client-sigalgs") },
+    OptionRow { shown: false, ..option("ocsp-update") },
 ];
 
 /// One entry of a list.

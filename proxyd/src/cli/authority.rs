@@ -149,7 +149,7 @@ fn creates<T: Clone>(call: &mut Call<'_>, kind: &str, word: &str, book: Of<T>) -
 
 fn prepared<T: Clone>(book: &Book<T>, kind: &str, path: &str, entries: Vec<T>) -> Answer {
     let fault = format!("Can't update {path}!\n");
-    if entries.is_empty() {
+    if entries.is_empty() && book.find(Path::new(path)).is_some() {
         return Answer::error(format!("Invalid payload\n{fault}"));
     }
     match book.prepare(Path::new(path), entries) {

@@ -46,7 +46,7 @@ pub const COMMANDS: &[CommandRow] = &[
         &["show", "tls-keys"],
         "show tls-keys [id|*]",
         "show tls keys references or dump tls ticket keys when id specified",
-        Admin,
+        User,
         show_keys,
     ),
 ];
@@ -158,41 +158,23 @@ fn show(call: &mut Call<'_>) -> Answer {
     Answer::Dump(out)
 }
 
-/// Options in the original's order, then names.
+/// Options in the order of their table, which is the original's, then names.
 fn written(entry: &Entry, ca_base: Option<&Path>, out: &mut String) {
-    const ORDER: [&str; 16] = [
-        "npn",
-        "alpn",
-        "verify",
-        "no-ca-names",
-        "allow-0rtt",
-        "ca-file",
-        "ca-verify-file",
-        "crl-file",
-        "ciphers",
-        "ciphersuites",
-        "curves",
-        "ecdhe",
-        "ssl-min-ver",
-        "ssl-max-ver",
-        "no-alpn",
-        "no-tls-tickets",
-    ];
-    const LONE: [&str; 4] = ["no-ca-names", "allow-0rtt", "no-alpn", "no-tls-tickets"];
     if let Some(words) = &entry.options {
         let mut shown = Vec::new();
-        for option in ORDER {
-            let Some(at) = words.iter().rposition(|w| w == option) else { continue };
-            if LONE.contains(&option) {
-                shown.push(option.to_owned());
+        for option in tls::crt_list::OPTIONS.iter().filter(|o| o.shown) {
+            let Some(at) = words.iter().rposition(|w| w == option.name) else { continue };
+            let name = option.name;
+            if option.lone {
+                shown.push(name.to_owned());
                 continue;
             }
             let Some(value) = words.get(at + 1) else { continue };
-            shown.push(match option {
+            shown.push(match name {
                 "ca-file" | "crl-file" => {
-                    format!("{option} {}", tls::crt_list::authority(value, ca_base).display())
+                    format!("{name} {}", tls::crt_list::authority(value, ca_base).display())
                 }
-                _ => format!("{option} {value}"),
+                _ => format!("{name} {value}"),
             });
         }
         let _ = write!(out, " [{}]", shown.join(" "));
@@ -232,6 +214,9 @@ fn set_key(call: &mut Call<'_>) -> Answer {
 
 fn show_keys(call: &mut Call<'_>) -> Answer {
     let word = call.word(2);
+    if !word.is_empty() && call.session.level < Admin {
+        return Answer::error("Permission denied\n");
+    }
     let all: Vec<_> = call.generation.tls.ticket_keys.iter().enumerate().collect();
     let wanted = match word {
         "" | "*" => all,

@@ -87,13 +87,19 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// `user`.
 pub fn user(call: &mut Call<'_>) -> Answer {
-    call.session.level = Level::User;
-    Answer::Done
+    lower(call, Level::User)
 }
 
 /// `operator`.
 pub fn operator(call: &mut Call<'_>) -> Answer {
-    call.session.level = call.session.level.min(Level::Operator);
+    lower(call, Level::Operator)
+}
+
+/// Goes down to a level; what only the highest may ends with it.
+fn lower(call: &mut Call<'_>, to: Level) -> Answer {
+    let session = &mut *call.session;
+    session.level = session.level.min(to);
+    (session.expert, session.experimental) = (false, false);
     Answer::Done
 }
 

@@ -62,24 +62,68 @@ pub const COMMANDS: &[CommandRow] = &[
             debug_log,
         )
     },
+    refused(&["debug", "dev", "bug"], "debug dev bug", "call BUG_ON() and crash", debug_refused),
+    refused(
+        &["debug", "dev", "check"],
+        "debug dev check",
+        "call CHECK_IF() and possibly crash",
+        debug_refused,
+    ),
+    refused(&["debug", "dev", "close"], "debug dev close  <fd>", "close this file descriptor", debug_refused),
+    refused(&["debug", "dev", "delay"], "debug dev delay  [ms]", "sleep this long", debug_refused),
+    refused(
+        &["debug", "dev", "exit"],
+        "debug dev exit   [code]",
+        "immediately exit the process",
+        debug_refused,
+    ),
+    refused(&["debug", "dev", "fd"], "debug dev fd", "scan for rogue/unhandled FDs", debug_refused),
+    refused(&["debug", "dev", "hex"], "debug dev hex    <addr> [len]", "dump a memory area", debug_refused),
+    refused(&["debug", "dev", "loop"], "debug dev loop   [ms]", "loop this long", debug_refused),
+    refused(&["debug", "dev", "panic"], "debug dev panic", "immediately trigger a panic", debug_refused),
+    refused(
+        &["debug", "dev", "sched"],
+        "debug dev sched  {task|tasklet} [k=v]*",
+        "stress the scheduler",
+        debug_refused,
+    ),
+    refused(
+        &["debug", "dev", "stream"],
+        "debug dev stream [k=v]*",
+        "show/manipulate stream flags",
+        debug_refused,
+    ),
+    refused(&["debug", "dev", "sym"], "debug dev sym    <addr>", "resolve symbol address", debug_refused),
+    refused(
+        &["debug", "dev", "tkill"],
+        "debug dev tkill  [thr] [sig]",
+        "send signal to thread",
+        debug_refused,
+    ),
+    refused(&["debug", "dev", "warn"], "debug dev warn", "call WARN_ON() and possibly crash", debug_refused),
+    refused(
+        &["debug", "dev", "write"],
+        "debug dev write  [size]",
+        "write that many bytes in return",
+        debug_refused,
+    ),
+    refused(&["httpclient"], "httpclient <method> <URI>", "launch an HTTP request", no_client),
     CommandRow {
-        expert: true,
-        ..row(
-            &["debug", "dev", "exit"],
-            "debug dev exit   [code]",
-            "immediately exit the process",
-            Admin,
-            debug_refused,
-        )
+        absent: Some(MACHINERY),
+        ..row(&["show", "tasks"], "show tasks", "show running tasks", Operator, tasks)
     },
     CommandRow {
-        expert: true,
+        absent: Some(MACHINERY),
+        ..row(&["show", "trace"], "show trace [<module>]", "show live tracing state", User, no_traces)
+    },
+    CommandRow {
+        absent: Some(MACHINERY),
         ..row(
-            &["debug", "dev", "panic"],
-            "debug dev panic",
-            "immediately trigger a panic",
-            Admin,
-            debug_refused,
+            &["trace"],
+            "trace [<module>|0] [cmd [args...]]",
+            "manage live tracing (empty to list, 0 to stop all)",
+            Operator,
+            traces,
         )
     },
     row(
@@ -99,6 +143,19 @@ pub const COMMANDS: &[CommandRow] = &[
     row(&["show", "cache"], "show cache", "show cache status", Admin, super::cache::show),
 ];
 
+/// A command that haproxy has for its own developers and that is answered with a reason here.
+const fn refused(
+    words: &'static [&'static str],
+    usage: &'static str,
+    help: &'static str,
+    run: fn(&mut Call<'_>) -> Answer,
+) -> CommandRow {
+    CommandRow { expert: true, absent: Some(DEVELOPERS), ..row(words, usage, help, Admin, run) }
+}
+
+const DEVELOPERS: &str = "a tool of haproxy's developers";
+const MACHINERY: &str = "it shows machinery of haproxy";
+
 /// `debug dev log WORDS`.
 fn debug_log(call: &mut Call<'_>) -> Answer {
     let text = call.words[3..].join(" ");
@@ -117,6 +174,36 @@ fn debug_log(call: &mut Call<'_>) -> Answer {
 /// Ways to break the process on purpose are not built in.
 fn debug_refused(_: &mut Call<'_>) -> Answer {
     Answer::error("This command is not built in: nothing here ends the process but its signals.\n")
+}
+
+/// `httpclient METHOD URI`.
+fn no_client(call: &mut Call<'_>) -> Answer {
+    if call.word(2).is_empty() {
+        return Answer::error("Can't start the HTTP client: not enough parameters.\n");
+    }
+    Answer::error("There is no HTTP client here: ask the URI with a program such as curl.\n")
+}
+
+/// `show tasks`: what there is to do stands in the threads' own queues, of which only their runtime knows.
+fn tasks(_: &mut Call<'_>) -> Answer {
+    Answer::error(
+        "Queues of tasks cannot be listed here: see 'show sess', 'show threads' and 'show activity'.\n",
+    )
+}
+
+const NO_TRACES: &str = "There are no trace sources here: see 'show sess', 'show errors' and the logs.\n";
+
+/// `show trace`.
+fn no_traces(_: &mut Call<'_>) -> Answer {
+    Answer::error(NO_TRACES)
+}
+
+/// `trace`; `trace 0` stops all of none.
+fn traces(call: &mut Call<'_>) -> Answer {
+    match call.word(1) {
+        "0" => Answer::info("All traces now stopped"),
+        _ => Answer::error(NO_TRACES),
+    }
 }
 
 /// `show env [NAME]`.
@@ -234,7 +321,9 @@ fn descriptors(call: &mut Call<'_>) -> Answer {
         owners.insert(seen.fd, (seen, false));
         owners.insert(seen.server_fd, (seen, true));
     }
-    let only = call.word(2).parse::<i32>().ok();
+    // As atoi() reads it: what is no number is 0.
+    let word = call.word(2);
+    let only = (!word.is_empty()).then(|| word.parse::<i32>().unwrap_or(0));
     let mut numbers: Vec<i32> = std::fs::read_dir("/proc/self/fd")
         .map(|dir| dir.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
         .unwrap_or_default();
@@ -285,14 +374,25 @@ fn libraries(_: &mut Call<'_>) -> Answer {
     Answer::Dump(out)
 }
 
-/// `show profiling`: there is none to switch on.
-fn profiling(_: &mut Call<'_>) -> Answer {
-    Answer::Dump(
-        "Per-task CPU profiling              : off           # set profiling tasks {on|auto|off}\nMemory usage \
-         profiling              : off           # set profiling memory {on|off}\n"
-            .into(),
-    )
+/// `show profiling [all|status|tasks|memory|byaddr|LINES]`: there is none to switch on, so nothing was measured.
+fn profiling(call: &mut Call<'_>) -> Answer {
+    let mut status = true;
+    for word in &call.words[2..] {
+        match *word {
+            "all" | "status" => status = true,
+            "tasks" | "memory" => status = false,
+            "byaddr" => {}
+            number if number.parse::<u32>().is_ok() => {}
+            _ => return Answer::error(PROFILING_WORDS),
+        }
+    }
+    let state = "Per-task CPU profiling              : off           # set profiling tasks {on|auto|off}\nMemory usage \
+                 profiling              : off           # set profiling memory {on|off}\n";
+    Answer::Dump(if status { state.into() } else { String::new() })
 }
+
+const PROFILING_WORDS: &str =
+    "Expects either 'all', 'status', 'tasks', 'memory', 'byaddr' or a max number of output lines.\n";
 
 /// `set profiling tasks|memory on|auto|off`.
 fn set_profiling(call: &mut Call<'_>) -> Answer {
@@ -305,7 +405,6 @@ fn set_profiling(call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// `show startup-logs`.
 /// `show events [SINK] [-n]`: the sinks, or what one of them holds.
 fn events(call: &mut Call<'_>) -> Answer {
     let rings = &call.generation.outlets.rings;
@@ -323,6 +422,9 @@ fn events(call: &mut Call<'_>) -> Answer {
     }
     if call.session.level < Operator {
         return Answer::error("Permission denied\n");
+    }
+    if ["stdout", "stderr"].contains(&name) {
+        return Answer::info("Nothing to report for this sink");
     }
     let Some(ring) = rings.get(name) else { return Answer::error("No such event sink") };
     let options = call.words.get(3..).unwrap_or_default();
@@ -342,6 +444,7 @@ fn events(call: &mut Call<'_>) -> Answer {
     Answer::Dump(text)
 }
 
+/// `show startup-logs`.
 fn startup_logs(call: &mut Call<'_>) -> Answer {
     let log = call.generation.board.startup_log.get().map_or("", String::as_str);
     Answer::Dump(if log.is_empty() { "\n".into() } else { log.to_owned() })
@@ -365,6 +468,9 @@ fn rate_limit(call: &mut Call<'_>) -> Answer {
     let text = call.word(4);
     if text.is_empty() {
         return Answer::error("Expects an integer value.\n");
+    }
+    if text.starts_with('-') {
+        return Answer::error("Value out of range.\n");
     }
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     limit.store(digits.parse().unwrap_or(0), Relaxed);

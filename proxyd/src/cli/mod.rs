@@ -121,6 +121,8 @@ pub struct CommandRow {
     pub experimental: bool,
     /// Needs `expert-mode on`.
     pub expert: bool,
+    /// Why it is only answered with a reason here.
+    pub absent: Option<&'static str>,
     /// Does it.
     pub run: fn(&mut Call<'_>) -> Answer,
 }
@@ -132,7 +134,7 @@ const fn row(
     level: Level,
     run: fn(&mut Call<'_>) -> Answer,
 ) -> CommandRow {
-    CommandRow { words, usage, help, level, experimental: false, expert: false, run }
+    CommandRow { words, usage, help, level, experimental: false, expert: false, absent: None, run }
 }
 
 use Level::{Admin, Operator, User};
@@ -442,15 +444,15 @@ impl Session {
         let Some(command) = found else {
             return Answer::Dump(help::unknown(self, words));
         };
-        if command.level > self.level {
-            return Answer::error("Permission denied\n");
-        }
         let toggles = matches!(command.words, ["expert-mode" | "experimental-mode"]);
         if command.experimental && !toggles && !self.experimental {
             return Answer::error("This command is restricted to experimental mode only.\n");
         }
         if command.expert && !self.expert {
             return Answer::error("This command is restricted to expert mode only.\n");
+        }
+        if command.level > self.level {
+            return Answer::error("Permission denied\n");
         }
         (command.run)(&mut Call { generation, words, payload, session: self, notices })
     }

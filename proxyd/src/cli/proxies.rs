@@ -133,13 +133,14 @@ fn leading_number(text: &str) -> Option<u64> {
 /// `set maxconn global VALUE`; 0 goes back to the start's limit.
 pub fn set_maxconn_global(call: &mut Call<'_>) -> Answer {
     let info = &call.generation.board.info;
-    match call.word(3).parse::<u64>() {
+    // As atoi() reads it: what is no number is 0.
+    match leading_number(call.word(3)).ok_or(()) {
         _ if call.word(3).is_empty() => Answer::error("Expects an integer value.\n"),
         Ok(value) if value <= info.hard_maxconn => {
             info.maxconn.store(if value == 0 { info.hard_maxconn } else { value }, Relaxed);
             call.generation.board.limits_changed.notify_waiters();
             Answer::Done
         }
-        Ok(_) | Err(_) => Answer::error("Value out of range.\n"),
+        Ok(_) | Err(()) => Answer::error("Value out of range.\n"),
     }
 }

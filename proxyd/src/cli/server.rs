@@ -19,6 +19,9 @@ pub fn find(call: &Call<'_>, word: usize) -> Result<Found, Answer> {
     let Some((backend, server)) = call.word(word).split_once('/') else {
         return Err(Answer::error("Require 'backend/server'.\n"));
     };
+    if server.is_empty() {
+        return Err(Answer::error("Require 'backend/server'.\n"));
+    }
     let proxies = &call.generation.config.proxies;
     let proxy = proxies.iter().position(|p| {
         p.kind.is_back() && backend.strip_prefix('#').map_or(p.name == backend, |id| p.uuid.to_string() == id)
@@ -225,12 +228,7 @@ fn agent(call: &mut Call<'_>, found: Found) -> Answer {
         "down" => false,
         _ => return Answer::error("'set server <srv> agent' expects 'up' or 'down'.\n"),
     };
-    with_detail(call, found, |d| {
-        d.agent.health = if up { (d.agent.rise + d.agent.fall).saturating_sub(1) } else { 0 }
-    });
-    let healthy = with_detail(call, found, |d| !d.check.enabled || d.check.is_passing());
-    let new = if up && healthy { oper::RUNNING } else { oper::STOPPED };
-    transitions::set_oper(call.generation, found.0, found.1, new, &transitions::Cause::Cli, call.notices);
+    transitions::force_agent(call.generation, found, up, call.notices);
     Answer::Done
 }
 

@@ -254,7 +254,7 @@ fn long(out: &mut String, config: &Config, s: &Seen) {
 /// `shutdown session ID`.
 fn shutdown(call: &mut Call<'_>) -> Answer {
     let text = call.word(2);
-    if text.is_empty() {
+    if text.is_empty() || parse_id(text).is_none_or(|id| id == 0) {
         return Answer::error("Session pointer expected (use 'show sess').\n");
     }
     match parse_id(text) {

@@ -144,7 +144,7 @@ fn check_bits(check: &CheckState, paused: bool, configured_off: bool, agent: boo
     u32::from(check.running)
         | 2
         | if check.enabled { 4 } else { 0 }
-        | if paused && check.enabled || check.paused { 8 } else { 0 }
+        | if paused && (check.enabled || check.held) || check.paused { 8 } else { 0 }
         | if agent { 16 } else { 0 }
 }
 

@@ -197,8 +197,6 @@ pub static INERT: &[Inert] = &[
     second("option", "tcp-smart-accept", "option tcp-smart-accept", "acknowledgements are the kernel's"),
     second("option", "tcp-smart-connect", "option tcp-smart-connect", "acknowledgements are the kernel's"),
     // proxies
-    second("stats", "show-legends", "stats show-legends", "the page has no legends"),
-    second("stats", "show-modules", "stats show-modules", "the page has no statistics of modules"),
     // rules
     third("tcp-request", "set-nice", "tcp-request content set-nice 1", NICE),
     second("http-request", "set-nice", "http-request set-nice 1", NICE),

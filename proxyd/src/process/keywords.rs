@@ -76,7 +76,7 @@ fn words(out: &mut String) {
 fn commands(out: &mut String) {
     head(out, "CLI keywords");
     let masters = master_cli::command_names();
-    let of_workers = cli::all_commands().map(|c| {
+    let of_workers = cli::all_commands().filter(|c| c.absent.is_none()).map(|c| {
         let name = c.words.join(" ");
         let both = if masters.contains(&name) { "[MASTER] " } else { "" };
         let expert = if c.expert { "[EXPERT] " } else { "" };

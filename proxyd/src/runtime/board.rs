@@ -353,6 +353,8 @@ pub struct CheckState {
     pub configured: bool,
     /// Paused by an operator (`disable health`).
     pub paused: bool,
+    /// Maintenance has put them off since they were enabled.
+    pub held: bool,
     /// A run is under way: the status is shown with `* ` before it.
     pub running: bool,
     /// `L4OK`, `L7STS` …; empty before the first run (`INI`).

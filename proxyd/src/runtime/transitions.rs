@@ -168,8 +168,14 @@ impl<'a> Change<'a> {
     fn go_out(&self, name: &str, via: &str, out: &mut Vec<Notice>) {
         let state = self.state();
         state.oper.store(oper::STOPPED, Relaxed);
-        state.detail.lock().unwrap_or_else(PoisonError::into_inner).check.health = 0;
-        state.health.store(0, Relaxed);
+        {
+            let check = &mut state.detail.lock().unwrap_or_else(PoisonError::into_inner).check;
+            check.held = check.enabled;
+            if !self.was_down {
+                check.health = 0;
+                state.health.store(0, Relaxed);
+            }
+        }
         slowstart::end(state);
         let moved = self.requeue();
         if self.was_down {
@@ -334,23 +340,44 @@ pub fn set_admin(
     wanted: Wanted,
     out: &mut Vec<Notice>,
 ) {
-    let clear = admin::FORCED_MAINT | admin::FORCED_DRAIN;
-    let set = match wanted {
-        Wanted::Ready => 0,
-        Wanted::Drain => admin::FORCED_DRAIN,
-        Wanted::Maint => admin::FORCED_MAINT,
+    let (clear, set) = match wanted {
+        Wanted::Ready => (admin::FORCED_MAINT | admin::FORCED_DRAIN, 0),
+        Wanted::Drain => (admin::FORCED_MAINT, admin::FORCED_DRAIN),
+        Wanted::Maint => (admin::FORCED_DRAIN, admin::FORCED_MAINT),
     };
-    // Maintenance leaves a forced drain in place, to be found again afterwards.
-    let clear = if wanted == Wanted::Maint { 0 } else { clear };
     change_admin(generation, (proxy, server), clear, set, "", out);
     let inherited = match wanted {
         Wanted::Ready => (admin::INHERITED_MAINT | admin::INHERITED_DRAIN, 0),
         Wanted::Drain => (admin::INHERITED_MAINT, admin::INHERITED_DRAIN),
-        Wanted::Maint => (0, admin::INHERITED_MAINT),
+        Wanted::Maint => (admin::INHERITED_DRAIN, admin::INHERITED_MAINT),
     };
     for (p, s) in trackers(generation, proxy, server) {
         change_admin(generation, (p, s), inherited.0, inherited.1, "", out);
     }
+}
+
+/// An operator forces maintenance or a drain, or ends it, and leaves the other as it is. False where nothing changes.
+pub fn force_admin(
+    generation: &Generation,
+    at: (ProxyId, ServerId),
+    drain: bool,
+    on: bool,
+    out: &mut Vec<Notice>,
+) -> bool {
+    let (forced, inherited) = if drain {
+        (admin::FORCED_DRAIN, admin::INHERITED_DRAIN)
+    } else {
+        (admin::FORCED_MAINT, admin::INHERITED_MAINT)
+    };
+    if (generation.server(at.0, at.1).admin.load(Relaxed) & forced != 0) == on {
+        return false;
+    }
+    let change = |bits: u32| if on { (0, bits) } else { (bits, 0) };
+    change_admin(generation, at, change(forced).0, change(forced).1, "", out);
+    for tracker in trackers(generation, at.0, at.1) {
+        change_admin(generation, tracker, change(inherited).0, change(inherited).1, "", out);
+    }
+    true
 }
 
 /// A server's name led nowhere for longer than its resolver holds. Servers that track it follow.
@@ -444,6 +471,7 @@ fn change_admin(
 fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
     let state = generation.server(at.0, at.1);
     let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+    detail.check.held = false;
     if detail.check.enabled {
         detail.check.health = detail.check.rise;
     }
@@ -460,6 +488,19 @@ fn come_back(generation: &Generation, at: (ProxyId, ServerId)) -> bool {
     }
     state.oper.store(slowstart::begin(generation, at), Relaxed);
     true
+}
+
+/// An operator forces the outcome of the agent's check: `agent up|down`.
+pub fn force_agent(generation: &Generation, at: (ProxyId, ServerId), up: bool, out: &mut Vec<Notice>) {
+    let healthy = {
+        let state = generation.server(at.0, at.1);
+        let mut detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = (detail.agent.rise + detail.agent.fall).saturating_sub(1);
+        detail.agent.health = if up { full } else { 0 };
+        !detail.check.enabled || detail.check.is_passing()
+    };
+    let new = if up && healthy { oper::RUNNING } else { oper::STOPPED };
+    set_oper(generation, at.0, at.1, new, &Cause::Cli, out);
 }
 
 /// An operator forces the outcome of the health check: `health up|stopping|down`.

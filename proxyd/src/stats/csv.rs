@@ -44,7 +44,7 @@ fn csv_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// `F.2.0.0.pxname.1:KNS:str:web`, one line a cell, an empty line behind each row; with what it means where that is
+/// `F.2.0.0.pxname.1:KNS:str:web`, one line a cell; with what it means where that is
 /// asked for.
 pub fn typed(rows: &[Row], described: bool) -> String {
     let mut out = String::new();
@@ -61,7 +61,6 @@ pub fn typed(rows: &[Row], described: bool) -> String {
             }
             out.push('\n');
         }
-        out.push('\n');
     }
     out
 }

@@ -83,7 +83,7 @@ pub const FIELDS: &[FieldRow] = &[
     f("sid", "KGS", U32),
     f("throttle", "AGP", U32),
     f("lbtot", "MCP", U64),
-    f("tracked", "CGS", STR),
+    f("tracked", "CNS", STR),
     f("type", "CGS", U32),
     f("rate", "MRP", U32),
     f("rate_lim", "CLP", U32),

@@ -269,6 +269,12 @@ impl FrontCounters {
 }
 
 impl BackCounters {
+    /// Counts what a stream moved: bytes to the server, and from it.
+    pub fn count_bytes(&self, to_server: u64, from_server: u64) {
+        tally::Tally::plus(&self.bytes_in, to_server);
+        tally::Tally::plus(&self.bytes_out, from_server);
+    }
+
     fn gauges(&self) -> [*const AtomicU64; 2] {
         [&raw const self.cur_sess, &raw const self.queue_cur]
     }

@@ -3,7 +3,7 @@
 //! Pure: rows in, HTML out. No script is needed to read or to act; the style follows the reader's light or dark
 //! preference.
 
-use super::fields::column;
+use super::fields::{COMMON, FIELDS, column};
 use super::info::InfoRow;
 use super::rows::{Cell, Row, RowKind};
 use super::service::{ACTIONS, PageOptions, row_class, text};
@@ -42,7 +42,7 @@ pub fn html(input: &Input<'_>) -> String {
         }
         _ => String::new(),
     };
-    let title = input.stats.show_node.as_deref().map_or_else(String::new, |n| format!(" on {}", escape(n)));
+    let title = told(input, input.stats.show_node.as_deref(), "node", " on ");
     let _ = write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Statistics Report for HAProxy{title}\
@@ -72,12 +72,21 @@ fn info_text(info: &[(&'static InfoRow, Cell)], name: &str) -> String {
     })
 }
 
+/// What `stats show-node` and `show-desc` tell: their own words, or else the process's.
+fn told(input: &Input<'_>, own: Option<&str>, line: &str, before: &str) -> String {
+    match own {
+        None => String::new(),
+        Some("") => format!("{before}{}", info_text(input.info, line)),
+        Some(own) => format!("{before}{}", escape(own)),
+    }
+}
+
 fn header(out: &mut String, input: &Input<'_>, uri: &str) {
     let get = |name: &str| info_text(input.info, name);
     let version =
         if input.stats.hide_version { String::new() } else { format!(" version {}", get("Version")) };
-    let node = input.stats.show_node.as_deref().map_or_else(String::new, |n| format!(" on {}", escape(n)));
-    let desc = input.stats.show_desc.as_deref().map_or_else(String::new, |d| format!(": {}", escape(d)));
+    let node = told(input, input.stats.show_node.as_deref(), "node", " on ");
+    let desc = told(input, input.stats.show_desc.as_deref(), "description", ": ");
     let _ = write!(
         out,
         "<header><h1>HAProxy{version}</h1><h2>Statistics Report for pid {}{node}{desc}</h2>\n\
@@ -189,12 +198,16 @@ fn proxy(out: &mut String, input: &Input<'_>, id: ProxyId) {
         proxy.description.as_deref().map_or_else(String::new, |d| format!(" <small>{}</small>", escape(d)));
     let _ = write!(
         out,
-        "<section><h3 id=\"{name}\"><a href=\"#{name}\">{name}</a>{desc}</h3><div class=\"scroll\"><table><thead><tr>{}\
+        "<section><h3 id=\"{name}\"{}><a href=\"#{name}\">{name}</a>{desc}</h3><div class=\"scroll\"><table><thead><tr>{}\
          <th rowspan=\"2\"></th>",
+        tip(input, &format!("mode: {}, id: #{}", text(rows[0], const { column("mode") }), proxy.uuid)),
         if form { "<th rowspan=\"2\"></th>" } else { "" }
     );
     for (group, columns) in GROUPS {
         let _ = write!(out, "<th colspan=\"{}\">{group}</th>", columns.len());
+    }
+    if input.stats.show_modules {
+        out.push_str("<th rowspan=\"2\">Extra modules</th>");
     }
     out.push_str("</tr><tr>");
     for (_, columns) in GROUPS {
@@ -250,7 +263,11 @@ fn table_row(out: &mut String, input: &Input<'_>, row: &Row, form: bool) {
         out.push_str(&cell);
     }
     let px = escape(&input.generation.config.proxies[row.proxy.0].name);
-    let _ = write!(out, "<td class=\"name\"><a id=\"{px}/{label}\" href=\"#{px}/{label}\">{label}</a></td>");
+    let _ = write!(
+        out,
+        "<td class=\"name\"{}><a id=\"{px}/{label}\" href=\"#{px}/{label}\">{label}</a></td>",
+        tip(input, &legend(row))
+    );
     let first = cells!(
         row, "qcur", "qmax", "qlimit", "rate", "rate_max", "rate_lim", "scur", "smax", "slim", "stot",
         "lbtot",
@@ -282,11 +299,49 @@ fn table_row(out: &mut String, input: &Input<'_>, row: &Row, form: bool) {
     let throttle = text(row, const { column("throttle") });
     let throttle = if throttle.is_empty() { "-".to_owned() } else { format!("{throttle} %") };
     let down = age(&text(row, const { column("downtime") }));
-    let _ = writeln!(
-        out,
-        "<td>{down}</td><td>{}</td></tr>",
-        if row.kind == RowKind::Server { &throttle } else { "" }
-    );
+    let throttle = if row.kind == RowKind::Server { &throttle } else { "" };
+    let modules = if input.stats.show_modules { modules(row) } else { String::new() };
+    let _ = writeln!(out, "<td>{down}</td><td>{throttle}</td>{modules}</tr>");
+}
+
+/// A tip of `stats show-legends`.
+fn tip(input: &Input<'_>, text: &str) -> String {
+    if input.stats.show_legends { format!(" title=\"{}\"", escape(text)) } else { String::new() }
+}
+
+/// What a row's tip says: where it is, who it is, how it balances.
+fn legend(row: &Row) -> String {
+    let (iid, sid) = row.ids;
+    let own = match row.kind {
+        RowKind::Server | RowKind::Listener => format!("id: #{sid}"),
+        RowKind::Frontend | RowKind::Backend => format!("id: #{iid}"),
+    };
+    let named = |name: &str, index: usize| {
+        let value = text(row, index);
+        (!value.is_empty()).then(|| format!("{name}{value}"))
+    };
+    let parts = [
+        named("", const { column("addr") }),
+        named("balance: ", const { column("algo") }),
+        named("mode: ", const { column("mode") }),
+        Some(own),
+        named("cookie: ", const { column("cookie") }),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The cell of `stats show-modules`: what each module counts, a tip a module.
+fn modules(row: &Row) -> String {
+    let mut out = String::from("<td class=\"name\">");
+    let of = |name: &'static str| name.split_once('_').map_or(name, |(module, _)| module);
+    let filled: Vec<usize> = (COMMON..FIELDS.len()).filter(|at| row.cells[*at].is_some()).collect();
+    for group in filled.chunk_by(|a, b| of(FIELDS[*a].name) == of(FIELDS[*b].name)) {
+        let lines: Vec<String> =
+            group.iter().map(|at| format!("{}: {}", FIELDS[*at].name, text(row, *at))).collect();
+        let module = of(FIELDS[group[0]].name);
+        let _ = write!(out, "<abbr title=\"{}\">{module}</abbr> ", escape(&lines.join("\n")));
+    }
+    out + "</td>"
 }
 
 /// `L7OK/200 in 3ms`, with the description as a tip.

@@ -6,7 +6,7 @@ use super::status::ServerStatus;
 use super::{BackCounters, FrontCounters};
 use crate::config::model::{
     Algorithm, BackendTarget, Bind, BindAddress, Mode, Observe, Proxy, ProxyId, Roster, Server,
-    ServerAddress, UseBackend,
+    ServerAddress, ServerId, UseBackend,
 };
 use crate::runtime::Generation;
 use crate::runtime::board::{CheckState, ServerDetail, ServerState, oper};
@@ -363,16 +363,17 @@ pub fn server(generation: &Generation, id: ProxyId, index: usize, clock: Clock) 
     let proxy = &generation.config.proxies[id.0];
     let cfg = &proxy.servers[index];
     let state = &generation.servers[id.0][index];
+    let judged = judged(generation, (id, ServerId(index)));
     let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
     let mut row = start(generation, RowKind::Server, id, index, u64::from(cfg.uuid), &cfg.name);
     back_base(&mut row, &state.counters, proxy.mode, clock);
-    let status = ServerStatus::of(state, &detail);
+    let status = ServerStatus::of(state, &judged);
     row.status = Some(status);
     let since = clock.wall_s.saturating_sub(detail.last_change.max(clock.started_s));
     let down = state.oper.load(Relaxed) == oper::STOPPED || state.in_maintenance();
     set!(
         row,
-        "status" = status.text(&detail, state.admin.load(Relaxed)),
+        "status" = status.text(&judged, state.admin.load(Relaxed)),
         "weight" = effective_weight(state, &detail, clock),
         "uweight" = u64::from(state.user_weight.load(Relaxed)),
         "act" = u64::from(!cfg.backup),
@@ -389,6 +390,19 @@ pub fn server(generation: &Generation, id: ProxyId, index: usize, clock: Clock) 
     let down_now = if down { since } else { 0 };
     check_columns(&mut row, &detail, cfg, state.in_maintenance(), down_now);
     row
+}
+
+/// What a server's status is told by: its own checks and agent, or those of the server at the end of its chain of
+/// `track`.
+pub fn judged(generation: &Generation, server: (ProxyId, ServerId)) -> ServerDetail {
+    let detail = |(p, s): (ProxyId, ServerId)| {
+        generation.server(p, s).detail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    };
+    let mut last = server;
+    while let Some(further) = generation.proxy(last.0).servers[last.1.0].track {
+        last = further;
+    }
+    ServerDetail { tracked: detail(server).tracked, ..detail(last) }
 }
 
 fn server_limits(row: &mut Row, cfg: &Server, state: &ServerState, detail: &ServerDetail, clock: Clock) {
@@ -423,12 +437,11 @@ fn throttle(detail: &ServerDetail, clock: Clock) -> u64 {
     }
 }
 
-/// The weight in force, slow start and drain included.
+/// The weight in force, slow start included. A drained server keeps its own: it is what it comes back with.
 fn effective_weight(state: &ServerState, detail: &ServerDetail, clock: Clock) -> u64 {
     let weight = u64::from(state.user_weight.load(Relaxed));
     match state.oper.load(Relaxed) {
         oper::STARTING => (weight * throttle(detail, clock)).div_ceil(100),
-        _ if state.in_drain() => 0,
         _ => weight,
     }
 }

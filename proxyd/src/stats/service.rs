@@ -2,15 +2,18 @@
 //!
 //! Pure: the caller authenticates (see [`authorised`]), applies the actions and sends the reply.
 
+use super::fields::column;
 use super::rows::{self, Cell, Row, RowKind};
 use super::status::ServerStatus;
 use super::{csv, info, page, schema};
 use crate::config::model::{Proxy, ProxyId, ServerId, Stats};
+use crate::fetch::line::path_and_query;
 use crate::runtime::Generation;
 use base64::Engine;
+use h1::Method;
 
-/// Most bytes of a form that are looked at: as much as haproxy's buffer holds.
-pub const FORM_MAX: usize = 16_384;
+/// Characters of the word behind `;st=`.
+const NOTICE_LEN: usize = 4;
 /// Longest `scope`, as the page's input takes it.
 const SCOPE_MAX: usize = 20;
 
@@ -43,6 +46,14 @@ pub enum AdminAction {
     AgentDown,
     /// `shutdown`.
     Shutdown,
+    /// `disable` of old: maintenance, beside a drain.
+    Disable,
+    /// `enable` of old: ends that.
+    Enable,
+    /// `stop` of old: a drain, beside maintenance.
+    Stop,
+    /// `start` of old: ends that.
+    Start,
 }
 
 /// All actions: form value and label.
@@ -67,10 +78,10 @@ pub const REALM: &str = "HAProxy Statistics";
 
 /// What scripts of old send: form values that have no button any more.
 const OLD_ACTIONS: [(&str, AdminAction); 4] = [
-    ("disable", AdminAction::Maint),
-    ("enable", AdminAction::Ready),
-    ("stop", AdminAction::Drain),
-    ("start", AdminAction::Ready),
+    ("disable", AdminAction::Disable),
+    ("enable", AdminAction::Enable),
+    ("stop", AdminAction::Stop),
+    ("start", AdminAction::Start),
 ];
 
 /// The action of a form value.
@@ -101,9 +112,78 @@ pub struct PageOptions {
     pub admin: bool,
 }
 
-/// Whether a request for `uri` is for the stats of this configuration (a prefix match, as in haproxy).
-pub fn is_for(stats: &Stats, uri: &[u8]) -> bool {
-    uri.starts_with(stats.uri.as_bytes())
+/// What a request asks for, as it is found behind `stats uri`: words may stand anywhere there and run on
+/// (`;csvx` is `;csv`), as in haproxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    format: Format,
+    options: PageOptions,
+    scope: String,
+    notice: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Html,
+    Csv,
+    Typed,
+    Json,
+    Schema,
+}
+
+/// Words that choose a format; the first that is there counts.
+const FORMATS: [(&str, Format); 4] = [
+    (";json-schema", Format::Schema),
+    (";json", Format::Json),
+    (";typed", Format::Typed),
+    (";csv", Format::Csv),
+];
+
+impl Query {
+    /// What a request target asks for.
+    pub fn of(stats: &Stats, target: &[u8]) -> Self {
+        let rest = asked(stats, target).unwrap_or_default();
+        let rest = String::from_utf8_lossy(rest);
+        let format = FORMATS.iter().find(|(word, _)| rest.contains(word)).map_or(Format::Html, |(_, f)| *f);
+        let options = PageOptions {
+            hide_down: rest.contains(";up"),
+            no_refresh: rest.contains(";norefresh"),
+            hide_maint: rest.contains(";no-maint"),
+            admin: false,
+        };
+        let word = rest.split_once(";st=").and_then(|(_, word)| word.get(..NOTICE_LEN));
+        let notice = word.map(str::to_owned);
+        Self { format, options, scope: scope(&rest), notice }
+    }
+
+    /// Whether the page is not to come again by itself.
+    pub fn no_refresh(&self) -> bool {
+        self.options.no_refresh
+    }
+}
+
+/// The scope of a request: nothing where it has characters that no name of a proxy has.
+fn scope(rest: &str) -> String {
+    let Some((_, text)) = rest.split_once("scope=") else { return String::new() };
+    let end = text.find([';', '&']).unwrap_or(text.len());
+    // A single character at the very end is not looked at.
+    let known = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if text.len() < 2 || !text[..end].chars().all(known) {
+        return String::new();
+    }
+    text[..end].chars().take(SCOPE_MAX).collect()
+}
+
+/// What stands behind `stats uri` in a target; none where the target is not for the stats. A URI that begins with `/`
+/// is compared with the path of targets in absolute form.
+fn asked<'a>(stats: &Stats, target: &'a [u8]) -> Option<&'a [u8]> {
+    let target = if stats.uri.starts_with('/') { path_and_query(target)? } else { target };
+    target.strip_prefix(stats.uri.as_bytes())
+}
+
+/// Whether a request is for the stats of this configuration: a prefix match, and one of three methods.
+pub fn is_for(stats: &Stats, method: Method, target: &[u8]) -> bool {
+    matches!(method, Method::Get | Method::Head | Method::Post) && asked(stats, target).is_some()
 }
 
 /// Whether an `authorization` header satisfies `stats auth`; true without any.
@@ -120,43 +200,30 @@ pub fn authorised(stats: &Stats, authorization: Option<&[u8]>) -> bool {
     stats.auth.iter().any(|(user, password)| given == format!("{user}:{password}").into_bytes())
 }
 
-/// Answers a GET or HEAD. `uri` is the whole request target.
-pub fn get(generation: &Generation, proxy: ProxyId, uri: &str, admin: bool) -> StatsReply {
+/// Answers a GET or HEAD.
+pub fn get(generation: &Generation, proxy: ProxyId, query: &Query, admin: bool) -> StatsReply {
     let own = &generation.config.proxies[proxy.0];
     let Some(stats) = &own.stats else { return StatsReply::Body("text/plain", String::new()) };
-    let rest = uri.strip_prefix(stats.uri.as_str()).unwrap_or_default();
-    let has = |word: &str| rest.split([';', '?', '&']).any(|w| w == word);
-    if has("json-schema") {
+    if query.format == Format::Schema {
         return StatsReply::Body("application/json", schema::compact());
     }
-    let options = PageOptions {
-        hide_down: has("up"),
-        no_refresh: has("norefresh"),
-        hide_maint: has("no-maint"),
-        admin: admin && !stats.admin.is_empty(),
+    let options = PageOptions { admin: admin && !stats.admin.is_empty(), ..query.options };
+    let mut rows = visible(generation, own, stats, options, &query.scope);
+    if !stats.show_legends {
+        csv::without_legends(&mut rows);
+    }
+    let (kind, body) = match query.format {
+        Format::Csv => ("text/plain", csv::csv(&rows)),
+        Format::Typed => ("text/plain", csv::typed(&rows, false)),
+        Format::Json => ("application/json", csv::json(&rows)),
+        Format::Html | Format::Schema => {
+            let info = info::values(generation, generation.board.clock());
+            let notice = query.notice.as_deref();
+            let (rows, info, scope) = (&rows, &info, query.scope.as_str());
+            ("text/html", page::html(&page::Input { generation, stats, rows, info, options, notice, scope }))
+        }
     };
-    let scope = rest.split(['?', '&', ';']).find_map(|w| w.strip_prefix("scope=")).map(page::url_decode);
-    let mut rows = visible(generation, own, stats, options, scope.as_deref());
-    if has("csv") {
-        csv::without_legends(&mut rows);
-        return StatsReply::Body("text/plain", csv::csv(&rows));
-    }
-    if has("json") {
-        csv::without_legends(&mut rows);
-        return StatsReply::Body("application/json", csv::json(&rows));
-    }
-    let notice = rest.split([';', '?', '&']).find_map(|w| w.strip_prefix("st="));
-    let info = info::values(generation, generation.board.clock());
-    let html = page::html(&page::Input {
-        generation,
-        stats,
-        rows: &rows,
-        info: &info,
-        options,
-        notice,
-        scope: scope.as_deref().unwrap_or_default(),
-    });
-    StatsReply::Body("text/html", html)
+    StatsReply::Body(kind, body)
 }
 
 /// The rows a request may see: `stats scope`, the page's own scope, hidden states.
@@ -165,26 +232,43 @@ fn visible(
     own: &Proxy,
     stats: &Stats,
     options: PageOptions,
-    scope: Option<&str>,
+    scope: &str,
 ) -> Vec<Row> {
     let maxconn = generation.board.info.maxconn.load(std::sync::atomic::Ordering::Relaxed);
     let mut rows = rows::all(generation, generation.board.clock(), maxconn);
-    let needle = scope.map(|s| s.chars().take(SCOPE_MAX).collect::<String>().to_lowercase());
+    let needle = scope.to_lowercase();
     rows.retain(|row| {
         let name = &generation.config.proxies[row.proxy.0].name;
         let in_scope = stats.scope.is_empty()
             || stats.scope.iter().any(|s| s == name || (s == "." && *name == own.name));
-        let named = needle.as_ref().is_none_or(|n| name.to_lowercase().contains(n.as_str()));
-        let shown = row.kind != RowKind::Server || !hidden(row, options);
-        in_scope && named && shown
+        in_scope && name.to_lowercase().contains(&needle)
     });
+    if options.hide_down || options.hide_maint {
+        tell_hidden(&mut rows);
+        rows.retain(|row| row.kind != RowKind::Server || !hidden(row, options));
+    }
     rows
 }
 
+/// Where servers may be hidden, the status of a backend says how many there are: `UP (2/6)`.
+fn tell_hidden(rows: &mut [Row]) {
+    const STATUS: usize = column("status");
+    for at in (0..rows.len()).filter(|at| rows[*at].kind == RowKind::Backend).collect::<Vec<_>>() {
+        let of_it = |r: &&Row| r.kind == RowKind::Server && r.proxy == rows[at].proxy;
+        let all = rows.iter().filter(of_it).count();
+        let up = rows.iter().filter(of_it).filter(|r| !is_out(r)).count();
+        let status = format!("{} ({up}/{all})", text(&rows[at], STATUS));
+        rows[at].cells[STATUS] = Some(Cell::Text(status));
+    }
+}
+
+fn is_out(row: &Row) -> bool {
+    row.status.is_some_and(|s| matches!(s.label(), "DOWN" | "MAINT"))
+}
+
 fn hidden(row: &Row, options: PageOptions) -> bool {
-    let Some(status) = row.status else { return false };
-    let down = matches!(status.label(), "DOWN" | "MAINT");
-    (options.hide_down && down) || (options.hide_maint && status.label() == "MAINT")
+    let in_maintenance = row.status.is_some_and(|s| s.label() == "MAINT");
+    (options.hide_down && is_out(row)) || (options.hide_maint && in_maintenance)
 }
 
 /// What an admin form asks for, and the `st=` word if it is not to be done at all.
@@ -196,40 +280,66 @@ pub enum Form {
         action: AdminAction,
         /// To whom.
         servers: Vec<(ProxyId, ServerId)>,
-        /// Whether some names were not found.
-        unknown: bool,
+        /// Names that were not found.
+        unknown: usize,
     },
     /// Do nothing and tell this.
     Tell(&'static str),
 }
 
-/// Reads a form's body (`s=s1&s=s2&action=drain&b=%233`).
+/// Reads a form's body (`s=s1&s=s2&action=drain&b=%233`). Of an action or backend given twice the last counts; what is
+/// not encoded well is not there.
 pub fn form(generation: &Generation, body: &[u8]) -> Form {
-    if body.len() > FORM_MAX {
-        return Form::Tell("EXCD");
-    }
-    let (mut action, mut backend, mut names, mut bad) = (None, None, Vec::new(), false);
+    let (mut action, mut backend, mut names) = (None, None, Vec::new());
     for pair in body.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
         let pair = String::from_utf8_lossy(pair);
         let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
+        if !well_encoded(value) || (value.is_empty() && !pair.contains('=') && key != "s") {
+            continue;
+        }
         let value = page::url_decode(value);
         match key {
-            "action" => action = action_named(&value),
-            "b" => backend = find_backend(generation, &value),
-            "s" if value.is_empty() => bad = true,
+            "action" => action = Some(action_named(&value)),
+            "b" => backend = Some(find_backend(generation, &value)),
             "s" => names.push(value),
             _ => {}
         }
     }
-    let (Some(action), Some(backend), false) = (action, backend, bad) else { return Form::Tell("ERRP") };
+    if action == Some(None) || backend == Some(None) {
+        return Form::Tell("ERRP");
+    }
+    let (Some(action), Some(backend)) = (action.flatten(), backend.flatten()) else {
+        return Form::Tell("NONE");
+    };
     let proxy = &generation.config.proxies[backend.0];
     let servers: Vec<_> =
         names.iter().filter_map(|n| Some((backend, proxy.server_named(n.as_bytes())?))).collect();
-    match servers.len() {
-        0 if names.is_empty() => Form::Tell("NONE"),
-        0 => Form::Tell("ERRP"),
-        found => Form::Act { action, unknown: found < names.len(), servers },
+    Form::Act { action, unknown: names.len() - servers.len(), servers }
+}
+
+/// The `st=` word of what a form did: how many servers its action fits and was done to, and how many names no server has.
+pub fn outcome(done: usize, unknown: usize) -> &'static str {
+    match (done, unknown) {
+        (0, 0) => "NONE",
+        (0, _) => "ERRP",
+        (_, 0) => "DONE",
+        _ => "PART",
     }
+}
+
+/// Whether every `%` begins a byte.
+fn well_encoded(text: &str) -> bool {
+    let hex = |part: &str| part.len() >= 2 && part.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    text.split('%').skip(1).all(hex)
+}
+
+/// How long a form may be: what haproxy's buffer has left beside the head and room to rewrite it, for a head of this
+/// many fields and bytes in them.
+pub fn form_max(tune: &crate::config::model::Tune, fields: usize, bytes: usize) -> usize {
+    // What the start line, the end of the head and the body themselves take there.
+    const BESIDE: usize = 24 + 3 * PER_BLOCK;
+    const PER_BLOCK: usize = 8;
+    tune.bufsize.saturating_sub(tune.maxrewrite + BESIDE + fields * PER_BLOCK + bytes)
 }
 
 fn find_backend(generation: &Generation, name: &str) -> Option<ProxyId> {
@@ -241,9 +351,12 @@ fn find_backend(generation: &Generation, name: &str) -> Option<ProxyId> {
     found.map(ProxyId)
 }
 
-/// Where to send the browser after a form: the page, and what to tell.
-pub fn after_form(stats: &Stats, tell: &str) -> StatsReply {
-    StatsReply::SeeOther(format!("{};st={tell}", stats.uri))
+/// Where to send the browser after a form: the page as it was asked for, and what to tell.
+pub fn after_form(stats: &Stats, query: &Query, tell: &str) -> StatsReply {
+    let up = if query.options.hide_down { ";up" } else { "" };
+    let refresh = if query.options.no_refresh { ";norefresh" } else { "" };
+    let scope = if query.scope.is_empty() { String::new() } else { format!("?scope={}", query.scope) };
+    StatsReply::SeeOther(format!("{};st={tell}{up}{refresh}{scope}", stats.uri))
 }
 
 /// A cell as text, empty where there is none.
@@ -268,6 +381,44 @@ pub fn row_class(row: &Row, backup: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queries_are_words_behind_the_uri() {
+        let stats = Stats { uri: "/s".into(), ..Stats::default() };
+        let of = |target: &str| Query::of(&stats, target.as_bytes());
+        for (target, format) in [
+            ("/s", Format::Html),
+            ("/s?csv", Format::Html),
+            ("/s;csvx", Format::Csv),
+            ("/s;csv;typed", Format::Typed),
+            ("/s;typed;json", Format::Json),
+            ("/s;json-s", Format::Json),
+            ("http://x/s;json;json-schema", Format::Schema),
+        ] {
+            assert_eq!(of(target).format, format, "{target}");
+        }
+        for (target, scope) in [
+            ("/s;scope=app", "app"),
+            ("/s?scope=app&x=y", "app"),
+            ("/s;scope=a%62", ""),
+            ("/s;scope=a", ""),
+            ("/s;scope=a;", "a"),
+            ("/s;scope=aaaaaaaaaaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaaaaaa"),
+        ] {
+            assert_eq!(of(target).scope, scope, "{target}");
+        }
+        let location = |target: &str| after_form(&stats, &of(target), "DONE");
+        assert_eq!(
+            location("/s;up;no-maint;csv;scope=ab"),
+            StatsReply::SeeOther("/s;st=DONE;up?scope=ab".into())
+        );
+        assert!(is_for(&stats, Method::Post, b"/sx") && !is_for(&stats, Method::Put, b"/s"));
+    }
+
+    #[test]
+    fn percent_signs_begin_bytes() {
+        assert!(well_encoded("a%62") && well_encoded("") && !well_encoded("a%6") && !well_encoded("%zz1"));
+    }
 
     #[test]
     fn basic_auth_is_compared_whole() {

@@ -29,7 +29,7 @@ pub enum ServerStatus {
 }
 
 impl ServerStatus {
-    /// The status of a server.
+    /// The status of a server whose checks, or those of the server that it tracks, found `detail`.
     pub fn of(state: &ServerState, detail: &ServerDetail) -> Self {
         let bits = state.admin.load(Relaxed);
         if bits & admin::RESOLUTION_MAINT != 0 {
@@ -40,16 +40,12 @@ impl ServerStatus {
         }
         let (check, agent) = (&detail.check, &detail.agent);
         match state.oper.load(Relaxed) {
-            oper::STOPPED
-                if agent.enabled && !agent.is_passing() && (!check.enabled || check.is_passing()) =>
-            {
-                Self::DownAgent
-            }
+            oper::STOPPED if agent.enabled && agent.health == 0 => Self::DownAgent,
             oper::STOPPED if check.enabled && check.health > 0 && !check.is_passing() => Self::GoingUp,
             oper::STOPPED => Self::Down,
             _ if bits & admin::DRAIN != 0 => Self::Drain,
             oper::STOPPING => Self::Nolb,
-            _ if !check.enabled && detail.tracked.is_none() => Self::NoCheck,
+            _ if !check.enabled => Self::NoCheck,
             _ if check.enabled && check.health + 1 < check.rise + check.fall => Self::GoingDown,
             _ => Self::Up,
         }

@@ -425,6 +425,7 @@ impl Exchange<'_> {
         let front = self.frontend();
         let fails = front.monitor_fail.iter().any(|c| c.holds(&self.view(front, Phase::RequestHead)));
         self.silent = true;
+        self.count_intercepted(self.client.session.frontend);
         self.set_end((EndedBy::Local, EndedIn::Request));
         self.reply_error(if fails { 503 } else { 200 }).await
     }
@@ -737,8 +738,7 @@ impl Exchange<'_> {
             let back = &generation.proxies[backend.0].back;
             back.cur_sess.minus(1);
             back.http_req.plus(1);
-            back.bytes_in.plus(txn.bytes_in);
-            back.bytes_out.plus(txn.bytes_out);
+            back.count_bytes(txn.bytes_in, txn.bytes_out);
             if txn.status > 0 {
                 back.count_status(txn.status);
             }
@@ -750,11 +750,13 @@ impl Exchange<'_> {
             }
             if let Some(server) = txn.server {
                 let counters = &generation.server(*backend, server).counters;
-                counters.bytes_in.plus(txn.bytes_in);
-                counters.bytes_out.plus(txn.bytes_out);
+                counters.count_bytes(txn.bytes_in, txn.bytes_out);
                 counters.http_req.plus(1);
                 spent.count(&counters.rates);
             }
+        } else if generation.proxy(client.session.frontend).kind.is_back() {
+            // Until another is chosen a `listen` section is its own backend.
+            generation.proxies[client.session.frontend.0].back.count_bytes(txn.bytes_in, txn.bytes_out);
         }
         self.track_bytes();
         self.count_now();

@@ -357,7 +357,7 @@ impl Exchange<'_> {
     }
 
     /// A client that waits for a word before it sends its body gets it here.
-    async fn ask_for_body(&mut self) {
+    pub(super) async fn ask_for_body(&mut self) {
         let request = &mut self.parts.request;
         let waits = request.first(b"expect").is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
         if waits && request.version >= (1, 1) && self.client.conn.buf.is_empty() {

@@ -50,37 +50,40 @@ impl Exchange<'_> {
     pub async fn stats_page(&mut self, proxy: ProxyId) -> Result<(), After> {
         let generation = Arc::clone(self.generation);
         let Some(stats) = &generation.proxy(proxy).stats else { return Ok(()) };
-        if stats.uri.is_empty() || !service::is_for(stats, self.parts.request.uri()) {
+        let method = self.parts.info.method;
+        if stats.uri.is_empty() || !service::is_for(stats, method, self.parts.request.uri()) {
             return Ok(());
         }
         self.parts.txn.server_note = Some("<STATS>");
-        generation.proxies[self.client.session.frontend.0].front.intercepted.fetch_add(1, Relaxed);
         for rule in &stats.http_request {
             let own = generation.proxy(proxy);
             match self.one_rule(rule, own, Phase::RequestHead) {
                 Next::Continue => {}
                 Next::Stop => break,
-                Next::Finish(verdict) => return Err(self.refuse_stats(verdict).await),
+                Next::Finish(verdict) => return Err(self.refuse_stats(proxy, verdict).await),
                 Next::Wait(_) => {}
             }
         }
+        self.count_intercepted(proxy);
         if !service::authorised(stats, self.parts.request.first(b"authorization")) {
             return Err(self.ask_password(stats).await);
         }
         let admin =
             stats.admin.iter().any(|c| c.holds(&self.view(generation.proxy(proxy), Phase::RequestHead)));
         self.set_end((EndedBy::Local, EndedIn::Request));
-        let uri = String::from_utf8_lossy(self.parts.request.uri()).into_owned();
-        let reply = if self.parts.info.method == Method::Post {
+        let query = service::Query::of(stats, self.parts.request.uri());
+        let reply = if method == Method::Post {
+            self.ask_for_body().await;
             let body = self.whole_body(FORM_WAIT).await;
+            self.parts.txn.bytes_in += body.len() as u64;
             let tell = if admin { self.act(&body) } else { "DENY" };
-            service::after_form(stats, tell)
+            service::after_form(stats, &query, tell)
         } else {
-            service::get(&generation, proxy, &uri, admin)
+            service::get(&generation, proxy, &query, admin)
         };
         Err(match reply {
             service::StatsReply::Body(kind, body) => {
-                let refresh = stats.refresh.filter(|_| !uri.contains("norefresh"));
+                let refresh = stats.refresh.filter(|_| !query.no_refresh());
                 let every = refresh.map(|every| every.as_secs().to_string());
                 let mut fields = vec![NO_CACHE, ("content-type", kind.as_bytes())];
                 fields.extend(every.as_ref().map(|every| ("refresh", every.as_bytes())));
@@ -94,9 +97,22 @@ impl Exchange<'_> {
         })
     }
 
-    async fn refuse_stats(&mut self, verdict: Verdict) -> After {
+    /// Counts a request that the stats of its frontend answer; those of a backend are not told from others.
+    pub(super) fn count_intercepted(&self, proxy: ProxyId) {
+        if proxy == self.client.session.frontend {
+            self.generation.proxies[proxy.0].front.intercepted.fetch_add(1, Relaxed);
+        }
+    }
+
+    async fn refuse_stats(&mut self, proxy: ProxyId, verdict: Verdict) -> After {
         match verdict {
             Verdict::Reply(reply) => {
+                if reply.denied {
+                    let front = &self.generation.proxies[self.client.session.frontend.0].front;
+                    front.denied_req.fetch_add(1, Relaxed);
+                } else {
+                    self.count_intercepted(proxy);
+                }
                 let by = if reply.denied { EndedBy::Proxy } else { EndedBy::Local };
                 self.set_end((by, EndedIn::Request));
                 self.reply(&reply).await
@@ -149,15 +165,22 @@ impl Exchange<'_> {
     /// Does what an operator's form asks for; gives the word to tell.
     fn act(&mut self, body: &[u8]) -> &'static str {
         let generation = Arc::clone(self.generation);
+        let request = &self.parts.request;
+        let (fields, bytes) =
+            request.fields().fold((0, request.uri().len()), |(n, sum), (_, name, value)| {
+                (n + 1, sum + name.len() + value.len())
+            });
+        if body.len() > service::form_max(&generation.config.global.tune, fields, bytes) {
+            return "EXCD";
+        }
         match service::form(&generation, body) {
             service::Form::Tell(word) => word,
             service::Form::Act { action, servers, unknown } => {
                 let mut notices = Vec::new();
-                for (proxy, server) in servers {
-                    perform(&generation, action, (proxy, server), &mut notices);
-                }
+                let done =
+                    servers.iter().filter(|at| perform(&generation, action, **at, &mut notices)).count();
                 crate::log::notices(&generation, &notices);
-                if unknown { "PART" } else { "DONE" }
+                service::outcome(done, unknown)
             }
         }
     }
@@ -187,10 +210,30 @@ fn filter(query: &str) -> Option<prometheus::Filter> {
     Some(filter)
 }
 
-/// Does one action of the stats page's form.
-fn perform(generation: &Generation, action: AdminAction, at: (ProxyId, ServerId), notices: &mut Vec<Notice>) {
+/// Does one action of the stats page's form; whether it fits this server.
+fn perform(
+    generation: &Generation,
+    action: AdminAction,
+    at: (ProxyId, ServerId),
+    notices: &mut Vec<Notice>,
+) -> bool {
     let (proxy, server) = at;
     let detail = || generation.server(proxy, server).detail.lock().unwrap_or_else(PoisonError::into_inner);
+    let follows = generation.proxy(proxy).servers[server.0].track.is_some();
+    let fits = match action {
+        AdminAction::DisableHealth | AdminAction::EnableHealth => detail().check.configured,
+        AdminAction::DisableAgent | AdminAction::EnableAgent => detail().agent.configured,
+        AdminAction::HealthUp | AdminAction::HealthNolb | AdminAction::HealthDown => !follows,
+        AdminAction::AgentUp | AdminAction::AgentDown => detail().agent.enabled,
+        AdminAction::Disable => return transitions::force_admin(generation, at, false, true, notices),
+        AdminAction::Enable => return transitions::force_admin(generation, at, false, false, notices),
+        AdminAction::Stop => return transitions::force_admin(generation, at, true, true, notices),
+        AdminAction::Start => return transitions::force_admin(generation, at, true, false, notices),
+        AdminAction::Ready | AdminAction::Drain | AdminAction::Maint | AdminAction::Shutdown => true,
+    };
+    if !fits {
+        return false;
+    }
     match action {
         AdminAction::Ready => {
             transitions::set_admin(generation, proxy, server, Wanted::Ready, notices);
@@ -202,24 +245,22 @@ fn perform(generation: &Generation, action: AdminAction, at: (ProxyId, ServerId)
             transitions::set_admin(generation, proxy, server, Wanted::Maint, notices);
         }
         AdminAction::DisableHealth => detail().check.enabled = false,
-        AdminAction::EnableHealth => {
-            let check = &mut detail().check;
-            check.enabled = check.configured;
-        }
+        AdminAction::EnableHealth => detail().check.enabled = true,
         AdminAction::DisableAgent => detail().agent.enabled = false,
-        AdminAction::EnableAgent => {
-            let agent = &mut detail().agent;
-            agent.enabled = agent.configured;
-        }
-        AdminAction::HealthUp | AdminAction::AgentUp => {
+        AdminAction::EnableAgent => detail().agent.enabled = true,
+        AdminAction::HealthUp => {
             transitions::force_health(generation, proxy, server, oper::RUNNING, notices);
         }
         AdminAction::HealthNolb => {
             transitions::force_health(generation, proxy, server, oper::STOPPING, notices);
         }
-        AdminAction::HealthDown | AdminAction::AgentDown => {
+        AdminAction::HealthDown => {
             transitions::force_health(generation, proxy, server, oper::STOPPED, notices);
         }
+        AdminAction::AgentUp => transitions::force_agent(generation, at, true, notices),
+        AdminAction::AgentDown => transitions::force_agent(generation, at, false, notices),
+        AdminAction::Disable | AdminAction::Enable | AdminAction::Stop | AdminAction::Start => {}
         AdminAction::Shutdown => generation.board.streams.kill_server(at, Why::Killed),
     }
+    true
 }
