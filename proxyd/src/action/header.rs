@@ -89,6 +89,9 @@ fn edit(e: &Edit, view: &mut View<'_>) -> Flow {
             m.add(e.name.as_bytes(), &value);
         } else {
             m.set(e.name.as_bytes(), &value);
+            if !e.response && e.name.eq_ignore_ascii_case("host") {
+                super::uri::follow_host(m);
+            }
         }
     }
     Flow::Continue

@@ -56,6 +56,8 @@ pub enum Verdict {
     SilentDrop(Option<u8>),
     /// A built-in service answers: `prometheus-exporter`, `stats`.
     Service(&'static str),
+    /// The request is not what a rule demands of it: 400.
+    Invalid,
     /// A rule failed inside the proxy (strict mode): 500.
     Internal,
 }

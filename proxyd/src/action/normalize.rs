@@ -42,7 +42,7 @@ pub fn parse(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Result<Box<dyn A
                 request.set_uri(&[&head[..], &new].concat());
                 Flow::Continue
             }
-            None => Flow::Finish(Verdict::Internal),
+            None => Flow::Finish(Verdict::Invalid),
         }
     }))
 }
@@ -104,12 +104,15 @@ fn strip_dotdot(path: &[u8], full: bool) -> Vec<u8> {
             continue;
         }
         let above = out.len() <= 1 || out.last() == Some(&&b".."[..]);
+        if above && !full {
+            out.push(part);
+            continue;
+        }
         if !above {
             out.pop();
-        } else if !full {
-            out.push(part);
         }
-        if i + 1 == count && out.last() != Some(&&b".."[..]) {
+        // What led to a part that is gone leads to a directory now.
+        if i + 1 == count {
             out.push(b"");
         }
     }

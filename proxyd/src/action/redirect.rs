@@ -101,7 +101,7 @@ impl Redirect {
     }
 
     fn path(&self, uri: &[u8], out: &mut Vec<u8>) {
-        let whole = path_and_query(uri).unwrap_or(b"");
+        let whole = path_and_query(uri).filter(|w| !w.is_empty()).unwrap_or(b"/");
         let query = memchr::memchr(b'?', whole).unwrap_or(whole.len());
         let path = &whole[..query];
         out.extend_from_slice(path);

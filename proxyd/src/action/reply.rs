@@ -281,7 +281,7 @@ impl Reply {
         let mut has_length = self.headers.iter().any(|(n, _)| is(n, "content-length"));
         let length = self.body.len().to_string();
         let typed = self.headers.iter().any(|(n, _)| is(n, "content-type"));
-        if !has_length && !typed {
+        if !has_length && !typed && (self.redirect || !self.body.is_empty()) {
             into.add(b"content-length", length.as_bytes());
             has_length = true;
         }
@@ -292,6 +292,9 @@ impl Reply {
                 has_length = true;
             }
             into.add(name.as_bytes(), value);
+        }
+        if !has_length {
+            into.add(b"content-length", length.as_bytes());
         }
     }
 }

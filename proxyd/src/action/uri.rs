@@ -6,6 +6,7 @@ use super::header::{failed, format, replaced};
 use super::sets::Set;
 use super::{Action, Flow, act};
 use crate::fetch::line::{authority, path, path_and_query};
+use crate::http::message::Message;
 use crate::log::Format;
 use crate::sample::expr::{Scope, user_regex};
 use crate::stream::view::View;
@@ -40,6 +41,9 @@ struct SetPart {
 
 /// The target with one part replaced; `None` where it has no such part.
 fn with(uri: &[u8], part: Part, new: &[u8]) -> Option<Vec<u8>> {
+    if uri == b"*" && matches!(part, Part::Path | Part::PathQuery) {
+        return Some(new.to_vec());
+    }
     let whole = path_and_query(uri);
     let start = whole.map_or(uri.len(), |w| uri.len() - w.len());
     let query = whole.map_or(uri.len(), |w| start + memchr::memchr(b'?', w).unwrap_or(w.len()));
@@ -90,10 +94,20 @@ fn apply(view: &mut View<'_>, part: Part, new: &[u8]) -> Flow {
     Flow::Continue
 }
 
+/// A target in absolute form says what `Host` says.
+pub fn follow_host(request: &mut Message) {
+    let Some(host) = request.first(b"host") else { return };
+    let uri = request.uri();
+    let Some(old) = authority(uri) else { return };
+    let at = uri.len() - memchr::memmem::find(uri, b"://").map_or(0, |scheme| uri.len() - scheme - 3);
+    let new = [&uri[..at], host, &uri[at + old.len()..]].concat();
+    request.set_uri(&new);
+}
+
 /// `set-method`, `set-path`, `set-pathq`, `set-query`, `set-uri`.
 pub fn set(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     let part = part(args.keyword().as_str());
-    let text = args.next().ok_or("expects exactly 1 argument <format>")?;
+    let text = args.next().filter(|w| !w.as_str().is_empty()).ok_or("expects exactly 1 argument <format>")?;
     let data = SetPart { part, format: format(text.as_str(), scope, set)? };
     Ok(act("set-uri", data, |d, view| {
         let new = d.format.to_bytes(view);

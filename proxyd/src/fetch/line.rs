@@ -60,7 +60,7 @@ pub static ROWS: &[Row] = &[
     }),
     row("query", "", Type::Str, RequestHeaders, |v, _, c| {
         let uri = request(v, c)?.uri();
-        Some(Value::str(query(uri)))
+        uri.contains(&b'?').then(|| Value::str(query(uri)))
     }),
     row("req.ver", "", Type::Str, RequestHeaders, |v, _, c| Some(version(request(v, c)?))),
     row("req_ver", "", Type::Str, RequestHeaders, |v, _, c| Some(version(request(v, c)?))),

@@ -101,7 +101,16 @@ impl Page {
 
 /// Reason phrase of a status, for answers that rules make.
 pub fn reason(status: u16) -> &'static str {
-    REASONS.iter().find(|(s, _)| *s == status).map_or("Other", |(_, r)| r)
+    REASONS.iter().find(|(s, _)| *s == status).map_or_else(
+        || match status / 100 {
+            2 => "Success",
+            3 => "Redirection",
+            4 => "Client Error",
+            5 => "Server Error",
+            _ => "Other",
+        },
+        |(_, reason)| reason,
+    )
 }
 
 /// Reason phrases by status (IANA's registry, and haproxy's where it has none).

@@ -408,6 +408,10 @@ impl Exchange<'_> {
                 After::Abort
             }
             Verdict::Service(name) => self.service(name).await,
+            Verdict::Invalid => {
+                self.set_end((EndedBy::Proxy, EndedIn::Request));
+                self.reply_error(400).await
+            }
             Verdict::Internal => {
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
                 self.reply_error(500).await
