@@ -60,11 +60,30 @@ pub fn use_service(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
 }
 
 /// `switch-mode http [proto P]`.
-pub fn switch_mode(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
-    if !args.take("http") {
-        return Err("expects 'http' mode".into());
+pub fn switch_mode(args: &mut Args<'_>, scope: &mut Scope<'_>, _: Set) -> Parsed {
+    const WHO: &str = "'tcp-request switch-mode'";
+    if !scope.kind.is_front() {
+        let (side, name) = (scope.kind.side(), scope.proxy);
+        return Err(format!("{WHO} not allowed because {side} '{name}' has no frontend capability"));
     }
-    Err("action 'switch-mode' is not supported by this version".into())
+    match args.next().map_or("", |w| w.as_str()) {
+        "http" => {}
+        "" => return Err(format!("{WHO} expects a mode as argument.")),
+        other => return Err(format!("{WHO} expects a valid mode (got '{other}').")),
+    }
+    let mut h2_too = true;
+    if args.take("proto") {
+        match args.next().map_or("", |w| w.as_str()) {
+            "h2" => {}
+            "h1" => h2_too = false,
+            "" => return Err(format!("{WHO}: 'proto' expects a protocol as argument.")),
+            other => {
+                let wants = "'proto' expects a valid MUX protocol, if specified";
+                return Err(format!("{WHO}: {wants} (got '{other}')"));
+            }
+        }
+    }
+    Ok(act("switch-mode", h2_too, |h2_too, _| Flow::Finish(Verdict::Http { h2_too: *h2_too })))
 }
 
 /// `disable-l7-retry`.

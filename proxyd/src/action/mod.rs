@@ -54,6 +54,11 @@ pub enum Verdict {
     /// `silent-drop`: the connection is forgotten, the peer not told; or only whoever a reset reaches within so many
     /// hops.
     SilentDrop(Option<u8>),
+    /// `switch-mode`: from here on the stream is HTTP; `h2_too` says whether it may be HTTP/2.
+    Http {
+        /// It may be.
+        h2_too: bool,
+    },
     /// A built-in service answers: `prometheus-exporter`, `stats`.
     Service(&'static str),
     /// The request is not what a rule demands of it: 400.

@@ -355,6 +355,9 @@ pub fn rule(set: Set, words: &[Word], scope: &mut Scope<'_>) -> Result<Rule, Str
     let cut = words.iter().position(condition::opens).unwrap_or(words.len());
     let mut args = Args::new(&words[0], &words[1..cut.max(1)]);
     let action = (row.parse)(&mut args, scope, set).map_err(|e| {
+        if row.name == "switch-mode" {
+            return e; // says itself where it stands
+        }
         format!(
             "error detected in {side} '{}' while parsing '{} {name}' rule : {e}.",
             scope.proxy,

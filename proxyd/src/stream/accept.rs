@@ -267,7 +267,11 @@ fn serve(mut client: Client) -> impl Future<Output = ()> {
                     super::park::park(client, since);
                 }
             }
-            Mode::Tcp => Box::pin(super::tcp::serve(&mut client)).await,
+            Mode::Tcp => {
+                if let Some(since) = Box::pin(super::tcp::serve(&mut client)).await {
+                    super::park::park(client, since);
+                }
+            }
             Mode::Health => {
                 let _ = std::future::poll_fn(|cx| client.conn.poll_write(cx, b"OK")).await;
             }

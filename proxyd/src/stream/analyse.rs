@@ -6,13 +6,14 @@
 //!
 //! Invariant: a rule that waits is called again in its place, with more bytes or after its time.
 
+use super::accept::Client;
 use super::answer;
 use super::connect::Server;
-use super::http::{After, Exchange};
+use super::http::{After, Exchange, Switch};
 use super::txn::{EndedBy, EndedIn, Peer};
 use super::view::{Phase, View};
 use crate::action::{Flow as Next, Reply, RuleSet, Verdict};
-use crate::config::model::{BackendTarget, ErrorReply, ProxyId, RestrictNames, ServerId};
+use crate::config::model::{BackendTarget, ErrorReply, Mode, ProxyId, RestrictNames, ServerId};
 use crate::http::{compress, cookie, errors, forward};
 use crate::runtime::clock;
 use crate::stats::tally::Tally;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-impl Exchange<'_> {
+impl<'c> Exchange<'c> {
     /// Runs what stands before a server; `Err` says that the answer was given.
     pub async fn analyse(&mut self) -> Result<(), After> {
         let front = self.frontend();
@@ -30,8 +31,17 @@ impl Exchange<'_> {
             Box::pin(self.content_rules(&front.rules.tcp_req_cont, front.rules.req_inspect_delay)).await?;
         }
         if self.raw {
-            return Box::pin(self.analyse_raw()).await;
+            return match self.switch {
+                None => Box::pin(self.analyse_raw()).await,
+                Some(_) => Ok(()),
+            };
         }
+        self.analyse_request().await
+    }
+
+    /// A request from what its frontend makes of it.
+    pub async fn analyse_request(&mut self) -> Result<(), After> {
+        let front = self.frontend();
         if let Some(uri) = &front.monitor_uri
             && is_monitored(self.parts.request.uri(), uri.as_bytes())
         {
@@ -46,6 +56,11 @@ impl Exchange<'_> {
         }
         self.own_affairs(self.client.session.frontend).await?;
         self.route().await?;
+        self.analyse_in_backend().await
+    }
+
+    /// From the rules of the backend, where it is not the frontend as well.
+    pub async fn analyse_in_backend(&mut self) -> Result<(), After> {
         if self.backend != self.client.session.frontend {
             let back = self.back();
             if !back.rules.tcp_req_cont.is_empty() {
@@ -77,6 +92,10 @@ impl Exchange<'_> {
             return Err(After::Abort);
         }
         let back = self.back();
+        if back.mode == Mode::Http {
+            self.switch = Some(Switch { h2_too: true, routed: true });
+            return Ok(());
+        }
         if self.backend != self.client.session.frontend && !back.rules.tcp_req_cont.is_empty() {
             Box::pin(self.content_rules(&back.rules.tcp_req_cont, back.rules.req_inspect_delay)).await?;
         }
@@ -384,7 +403,7 @@ impl Exchange<'_> {
                 self.set_end((EndedBy::Proxy, EndedIn::Tarpit));
                 self.reply(&reply).await
             }
-            Verdict::Reject | Verdict::Close => {
+            Verdict::Reject | Verdict::Close | Verdict::Http { .. } => {
                 front.denied_req.fetch_add(1, Relaxed);
                 let within = match phase {
                     Phase::ResponseContent => EndedIn::Data,
@@ -716,7 +735,12 @@ impl Exchange<'_> {
     }
 
     /// Counts, logs and gives the memory back. Nothing is logged for `silent` ones.
-    pub fn finish(mut self, silent: bool) {
+    pub fn finish(self, silent: bool) {
+        self.finish_on(silent);
+    }
+
+    /// The same, giving the connection back.
+    pub fn finish_on(mut self, silent: bool) -> &'c mut Client {
         let end = self.since_start();
         self.client.live.phase.set(crate::runtime::streams::Phase::Idle);
         if self.client.deadline.rung().is_some() {
@@ -770,8 +794,8 @@ impl Exchange<'_> {
                 crate::log::emit(&self.view(proxy, Phase::Log));
             }
         }
-        let worker = std::rc::Rc::clone(&self.client.worker);
-        worker.give_parts(self.parts);
+        self.client.worker.give_parts(self.parts);
+        self.client
     }
 }
 

@@ -41,6 +41,15 @@ pub enum After {
     Abort,
 }
 
+/// How a TCP stream becomes one with messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// It may be HTTP/2.
+    pub h2_too: bool,
+    /// Its backend is chosen: what the frontend would make of a request is left out.
+    pub routed: bool,
+}
+
 /// What rules and the cookie said of persistence.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Persistence {
@@ -67,6 +76,8 @@ pub struct Exchange<'c> {
     pub in_backend: bool,
     /// A TCP stream: there are no messages.
     pub raw: bool,
+    /// A TCP stream is to become one with messages.
+    pub switch: Option<Switch>,
     /// Not to be logged.
     pub silent: bool,
     /// Whether the client's connection may go on after the response.
@@ -104,6 +115,7 @@ impl<'c> Exchange<'c> {
             backend,
             in_backend: false,
             raw: false,
+            switch: None,
             silent: false,
             keep: true,
             now: start,
@@ -144,6 +156,11 @@ impl<'c> Exchange<'c> {
         if let Err(after) = self.analyse().await {
             return after;
         }
+        self.serve().await
+    }
+
+    /// From a request that was analysed to the end of its response.
+    pub async fn serve(&mut self) -> After {
         loop {
             let mut server = match self.attach().await {
                 Ok(server) => server,
@@ -160,7 +177,8 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    fn count_request(&mut self) {
+    /// Notes what was asked for, and counts it.
+    pub fn count_request(&mut self) {
         let txn = &mut self.parts.txn;
         txn.method.extend_from_slice(self.parts.request.method());
         txn.uri.extend_from_slice(self.parts.request.uri());

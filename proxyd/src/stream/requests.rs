@@ -42,29 +42,39 @@ pub async fn serve(client: &mut Client, mut start: Instant) -> Option<Instant> {
             return None;
         }
         let after = Box::pin(one(client, &generation, start)).await;
-        match after {
-            After::Keep => {}
-            After::Close => {
-                answer::close(&mut client.conn, &client.deadline, client.owes).await;
-                return None;
-            }
-            After::Abort => return None,
-        }
-        client.session.requests += 1;
-        start = clock::now();
-        let engine = &client.worker.engine;
-        let ends = engine.generation_number.load(Relaxed) != generation.number
-            || (engine.stopping.load(Relaxed) && generation.config.global.close_spread.is_none());
-        // A connection of an old generation may go on only while requests are in its buffer.
-        if ends && client.conn.buf.is_empty() {
-            return None;
-        }
+        start = next(client, &generation, after).await?;
     }
 }
 
+/// Goes on behind a request that was not read here.
+pub async fn go_on(client: &mut Client, generation: &Arc<Generation>, after: After) -> Option<Instant> {
+    let start = next(client, generation, after).await?;
+    Box::pin(serve(client, start)).await
+}
+
+/// What a request leaves: when waiting for the next one began, or an end.
+async fn next(client: &mut Client, generation: &Arc<Generation>, after: After) -> Option<Instant> {
+    match after {
+        After::Keep => {}
+        After::Close => {
+            answer::close(&mut client.conn, &client.deadline, client.owes).await;
+            return None;
+        }
+        After::Abort => return None,
+    }
+    client.session.requests += 1;
+    let start = clock::now();
+    let engine = &client.worker.engine;
+    let ends = engine.generation_number.load(Relaxed) != generation.number
+        || (engine.stopping.load(Relaxed) && generation.config.global.close_spread.is_none());
+    // A connection of an old generation may go on only while requests are in its buffer.
+    (!ends || !client.conn.buf.is_empty()).then_some(start)
+}
+
 /// Whether a connection begins with the words that only HTTP/2 says; waits for as many as decide it.
-async fn is_h2(client: &mut Client, generation: &Arc<Generation>) -> bool {
-    if generation.proxy(client.session.frontend).options.disable_h2_upgrade {
+pub(super) async fn is_h2(client: &mut Client, generation: &Arc<Generation>) -> bool {
+    let proxy = generation.proxy(client.session.frontend);
+    if proxy.options.disable_h2_upgrade || proxy.binds[client.session.bind].proto.as_deref() == Some("h1") {
         return false;
     }
     let (conn, deadline) = (&mut client.conn, &client.deadline);
@@ -185,7 +195,7 @@ fn head_limit(timeouts: &Timeouts) -> Option<Duration> {
 }
 
 /// Reads the request's head into the message.
-async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
+pub(super) async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
     let proxy = x.frontend();
     let options = options(x.generation, proxy.options.accept_invalid_http_request);
     let tune = &x.generation.config.global.tune;

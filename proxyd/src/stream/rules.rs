@@ -8,7 +8,7 @@
 use super::accept::Client;
 use super::answer;
 use super::connect::Server;
-use super::http::{After, Exchange};
+use super::http::{After, Exchange, Switch};
 use super::transfer::{Event, Kind};
 use super::txn::{EndedBy, EndedIn, Resolving};
 use super::view::Phase;
@@ -170,6 +170,11 @@ impl Exchange<'_> {
                 match next {
                     Next::Continue => at += 1,
                     Next::Stop => return Ok(()),
+                    Next::Finish(Verdict::Http { h2_too }) => {
+                        // What is HTTP already goes on as it is.
+                        self.switch = self.raw.then_some(Switch { h2_too, routed: false });
+                        return Ok(());
+                    }
                     Next::Finish(verdict) => {
                         if let Some((server, _)) = &from {
                             // What came of an answer that is not passed on counts all the same.

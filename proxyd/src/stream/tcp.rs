@@ -5,7 +5,7 @@
 use super::accept::Client;
 use super::connect::Server;
 use super::ending::{self, Cause};
-use super::http::Exchange;
+use super::http::{After, Exchange, Switch};
 use super::transfer::{Event, Kind, Limits, Side};
 use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
@@ -14,10 +14,11 @@ use crate::runtime::streams::Phase;
 use h1::Framing;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Serves one TCP stream.
-pub async fn serve(client: &mut Client) {
+/// Serves one TCP stream. Where it became one with messages, what is given back says that it only waits for more of them
+/// now, and since when.
+pub async fn serve(client: &mut Client) -> Option<Instant> {
     let generation = Arc::clone(&client.generation);
     let (start, wall) = (client.session.accepted, clock::wall());
     let mut x = Exchange::begin(client, &generation, start, wall);
@@ -28,6 +29,9 @@ pub async fn serve(client: &mut Client) {
     // Boxed each: what is needed to get there should not be held as long as the stream lasts.
     let mut begun = false;
     if Box::pin(x.analyse()).await.is_ok() {
+        if let Some(switch) = x.switch.take() {
+            return Box::pin(messages(x, switch)).await;
+        }
         let mut server = Box::pin(x.attach()).await.ok();
         if let Some(server) = &mut server {
             begun = true;
@@ -42,6 +46,54 @@ pub async fn serve(client: &mut Client) {
     let said_nothing = x.parts.txn.bytes_in + x.parts.up.counted == 0;
     let null = said_nothing && x.frontend().options.dontlognull;
     x.finish(null);
+    None
+}
+
+/// A stream that turned out to be HTTP: its first request is served under the record that was begun, what follows as on
+/// any connection of HTTP. HTTP/2 begins anew, and the stream that led to it is none.
+async fn messages(mut x: Exchange<'_>, switch: Switch) -> Option<Instant> {
+    let generation = x.generation;
+    if x.frontend().binds[x.client.session.bind].proto.as_deref() == Some("none") {
+        // Nothing but bytes is spoken here.
+        x.set_end((EndedBy::Proxy, EndedIn::Request));
+        x.parts.txn.bytes_in += x.client.conn.buf.len() as u64;
+        x.client.conn.discard();
+        x.finish(false);
+        return None;
+    }
+    x.client.deadline.set(x.parts.txn.start, super::requests::wait_limit(&x.frontend().timeouts, true));
+    let h2 = switch.h2_too && super::requests::is_h2(x.client, generation).await;
+    if !h2 {
+        let after = first_request(&mut x, switch).await;
+        let client = x.finish_on(false);
+        return super::requests::go_on(client, generation, after).await;
+    }
+    x.silent = true;
+    let client = x.finish_on(false);
+    super::multiplexed::serve(client).await;
+    None
+}
+
+/// The request that a stream began with.
+async fn first_request(x: &mut Exchange<'_>, switch: Switch) -> After {
+    x.raw = false;
+    x.keep = true;
+    x.parts.looks_http = false;
+    x.parts.request.clear();
+    x.parts.client_parser.reset();
+    x.parts.txn.times.request = None;
+    if let Err(after) = super::requests::read_head(x).await {
+        // A stream that is neither is its frontend's affair, whatever was wrong with it.
+        x.parts.txn.backend = None;
+        (x.parts.txn.ended_by, x.parts.txn.ended_in) = (EndedBy::Proxy, EndedIn::Request);
+        return after;
+    }
+    x.count_request();
+    let analysed = if switch.routed { x.analyse_in_backend().await } else { x.analyse_request().await };
+    match analysed {
+        Ok(()) => x.serve().await,
+        Err(after) => after,
+    }
 }
 
 impl Exchange<'_> {
