@@ -269,7 +269,7 @@ fn reason(real: &RealState) -> String {
     let seen = down.map(|checker| match &checker.last {
         None => "not checked yet".into(),
         Some(last) if last.description.is_empty() => last.status.text().to_owned(),
-        Some(last) => format!("{} ({})", last.status.text(), last.description),
+        Some(last) => format!("{} ({})", last.status.text(), last.shown()),
     });
     seen.collect::<Vec<String>>().join("; ")
 }
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn agents_words_travel() {
-        let outcome = health::probe::agent::read_line("ready up 20% maxconn:30 # hi");
+        let outcome = health::probe::agent::Agent::default().read_line("ready up 20% maxconn:30 # hi");
         let data = payload_of(&outcome);
         assert_eq!(data.status, "L7OK");
         assert_eq!(data.agent_words, ["ready", "up", "maxconn:30"]);

@@ -138,11 +138,14 @@ fn a_server_is_probed_once_an_interval_by_whoever_does_it() {
     net.plug(&server, "eth0", &lan, &["10.9.0.2/24"]);
     let probes = counting(&server, 80);
     let mut checkd = checkd(&lb);
-    let _proxyd = proxyd(
+    // With a regular end, so that the server's program hears of every connection.
+    let proxyd = proxyd(
         &lb,
-        "listen f\n bind 127.0.0.1:8080\n server s 10.9.0.2:80 check inter 1s\n server t 10.9.0.2:80\n",
+        "listen f\n mode tcp\n bind 127.0.0.1:8080\n option tcp-check\n tcp-check connect linger\n server s 10.9.0.2:80 check \
+         inter 1s fall 1\n server t 10.9.0.2:80\n",
     );
     wait_fact(&lb, "proxyd", "proxy.server/f/s", "delegated", &true.into());
+    wait_fact(&lb, "proxyd", "proxy.server/f/s", "check", &"L4OK".into());
     let in_window = |seconds: u64| {
         let before = probes.load(Relaxed);
         let begin = Instant::now();
@@ -159,6 +162,81 @@ fn a_server_is_probed_once_an_interval_by_whoever_does_it() {
     wait_fact(&lb, "proxyd", "proxy.server/f/s", "delegated", &false.into());
     let (count, time) = in_window(6);
     assert!(count >= 1 && count as u64 <= time.as_secs() + 3, "{count} probes in {time:?} without checkd");
+    // Nothing of that is to be seen in the server's state, with `fall 1`.
+    wait_fact(&lb, "proxyd", "proxy.server/f/s", "status", &"UP".into());
+    assert!(!proxyd.output().contains("Server f/s is"), "{}", proxyd.output());
+    // A new checkd takes the check again, and again nothing is to be seen.
+    let _again = self::checkd(&lb);
+    wait_fact(&lb, "proxyd", "proxy.server/f/s", "delegated", &true.into());
+    let (count, time) = in_window(6);
+    assert!(count >= 1 && count as u64 <= time.as_secs() + 3, "{count} probes in {time:?} with a new checkd");
+    assert!(!proxyd.output().contains("Server f/s is"), "{}", proxyd.output());
+}
+
+#[test]
+fn servers_are_checked_when_vrrpd_takes_an_address() {
+    let Some(net) = Net::new("together") else { return };
+    let lan = net.bridge("lan");
+    let hosts = ["lb", "one", "two"].map(|name| net.host(name));
+    let cables = [1, 2, 3].map(|n| net.plug(&hosts[n - 1], "eth0", &lan, &[&format!("10.9.0.{n}/24")]));
+    let [lb, one, two] = &hosts;
+    let _servers = [counting(one, 80), counting(two, 80)];
+    let _checkd = checkd(lb);
+    let node = proxyd(
+        lb,
+        "frontend f\n bind 0.0.0.0:8080\n default_backend two\nbackend two\n server one 10.9.0.2:80 check inter 120s\n \
+         server two 10.9.0.3:80\n",
+    );
+    wait_fact(lb, "proxyd", "proxy.server/two/one", "check", &"L4OK".into());
+    wait_fact(lb, "proxyd", "proxy.server/two/one", "delegated", &true.into());
+    // Nothing tells anybody that the server is gone, until this host becomes master.
+    cables[1].block();
+    let _vrrpd = vrrpd(lb, 1);
+    wait_fact(lb, "vrrpd", "vrrp.instance/VI_1", "state", &"MASTER".into());
+    let begin = Instant::now();
+    node.wait_output("Server two/one is DOWN, reason: Layer4 (timeout|connection problem)", PATIENCE);
+    assert!(begin.elapsed() < Duration::from_mins(1), "that was a regular check");
+}
+
+/// A server whose program ends is found out by the first client, two minutes ahead of its next check.
+fn refused_connections_hasten_a_check(with_checkd: bool) {
+    let Some(net) = Net::new("together") else { return };
+    let lan = net.bridge("lan");
+    let hosts = ["lb", "one", "two"].map(|name| net.host(name));
+    for (n, host) in (1..).zip(&hosts) {
+        net.plug(host, "eth0", &lan, &[&format!("10.9.0.{n}/24")]);
+    }
+    let [lb, one, two] = &hosts;
+    lb.sh("ip link set lo up");
+    let _second = counting(two, 80);
+    let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80));
+    let program = one.inside(|| TcpListener::bind(at).expect("a listener"));
+    let _checkd = with_checkd.then(|| checkd(lb));
+    let node = proxyd(
+        lb,
+        "listen f\n mode tcp\n bind 127.0.0.1:8080\n server one 10.9.0.2:80 check inter 120s fall 1\n server two 10.9.0.3:80\n",
+    );
+    wait_fact(lb, "proxyd", "proxy.server/f/one", "check", &"L4OK".into());
+    wait_fact(lb, "proxyd", "proxy.server/f/one", "delegated", &with_checkd.into());
+    drop(program);
+    let begin = Instant::now();
+    let client = || {
+        let address = ([127, 0, 0, 1], 8080).into();
+        let _client = lb.inside(|| std::net::TcpStream::connect_timeout(&address, PATIENCE));
+        node.output().contains("Server f/one is DOWN, reason: Layer4 connection problem").then_some(())
+    };
+    assert!(wait_for(PATIENCE, client).is_some(), "{}", node.output());
+    assert!(begin.elapsed() < Duration::from_mins(1), "that was a regular check");
+}
+
+#[test]
+fn a_refused_connection_hastens_a_check() {
+    refused_connections_hasten_a_check(false);
+}
+
+#[test]
+fn a_refused_connection_hastens_a_check_by_checkd() {
+    refused_connections_hasten_a_check(true);
 }
 
 #[test]

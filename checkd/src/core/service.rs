@@ -294,7 +294,7 @@ impl Core {
         {
             if !outcome.description.is_empty() && !std::mem::replace(&mut state.short_told, true) {
                 let path = get.urls.get(state.url).map(|u| u.path.clone()).unwrap_or_default();
-                let event = CheckEvent::Short { path, what: outcome.description.clone() };
+                let event = CheckEvent::Short { path, what: outcome.shown() };
                 out.extend(names.checker(&state.config).line(&event, &outcome).map(Effect::Log));
             }
             let (count, fast) = (get.urls.len(), get.fast_recovery);

@@ -153,7 +153,7 @@ async fn connect(
             if let Some(port) = link.port {
                 to.set_port(port);
             }
-            let made = timeout_at(deadline, tcp(link.relay.unwrap_or(to), &spec.source)).await;
+            let made = timeout_at(deadline, tcp(link.relay.unwrap_or(to), &spec.source, link)).await;
             let mut stream = made.map_err(|_| Input::Timeout)?.map_err(|e| failed(&e))?;
             if link.relay.is_some() {
                 let asked = timeout_at(deadline, relay(&mut stream, to)).await;
@@ -165,7 +165,7 @@ async fn connect(
         }
         (_, Some(mut to)) => {
             to.set_port(link.port.unwrap_or(to.port()));
-            let made = timeout_at(deadline, tcp(to, &spec.source)).await;
+            let made = timeout_at(deadline, tcp(to, &spec.source, link)).await;
             Box::new(made.map_err(|_| Input::Timeout)?.map_err(|e| failed(&e))?)
         }
         (Endpoint::Unix(path), None) => Box::new(unix(path, deadline).await?),
@@ -202,10 +202,17 @@ async fn unix(path: &Path, deadline: tokio::time::Instant) -> Result<UnixStream,
     }
 }
 
-async fn tcp(to: SocketAddr, source: &Source) -> io::Result<TcpStream> {
+async fn tcp(to: SocketAddr, source: &Source, link: &Link) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     prepare(&socket, to, source)?;
+    if link.reset {
+        socket.set_linger(Some(Duration::ZERO))?;
+        if link.silent && link.tls.is_none() && link.proxy_header.is_none() && link.relay.is_none() {
+            // The reset goes out in place of the last packet of the handshake.
+            socket.set_tcp_quickack(false)?;
+        }
+    }
     let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await?;
     // Checks are small and want an answer now.
     stream.set_nodelay(true)?;

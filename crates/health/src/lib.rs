@@ -45,6 +45,10 @@ pub struct Spec {
     /// Whether it is used (`check-via-socks4`); steps may override it.
     #[serde(default)]
     pub via_relay: bool,
+    /// Ends its connections with a reset, as haproxy does: no socket stays behind, and a server's program never hears of
+    /// a connection that was all there was to check. Steps may override it.
+    #[serde(default)]
+    pub reset: bool,
     /// Until connected (TLS included). Where `exchange_timeout` is `None`: the whole check.
     pub connect_timeout: Duration,
     /// After that, for the exchange.
@@ -194,6 +198,7 @@ impl Spec {
             proxy_header: None,
             relay: None,
             via_relay: false,
+            reset: false,
             connect_timeout: timeout,
             exchange_timeout: None,
             check,

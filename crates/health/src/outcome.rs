@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest [`Outcome::description`]: what haproxy keeps of a reply for its log and stats page.
-pub const DESCRIPTION_MAX: usize = 4096;
+/// Longest [`Outcome::description`]: what haproxy keeps of it for its log and stats page.
+pub const DESCRIPTION_MAX: usize = 127;
 
 /// Whether a status speaks for or against the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -186,7 +186,8 @@ pub struct Outcome {
     pub status: Status,
     /// HTTP status, exit code or protocol error code; printed where [`Status::has_code`].
     pub code: i64,
-    /// What the log prints as `info`; empty = nothing. Bytes of a reply are taken as Latin-1.
+    /// What the log prints as `info`; empty = nothing. Bytes of a reply are taken as Latin-1, control characters
+    /// included: whoever shows it escapes them or takes [`Outcome::shown`].
     pub description: String,
     /// The cause.
     pub cause: Cause,
@@ -215,16 +216,16 @@ impl Outcome {
         Self::new(status, Cause::Success)
     }
 
-    /// Sets the description, cut at [`DESCRIPTION_MAX`] and without control characters.
+    /// Sets the description, cut at [`DESCRIPTION_MAX`].
     #[must_use]
     pub fn described(mut self, text: impl AsRef<str>) -> Self {
-        self.description = text
-            .as_ref()
-            .chars()
-            .take(DESCRIPTION_MAX)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        self.description = text.as_ref().chars().take(DESCRIPTION_MAX).collect();
         self
+    }
+
+    /// The description without control characters, for tables.
+    pub fn shown(&self) -> String {
+        self.description.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 
     /// Sets the code.
@@ -267,11 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn descriptions_are_bounded_and_free_of_control_characters() {
+    fn descriptions_are_bounded_and_shown_without_control_characters() {
         let long = format!("a\r\nb{}", "x".repeat(2 * DESCRIPTION_MAX));
         let outcome = Outcome::passed(Status::L7Ok).described(long);
         assert_eq!(outcome.description.len(), DESCRIPTION_MAX);
-        assert!(outcome.description.starts_with("a  b"));
+        assert!(outcome.shown().starts_with("a  b"));
     }
 
     #[test]

@@ -58,17 +58,12 @@ impl Intervals {
     }
 
     /// The delay before the first check of server `index` of `count` checked ones: haproxy spreads the starts over
-    /// the smallest interval of all, at most over `max_spread` (`max-spread-checks`) where given.
-    pub fn first(
-        index: usize,
-        count: usize,
-        smallest_inter: Duration,
-        max_spread: Option<Duration>,
-    ) -> Duration {
+    /// the check's own interval, at most over `max_spread` (`max-spread-checks`) where given.
+    pub fn first(index: usize, count: usize, inter: Duration, max_spread: Option<Duration>) -> Duration {
         if count == 0 {
             return Duration::ZERO;
         }
-        let over = max_spread.map_or(smallest_inter, |m| m.min(smallest_inter));
+        let over = max_spread.map_or(inter, |m| m.min(inter));
         over.mul_f64(index.min(count) as f64 / count as f64)
     }
 

@@ -132,21 +132,22 @@ pub fn set_weight(call: &mut Call<'_>) -> Answer {
     weight(call, found, 3)
 }
 
-fn weight(call: &Call<'_>, found: Found, word: usize) -> Answer {
+fn weight(call: &mut Call<'_>, found: Found, word: usize) -> Answer {
     let text = call.word(word);
     if text.is_empty() {
         return Answer::error("Require <weight> or <weight%>.\n");
     }
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let Ok(number) = digits.parse::<i64>() else {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+    if end == 0 {
         return Answer::error("Empty weight string empty or preceded by garbage");
-    };
+    }
+    let digits = &text[..text.len() - unsigned.len() + end];
+    let number: i64 = digits.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX });
     let initial = i64::from(state(call, found).initial_weight.load(Relaxed));
     let new = match &text[digits.len()..] {
-        "%" if !(0..=256 * 100).contains(&number) => {
-            return Answer::error("Relative weight can only be between 0 and 25600% inclusive.\n");
-        }
-        "%" => (initial * number / 100).min(256),
+        "%" if number < 0 => return Answer::error("Relative weight must be positive.\n"),
+        "%" => (initial.saturating_mul(number) / 100).min(256),
         "" if (0..=256).contains(&number) => number,
         "" => return Answer::error("Absolute weight can only be between 0 and 256 inclusive.\n"),
         _ => return Answer::error("Trailing garbage in weight string"),
@@ -156,8 +157,7 @@ fn weight(call: &Call<'_>, found: Found, word: usize) -> Answer {
             "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n",
         );
     }
-    state(call, found).user_weight.store(new as u32, Relaxed);
-    call.generation.board.weights_changed.fetch_add(1, Relaxed);
+    transitions::set_weight(call.generation, found, new as u32, call.notices);
     Answer::Done
 }
 
@@ -252,9 +252,10 @@ fn port_words(call: &Call<'_>) -> Result<Option<u16>, Answer> {
 }
 
 fn port_number(text: &str) -> Result<u16, Answer> {
-    let number = text.parse::<i64>().map_err(|_| Answer::error("provided port is not an integer"))?;
-    let fits = u16::try_from(number).ok().filter(|p| *p > 0);
-    fits.ok_or_else(|| Answer::error("provided port is not valid"))
+    let number = text.parse::<i64>().ok().filter(|_| !text.starts_with('+'));
+    let number = number.ok_or_else(|| Answer::error("provided port is not an integer"))?;
+    // None is the server's own.
+    u16::try_from(number).map_err(|_| Answer::error("provided port is invalid"))
 }
 
 fn agent_address(call: &Call<'_>, found: Found) -> Answer {
@@ -304,6 +305,9 @@ fn port(call: &Call<'_>, found: Found, store: fn(&mut ServerDetail, u16), what: 
         } else {
             "health checks are not enabled on this server"
         });
+    }
+    if call.word(4).is_empty() {
+        return Answer::error(format!("set server <b>/<s> {what}-port requires a port.\n"));
     }
     match port_number(call.word(4)) {
         Ok(port) => {

@@ -25,6 +25,9 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
         CheckKind::External => Check::Process(external(proxy, server, state)),
         kind => {
             let mut script = script(proxy, kind);
+            // A server that is down does not come up that way.
+            let oper = state.oper.load(std::sync::atomic::Ordering::Relaxed);
+            script.disable_on_404 &= oper != crate::runtime::board::oper::STOPPED;
             if proxy.check.send_state {
                 let told = told_state(config, proxy, server, state);
                 for step in &mut script.steps {
@@ -40,6 +43,7 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
     let (connect, exchange) = intervals.timeouts(proxy.timeouts.check, proxy.timeouts.connect);
     let mut spec = Spec::new(to, connect, check);
     spec.exchange_timeout = exchange;
+    spec.reset = true;
     spec.source = source(server.source.as_ref().or(proxy.source.as_ref()));
     // Neither do servers that commands add: what a check of theirs speaks is said in so many words.
     let own_port = own.is_some() || address.is_some() || server.added.is_some();
@@ -108,10 +112,12 @@ pub fn agent(proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec
         detail.agent.send.clone().or_else(|| server.agent.send.clone()).unwrap_or_default().into_bytes()
     };
     let inter = server.agent.inter.unwrap_or(server.check.inter);
+    let initial = || state.initial_weight.load(std::sync::atomic::Ordering::Relaxed);
+    let only_weight = crate::balance::is_static(&proxy.balance).then(initial);
     let (connect, exchange) =
         Intervals { inter, ..Intervals::default() }.timeouts(proxy.timeouts.check, proxy.timeouts.connect);
-    let spec = Spec::new(to, connect, Check::Agent(agent::Agent { send }));
-    Some(Spec { exchange_timeout: exchange, ..spec })
+    let spec = Spec::new(to, connect, Check::Agent(agent::Agent { send, only_weight }));
+    Some(Spec { exchange_timeout: exchange, reset: true, ..spec })
 }
 
 /// The intervals of a server's health check.
@@ -141,7 +147,8 @@ fn endpoint(
         _ => {
             let own = state.address();
             let ip = addr.or(own.map(|a| a.ip()))?;
-            let port = port.or(own.map(|a| a.port())).filter(|p| *p > 0)?;
+            // A command may set it to none: the server's own.
+            let port = port.filter(|p| *p > 0).or(own.map(|a| a.port())).filter(|p| *p > 0)?;
             Some(Endpoint::Socket(SocketAddr::new(ip, port)))
         }
     }
@@ -335,6 +342,7 @@ fn connect(words: &[&str]) -> Step {
             }
             "send-proxy" => (header, own) = (Some(ProxyHeader::V1), true),
             "via-socks4" => (via_relay, own) = (true, true),
+            "linger" => connect.linger = true,
             _ => {}
         }
         at += if matches!(words[at], "port" | "addr" | "sni" | "alpn" | "proto" | "comment") { 2 } else { 1 };

@@ -19,6 +19,7 @@ use crate::net::arrivals::Arrivals;
 use crate::runtime::Generation;
 use health::judge::Judge;
 use health::outcome::{AdminWish, OperationWish, Verdict};
+use health::probe::agent::is_shown_only;
 use health::schedule::Intervals;
 use health::{Outcome, Spec, Status};
 use std::collections::HashMap;
@@ -138,20 +139,21 @@ fn begin(generation: &Arc<Generation>) -> Running {
     let agent = |at: &(ProxyId, ServerId)| settings(*at).agent.enabled;
     let count = all().filter(health).count();
     let starts = count + all().filter(agent).count();
-    let inters = all().filter(health).map(|at| settings(at).check.inter);
-    let smallest = inters.chain(all().filter(agent).map(|at| agent_inter(settings(at)))).min();
-    let (smallest, most) =
-        (smallest.unwrap_or(Duration::from_secs(2)), generation.config.global.max_spread_checks);
-    let first = |i: usize| Intervals::first(i, starts, smallest, most);
+    let most = generation.config.global.max_spread_checks;
+    let first = |i: usize, inter: Duration| Intervals::first(i, starts, inter, most);
     let desk = Desk::open(count);
-    // Health and agent checks begin in the order of their servers, spread over the smallest interval.
+    // Health and agent checks begin in the order of their servers, each within an interval of its own.
     let mut place = 0;
     for at in &all().filter(|at| health(at) || agent(at)).collect::<Vec<_>>() {
         if agent(at) {
             let after = place + usize::from(health(at));
-            running.start(generation, *at, agent_loop(Arc::clone(generation), *at, first(after)));
+            running.start(
+                generation,
+                *at,
+                agent_loop(Arc::clone(generation), *at, first(after, agent_inter(settings(*at)))),
+            );
         }
-        let begins = first(place);
+        let begins = first(place, settings(*at).check.inter);
         place += usize::from(health(at)) + usize::from(agent(at));
         if !health(at) {
             continue;
@@ -172,6 +174,8 @@ struct Watch {
     round: Option<Round>,
     /// An address came to this host while it was the last of its backend, and it has not answered since.
     spared: bool,
+    /// When a refused connection last had it probed.
+    hastened: Option<Instant>,
 }
 
 impl Watch {
@@ -179,7 +183,15 @@ impl Watch {
         let proxy = generation.proxy(at.0);
         let spread = generation.config.global.spread_checks.unsigned_abs();
         let intervals = check_spec::intervals(proxy, &proxy.servers[at.1.0], spread);
-        Self { generation: Arc::clone(generation), at, intervals, seat, round: None, spared: false }
+        Self {
+            generation: Arc::clone(generation),
+            at,
+            intervals,
+            seat,
+            round: None,
+            spared: false,
+            hastened: None,
+        }
     }
 
     async fn run(mut self, first: Duration) {
@@ -254,7 +266,7 @@ impl Watch {
                     self.take(&outcome, changed);
                     return false;
                 }
-                why = state.suspicion.next() => if self.judge().is_up() && self.suspect(why) {
+                why = state.suspicion.next() => if why != Why::Refused && self.judge().is_up() && self.suspect(why) {
                     return true;
                 },
             }
@@ -272,11 +284,25 @@ impl Watch {
             self.spared |= why == Why::Moved;
             return false;
         }
+        if why == Why::Refused {
+            return self.hasten(judge.health() == judge.full());
+        }
         // What was thought of the last server still is, when another one serves beside it and it has not answered.
         let why = if std::mem::take(&mut self.spared) { Why::Moved } else { why };
         let next = Round::after(self.round, Instant::now(), why, &self.intervals, judge.fall());
         self.round = next.or(self.round);
         next.is_some()
+    }
+
+    /// Connections to a server without a blemish begin to be refused: it is probed now, in its turn afterwards.
+    fn hasten(&mut self, is_new: bool) -> bool {
+        let now = Instant::now();
+        let soon = self.hastened.is_some_and(|last| now < last + suspicion::ROUNDS_APART);
+        if !is_new || soon || self.quick(now).is_some() {
+            return false;
+        }
+        self.hastened = Some(now);
+        !self.seat.as_ref().is_some_and(Seat::nudge)
     }
 
     /// The round that is on. The last server of a backend has none.
@@ -403,7 +429,7 @@ fn record(
         check.status_text = outcome.status.text();
         check.code = outcome.status.has_code().then_some(outcome.code);
         check.duration_ms = duration_ms(outcome);
-        check.description.clone_from(&outcome.description);
+        check.description = outcome.shown();
         changed
     })
 }
@@ -416,7 +442,7 @@ fn cause(outcome: &Outcome) -> Cause {
     Cause::Check {
         status: outcome.status.text().to_owned(),
         code: outcome.status.has_code().then_some(outcome.code),
-        info: outcome.description.clone(),
+        info: if is_shown_only(outcome) { String::new() } else { outcome.description.clone() },
         duration_ms: duration_ms(outcome),
     }
 }
@@ -457,6 +483,8 @@ fn judge_health(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: 
         // Good checks that are not enough yet take nothing from a server that was enabled before it was checked.
         (false, Verdict::Passed | Verdict::Conditional) => return,
         (false, _) => oper::STOPPED,
+        // Failures that are not enough yet change nothing.
+        (true, Verdict::Failed | Verdict::Unknown) => return,
         (true, Verdict::Conditional) => oper::STOPPING,
         // An agent that says down outweighs a good check.
         (true, _) if agent_says_down(state) => oper::STOPPED,
@@ -552,20 +580,12 @@ fn judge_agent(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &
     let wish = &outcome.wish;
     if let Some(percent) = wish.weight_percent {
         let weight = u64::from(state.initial_weight.load(Relaxed)) * u64::from(percent) / 100;
-        state.user_weight.store(weight.min(256) as u32, Relaxed);
+        let mut notices = Vec::new();
+        transitions::set_weight(generation, at, weight.min(256) as u32, &mut notices);
+        tell(generation, &notices);
     }
     if let Some(most) = wish.max_connections {
         state.maxconn.store(most, Relaxed);
-    }
-    if let Some(admin) = wish.admin {
-        let wanted = match admin {
-            AdminWish::Ready => Wanted::Ready,
-            AdminWish::Drain => Wanted::Drain,
-            AdminWish::Maint => Wanted::Maint,
-        };
-        let mut notices = Vec::new();
-        transitions::set_admin(generation, at.0, at.1, wanted, &mut notices);
-        tell(generation, &notices);
     }
     // An agent that can't be asked says nothing of its server.
     let (before, now, up) = with(state, |d| {
@@ -576,6 +596,16 @@ fn judge_agent(generation: &Arc<Generation>, at: (ProxyId, ServerId), outcome: &
         }
         (std::mem::replace(&mut d.agent.health, judge.health()), judge.health(), judge.is_up())
     });
+    if let Some(admin) = wish.admin {
+        let wanted = match admin {
+            AdminWish::Ready => Wanted::Ready,
+            AdminWish::Drain => Wanted::Drain,
+            AdminWish::Maint => Wanted::Maint,
+        };
+        let mut notices = Vec::new();
+        transitions::set_admin(generation, at.0, at.1, wanted, &mut notices);
+        tell(generation, &notices);
+    }
     let logged = generation.proxy(at.0).options.log_health_checks;
     if logged && outcome.status.verdict() != Verdict::Unknown && (changed || before != now) {
         let progress = with(state, |d| Judge::with_health(d.agent.rise, d.agent.fall, now).progress());

@@ -77,6 +77,7 @@ impl Generation {
                 generation.name_tracked((ProxyId(p), ServerId(s)));
             }
         }
+        generation.begin_trackers();
         generation
     }
 
@@ -87,6 +88,45 @@ impl Generation {
         let mut detail =
             self.server(at.0, at.1).detail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         detail.tracked = Some(name);
+    }
+
+    /// Chains of tracking servers, from their ends on.
+    fn begin_trackers(&self) {
+        let all = self.config.proxies.iter().enumerate();
+        let mut left: Vec<_> = all
+            .flat_map(|(p, proxy)| (0..proxy.servers.len()).map(move |s| (ProxyId(p), ServerId(s))))
+            .filter(|at| self.proxy(at.0).servers[at.1.0].track.is_some())
+            .collect();
+        while !left.is_empty() {
+            let before = left.len();
+            let waits = |at: &(ProxyId, ServerId), left: &[(ProxyId, ServerId)]| {
+                self.proxy(at.0).servers[at.1.0].track.is_some_and(|t| left.contains(&t))
+            };
+            let (later, now): (Vec<_>, Vec<_>) = left.iter().partition(|at| waits(at, &left));
+            for at in now {
+                self.begin_as_tracked(at);
+            }
+            left = later;
+            if left.len() == before {
+                // A loop, which the configuration does not have.
+                return;
+            }
+        }
+    }
+
+    /// A server that tracks one in maintenance begins there, too.
+    fn begin_as_tracked(&self, at: (ProxyId, ServerId)) {
+        let followed = self.proxy(at.0).servers[at.1.0].track;
+        let out = board::admin::FORCED_MAINT | board::admin::INHERITED_MAINT;
+        let leads = |(p, s): (ProxyId, ServerId)| self.server(p, s).admin.load(Relaxed) & out != 0;
+        if followed.is_some_and(leads) {
+            let state = self.server(at.0, at.1);
+            let before = state.admin.fetch_or(board::admin::INHERITED_MAINT, Relaxed);
+            state.oper.store(board::oper::STOPPED, Relaxed);
+            if before & board::admin::MAINT == 0 && transitions::usable(self, at.0) == (0, 0) {
+                self.proxies[at.0.0].down_transitions.fetch_add(1, Relaxed);
+            }
+        }
     }
 
     /// `set-var` of the `global` section: what a new process would begin with.

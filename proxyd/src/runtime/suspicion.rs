@@ -1,5 +1,5 @@
 //! Times at which a server's state is worth asking about before its next check is due: an address has come to this
-//! host, so another host may be gone, or connections to the server hang.
+//! host, so another host may be gone, or connections to the server hang or are refused.
 //!
 //! A [`Suspicion`] is where those who notice tell the server's check. Its check answers with a [`Round`]: probes at
 //! once and at a quick pace. What counts as down stays `fall` failures in a row.
@@ -7,8 +7,8 @@
 //! Invariant: a round never takes away the last server of a backend and never lasts longer than the regular checks
 //! would have needed; a server that is fine costs one probe.
 //!
-//! Absent on purpose: refused connections. That is what a restarting server looks like, and `fall`, `inter` and
-//! `retries` are there to get over it.
+//! Absent on purpose: rounds for refused connections. That is what a restarting server looks like, and `fall`, `inter`
+//! and `retries` are there to get over it: the first of them costs the server one probe ahead of time, no more.
 
 use health::schedule::Intervals;
 use health::{Check, Outcome, Spec, Status};
@@ -30,16 +30,18 @@ const HANG_LEAST: Duration = Duration::from_millis(300);
 /// How much longer than a check a connection may take before it hangs.
 const HANG_CHECKS: u32 = 3;
 /// Rounds of one server begin at least this far apart, whatever happens.
-const ROUNDS_APART: Duration = Duration::from_secs(1);
+pub(super) const ROUNDS_APART: Duration = Duration::from_secs(1);
 
 /// What happened. Later variants are stronger reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Why {
+    /// The server refused a connection.
+    Refused = 1,
     /// A connection to the server is not established after a long time.
-    Hang = 1,
+    Hang = 2,
     /// An address came to this host.
-    Moved = 2,
+    Moved = 3,
 }
 
 /// One server's place for suspicions, and for the news that it went down.
@@ -65,7 +67,8 @@ impl Suspicion {
         loop {
             match self.raised.swap(0, Relaxed) {
                 0 => self.heard.notified().await,
-                1 => return Why::Hang,
+                1 => return Why::Refused,
+                2 => return Why::Hang,
                 _ => return Why::Moved,
             }
         }

@@ -70,12 +70,27 @@ impl Cause {
             Self::Tracked => format!(" via {via}"),
             Self::Check { status, code, info, duration_ms } => {
                 let code = code.map_or_else(String::new, |c| format!(", code: {c}"));
-                let info = if info.is_empty() { String::new() } else { format!(", info: \"{info}\"") };
+                let info =
+                    if info.is_empty() { String::new() } else { format!(", info: \"{}\"", escaped(info)) };
                 let time = duration_ms.map_or_else(String::new, |ms| format!(", check duration: {ms}ms"));
                 format!(", reason: {status}{code}{info}{time}")
             }
         }
     }
+}
+
+/// What a check said, for a line of a log: bytes that are no plain text, quotes and `<>` as `<0A>`.
+fn escaped(info: &str) -> String {
+    let plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '<' | '>');
+    info.chars().fold(String::new(), |mut out, c| {
+        if plain(c) {
+            out.push(c);
+        } else {
+            // A character is a byte of the reply.
+            out.push_str(&format!("<{:02X}>", u32::from(c)));
+        }
+        out
+    })
 }
 
 /// How many servers of a backend can serve: active ones and backups.
@@ -281,7 +296,8 @@ pub fn set_oper(
         }
         _ => new,
     };
-    if state.oper.swap(new, Relaxed) == new {
+    let old = state.oper.swap(new, Relaxed);
+    if old == new {
         return false;
     }
     let via = state.detail.lock().unwrap_or_else(PoisonError::into_inner).tracked.clone().unwrap_or_default();
@@ -290,7 +306,9 @@ pub fn set_oper(
     let moved = change.requeue();
     match new {
         oper::STOPPED => {
-            change.push(Level::Alert, format!("{name} is DOWN{why}{}", change.tail(true, moved)), out);
+            // One that took no new work is no alarm.
+            let level = if old == oper::STOPPING { Level::Notice } else { Level::Alert };
+            change.push(level, format!("{name} is DOWN{why}{}", change.tail(true, moved)), out);
         }
         oper::STOPPING => {
             change.push(Level::Notice, format!("{name} is stopping{why}{}", change.tail(false, moved)), out);
@@ -346,13 +364,24 @@ pub fn set_admin(
         Wanted::Maint => (admin::FORCED_DRAIN, admin::FORCED_MAINT),
     };
     change_admin(generation, (proxy, server), clear, set, "", out);
-    let inherited = match wanted {
+    inherit(generation, (proxy, server), wanted, out);
+}
+
+/// Servers that track one follow it into an administrative state, and those that track them. None follows one out
+/// of a state that it keeps for a reason of its own.
+fn inherit(generation: &Generation, at: (ProxyId, ServerId), wanted: Wanted, out: &mut Vec<Notice>) {
+    let bits = generation.server(at.0, at.1).admin.load(Relaxed);
+    let (clear, set) = match wanted {
+        Wanted::Ready if bits & admin::MAINT != 0 => return,
+        Wanted::Ready if bits & admin::DRAIN != 0 => (admin::INHERITED_MAINT, 0),
         Wanted::Ready => (admin::INHERITED_MAINT | admin::INHERITED_DRAIN, 0),
+        Wanted::Drain if bits & admin::MAINT != 0 => (0, admin::INHERITED_DRAIN),
         Wanted::Drain => (admin::INHERITED_MAINT, admin::INHERITED_DRAIN),
         Wanted::Maint => (admin::INHERITED_DRAIN, admin::INHERITED_MAINT),
     };
-    for (p, s) in trackers(generation, proxy, server) {
-        change_admin(generation, (p, s), inherited.0, inherited.1, "", out);
+    for tracker in trackers(generation, at.0, at.1) {
+        change_admin(generation, tracker, clear, set, "", out);
+        inherit(generation, tracker, wanted, out);
     }
 }
 
@@ -383,19 +412,13 @@ pub fn force_admin(
 /// A server's name led nowhere for longer than its resolver holds. Servers that track it follow.
 pub fn set_resolution(generation: &Generation, at: (ProxyId, ServerId), why: &str, out: &mut Vec<Notice>) {
     change_admin(generation, at, 0, admin::RESOLUTION_MAINT, why, out);
-    for tracker in trackers(generation, at.0, at.1) {
-        change_admin(generation, tracker, 0, admin::INHERITED_MAINT, "", out);
-    }
+    inherit(generation, at, Wanted::Maint, out);
 }
 
 /// A server's name leads somewhere again. Servers that track it follow.
 pub fn clear_resolution(generation: &Generation, at: (ProxyId, ServerId), out: &mut Vec<Notice>) {
     change_admin(generation, at, admin::RESOLUTION_MAINT, 0, "", out);
-    if !generation.server(at.0, at.1).in_maintenance() {
-        for tracker in trackers(generation, at.0, at.1) {
-            change_admin(generation, tracker, admin::INHERITED_MAINT, 0, "", out);
-        }
-    }
+    inherit(generation, at, Wanted::Ready, out);
 }
 
 fn change_admin(
@@ -459,8 +482,7 @@ fn change_admin(
         }
         (1, 0) => {
             let word = if state.is_up() { "UP" } else { "DOWN" };
-            let forced = if old & admin::FORCED_DRAIN != 0 { "forced " } else { "" };
-            change.push(Level::Notice, format!("{name} is {word} (leaving {forced}drain)."), out);
+            change.push(Level::Notice, format!("{name} is {word} (leaving forced drain)."), out);
         }
         _ => {}
     }
@@ -501,6 +523,15 @@ pub fn force_agent(generation: &Generation, at: (ProxyId, ServerId), up: bool, o
     };
     let new = if up && healthy { oper::RUNNING } else { oper::STOPPED };
     set_oper(generation, at.0, at.1, new, &Cause::Cli, out);
+}
+
+/// An operator or an agent gives a server another weight; without any it takes no new work.
+pub fn set_weight(generation: &Generation, at: (ProxyId, ServerId), weight: u32, out: &mut Vec<Notice>) {
+    let change = Change::begin(generation, at.0, at.1);
+    if change.state().user_weight.swap(weight, Relaxed) != weight {
+        generation.board.weights_changed.fetch_add(1, Relaxed);
+        change.finish(out);
+    }
 }
 
 /// An operator forces the outcome of the health check: `health up|stopping|down`.

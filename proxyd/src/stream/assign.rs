@@ -17,6 +17,7 @@ use crate::runtime::board::oper;
 use crate::runtime::clock;
 use crate::runtime::observe::{self, Seen};
 use crate::runtime::streams::Phase as Live;
+use crate::runtime::suspicion::Why;
 use crate::stats::tally::Tally;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -275,6 +276,9 @@ impl<'c> Exchange<'c> {
     pub async fn failed(&mut self, at: (ProxyId, ServerId), refused: Refused) -> Result<Retry, After> {
         if refused == Refused::ClientGone {
             return Err(After::Abort);
+        }
+        if refused == Refused::Error {
+            self.generation.server(at.0, at.1).suspicion.raise(Why::Refused);
         }
         observe::seen(self.generation, at, Seen::Refused);
         let back = self.back();

@@ -96,6 +96,10 @@ pub struct Link {
     pub proxy_header: Option<ProxyHeader>,
     /// SOCKS 4 proxy to go through.
     pub relay: Option<SocketAddr>,
+    /// Ends with a reset.
+    pub reset: bool,
+    /// Nothing is said on it once it is there.
+    pub silent: bool,
 }
 
 impl Link {
@@ -107,6 +111,8 @@ impl Link {
             tls: spec.tls.clone(),
             proxy_header: spec.proxy_header,
             relay: spec.relay.filter(|_| spec.via_relay),
+            reset: spec.reset,
+            silent: false,
         }
     }
 }

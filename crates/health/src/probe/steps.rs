@@ -102,6 +102,9 @@ pub struct Connect {
     /// `port`.
     #[serde(default)]
     pub port: Option<u16>,
+    /// `linger`: the connection ends in the regular way.
+    #[serde(default)]
+    pub linger: bool,
     /// What the connection takes of the check's own settings.
     #[serde(default)]
     pub transport: Transport,
@@ -331,6 +334,9 @@ impl Core {
         self.secure = link.tls.is_some();
         link.address = connect.address;
         link.port = connect.port;
+        link.reset &= !connect.linger;
+        let follows = self.script.steps.get(self.next).map(|s| &s.action);
+        link.silent = matches!(follows, None | Some(Action::Connect(_)));
         self.handshake = false;
         self.buffer.clear();
         self.reader = None;
@@ -586,11 +592,12 @@ impl Core {
         let word = if expect.negate { "matched unwanted content" } else { "did not match content" };
         match &expect.pattern {
             Pattern::HttpBody(_) | Pattern::HttpBodyRegex(_) => {
-                if expect.negate {
-                    "HTTP check matched unwanted content".to_owned()
-                } else {
-                    "HTTP content check did not match".to_owned()
+                match (self.payload().is_empty(), expect.negate) {
+                    (true, _) => "HTTP content check could not find a response body",
+                    (false, true) => "HTTP check matched unwanted content",
+                    (false, false) => "HTTP content check did not match",
                 }
+                .to_owned()
             }
             pattern => {
                 let what = match pattern {
