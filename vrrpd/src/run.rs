@@ -9,6 +9,7 @@
 mod change;
 mod claim;
 mod device;
+mod filter;
 mod process;
 mod tracker;
 
@@ -138,6 +139,7 @@ struct Daemon {
     notifier: Notifier,
     macs: HashMap<u32, [u8; 6]>,
     devices: device::Devices,
+    filtering: filter::Filtering,
     forwarding: HashMap<u32, (Instant, bool)>,
     /// What the kernel is asked for: addresses, routes, rules, claims.
     work: VecDeque<Effect>,
@@ -197,6 +199,7 @@ impl Daemon {
             notifier,
             macs: HashMap::new(),
             devices: device::Devices::default(),
+            filtering: filter::Filtering::default(),
             forwarding: HashMap::new(),
             work: VecDeque::new(),
             repeats: VecDeque::new(),
@@ -414,7 +417,7 @@ impl Daemon {
             return;
         }
         let mut changes: Vec<(Change, Arc<Instance>)> = Vec::new();
-        let mut claims = Vec::new();
+        let (mut claims, mut shown) = (Vec::new(), Vec::new());
         while changes.len() < SLICE_CHANGES && claims.len() < SLICE_CHANGES {
             // A claim must find its address; one that is to go waits until the claim has been made.
             if !claims.is_empty()
@@ -425,6 +428,13 @@ impl Daemon {
             let Some(effect) = self.work.pop_front() else { break };
             match self.changes(&effect) {
                 Some((instance, list)) => {
+                    match &effect {
+                        Effect::Addresses { list, adding: true, .. } => self.hide(&instance, list, true),
+                        Effect::Addresses { list, .. } if instance.hides() => {
+                            shown.push((Arc::clone(&instance), list.clone()));
+                        }
+                        _ => {}
+                    }
                     changes.extend(list.into_iter().map(|c| (c, Arc::clone(&instance))));
                     if matches!(effect, Effect::Addresses { .. }) {
                         self.untold.push_back(instance);
@@ -434,6 +444,9 @@ impl Daemon {
             }
         }
         self.apply(changes);
+        for (instance, list) in shown {
+            self.hide(&instance, &list, false);
+        }
         for effect in claims {
             self.other(effect);
         }
@@ -656,6 +669,7 @@ impl Daemon {
             self.slice();
         }
         if !self.keep_addresses {
+            self.remove_filter();
             self.remove_devices(|_| true);
         }
         for (_, (_, task)) in self.trackers.drain() {

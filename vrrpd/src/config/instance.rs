@@ -133,7 +133,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.draft.accept = Some(true);
         Ok(())
     }),
-    not_yet("no_accept", "", NO_FILTER, |b, _| {
+    words("no_accept", "", |b, _| {
         b.draft.accept = Some(false);
         Ok(())
     }),
@@ -285,8 +285,6 @@ static AUTHENTICATION: &[Row<B>] =
     &[words("auth_type", "PASS", auth_type), words("auth_pass", "1234", auth_pass)];
 
 const NO_EXTRA_GARP: &str = "addresses are announced again at garp_master_refresh only";
-/// What no_accept and strict mode come to.
-pub(super) const NO_FILTER: &str = "there is no packet filter: the master answers at the addresses";
 const HMAC: &str = "adverts carry no HMAC trailer";
 static AUTH_HMAC: &[Row<B>] = &[
     not_yet("key", "1 hex:000102...", HMAC, ignore),

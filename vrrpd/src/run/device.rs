@@ -66,16 +66,21 @@ impl Daemon {
     /// At the start, when nothing has been decided: all links at once, and the core knows them.
     pub(super) fn start_devices(&mut self) -> io::Result<()> {
         let members: Vec<Arc<Instance>> = self.router.members.iter().map(|m| Arc::clone(&m.config)).collect();
+        self.say_filter(&self.router.config, self.router.members.iter().map(|m| &*m.config));
         if !self.make_devices(&members) {
+            self.settle_filter();
             return Ok(());
         }
         // That they were down for a moment is not worth telling.
         self.monitor.discard();
-        self.resync()
+        let result = self.resync();
+        self.settle_filter();
+        result
     }
 
     /// Before a new configuration is put into force.
     pub(super) fn prepare_devices(&mut self, config: &Config) {
+        self.say_filter(config, config.instances.iter());
         let members: Vec<Arc<Instance>> = config
             .instances
             .iter()
@@ -93,6 +98,7 @@ impl Daemon {
 
     /// After it: links that nobody wants any more.
     pub(super) fn retire_devices(&mut self) {
+        self.renew_filter();
         if self.devices.made.is_empty() {
             return;
         }
@@ -105,6 +111,9 @@ impl Daemon {
     pub(super) fn mend_devices(&mut self) {
         for (owner, device) in self.router.missing_devices() {
             self.make(&owner, &device);
+        }
+        if !self.devices.made.is_empty() {
+            self.settle_filter();
         }
         let speaking: Vec<Device> =
             self.devices.made.iter().map(|(d, _)| d).filter(|d| d.speaks).cloned().collect();

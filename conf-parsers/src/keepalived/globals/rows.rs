@@ -211,8 +211,8 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     words("vrrp_version", "<2 or 3>", vrrp_version),
     not_yet("vrrp_iptables", "keepalived", FILTER, iptables),
     no_effect("vrrp_ipsets", "[keepalived ...]", "no ipsets are used", ignore),
-    not_yet("nftables", "[TABLENAME]", FILTER, nftables),
-    not_yet("nftables_priority", "PRIORITY", FILTER, |g, l| {
+    words("nftables", "[TABLENAME]", nftables),
+    words("nftables_priority", "PRIORITY", |g, l| {
         let word = l.need(1)?;
         match l.signed(word, i32::MIN, i32::MAX) {
             Some(priority) => g.nftables_priority = Some(priority),
@@ -220,7 +220,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         }
         Ok(())
     }),
-    not_yet("nftables_ifindex", "", FILTER, ignore),
+    no_effect("nftables_ifindex", "", "link-local addresses go by the interface's number anyway", ignore),
     words("vrrp_check_unicast_src", "", |g, _| set(&mut g.check_unicast_src)),
     words("vrrp_skip_check_adv_addr", "", |g, _| set(&mut g.skip_check_adv_addr)),
     words("vrrp_strict", "", |g, _| set(&mut g.strict)),
@@ -233,7 +233,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     not_yet("nftables_ipvs", "[TABLENAME]", "virtual servers are not put into nftables sets", ignore),
     not_yet("nftables_ipvs_priority", "PRIORITY", "virtual servers are not put into nftables sets", ignore),
     not_yet("nftables_ipvs_start_fwmark", "NUMBER", "virtual servers are not put into nftables sets", ignore),
-    not_yet("nftables_counters", "", FILTER, ignore),
+    words("nftables_counters", "", |g, _| set(&mut g.nftables_counters)),
     words("notify_fifo", "FIFO_NAME [username [groupname]]", |g, l| fifo(l, "", &mut g.notify_fifo)),
     words("notify_fifo_script", "STRING|QUOTED-STRING [username [:][groupname]]", |g, l| {
         fifo_script(l, "", &g.script_user, &mut g.notify_fifo)
