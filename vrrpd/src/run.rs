@@ -10,6 +10,7 @@ mod change;
 mod claim;
 mod device;
 mod filter;
+mod host;
 mod process;
 mod tracker;
 
@@ -140,6 +141,7 @@ struct Daemon {
     macs: HashMap<u32, [u8; 6]>,
     devices: device::Devices,
     filtering: filter::Filtering,
+    host: host::Host,
     forwarding: HashMap<u32, (Instant, bool)>,
     /// What the kernel is asked for: addresses, routes, rules, claims.
     work: VecDeque<Effect>,
@@ -167,10 +169,9 @@ impl Daemon {
     async fn start(mut options: Options) -> Result<Self, u8> {
         let log = options.log;
         let complain = |text: &str| log.say(Severity::Info, text);
-        let loaded = (options.load)();
-        loaded.lines.iter().for_each(|line| complain(line));
-        loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
-        let config = loaded.config.ok_or(EXIT_CONFIG)?;
+        let mut config = first_load(&mut options.load, complain)?;
+        let delays = &mut config.globals;
+        delays.startup_delay = host::start_delay(delays.startup_delay, delays.delay_after_boot);
         let fatal = |error: io::Error| {
             complain(&format!("Unable to start: {error}"));
             EXIT_FATAL
@@ -200,6 +201,7 @@ impl Daemon {
             macs: HashMap::new(),
             devices: device::Devices::default(),
             filtering: filter::Filtering::default(),
+            host: host::Host::default(),
             forwarding: HashMap::new(),
             work: VecDeque::new(),
             repeats: VecDeque::new(),
@@ -334,7 +336,11 @@ impl Daemon {
             match effect {
                 Effect::Send(outgoing) => send.push(outgoing),
                 Effect::Sockets => self.reconcile(),
-                talk @ (Effect::Say(_) | Effect::Notify { .. } | Effect::Publish(_) | Effect::PublishAll) => {
+                talk @ (Effect::Say(_)
+                | Effect::Notify { .. }
+                | Effect::Remind { .. }
+                | Effect::Publish(_)
+                | Effect::PublishAll) => {
                     self.talk.push_back(talk);
                 }
                 work => self.work.push_back(work),
@@ -471,6 +477,7 @@ impl Daemon {
             Effect::Send(_)
             | Effect::Announce { .. }
             | Effect::Notify { .. }
+            | Effect::Remind { .. }
             | Effect::Say(_)
             | Effect::Sockets
             | Effect::Retire
@@ -518,6 +525,7 @@ impl Daemon {
                     self.say(line);
                 }
             }
+            Effect::Remind { subject, state, priority } => self.notifier.remind(&subject, state, priority),
             Effect::Say(message) => self.say(&message),
             Effect::Publish(subject) => self.bus.publish(&self.router, &subject),
             Effect::PublishAll => self.bus.publish_all(&self.router),
@@ -672,6 +680,7 @@ impl Daemon {
             self.remove_filter();
             self.remove_devices(|_| true);
         }
+        self.restore_host();
         for (_, (_, task)) in self.trackers.drain() {
             task.abort();
         }
@@ -684,6 +693,14 @@ impl Daemon {
         self.log.say(Severity::Info, &last);
         EXIT_OK
     }
+}
+
+/// The configuration at the start; without one that can be run there is nothing to do.
+fn first_load(load: &mut Loader, complain: impl Fn(&str)) -> Result<Config, u8> {
+    let loaded = load();
+    loaded.lines.iter().for_each(|line| complain(line));
+    loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
+    loaded.config.ok_or(EXIT_CONFIG)
 }
 
 fn family(v6: bool) -> Family {

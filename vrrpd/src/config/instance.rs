@@ -100,12 +100,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.draft.no_vips = true;
         Ok(())
     }),
-    not_yet(
-        "promote_secondaries",
-        "",
-        "the interface keeps its own setting of promote_secondaries",
-        |b, _| b.flag(|i| i.promote_secondaries = true),
-    ),
+    words("promote_secondaries", "", |b, _| b.flag(|i| i.promote_secondaries = true)),
     no_effect("linkbeat_use_polling", "", "netlink tells every change of a link", |b, l| {
         l.say(format!(
             "({}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block",

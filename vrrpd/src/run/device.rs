@@ -54,7 +54,7 @@ fn path(link: &str, name: &str) -> PathBuf {
     ["/proc/sys/net/ipv4/conf", link, name].iter().collect()
 }
 
-fn setting(link: &str, name: &str) -> Option<u32> {
+pub(super) fn setting(link: &str, name: &str) -> Option<u32> {
     std::fs::read_to_string(path(link, name)).ok()?.trim().parse().ok()
 }
 
@@ -65,6 +65,7 @@ fn set(link: &str, name: &str, value: u32) -> io::Result<()> {
 impl Daemon {
     /// At the start, when nothing has been decided: all links at once, and the core knows them.
     pub(super) fn start_devices(&mut self) -> io::Result<()> {
+        self.settle_host();
         let members: Vec<Arc<Instance>> = self.router.members.iter().map(|m| Arc::clone(&m.config)).collect();
         self.say_filter(&self.router.config, self.router.members.iter().map(|m| &*m.config));
         if !self.make_devices(&members) {
@@ -98,6 +99,7 @@ impl Daemon {
 
     /// After it: links that nobody wants any more.
     pub(super) fn retire_devices(&mut self) {
+        self.settle_host();
         self.renew_filter();
         if self.devices.made.is_empty() {
             return;
