@@ -169,9 +169,7 @@ impl Daemon {
     async fn start(mut options: Options) -> Result<Self, u8> {
         let log = options.log;
         let complain = |text: &str| log.say(Severity::Info, text);
-        let mut config = first_load(&mut options.load, complain)?;
-        let delays = &mut config.globals;
-        delays.startup_delay = host::start_delay(delays.startup_delay, delays.delay_after_boot);
+        let config = first_load(&mut options.load, complain)?;
         let fatal = |error: io::Error| {
             complain(&format!("Unable to start: {error}"));
             EXIT_FATAL
@@ -700,7 +698,10 @@ fn first_load(load: &mut Loader, complain: impl Fn(&str)) -> Result<Config, u8> 
     let loaded = load();
     loaded.lines.iter().for_each(|line| complain(line));
     loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
-    loaded.config.ok_or(EXIT_CONFIG)
+    let mut config = loaded.config.ok_or(EXIT_CONFIG)?;
+    let delays = &mut config.globals;
+    delays.startup_delay = host::start_delay(delays.startup_delay, delays.delay_after_boot);
+    Ok(config)
 }
 
 fn family(v6: bool) -> Family {

@@ -92,7 +92,8 @@ impl Router {
         out.push(Effect::PublishAll);
     }
 
-    /// Whoever reads the pipes may have a new configuration, too. Members of groups are their groups' matter.
+    /// Whoever reads the pipes may have a new configuration, too. Members of groups are
+    /// their groups' matter; the original leaves out those outside, too, against its manual.
     fn remind(&self, out: &mut Vec<Effect>) {
         if !self.config.globals.fifo_write_states_on_reload {
             return;
