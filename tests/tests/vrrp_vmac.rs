@@ -59,7 +59,7 @@ fn masters(node: &Node, count: usize) {
 
 /// Who sent what to whom, each once; what a neighbour takes the addresses' MACs to be.
 fn seen(lab: &Lab, name: &str, program: &Program) -> Option<(BTreeSet<Vec<String>>, String)> {
-    let filter = "ip proto 112 or ip6 proto 112 or arp or icmp6";
+    let filter = "ip proto 112 or ip6 proto 112 or arp or icmp6 or igmp";
     let capture = Capture::start(name, &lab.b, "eth0", filter)?;
     let mut node = start(&lab.a, program, FILE);
     masters(&node, 3);
@@ -89,6 +89,9 @@ fn seen(lab: &Lab, name: &str, program: &Program) -> Option<(BTreeSet<Vec<String
         "icmpv6.nd.na.target_address",
         "icmpv6.opt.linkaddr",
     ];
+    // A switch that learnt the virtual MAC from a backup would send the master's frames there.
+    let reports = frames.fields("igmp", &["eth.src"]);
+    assert!(!reports.iter().any(|r| r[0].starts_with("00:00:5e")), "{reports:?}");
     let mut rows = frames.fields(&format!("{mine} && (vrrp || {claims})"), &fields);
     // The parent's own address is made of a MAC that is drawn by lot.
     rows.iter_mut().flatten().filter(|f| f.contains("ff:fe")).for_each(|f| *f = "its own".into());
@@ -194,4 +197,34 @@ fn rp_filter_for_all_goes_to_the_links_and_comes_back() {
     };
     let (Some(theirs), Some(own)) = (run(&original), run(&ours)) else { return };
     assert_eq!(theirs, own);
+}
+
+#[test]
+fn a_master_that_does_not_accept_is_silent_at_its_address() {
+    const NAME: &str = "a_master_that_does_not_accept";
+    let Some(lab) = lab(NAME) else { return };
+    if lacks(NAME, &["ping", "nft"]) {
+        return;
+    }
+    let ours = Program::ours("keepalived", "keepalived");
+    let text = "vrrp_instance VI_1 {\n state BACKUP\n interface eth0\n no_accept\n virtual_router_id 51\n priority 150\n \
+        advert_int 1\n virtual_ipaddress {\n  10.9.0.100/24\n }\n}\n";
+    let mut node = start(&lab.a, &ours, text);
+    masters(&node, 1);
+    let answers = |address: &str| lab.b.try_sh(&format!("ping -c 1 -W 1 {address}")).status.success();
+    assert!(wait_for(PATIENCE, || lab.a.holds("10.9.0.100").then_some(())).is_some());
+    assert!(answers("10.9.0.1") && !answers("10.9.0.100"), "{}", node.output());
+    // A new configuration may open it, and close it again, without a change of state.
+    for (text, open) in [(text.replace(" no_accept\n", ""), true), (text.to_owned(), false)] {
+        lab.a.file("vrrp.conf", &text);
+        assert!(node.signal(Signal::SIGHUP));
+        assert!(
+            wait_for(PATIENCE, || (answers("10.9.0.100") == open).then_some(())).is_some(),
+            "{}",
+            node.output()
+        );
+    }
+    assert_eq!(node.output().matches("Entering").count(), 2, "{}", node.output());
+    assert!(node.signal(Signal::SIGTERM) && node.wait(PATIENCE).is_some());
+    assert_eq!(lab.a.sh("nft list ruleset"), "");
 }

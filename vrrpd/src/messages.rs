@@ -67,6 +67,7 @@ pub enum Note {
     Addresses { adding: bool, excluded: bool },
     Routes { adding: bool },
     Rules { adding: bool },
+    Filter { adding: bool },
     Garp { interface: String, address: IpAddr },
     Bad { fault: Fault, expected: BadExpected },
     Count { expected: usize, got: usize },
@@ -134,6 +135,7 @@ impl Message {
                     | Note::Addresses { .. }
                     | Note::Routes { .. }
                     | Note::Rules { .. }
+                    | Note::Filter { .. }
                     | Note::Garp { .. }
                     | Note::PrioritySet(_)
                     | Note::FileFault(_)
@@ -233,6 +235,7 @@ impl fmt::Display for Note {
             }
             Self::Routes { adding } => write!(f, "{} Virtual Routes", doing(adding)),
             Self::Rules { adding } => write!(f, "{} Virtual Rules", doing(adding)),
+            Self::Filter { adding } => write!(f, "{} firewall drop rule", doing(adding)),
             Self::Garp { interface, address } => {
                 let what = if address.is_ipv4() { "gratuitous ARPs" } else { "Unsolicited Neighbour Adverts" };
                 write!(f, "Sending/queueing {what} on {interface} for {address}")

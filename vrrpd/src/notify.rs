@@ -93,14 +93,19 @@ impl Notifier {
         self.fifos.into_iter().for_each(exec::fifo::Fifo::close);
     }
 
-    /// Tells everybody who wants to know.
-    pub fn tell(&mut self, subject: &Subject, state: NoticeState, priority: u8) -> Vec<Message> {
-        let mut lines = Vec::new();
+    /// Tells those who read the pipes.
+    pub fn remind(&mut self, subject: &Subject, state: NoticeState, priority: u8) {
         let text = line(subject, state, priority);
         self.fifos.iter_mut().for_each(|fifo| {
             // Nobody reads: the line is lost, and counted by the FIFO itself.
             let _taken = fifo.line(&text);
         });
+    }
+
+    /// Tells everybody who wants to know.
+    pub fn tell(&mut self, subject: &Subject, state: NoticeState, priority: u8) -> Vec<Message> {
+        let mut lines = Vec::new();
+        self.remind(subject, state, priority);
         let (notify, alert): (&Notify, bool) = match subject {
             Subject::Instance(instance) => (&instance.notify, instance.smtp_alert),
             Subject::Group(group) => (&group.notify, group.smtp_alert),

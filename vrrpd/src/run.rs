@@ -9,6 +9,8 @@
 mod change;
 mod claim;
 mod device;
+mod filter;
+mod host;
 mod process;
 mod tracker;
 
@@ -138,6 +140,8 @@ struct Daemon {
     notifier: Notifier,
     macs: HashMap<u32, [u8; 6]>,
     devices: device::Devices,
+    filtering: filter::Filtering,
+    host: host::Host,
     forwarding: HashMap<u32, (Instant, bool)>,
     /// What the kernel is asked for: addresses, routes, rules, claims.
     work: VecDeque<Effect>,
@@ -165,10 +169,7 @@ impl Daemon {
     async fn start(mut options: Options) -> Result<Self, u8> {
         let log = options.log;
         let complain = |text: &str| log.say(Severity::Info, text);
-        let loaded = (options.load)();
-        loaded.lines.iter().for_each(|line| complain(line));
-        loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
-        let config = loaded.config.ok_or(EXIT_CONFIG)?;
+        let config = first_load(&mut options.load, complain)?;
         let fatal = |error: io::Error| {
             complain(&format!("Unable to start: {error}"));
             EXIT_FATAL
@@ -197,6 +198,8 @@ impl Daemon {
             notifier,
             macs: HashMap::new(),
             devices: device::Devices::default(),
+            filtering: filter::Filtering::default(),
+            host: host::Host::default(),
             forwarding: HashMap::new(),
             work: VecDeque::new(),
             repeats: VecDeque::new(),
@@ -331,7 +334,11 @@ impl Daemon {
             match effect {
                 Effect::Send(outgoing) => send.push(outgoing),
                 Effect::Sockets => self.reconcile(),
-                talk @ (Effect::Say(_) | Effect::Notify { .. } | Effect::Publish(_) | Effect::PublishAll) => {
+                talk @ (Effect::Say(_)
+                | Effect::Notify { .. }
+                | Effect::Remind { .. }
+                | Effect::Publish(_)
+                | Effect::PublishAll) => {
                     self.talk.push_back(talk);
                 }
                 work => self.work.push_back(work),
@@ -414,7 +421,7 @@ impl Daemon {
             return;
         }
         let mut changes: Vec<(Change, Arc<Instance>)> = Vec::new();
-        let mut claims = Vec::new();
+        let (mut claims, mut shown) = (Vec::new(), Vec::new());
         while changes.len() < SLICE_CHANGES && claims.len() < SLICE_CHANGES {
             // A claim must find its address; one that is to go waits until the claim has been made.
             if !claims.is_empty()
@@ -425,6 +432,13 @@ impl Daemon {
             let Some(effect) = self.work.pop_front() else { break };
             match self.changes(&effect) {
                 Some((instance, list)) => {
+                    match &effect {
+                        Effect::Addresses { list, adding: true, .. } => self.hide(&instance, list, true),
+                        Effect::Addresses { list, .. } if instance.hides() => {
+                            shown.push((Arc::clone(&instance), list.clone()));
+                        }
+                        _ => {}
+                    }
                     changes.extend(list.into_iter().map(|c| (c, Arc::clone(&instance))));
                     if matches!(effect, Effect::Addresses { .. }) {
                         self.untold.push_back(instance);
@@ -434,6 +448,9 @@ impl Daemon {
             }
         }
         self.apply(changes);
+        for (instance, list) in shown {
+            self.hide(&instance, &list, false);
+        }
         for effect in claims {
             self.other(effect);
         }
@@ -458,6 +475,7 @@ impl Daemon {
             Effect::Send(_)
             | Effect::Announce { .. }
             | Effect::Notify { .. }
+            | Effect::Remind { .. }
             | Effect::Say(_)
             | Effect::Sockets
             | Effect::Retire
@@ -505,6 +523,7 @@ impl Daemon {
                     self.say(line);
                 }
             }
+            Effect::Remind { subject, state, priority } => self.notifier.remind(&subject, state, priority),
             Effect::Say(message) => self.say(&message),
             Effect::Publish(subject) => self.bus.publish(&self.router, &subject),
             Effect::PublishAll => self.bus.publish_all(&self.router),
@@ -656,8 +675,10 @@ impl Daemon {
             self.slice();
         }
         if !self.keep_addresses {
+            self.remove_filter();
             self.remove_devices(|_| true);
         }
+        self.restore_host();
         for (_, (_, task)) in self.trackers.drain() {
             task.abort();
         }
@@ -670,6 +691,17 @@ impl Daemon {
         self.log.say(Severity::Info, &last);
         EXIT_OK
     }
+}
+
+/// The configuration at the start; without one that can be run there is nothing to do.
+fn first_load(load: &mut Loader, complain: impl Fn(&str)) -> Result<Config, u8> {
+    let loaded = load();
+    loaded.lines.iter().for_each(|line| complain(line));
+    loaded.notices.iter().for_each(|line| complain(&format!("NOTICE: {line}")));
+    let mut config = loaded.config.ok_or(EXIT_CONFIG)?;
+    let delays = &mut config.globals;
+    delays.startup_delay = host::start_delay(delays.startup_delay, delays.delay_after_boot);
+    Ok(config)
 }
 
 fn family(v6: bool) -> Family {

@@ -94,6 +94,7 @@ pub struct Globals {
     pub startup_delay: Option<Duration>,
     pub delay_after_boot: Option<Duration>,
     pub log_unknown_vrids: bool,
+    pub nftables_counters: bool,
     pub vmac_prefix: Option<String>,
     pub vmac_addr_prefix: Option<String>,
     pub umask: Option<u32>,

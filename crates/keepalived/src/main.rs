@@ -1,7 +1,7 @@
 //! The `keepalived` entry: one program that supervises the VRRP and checker parts under keepalived's own name.
 //!
 //! Code map: options.rs the command line · check.rs `-t` · bfd.rs the BFD pass · part.rs a child's side ·
-//! places.rs pid files and syslog names ·
+//! places.rs pid files and syslog names · script.rs startup and shutdown scripts ·
 //! supervisor.rs the parent's side · messages.rs every text of the parent.
 //!
 //! Invariant: the parts are child processes of this same program; the parent decides nothing about VRRP or health,
@@ -13,6 +13,7 @@ mod messages;
 mod options;
 mod part;
 mod places;
+mod script;
 mod supervisor;
 
 use options::{Asked, Options};

@@ -7,6 +7,7 @@ use crate::check::{self, Core, Judged};
 use crate::messages;
 use crate::options::Options;
 use crate::part::Part;
+use crate::script::{self, Moment};
 use conf_parsers::keepalived::globals::Globals;
 use conf_parsers::keepalived::{NoConfig, parse};
 use logging::{Contract, Severity};
@@ -132,7 +133,12 @@ pub(crate) fn run(options: Options, core: Result<Core, NoConfig>) -> u8 {
             globals: Globals::default(),
         };
         match parent.start(&pid_path, core) {
-            Ok(()) => parent.live().await,
+            Ok(()) => {
+                let detail = parent.options.detail;
+                script::run(Moment::Startup, &parent.globals, detail, |text| parent.say(text)).await;
+                parent.spawn_all();
+                parent.live().await
+            }
             Err(code) => {
                 let _ = Notify::Errno(i32::from(code)).send();
                 parent.say(&messages::stopped());
@@ -219,13 +225,17 @@ impl Parent {
         if self.slots.is_empty() {
             self.say(messages::NOTHING_TO_RUN);
         }
+        self.globals = globals;
+        Ok(())
+    }
+
+    /// Starts all parts for the first time.
+    fn spawn_all(&mut self) {
         for i in 0..self.slots.len() {
             self.spawn(i);
         }
-        self.globals = globals;
         // What reading took is not needed again before a reload.
         sys::process::release_memory();
-        Ok(())
     }
 
     /// Starts the child of a slot; a failure counts as its death.
@@ -499,6 +509,7 @@ impl Parent {
                 let _ = child.wait().await;
             }
         }
+        script::run(Moment::Shutdown, &self.globals, self.options.detail, |text| self.say(text)).await;
         if let Some(file) = self.pid_file.take() {
             let path = file.path().to_owned();
             file.remove(std::process::id());

@@ -11,6 +11,7 @@
 pub mod addr;
 pub mod commands;
 pub mod device;
+pub mod filter;
 pub mod link;
 pub mod monitor;
 pub mod route;
@@ -18,6 +19,7 @@ pub mod route;
 pub use addr::{Address, AddressEvent};
 pub use commands::{Change, Commands};
 pub use device::{Device, Isolation, Kind, Setting};
+pub use filter::{Filter, Hidden, Table};
 pub use link::Link;
 pub use monitor::{Event, Monitor};
 pub use route::{GoneRoute, Metric, NextHop, Route, RouteKind, Rule, RuleAction};

@@ -98,6 +98,7 @@ pub(super) fn globals(g: &read::Globals) -> Globals {
         vmac_addr_prefix: g.vmac_addr_prefix.clone(),
         nftables_table: g.nftables.clone(),
         nftables_priority: g.nftables_priority.unwrap_or(d.nftables_priority),
+        nftables_counters: g.nftables_counters,
         iptables_chains: g.iptables.clone(),
         disable_local_igmp: g.disable_local_igmp,
         lvs_sync_instance: g.lvs_sync_daemon.as_ref().and_then(|s| s.instance.clone()),
@@ -166,11 +167,6 @@ fn complete(b: &mut Builder, mut d: Draft, report: &mut Report) {
     strict(&mut d, report);
     intervals(&mut d, report);
     d.i.accept = d.accept.unwrap_or(!d.i.strict);
-    if d.i.strict && !d.i.accept && d.i.priority != OWNER {
-        let text =
-            format!("({name}) the filter of strict mode is not supported yet: {}", instance::NO_FILTER);
-        report.push(Diagnostic::global(Severity::Diag, text));
-    }
     if let Some(pos) = d.i.track_interfaces.iter().position(|t| t.name == d.i.interface) {
         say(report, format!("({name}) Ignoring track_interface {} since own interface", d.i.interface));
         d.i.track_interfaces.remove(pos);

@@ -100,12 +100,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.draft.no_vips = true;
         Ok(())
     }),
-    not_yet(
-        "promote_secondaries",
-        "",
-        "the interface keeps its own setting of promote_secondaries",
-        |b, _| b.flag(|i| i.promote_secondaries = true),
-    ),
+    words("promote_secondaries", "", |b, _| b.flag(|i| i.promote_secondaries = true)),
     no_effect("linkbeat_use_polling", "", "netlink tells every change of a link", |b, l| {
         l.say(format!(
             "({}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block",
@@ -133,7 +128,7 @@ pub(super) static ROWS: &[Row<B>] = &[
         b.draft.accept = Some(true);
         Ok(())
     }),
-    not_yet("no_accept", "", NO_FILTER, |b, _| {
+    words("no_accept", "", |b, _| {
         b.draft.accept = Some(false);
         Ok(())
     }),
@@ -285,8 +280,6 @@ static AUTHENTICATION: &[Row<B>] =
     &[words("auth_type", "PASS", auth_type), words("auth_pass", "1234", auth_pass)];
 
 const NO_EXTRA_GARP: &str = "addresses are announced again at garp_master_refresh only";
-/// What no_accept and strict mode come to.
-pub(super) const NO_FILTER: &str = "there is no packet filter: the master answers at the addresses";
 const HMAC: &str = "adverts carry no HMAC trailer";
 static AUTH_HMAC: &[Row<B>] = &[
     not_yet("key", "1 hex:000102...", HMAC, ignore),

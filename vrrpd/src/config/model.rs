@@ -125,6 +125,8 @@ pub struct Globals {
     pub nftables_table: Option<String>,
     /// `nftables_priority`.
     pub nftables_priority: i32,
+    /// `nftables_counters`.
+    pub nftables_counters: bool,
     /// `vrrp_iptables [IN [OUT]]` as written: the names of the chains.
     pub iptables_chains: Option<(String, String)>,
     /// `disable_local_igmp`.
@@ -174,6 +176,7 @@ impl Default for Globals {
             vmac_addr_prefix: None,
             nftables_table: None,
             nftables_priority: -1,
+            nftables_counters: false,
             iptables_chains: None,
             disable_local_igmp: false,
             lvs_sync_instance: None,

@@ -137,6 +137,8 @@ pub enum Effect {
     Announce { instance: Arc<Instance>, list: Vec<Address>, count: u32 },
     /// Tell scripts, pipes and mailboxes.
     Notify { subject: Subject, state: NoticeState, priority: u8 },
+    /// Tell pipes, and nobody else, how things are.
+    Remind { subject: Subject, state: NoticeState, priority: u8 },
     /// Write a line.
     Say(Message),
     /// The set of sockets has changed.

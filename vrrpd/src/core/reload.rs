@@ -5,7 +5,7 @@
 //! Absent on purpose: reading the new configuration; a bad one never gets here.
 
 use super::machine::Act;
-use super::router::{Effect, Member, NoticeState, Router, Timer, rules};
+use super::router::{Effect, Member, NoticeState, Router, Subject, Timer, rules};
 use crate::config::model::{Address, Config, Device, Instance};
 use crate::messages::{Note, StateName};
 use std::collections::{HashMap, HashSet};
@@ -87,8 +87,39 @@ impl Router {
         }
         self.review_all(now, out);
         self.fresh.clear();
+        self.remind(out);
         out.push(Effect::Retire);
         out.push(Effect::PublishAll);
+    }
+
+    /// Whoever reads the pipes may have a new configuration, too. Members of groups are
+    /// their groups' matter; the original leaves out those outside, too, against its manual.
+    fn remind(&self, out: &mut Vec<Effect>) {
+        if !self.config.globals.fifo_write_states_on_reload {
+            return;
+        }
+        let state = |name: StateName| match name {
+            StateName::Master => Some(NoticeState::Master),
+            StateName::Backup => Some(NoticeState::Backup),
+            StateName::Fault => Some(NoticeState::Fault),
+            StateName::Init => None,
+        };
+        for group in &self.groups {
+            if let Some(state) = state(group.state) {
+                out.push(Effect::Remind {
+                    subject: Subject::Group(Arc::clone(&group.config)),
+                    state,
+                    priority: 0,
+                });
+            }
+        }
+        for member in self.members.iter().filter(|m| m.group.is_none()) {
+            if let Some(state) = state(member.machine.name()) {
+                let (subject, priority) =
+                    (Subject::Instance(Arc::clone(&member.config)), member.machine.priority);
+                out.push(Effect::Remind { subject, state, priority });
+            }
+        }
     }
 
     /// Stops what is no longer configured.

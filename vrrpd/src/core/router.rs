@@ -473,7 +473,13 @@ impl Router {
             self.hold_routes(i, adding, out);
         }
         if !addresses.is_empty() {
+            if adding && member.config.hides() {
+                out.push(self.say(i, Note::Filter { adding }));
+            }
             self.say_addresses(i, adding, out);
+            if !adding && member.config.hides() {
+                out.push(self.say(i, Note::Filter { adding }));
+            }
             out.push(Effect::Addresses { instance: instance(), adding, list: addresses });
         }
         if adding {

@@ -48,6 +48,9 @@ impl Router {
         self.hold_routes(i, false, out);
         if member.config.device.as_ref().is_none_or(|d| !self.fresh.contains(&d.name)) {
             self.say_addresses(i, false, out);
+            if member.config.hides() {
+                out.push(self.say(i, Note::Filter { adding: false }));
+            }
         }
         if !list.is_empty() {
             out.push(Effect::Addresses { instance: Arc::clone(&member.config), adding: false, list });

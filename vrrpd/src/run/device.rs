@@ -54,7 +54,7 @@ fn path(link: &str, name: &str) -> PathBuf {
     ["/proc/sys/net/ipv4/conf", link, name].iter().collect()
 }
 
-fn setting(link: &str, name: &str) -> Option<u32> {
+pub(super) fn setting(link: &str, name: &str) -> Option<u32> {
     std::fs::read_to_string(path(link, name)).ok()?.trim().parse().ok()
 }
 
@@ -65,17 +65,23 @@ fn set(link: &str, name: &str, value: u32) -> io::Result<()> {
 impl Daemon {
     /// At the start, when nothing has been decided: all links at once, and the core knows them.
     pub(super) fn start_devices(&mut self) -> io::Result<()> {
+        self.settle_host();
         let members: Vec<Arc<Instance>> = self.router.members.iter().map(|m| Arc::clone(&m.config)).collect();
+        self.say_filter(&self.router.config, self.router.members.iter().map(|m| &*m.config));
         if !self.make_devices(&members) {
+            self.settle_filter();
             return Ok(());
         }
         // That they were down for a moment is not worth telling.
         self.monitor.discard();
-        self.resync()
+        let result = self.resync();
+        self.settle_filter();
+        result
     }
 
     /// Before a new configuration is put into force.
     pub(super) fn prepare_devices(&mut self, config: &Config) {
+        self.say_filter(config, config.instances.iter());
         let members: Vec<Arc<Instance>> = config
             .instances
             .iter()
@@ -93,6 +99,8 @@ impl Daemon {
 
     /// After it: links that nobody wants any more.
     pub(super) fn retire_devices(&mut self) {
+        self.settle_host();
+        self.renew_filter();
         if self.devices.made.is_empty() {
             return;
         }
@@ -105,6 +113,9 @@ impl Daemon {
     pub(super) fn mend_devices(&mut self) {
         for (owner, device) in self.router.missing_devices() {
             self.make(&owner, &device);
+        }
+        if !self.devices.made.is_empty() {
+            self.settle_filter();
         }
         let speaking: Vec<Device> =
             self.devices.made.iter().map(|(d, _)| d).filter(|d| d.speaks).cloned().collect();

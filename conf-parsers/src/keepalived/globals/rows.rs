@@ -108,22 +108,16 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         },
     },
     words("smtp_alert", "<BOOL>", |g, l| global_bool(l, "smtp_alert", &mut g.smtp_alert)),
-    not_yet(
-        "startup_script",
-        "SCRIPT_NAME [username [:][groupname]]",
-        "no script is run before the daemons start",
-        |g, l| startup(l, "startup", &g.script_user, &mut g.startup_script),
-    ),
-    not_yet("startup_script_timeout", "SECONDS", "no script is run before the daemons start", |g, l| {
+    words("startup_script", "SCRIPT_NAME [username [:][groupname]]", |g, l| {
+        startup(l, "startup", &g.script_user, &mut g.startup_script)
+    }),
+    words("startup_script_timeout", "SECONDS", |g, l| {
         script_timeout(l, "startup", &mut g.startup_script_timeout)
     }),
-    not_yet(
-        "shutdown_script",
-        "SCRIPT_NAME [username [:][groupname]]",
-        "no script is run after the daemons ended",
-        |g, l| startup(l, "shutdown", &g.script_user, &mut g.shutdown_script),
-    ),
-    not_yet("shutdown_script_timeout", "SECONDS", "no script is run after the daemons ended", |g, l| {
+    words("shutdown_script", "SCRIPT_NAME [username [:][groupname]]", |g, l| {
+        startup(l, "shutdown", &g.script_user, &mut g.shutdown_script)
+    }),
+    words("shutdown_script_timeout", "SECONDS", |g, l| {
         script_timeout(l, "shutdown", &mut g.shutdown_script_timeout)
     }),
     no_effect(
@@ -150,12 +144,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     words("default_interface", "p33p1.3", |g, l| {
         named(l, "default_interface requires interface name", &mut g.default_interface)
     }),
-    not_yet(
-        "disable_local_igmp",
-        "",
-        "the kernel's setting igmp_link_local_mcast_reports is left alone",
-        |g, _| set(&mut g.disable_local_igmp),
-    ),
+    words("disable_local_igmp", "", |g, _| set(&mut g.disable_local_igmp)),
     words("v3_checksum_as_v2", "[<BOOL>]", |g, l| {
         plain_bool(l, "v3_checksum_as_v2", &mut g.v3_checksum_as_v2)
     }),
@@ -211,8 +200,8 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     words("vrrp_version", "<2 or 3>", vrrp_version),
     not_yet("vrrp_iptables", "keepalived", FILTER, iptables),
     no_effect("vrrp_ipsets", "[keepalived ...]", "no ipsets are used", ignore),
-    not_yet("nftables", "[TABLENAME]", FILTER, nftables),
-    not_yet("nftables_priority", "PRIORITY", FILTER, |g, l| {
+    words("nftables", "[TABLENAME]", nftables),
+    words("nftables_priority", "PRIORITY", |g, l| {
         let word = l.need(1)?;
         match l.signed(word, i32::MIN, i32::MAX) {
             Some(priority) => g.nftables_priority = Some(priority),
@@ -220,7 +209,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         }
         Ok(())
     }),
-    not_yet("nftables_ifindex", "", FILTER, ignore),
+    no_effect("nftables_ifindex", "", "link-local addresses go by the interface's number anyway", ignore),
     words("vrrp_check_unicast_src", "", |g, _| set(&mut g.check_unicast_src)),
     words("vrrp_skip_check_adv_addr", "", |g, _| set(&mut g.skip_check_adv_addr)),
     words("vrrp_strict", "", |g, _| set(&mut g.strict)),
@@ -233,7 +222,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
     not_yet("nftables_ipvs", "[TABLENAME]", "virtual servers are not put into nftables sets", ignore),
     not_yet("nftables_ipvs_priority", "PRIORITY", "virtual servers are not put into nftables sets", ignore),
     not_yet("nftables_ipvs_start_fwmark", "NUMBER", "virtual servers are not put into nftables sets", ignore),
-    not_yet("nftables_counters", "", FILTER, ignore),
+    words("nftables_counters", "", |g, _| set(&mut g.nftables_counters)),
     words("notify_fifo", "FIFO_NAME [username [groupname]]", |g, l| fifo(l, "", &mut g.notify_fifo)),
     words("notify_fifo_script", "STRING|QUOTED-STRING [username [:][groupname]]", |g, l| {
         fifo_script(l, "", &g.script_user, &mut g.notify_fifo)
@@ -250,9 +239,7 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         g.vrrp_notify_priority_changes = value.unwrap_or(g.vrrp_notify_priority_changes);
         Ok(())
     }),
-    not_yet("fifo_write_vrrp_states_on_reload", "", "a FIFO is told of changes only", |g, _| {
-        set(&mut g.fifo_write_vrrp_states_on_reload)
-    }),
+    words("fifo_write_vrrp_states_on_reload", "", |g, _| set(&mut g.fifo_write_vrrp_states_on_reload)),
     words("lvs_notify_fifo", "FIFO_NAME [username [groupname]]", |g, l| {
         fifo(l, "lvs_", &mut g.lvs_notify_fifo)
     }),
@@ -327,12 +314,9 @@ pub static GLOBAL_DEFS: &[Row<Globals>] = &[
         keep(&mut g.rx_bufs_multiplier, read)
     }),
     words("vrrp_startup_delay", "5.5", |g, l| pace(l, "vrrp_startup_delay", 1_000, &mut g.startup_delay)),
-    not_yet(
-        "vrrp_delay_after_boot",
-        "15.23",
-        "vrrp_startup_delay, counted from the daemon's own start, is carried out",
-        |g, l| pace(l, "vrrp_delay_after_boot", 1_000, &mut g.delay_after_boot),
-    ),
+    words("vrrp_delay_after_boot", "15.23", |g, l| {
+        pace(l, "vrrp_delay_after_boot", 1_000, &mut g.delay_after_boot)
+    }),
     words("log_unknown_vrids", "", |g, _| set(&mut g.log_unknown_vrids)),
     words("vrrp_owner_ignore_adverts", "[BOOL]", |g, l| {
         plain_bool(l, "vrrp_owner_ignore_adverts", &mut g.owner_ignore_adverts)

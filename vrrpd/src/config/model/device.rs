@@ -49,7 +49,19 @@ impl Device {
     }
 }
 
+impl Device {
+    /// It is a macvlan.
+    pub fn is_vmac(&self) -> bool {
+        matches!(self.kind, DeviceKind::Vmac(_))
+    }
+}
+
 impl Instance {
+    /// It does not answer at its addresses: `no_accept` or strict mode, unless it owns them.
+    pub fn hides(&self) -> bool {
+        !self.accept && self.priority != u8::MAX
+    }
+
     /// The interface that its addresses are on unless they name another.
     pub fn holder(&self) -> &str {
         self.device.as_ref().map_or(&self.interface, |d| &d.name)

@@ -102,6 +102,7 @@ impl Host {
                 Effect::Say(message) => self.said.push(message),
                 Effect::Routes { .. }
                 | Effect::Rules { .. }
+                | Effect::Remind { .. }
                 | Effect::Sockets
                 | Effect::Retire
                 | Effect::Publish(_)
