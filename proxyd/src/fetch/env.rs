@@ -159,7 +159,10 @@ pub static ROWS: &[Row] = &[
         let state = v.generation.proxies.get(v.session.frontend.0)?;
         Some(Value::Int(state.front.cur_conn.load(Relaxed) as i64))
     }),
-    row("fc_rcvd_proxy", "", Type::Bool, L4Client, |v, _, _| Some(Value::Bool(v.session.proxied))),
+    row("fc_rcvd_proxy", "", Type::Bool, L4Client, |v, _, _| {
+        // A connection that never came to its session has none to tell of.
+        (v.session.fault == 0).then_some(Value::Bool(v.session.proxied))
+    }),
 ];
 
 /// The stream's `unique-id`, made when it is first asked for.
