@@ -206,7 +206,7 @@ fn port<'v>(peer: &Peer) -> Option<Value<'v>> {
 }
 
 fn local<'v>(peer: &Peer) -> Option<Value<'v>> {
-    let ip = address(peer)?.ip();
+    let ip = address(peer)?.ip().to_canonical();
     let own = nix::ifaddrs::getifaddrs().ok()?.filter_map(|i| i.address).any(|a| {
         a.as_sockaddr_in().is_some_and(|a| IpAddr::V4(a.ip()) == ip)
             || a.as_sockaddr_in6().is_some_and(|a| IpAddr::V6(a.ip()) == ip)

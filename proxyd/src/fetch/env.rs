@@ -153,7 +153,11 @@ pub static ROWS: &[Row] = &[
     }),
     row("so_name", "", Type::Str, crate::sample::source::Source::Listener, |v, _, _| {
         let front = v.generation.config.proxies.get(v.session.frontend.0)?;
-        Some(Value::str(front.binds.get(v.session.bind)?.name.as_deref()?))
+        match front.binds.get(v.session.bind)?.name.as_deref() {
+            // A line whose connections are counted has a name in any case.
+            None if front.options.socket_stats => Some(Value::str(format!("sock-{}", v.session.bind + 1))),
+            name => name.map(Value::str),
+        }
     }),
     row("dst_conn", "", Type::Int, crate::sample::source::Source::Listener, |v, _, _| {
         let state = v.generation.proxies.get(v.session.frontend.0)?;

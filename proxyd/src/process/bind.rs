@@ -16,6 +16,8 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+/// Connections that wait for a stats socket to take them, where `stats maxconn` says nothing.
+const STATS_BACKLOG: u32 = 10;
 /// Attempts while an old process that was asked to release its ports still has them, and the pause between.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -94,8 +96,10 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
             }
         }
     }
+    // As many wait as may speak.
+    let waiting = config.global.stats_maxconn.map_or(STATS_BACKLOG, |n| n as u32);
     for bind in &config.global.stats_sockets {
-        match binder.one(bind, None) {
+        match binder.one(bind, Some(waiting)) {
             Ok((fd, _)) => {
                 bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
                 let rights = Rights {
