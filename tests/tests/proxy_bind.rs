@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A proxy that runs on a host of its own with a configuration, in which `@DIR@` is the host's directory.
 struct Running<'h> {
     host: &'h Host,
-    _node: Node,
+    node: Node,
 }
 
 impl<'h> Running<'h> {
@@ -24,9 +24,9 @@ impl<'h> Running<'h> {
         let dir = host.dir().display().to_string();
         let file = host.file("haproxy.cfg", &config.replace("@DIR@", &dir));
         let node = Node::start(host, program, &["-db", "-f", &file.display().to_string()]);
-        let running = Self { host, _node: node };
+        let running = Self { host, node: node };
         let up = wait_for(PATIENCE, || running.ask("show info").filter(|i| i.contains("Uptime")));
-        assert!(up.is_some(), "{}: {}", program.path.display(), running._node.output());
+        assert!(up.is_some(), "{}: {}", program.path.display(), running.node.output());
         running
     }
 

@@ -83,7 +83,10 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
     let buffers = Buffers { receive: tune.rcvbuf_client, send: tune.sndbuf_client };
     for (index, proxy) in config.proxies.iter().enumerate().filter(|(_, p)| !p.disabled) {
         for (number, bind) in proxy.binds.iter().enumerate() {
-            match binder.one(bind, proxy.backlog) {
+            // As many wait as may come, where nothing is said.
+            let most = [bind.maxconn, proxy.maxconn, config.global.maxconn];
+            let most = || most.into_iter().flatten().find(|n| *n > 0).and_then(|n| u32::try_from(n).ok());
+            match binder.one(bind, proxy.backlog.filter(|n| *n > 0).or_else(most)) {
                 Ok((fd, free)) => {
                     if free {
                         bound.free.insert(format!("{}/{}", proxy.name, bind.text));
