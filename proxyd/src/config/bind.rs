@@ -36,6 +36,7 @@ fn empty(address: BindAddress, text: &str, origin: String) -> Bind {
         tcp_ut: None,
         accept_proxy: false,
         accept_netscaler_cip: None,
+        shards: 1,
         nice: 0,
         unix: UnixPermissions::default(),
         level: Level::default(),
@@ -90,9 +91,18 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
             whole.push(path.as_os_str());
             *path = PathBuf::from(whole);
         }
-        cx.draft.proxy.binds.push(bind);
+        // Sockets that share an address are a matter of TCP.
+        let inet = matches!(bind.address, BindAddress::Inet(_));
+        let copies = if inet { bind.shards.min(threads_of(cx.loader)) } else { 1 };
+        cx.draft.proxy.binds.extend(std::iter::repeat_n(bind, copies));
     }
     Ok(())
+}
+
+/// How many threads there will be.
+fn threads_of(loader: &Loader<'_>) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    loader.config.global.nbthread.unwrap_or_else(all)
 }
 
 /// Addresses and options of one line; `place` leads faults of options, `who` those of addresses.
@@ -361,7 +371,23 @@ static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
         o.bind.proto = Some(name);
         Ok(())
     }),
-    ("shards", |o, a| o.value(a, "value").and_then(|_| o.none("every thread has its own socket here"))),
+    ("shards", |o, a| {
+        let text = o.value(a, "value")?;
+        let shards = match text.as_str() {
+            "by-thread" => THREADS_MAX,
+            // Threads are one group here.
+            "by-group" => 1,
+            number => wrapping_int(number),
+        };
+        if !(1..=THREADS_MAX).contains(&shards) {
+            let text = format!(
+                "'shards' : invalid value {shards}, allowed range is 1..{THREADS_MAX} or 'by-thread'"
+            );
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.shards = shards as usize;
+        Ok(())
+    }),
     ("thread", |o, a| threads(o, a)),
     ("guid-prefix", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),
     ("idle-ping", |o, a| o.value(a, "value").and_then(|_| o.none(UNIX_ONLY))),

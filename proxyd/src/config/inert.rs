@@ -141,14 +141,6 @@ pub static INERT: &[Inert] = &[
     // server
     of(&["fcgi"], server("proto", "server s 127.0.0.1:1 proto fcgi", FCGI)),
     of(&["h2"], server("check-proto", "server s 127.0.0.1:1 check check-proto h2", H2)),
-    of(
-        &["cert-cn", "cert-sig", "cert-key"],
-        server(
-            "proxy-v2-options",
-            "server s 127.0.0.1:1 send-proxy-v2 proxy-v2-options cert-cn",
-            "the header tells TLS version and cipher, not what the certificate holds",
-        ),
-    ),
     server(
         "pool-low-conn",
         "server s 127.0.0.1:1 pool-low-conn 5",

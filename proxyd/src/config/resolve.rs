@@ -11,6 +11,8 @@ use super::proxy::{Draft, ErrorPage, noun};
 use diag::{Diagnostic, Lead, Report, Severity, Span};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 /// The first address of a name, by the host's resolver.
 pub(super) fn host(name: &str) -> Option<IpAddr> {
@@ -547,15 +549,64 @@ fn fixed_ip(server: &Server) -> Option<IpAddr> {
 /// Threads that look names up at the same time.
 const LOOKUPS_MAX: usize = 32;
 
-/// Looks all names up, many at once, so that one silent resolver costs its time once only.
+/// How long all names together may take. A silent resolver costs the host's library ten seconds as it comes (two attempts
+/// of five), so that a second one still has time to answer; Pacemaker gives a start twenty seconds by default.
+const LOOKUPS_BOUND: Duration = Duration::from_secs(15);
+
+/// Looks all names up, many at once, so that one silent resolver costs its time once only. What is not known in time is
+/// not known.
 fn look_up(names: Vec<String>) -> HashMap<String, Option<IpAddr>> {
-    let mut found = HashMap::new();
-    for chunk in names.chunks(LOOKUPS_MAX) {
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let handles: Vec<_> = chunk.iter().map(|n| scope.spawn(|| (n.clone(), host(n)))).collect();
-            handles.into_iter().filter_map(|h| h.join().ok()).collect()
+    look_up_by(names, LOOKUPS_BOUND, host)
+}
+
+fn look_up_by(
+    names: Vec<String>,
+    bound: Duration,
+    ask: fn(&str) -> Option<IpAddr>,
+) -> HashMap<String, Option<IpAddr>> {
+    let mut found: HashMap<_, _> = names.iter().map(|name| (name.clone(), None)).collect();
+    let threads = names.len().min(LOOKUPS_MAX);
+    let (tell, told) = mpsc::channel();
+    let left = Arc::new(Mutex::new(names));
+    for _ in 0..threads {
+        let (tell, left) = (tell.clone(), Arc::clone(&left));
+        // They are not waited for: a resolver that never answers holds its thread, not the start.
+        std::thread::spawn(move || {
+            while let Some(name) = left.lock().ok().and_then(|mut names| names.pop()) {
+                let ip = ask(&name);
+                if tell.send((name, ip)).is_err() {
+                    break;
+                }
+            }
         });
-        found.extend(results);
+    }
+    drop(tell);
+    let until = Instant::now() + bound;
+    while let Ok((name, ip)) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        found.insert(name, ip);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_resolvers_cost_one_bound_however_many_names_there_are() {
+        let ask = |name: &str| {
+            if name != "known" {
+                std::thread::sleep(Duration::from_secs(60));
+            }
+            Some(IpAddr::from([127, 0, 0, 1]))
+        };
+        let names: Vec<String> =
+            (0..3 * LOOKUPS_MAX).map(|n| format!("n{n}")).chain(["known".to_owned()]).collect();
+        let (count, began) = (names.len(), Instant::now());
+        let found = look_up_by(names, Duration::from_secs(2), ask);
+        assert!(began.elapsed() < Duration::from_secs(50), "more than one bound, and no lookup's own time");
+        assert_eq!(found.len(), count);
+        assert_eq!(found["known"], Some(IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(found.values().flatten().count(), 1);
+    }
 }

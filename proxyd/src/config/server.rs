@@ -310,6 +310,13 @@ impl Srv<'_, '_, '_> {
         n.ok_or_else(|| self.fault(format!("'{}' has to be > 0.", self.option.text)))
     }
 
+    /// `send-proxy` and the like, and their negations, which take away what the words would add.
+    fn heading(&mut self, words: SendProxy, adds: bool) -> Result<(), Fault> {
+        let now = self.server.send_proxy;
+        self.server.send_proxy = if adds { now.and(words) } else { now.without(words) };
+        Ok(())
+    }
+
     /// `no-tlsv12`, `force-tlsv13` and the like.
     fn versions(&mut self) -> Result<(), Fault> {
         let name = self.option.text.clone();
@@ -379,6 +386,23 @@ macro_rules! some {
         }
     };
 }
+
+const V1: SendProxy = SendProxy::V1;
+const V2: SendProxy = SendProxy::V2;
+const V2_TLS: SendProxy = V2.and(SendProxy::TLS);
+const V2_TLS_CN: SendProxy = V2_TLS.and(SendProxy::CERT_CN);
+
+/// What `proxy-v2-options` may list.
+const PROXY_V2_OPTIONS: &[(&str, SendProxy)] = &[
+    ("ssl", SendProxy::TLS),
+    ("cert-cn", SendProxy::TLS.and(SendProxy::CERT_CN)),
+    ("ssl-cipher", SendProxy::TLS.and(SendProxy::CIPHER)),
+    ("cert-sig", SendProxy::TLS.and(SendProxy::CERT_SIG)),
+    ("cert-key", SendProxy::TLS.and(SendProxy::CERT_KEY)),
+    ("authority", SendProxy::AUTHORITY),
+    ("crc32c", SendProxy::CRC32C),
+    ("unique-id", SendProxy::UNIQUE_ID),
+];
 
 /// All options of `server` and `default-server`.
 static SERVER_OPTIONS: Table<Row> = Table::new(&[
@@ -502,11 +526,12 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         Ok(())
     }),
     row("proxy-v2-options", |o, a| {
-        let names: Vec<String> = o.value(a)?.split(',').map(str::to_owned).collect();
-        if let Some(bad) = names.iter().find(|n| !super::tls::PROXY_V2_OPTIONS.contains(&n.as_str())) {
-            return Err(o.fault(format!("'{bad}' : proxy v2 option not implemented")));
+        for name in o.value(a)?.split(',') {
+            let Some((_, adds)) = PROXY_V2_OPTIONS.iter().find(|(n, _)| *n == name) else {
+                return Err(o.fault(format!("'{name}' : proxy v2 option not implemented")));
+            };
+            o.server.send_proxy = o.server.send_proxy.and(*adds);
         }
-        o.server.proxy_v2_options = names;
         Ok(())
     }).lacks("'' : proxy v2 option not implemented"),
     row("set-proxy-v2-tlv-fmt", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
@@ -553,14 +578,14 @@ static SERVER_OPTIONS: Table<Row> = Table::new(&[
         o.server.resolvers = Some(a.next().map_or(String::new(), |w| w.text.clone()));
         Ok(())
     }).file_only(),
-    row("send-proxy", set!(send_proxy = Some(SendProxy::V1))),
-    row("no-send-proxy", set!(send_proxy = None)),
-    row("send-proxy-v2", set!(send_proxy = Some(SendProxy::V2))),
-    row("no-send-proxy-v2", set!(send_proxy = None)),
-    row("send-proxy-v2-ssl", set!(send_proxy = Some(SendProxy::V2Ssl))),
-    row("no-send-proxy-v2-ssl", set!(send_proxy = None)),
-    row("send-proxy-v2-ssl-cn", set!(send_proxy = Some(SendProxy::V2SslCn))),
-    row("no-send-proxy-v2-ssl-cn", set!(send_proxy = None)),
+    row("send-proxy", |o, _| o.heading(V1, true)),
+    row("no-send-proxy", |o, _| o.heading(V1, false)),
+    row("send-proxy-v2", |o, _| o.heading(V2, true)),
+    row("no-send-proxy-v2", |o, _| o.heading(V2, false)),
+    row("send-proxy-v2-ssl", |o, _| o.heading(V2_TLS, true)),
+    row("no-send-proxy-v2-ssl", |o, _| o.heading(V2_TLS, false)),
+    row("send-proxy-v2-ssl-cn", |o, _| o.heading(V2_TLS_CN, true)),
+    row("no-send-proxy-v2-ssl-cn", |o, _| o.heading(V2_TLS_CN, false)),
     row("shard", |o, a| o.value(a).and_then(|_| o.inert(NOT_YET))),
     row("slowstart", |o, a| {
         let text = o.value(a)?;

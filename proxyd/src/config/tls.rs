@@ -93,10 +93,6 @@ pub(super) fn leaves_nothing(min: Option<&String>, max: Option<&String>) -> bool
 /// Names of TLS versions that options take.
 pub(super) const VERSIONS: &[&str] = &["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-/// What `proxy-v2-options` may list.
-pub(super) const PROXY_V2_OPTIONS: &[&str] =
-    &["ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key", "authority", "crc32c", "unique-id"];
-
 /// Words that `ssl-default-bind-options` and `ssl-default-server-options` may list besides the ranges of versions.
 const OPTIONS: &[&str] = &[
     "no-sslv3",

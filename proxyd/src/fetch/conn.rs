@@ -151,6 +151,8 @@ pub mod fault {
     pub const PROXY_NONE: u8 = 15;
     /// A PROXY header with faults.
     pub const PROXY_BAD: u8 = 16;
+    /// A PROXY header of another protocol.
+    pub const PROXY_UNHANDLED: u8 = 17;
     /// The peer closed within the TLS handshake.
     pub const TLS_EMPTY: u8 = 24;
     /// The connection broke within the TLS handshake.
@@ -191,19 +193,20 @@ fn address(peer: &Peer) -> Option<SocketAddr> {
 }
 
 fn ip<'v>(peer: &Peer) -> Option<Value<'v>> {
-    // A mapped address is an IPv4 client on an IPv6 socket.
+    // A mapped address, an IPv4 client on an IPv6 socket, stays what the kernel and haproxy call it.
     address(peer).map(|a| match a.ip() {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(Value::V6(v6), Value::V4),
+        IpAddr::V6(v6) => Value::V6(v6),
         IpAddr::V4(v4) => Value::V4(v4),
     })
 }
 
 fn port<'v>(peer: &Peer) -> Option<Value<'v>> {
-    address(peer).map(|a| Value::Int(i64::from(a.port())))
+    // Only a header or a rule says 0, which is none.
+    address(peer).filter(|a| a.port() != 0).map(|a| Value::Int(i64::from(a.port())))
 }
 
 fn local<'v>(peer: &Peer) -> Option<Value<'v>> {
-    let ip = address(peer)?.ip();
+    let ip = address(peer)?.ip().to_canonical();
     let own = nix::ifaddrs::getifaddrs().ok()?.filter_map(|i| i.address).any(|a| {
         a.as_sockaddr_in().is_some_and(|a| IpAddr::V4(a.ip()) == ip)
             || a.as_sockaddr_in6().is_some_and(|a| IpAddr::V6(a.ip()) == ip)
@@ -212,5 +215,6 @@ fn local<'v>(peer: &Peer) -> Option<Value<'v>> {
 }
 
 fn tlv<'v>(view: &'v View<'_>, kind: u8) -> Option<Value<'v>> {
-    view.session.proxy_tlvs.iter().find(|(k, _)| *k == kind).map(|(_, v)| Value::str(v.as_slice()))
+    // The last of several counts.
+    view.session.proxy_tlvs.iter().rfind(|(k, _)| *k == kind).map(|(_, v)| Value::str(v.as_slice()))
 }

@@ -153,13 +153,20 @@ pub static ROWS: &[Row] = &[
     }),
     row("so_name", "", Type::Str, crate::sample::source::Source::Listener, |v, _, _| {
         let front = v.generation.config.proxies.get(v.session.frontend.0)?;
-        Some(Value::str(front.binds.get(v.session.bind)?.name.as_deref()?))
+        match front.binds.get(v.session.bind)?.name.as_deref() {
+            // A line whose connections are counted has a name in any case.
+            None if front.options.socket_stats => Some(Value::str(format!("sock-{}", v.session.bind + 1))),
+            name => name.map(Value::str),
+        }
     }),
     row("dst_conn", "", Type::Int, crate::sample::source::Source::Listener, |v, _, _| {
         let state = v.generation.proxies.get(v.session.frontend.0)?;
         Some(Value::Int(state.front.cur_conn.load(Relaxed) as i64))
     }),
-    row("fc_rcvd_proxy", "", Type::Bool, L4Client, |v, _, _| Some(Value::Bool(v.session.proxied))),
+    row("fc_rcvd_proxy", "", Type::Bool, L4Client, |v, _, _| {
+        // A connection that never came to its session has none to tell of.
+        (v.session.fault == 0).then_some(Value::Bool(v.session.proxied))
+    }),
 ];
 
 /// The stream's `unique-id`, made when it is first asked for.

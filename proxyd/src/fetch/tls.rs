@@ -7,6 +7,7 @@ use crate::sample::{Arg, Type, Value};
 use crate::stream::txn::TlsInfo;
 use crate::stream::view::View;
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate, X509Name};
+use x509_parser::public_key::PublicKey;
 
 const DN: &str = "[string,integer,string]";
 
@@ -193,6 +194,31 @@ pub fn one_line(name: &X509Name<'_>) -> String {
     joined(&parts(name))
 }
 
+/// The first common name of a certificate's subject.
+pub fn common_name(der: &[u8]) -> Option<String> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    parts(cert.subject()).into_iter().find(|(k, _)| k == "CN").map(|(_, name)| name)
+}
+
+/// Kind and size of a certificate's key (`RSA2048`, `EC256`, `ED25519` has no size of its own).
+pub fn key_size(der: &[u8]) -> Option<String> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let key = cert.public_key().parsed().ok()?;
+    let kind = match &key {
+        PublicKey::RSA(_) => "RSA",
+        PublicKey::EC(_) => "EC",
+        PublicKey::DSA(_) => "DSA",
+        _ => return None,
+    };
+    Some(format!("{kind}{}", key.key_size()))
+}
+
+/// OpenSSL's name of the algorithm that signed a certificate.
+pub fn signed_with(der: &[u8]) -> Option<String> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    Some(tls::names::signature(&cert.signature_algorithm.algorithm.to_id_string()))
+}
+
 fn validity<'v>(der: &[u8], before: bool) -> Option<Value<'v>> {
     let (_, cert) = X509Certificate::from_der(der).ok()?;
     let v = cert.validity();
@@ -223,7 +249,5 @@ fn key_algorithm<'v>(der: &[u8]) -> Option<Value<'v>> {
 }
 
 fn signature_algorithm<'v>(der: &[u8]) -> Option<Value<'v>> {
-    let (_, cert) = X509Certificate::from_der(der).ok()?;
-    let oid = cert.signature_algorithm.algorithm.to_id_string();
-    Some(Value::str(tls::names::signature(&oid)))
+    signed_with(der).map(Value::str)
 }

@@ -3,7 +3,7 @@
 //! Invariant: a tag reads the transaction's record and nothing else; the same record prints the same bytes.
 
 use super::format::{Flags, Use, Writer};
-use crate::config::model::Cookie;
+use crate::config::model::{Cookie, Mode};
 use crate::conv::time::{Civil, MONTHS, civil, zone};
 use crate::stream::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Txn};
 use crate::stream::view::View;
@@ -72,8 +72,9 @@ pub static LOG_TAGS: &[Tag] = &[
     tag("ID", |v, w| w.text(txn(v).and_then(|t| t.unique_id.get()).map_or(b"", |id| id))),
     tag("OG", |v, w| w.text(if txn(v).is_some() { b"txn" } else { b"sess" })),
     tag("ST", |v, w| {
-        // Where there never was a stream, the status is 0; where it has none, it is -1.
-        w.int(txn(v).map_or(-1, |t| if t.status == 0 && t.id != 0 { -1 } else { i64::from(t.status) }));
+        // Where there never was a stream, the status is 0, as in a mode that knows none; where it has none, it is -1.
+        let lacks = |t: &Txn| t.status == 0 && t.id != 0 && v.proxy.mode == Mode::Http;
+        w.int(txn(v).map_or(-1, |t| if lacks(t) { -1 } else { i64::from(t.status) }));
     }),
     tag("T", |v, w| date(w, &civil(epoch(v.session.accepted_at)), Style::Zoned)),
     http("Ta", |v, w| {
@@ -313,17 +314,11 @@ fn count(view: &View<'_>, w: &mut Writer<'_>, which: usize) {
 
 fn ip(w: &mut Writer<'_>, peer: Option<&Peer>) {
     match peer {
-        Some(Peer::Inet(a)) => {
-            let ip = match a.ip() {
-                IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
-                IpAddr::V4(v4) => IpAddr::V4(v4),
-            };
-            match ip {
-                IpAddr::V4(v4) if w.flags.hex => w.raw(format!("{:08X}", u32::from(v4)).as_bytes()),
-                IpAddr::V6(v6) if w.flags.hex => w.raw(format!("{:032X}", u128::from(v6)).as_bytes()),
-                ip => w.text(ip.to_string().as_bytes()),
-            }
-        }
+        Some(Peer::Inet(a)) => match a.ip() {
+            IpAddr::V4(v4) if w.flags.hex => w.raw(format!("{:08X}", u32::from(v4)).as_bytes()),
+            IpAddr::V6(v6) if w.flags.hex => w.raw(format!("{:032X}", u128::from(v6)).as_bytes()),
+            ip => w.text(ip.to_string().as_bytes()),
+        },
         Some(Peer::Unix) => w.text(b"unix"),
         _ => w.text(b""),
     }

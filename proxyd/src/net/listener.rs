@@ -125,7 +125,9 @@ fn made(bind: &Bind, default_backlog: Option<u32>, free: bool) -> Result<OwnedFd
 }
 
 fn listen(socket: &Socket, bind: &Bind, default: Option<u32>) -> Result<(), (&'static str, io::Error)> {
-    let backlog = bind.backlog.or(default).map_or(BACKLOG_DEFAULT, |n| n as i32);
+    // 0 says nothing.
+    let told = bind.backlog.filter(|n| *n > 0).or(default);
+    let backlog = told.map_or(BACKLOG_DEFAULT, |n| i32::try_from(n).unwrap_or(i32::MAX));
     socket.listen(backlog).map_err(|e| ("cannot listen to socket", e))
 }
 

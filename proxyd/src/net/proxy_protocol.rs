@@ -26,10 +26,24 @@ pub enum Header {
     },
 }
 
-/// Not a PROXY header.
+/// Not a PROXY header that can be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid PROXY header")]
-pub struct Invalid;
+pub enum Invalid {
+    /// Something else.
+    #[error("no PROXY header")]
+    None,
+    /// One with faults; these addresses were told before the fault.
+    #[error("not a valid PROXY header")]
+    Bad(Option<(SocketAddr, SocketAddr)>),
+    /// A text header that goes on for longer than one can.
+    #[error("a PROXY header without an end")]
+    Endless,
+    /// A text header of another protocol than TCP over IP.
+    #[error("a PROXY header of an unknown protocol")]
+    Unhandled,
+}
+
+const BAD: Invalid = Invalid::Bad(None);
 
 /// Reads a header from the start of `bytes`: with its length, or `None` when more bytes are needed.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
@@ -43,30 +57,33 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
     if same(SIGNATURE) {
         return binary(bytes);
     }
-    Err(Invalid)
+    Err(Invalid::None)
 }
 
 fn text(bytes: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
+    // What stands behind UNKNOWN could be passed over, but haproxy takes the bare word alone.
+    let begun = bytes.get(b"PROXY ".len()..).unwrap_or_default();
+    let fits = |word: &&[u8]| begun.iter().zip(*word).all(|(a, b)| a == b);
+    if ![&b"TCP4 "[..], b"TCP6 ", b"UNKNOWN\r\n"].iter().any(fits) {
+        return Err(Invalid::Unhandled);
+    }
     let Some(end) = memchr::memmem::find(&bytes[..bytes.len().min(TEXT_MAX)], b"\r\n") else {
-        return if bytes.len() >= TEXT_MAX { Err(Invalid) } else { Ok(None) };
+        return if bytes.len() >= TEXT_MAX { Err(Invalid::Endless) } else { Ok(None) };
     };
-    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| Invalid)?;
-    let mut words = line.split(' ').skip(1);
-    let family = words.next().ok_or(Invalid)?;
-    if family == "UNKNOWN" {
+    let rest = &bytes[b"PROXY ".len()..end];
+    if rest == b"UNKNOWN" {
         return Ok(Some((Header::Local, end + 2)));
     }
-    let mut ip = || words.next().and_then(|w| w.parse::<IpAddr>().ok()).ok_or(Invalid);
+    let Some((family, rest)) = rest.split_at_checked(b"TCP4 ".len()) else { return Err(Invalid::Unhandled) };
+    let (is_v4, rest) = (family[3] == b'4', std::str::from_utf8(rest).map_err(|_| BAD)?);
+    let mut words = rest.split(' ');
+    let mut ip = || words.next().and_then(|w| w.parse::<IpAddr>().ok()).ok_or(BAD);
     let (src, dst) = (ip()?, ip()?);
-    let mut port = || words.next().and_then(|w| w.parse::<u16>().ok()).ok_or(Invalid);
+    let digits = |w: &&str| w.bytes().all(|b| b.is_ascii_digit());
+    let mut port = || words.next().filter(digits).and_then(|w| w.parse::<u16>().ok()).ok_or(BAD);
     let (sport, dport) = (port()?, port()?);
-    let fits = match family {
-        "TCP4" => src.is_ipv4() && dst.is_ipv4(),
-        "TCP6" => src.is_ipv6() && dst.is_ipv6(),
-        _ => false,
-    };
-    if !fits || words.next().is_some() {
-        return Err(Invalid);
+    if src.is_ipv4() != is_v4 || dst.is_ipv4() != is_v4 || words.next().is_some() {
+        return Err(BAD);
     }
     let (src, dst) = (SocketAddr::new(src, sport), SocketAddr::new(dst, dport));
     Ok(Some((Header::Proxied { src, dst, tlvs: Vec::new() }, end + 2)))
@@ -74,13 +91,17 @@ fn text(bytes: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
 
 fn binary(bytes: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
     let Some(head) = bytes.get(..16) else { return Ok(None) };
+    // Another version is another protocol.
+    if head[12] >> 4 != 2 {
+        return Err(Invalid::None);
+    }
     let len = usize::from(u16::from_be_bytes([head[14], head[15]]));
     let Some(body) = bytes.get(16..16 + len) else { return Ok(None) };
     let end = 16 + len;
-    match head[12] {
-        0x20 => return Ok(Some((Header::Local, end))),
-        0x21 => {}
-        _ => return Err(Invalid),
+    match head[12] & 0x0f {
+        0 => return Ok(Some((Header::Local, end))),
+        1 => {}
+        _ => return Err(BAD),
     }
     let v4 = |at: usize| -> Option<IpAddr> {
         Some(IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(body.get(at..at + 4)?).ok()?)))
@@ -92,26 +113,38 @@ fn binary(bytes: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
     let (ends, rest) = match head[13] {
         0x11 => ((v4(0), v4(4), port(8), port(10)), 12),
         0x21 => ((v6(0), v6(16), port(32), port(34)), 36),
-        _ => return Ok(Some((Header::Local, end))),
+        // Datagrams, Unix sockets and what is not told: not what came here.
+        _ => return Err(BAD),
     };
-    let (Some(src), Some(dst), Some(sport), Some(dport)) = ends else { return Err(Invalid) };
-    let tlvs = tlvs(&body[rest..])?;
-    check_crc(&bytes[..end], 16 + rest, &tlvs)?;
+    let (Some(src), Some(dst), Some(sport), Some(dport)) = ends else { return Err(BAD) };
     let (src, dst) = (SocketAddr::new(src, sport), SocketAddr::new(dst, dport));
+    let bad = Invalid::Bad(Some((src, dst)));
+    let tlvs = tlvs(&body[rest..]).ok_or(bad)?;
+    check_crc(&bytes[..end], 16 + rest, &tlvs).ok_or(bad)?;
     Ok(Some((Header::Proxied { src, dst, tlvs }, end)))
 }
 
-fn tlvs(mut bytes: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, Invalid> {
+/// The TLVs; none where one reaches beyond the end or has a value that is too long for what it is.
+fn tlvs(mut bytes: &[u8]) -> Option<Vec<(u8, Vec<u8>)>> {
     let mut all = Vec::new();
     while !bytes.is_empty() {
-        let head = bytes.get(..3).ok_or(Invalid)?;
+        let head = bytes.get(..3)?;
         let len = usize::from(u16::from_be_bytes([head[1], head[2]]));
-        all.push((head[0], bytes.get(3..3 + len).ok_or(Invalid)?.to_vec()));
+        let most = match head[0] {
+            TLV_AUTHORITY => AUTHORITY_MAX,
+            TLV_UNIQUE_ID => UNIQUE_ID_MAX,
+            _ => usize::MAX,
+        };
+        all.push((head[0], bytes.get(3..3 + len).filter(|v| v.len() <= most)?.to_vec()));
         bytes = &bytes[3 + len..];
     }
-    Ok(all)
+    Some(all)
 }
 
+/// The specification's limit of a unique id, bytes.
+const UNIQUE_ID_MAX: usize = 128;
+/// Longest name of a host that is taken, bytes.
+const AUTHORITY_MAX: usize = 255;
 /// Type of the TLV that holds a CRC-32C of the whole header, its own value taken as zero.
 pub const TLV_CRC32C: u8 = 0x03;
 /// Type of the TLV with the protocol that ALPN chose.
@@ -123,20 +156,20 @@ pub const TLV_UNIQUE_ID: u8 = 0x05;
 /// Type of the TLV about the client's TLS.
 pub const TLV_TLS: u8 = 0x20;
 
-fn check_crc(whole: &[u8], first: usize, tlvs: &[(u8, Vec<u8>)]) -> Result<(), Invalid> {
+fn check_crc(whole: &[u8], first: usize, tlvs: &[(u8, Vec<u8>)]) -> Option<()> {
     let mut at = first;
     for (kind, value) in tlvs {
         if *kind == TLV_CRC32C {
-            let want = u32::from_be_bytes(<[u8; 4]>::try_from(&value[..]).map_err(|_| Invalid)?);
+            let want = u32::from_be_bytes(<[u8; 4]>::try_from(&value[..]).ok()?);
             let mut copy = whole.to_vec();
             copy[at + 3..at + 7].fill(0);
             if crc32c(&copy) != want {
-                return Err(Invalid);
+                return None;
             }
         }
         at += 3 + value.len();
     }
-    Ok(())
+    Some(())
 }
 
 fn crc32c(bytes: &[u8]) -> u32 {
@@ -248,21 +281,21 @@ mod tests {
         write_v2(&mut bytes, Some(ends()), &[(TLV_UNIQUE_ID, b"x".to_vec()), (TLV_CRC32C, vec![0; 4])]);
         assert!(matches!(parse(&bytes[6..]), Ok(Some((Header::Proxied { .. }, _)))));
         *bytes.last_mut().expect("not empty") ^= 1;
-        assert_eq!(parse(&bytes[6..]), Err(Invalid));
+        assert_eq!(parse(&bytes[6..]), Err(Invalid::Bad(Some(ends()))));
     }
 
     #[test]
     fn nonsense_is_refused() {
         for bytes in [
-            &b"GET / HTTP/1.1\r\n"[..],
-            b"PROXY TCP4 a b 1 2\r\n",
-            b"PROXY TCP4 1.2.3.4 ::1 1 2\r\n",
-            b"PROXY TCP9 x\r\n",
+            (&b"GET / HTTP/1.1\r\n"[..], Invalid::None),
+            (b"PROXY TCP4 a b 1 2\r\n", BAD),
+            (b"PROXY TCP4 1.2.3.4 ::1 1 2\r\n", BAD),
+            (b"PROXY TCP9 x\r\n", Invalid::Unhandled),
         ] {
-            assert_eq!(parse(bytes), Err(Invalid));
+            assert_eq!(parse(bytes.0), Err(bytes.1));
         }
         let mut bad = Vec::new();
         write_v2(&mut bad, Some(ends()), &[(TLV_CRC32C, vec![1, 2, 3, 4])]);
-        assert_eq!(parse(&bad), Err(Invalid));
+        assert_eq!(parse(&bad), Err(Invalid::Bad(Some(ends()))));
     }
 }

@@ -16,6 +16,8 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+/// Connections that wait for a stats socket to take them, where `stats maxconn` says nothing.
+const STATS_BACKLOG: u32 = 10;
 /// Attempts while an old process that was asked to release its ports still has them, and the pause between.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -81,7 +83,10 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
     let buffers = Buffers { receive: tune.rcvbuf_client, send: tune.sndbuf_client };
     for (index, proxy) in config.proxies.iter().enumerate().filter(|(_, p)| !p.disabled) {
         for (number, bind) in proxy.binds.iter().enumerate() {
-            match binder.one(bind, proxy.backlog) {
+            // As many wait as may come, where nothing is said.
+            let most = [bind.maxconn, proxy.maxconn, config.global.maxconn];
+            let most = || most.into_iter().flatten().find(|n| *n > 0).and_then(|n| u32::try_from(n).ok());
+            match binder.one(bind, proxy.backlog.filter(|n| *n > 0).or_else(most)) {
                 Ok((fd, free)) => {
                     if free {
                         bound.free.insert(format!("{}/{}", proxy.name, bind.text));
@@ -94,8 +99,10 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
             }
         }
     }
+    // As many wait as may speak.
+    let waiting = config.global.stats_maxconn.map_or(STATS_BACKLOG, |n| n as u32);
     for bind in &config.global.stats_sockets {
-        match binder.one(bind, None) {
+        match binder.one(bind, Some(waiting)) {
             Ok((fd, _)) => {
                 bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
                 let rights = Rights {

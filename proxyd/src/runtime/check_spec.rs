@@ -2,7 +2,7 @@
 //!
 //! Absent on purpose: when it is done and what follows from it (`checks.rs`).
 
-use crate::config::model::{CheckKind, CheckStep, Config, Proxy, Server, ServerAddress};
+use crate::config::model::{CheckKind, CheckStep, Config, Proxy, SendProxy, Server, ServerAddress};
 use crate::runtime::board::{CheckState, ServerDetail, ServerState};
 use health::probe::http::Request;
 use health::probe::process::ExternalCheck;
@@ -52,10 +52,9 @@ pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerSta
         spec.tls = Some(tls_options(config, proxy, server));
     }
     (spec.relay, spec.via_relay) = (server.socks4, server.check.via_socks4);
-    if server.check.send_proxy || (server.send_proxy.is_some() && !own_port) {
-        use crate::config::model::SendProxy;
-        let v1 = matches!(server.send_proxy, Some(SendProxy::V1)) || server.send_proxy.is_none();
-        spec.proxy_header = Some(if v1 { ProxyHeader::V1 } else { ProxyHeader::V2 });
+    if server.check.send_proxy || (!server.send_proxy.is_none() && !own_port) {
+        let v2 = server.send_proxy.has(SendProxy::V2);
+        spec.proxy_header = Some(if v2 { ProxyHeader::V2 } else { ProxyHeader::V1 });
     }
     Some(spec)
 }

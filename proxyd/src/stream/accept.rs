@@ -120,8 +120,7 @@ pub fn tcp(
             Some(BindAddress::Inet(a)) if !a.ip().is_unspecified() && a.port() != 0 => Some(*a),
             _ => stream.local_addr().ok(),
         };
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let dst = dst.map_or(Peer::Unknown, |d| Peer::Inet(SocketAddr::new(d.ip().to_canonical(), d.port())));
+    let dst = dst.map_or(Peer::Unknown, Peer::Inet);
     begin(worker, generation, Wire::Tcp(stream), (Peer::Inet(peer), dst), frontend, bind, at);
 }
 
@@ -228,7 +227,8 @@ fn serve(mut client: Client) -> impl Future<Output = ()> {
             generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
             return;
         }
-        if proxy.binds[client.session.bind].accept_proxy || client.session.expect_proxy {
+        let wants_header = proxy.binds[client.session.bind].accept_proxy || client.session.expect_proxy;
+        if wants_header {
             let read = Box::pin(super::handshake::proxy(&mut client)).await;
             if let Err(fault) = read {
                 return refuse(&mut client, fault);
@@ -246,6 +246,10 @@ fn serve(mut client: Client) -> impl Future<Output = ()> {
             && !session_rules(&mut client, &proxy.rules.tcp_req_sess, RulePhase::Session)
         {
             generation.proxies[client.session.frontend.0].front.denied_sess.fetch_add(1, Relaxed);
+            // As the original does where the session began behind a handshake: it tells of no fault.
+            if secure || wants_header {
+                refuse(&mut client, 0);
+            }
             return;
         }
         super::tracking::session(&client);
@@ -254,7 +258,7 @@ fn serve(mut client: Client) -> impl Future<Output = ()> {
         front.cum_sess.fetch_add(1, Relaxed);
         front.rates.sess.add(ms, 1);
         generation.board.process.sess_rate.add(ms, 1);
-        client.session.handshake = if secure || proxy.binds[client.session.bind].accept_proxy {
+        client.session.handshake = if secure || wants_header {
             clock::now().saturating_duration_since(client.session.accepted)
         } else {
             Duration::ZERO
@@ -290,7 +294,8 @@ fn refuse(client: &mut Client, fault: u8) {
     use crate::fetch::conn::{FAULTS, fault as is};
     let generation = Arc::clone(&client.generation);
     let proxy = generation.proxy(client.session.frontend);
-    let null = matches!(fault, is::PROXY_EMPTY | is::PROXY_ABORT | is::TLS_EMPTY | is::TLS_ABORT);
+    let silent = fault == is::PROXY_TIMEOUT && client.conn.buf.is_empty();
+    let null = silent || matches!(fault, is::PROXY_EMPTY | is::PROXY_ABORT | is::TLS_EMPTY | is::TLS_ABORT);
     if proxy.logs.is_empty() || (null && proxy.options.dontlognull) {
         return;
     }

@@ -7,7 +7,7 @@ use super::http::{After, Exchange};
 use super::txn::{Ends, Peer};
 use super::view::Phase;
 use crate::config::model::{
-    ConnectionMode, HttpReuse, MapPorts, ProxyId, SendProxy, Server as Settings, ServerAddress, ServerId,
+    ConnectionMode, HttpReuse, MapPorts, ProxyId, Server as Settings, ServerAddress, ServerId,
 };
 use crate::http::errors;
 use crate::http::message::Start;
@@ -16,7 +16,6 @@ use crate::mux::websocket;
 use crate::mux::wire::{Conn, Wire};
 use crate::net::Buffers;
 use crate::net::connect::{self, Target};
-use crate::net::proxy_protocol;
 use crate::runtime::Generation;
 use crate::runtime::board::ServerState;
 use crate::runtime::clock;
@@ -317,9 +316,9 @@ impl<'c> Exchange<'c> {
         };
         let local = wire.tcp().and_then(|s| s.local_addr().ok()).map_or(Peer::Unknown, Peer::Inet);
         let mut prefix = Vec::new();
-        if let Some(kind) = settings.send_proxy {
-            let id = self.parts.txn.unique_id.get().map(Vec::as_slice);
-            header(&mut prefix, (kind, settings), (&self.client.session, &self.parts.txn), id);
+        if !settings.send_proxy.is_none() {
+            let view = self.view(back, Phase::RequestHead);
+            super::heading::write(&mut prefix, settings.send_proxy, &view);
         }
         let mut conn = Conn::opened(wire);
         let secure = generation.server(at.0, at.1).uses_tls(settings.tls.as_ref().is_some_and(|t| t.enabled));
@@ -425,61 +424,4 @@ fn spoof(source: Option<&crate::config::model::Source>, src: &Peer) -> Option<So
         ("clientip", Peer::Inet(a)) => Some(SocketAddr::new(a.ip(), 0)),
         (text, _) => text.parse().ok(),
     }
-}
-
-/// The PROXY header for a session: the kind, and `proxy-v2-options`.
-fn header(
-    out: &mut Vec<u8>,
-    (kind, settings): (SendProxy, &crate::config::model::Server),
-    (session, txn): (&super::txn::Session, &super::txn::Txn),
-    unique_id: Option<&[u8]>,
-) {
-    // As rules of the request left them, else as the session has them.
-    let ends = match (txn.src.as_ref().unwrap_or(&session.src), txn.dst.as_ref().unwrap_or(&session.dst)) {
-        (Peer::Inet(src), Peer::Inet(dst)) => Some((*src, *dst)),
-        _ => None,
-    };
-    if kind == SendProxy::V1 {
-        return proxy_protocol::write_v1(out, ends);
-    }
-    let has = |name: &str| settings.proxy_v2_options.iter().any(|o| o == name);
-    let tls = session.tls.as_deref();
-    let mut tlvs: Vec<(u8, Vec<u8>)> = Vec::new();
-    if has("crc32c") {
-        tlvs.push((proxy_protocol::TLV_CRC32C, vec![0; 4]));
-    }
-    if let Some(alpn) = tls.and_then(|t| t.alpn.as_ref()) {
-        tlvs.push((proxy_protocol::TLV_ALPN, alpn.clone()));
-    }
-    if let Some(sni) = tls.and_then(|t| t.sni.as_ref()).filter(|_| has("authority")) {
-        tlvs.push((proxy_protocol::TLV_AUTHORITY, sni.clone().into_bytes()));
-    }
-    if let Some(id) = unique_id.filter(|_| has("unique-id")) {
-        tlvs.push((proxy_protocol::TLV_UNIQUE_ID, id.to_vec()));
-    }
-    if kind != SendProxy::V2 || has("ssl") {
-        tlvs.push((proxy_protocol::TLV_TLS, of_tls(tls, has("ssl-cipher"))));
-    }
-    proxy_protocol::write_v2(out, ends, &tlvs);
-}
-
-/// The TLV about TLS: flags of the client, result of its verification, and sub-TLVs (PROXY protocol, 2.2.6).
-fn of_tls(tls: Option<&super::txn::TlsInfo>, cipher: bool) -> Vec<u8> {
-    const ON: u8 = 0x01;
-    const CERTIFICATE: u8 = 0x06;
-    const VERSION: u8 = 0x21;
-    const CIPHER: u8 = 0x23;
-    let Some(tls) = tls else { return vec![0; 5] };
-    let mut value = vec![if tls.peer_certs.is_empty() { ON } else { ON | CERTIFICATE }];
-    value.extend_from_slice(&tls.verdict.last.to_be_bytes());
-    let mut add = |kind: u8, text: &str| {
-        value.push(kind);
-        value.extend_from_slice(&(text.len() as u16).to_be_bytes());
-        value.extend_from_slice(text.as_bytes());
-    };
-    add(VERSION, &tls.version);
-    if cipher {
-        add(CIPHER, &tls.cipher);
-    }
-    value
 }

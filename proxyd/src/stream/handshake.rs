@@ -4,7 +4,7 @@ use super::accept::Client;
 use super::txn::{Peer, TlsInfo};
 use crate::fetch::conn::fault;
 use crate::mux::wire::Wire;
-use crate::net::proxy_protocol::{self, Header};
+use crate::net::proxy_protocol::{self, Header, Invalid};
 use crate::runtime::clock;
 use std::future::poll_fn;
 use std::io;
@@ -31,9 +31,14 @@ pub async fn proxy(client: &mut Client) -> Result<(), u8> {
                 return Ok(());
             }
             Ok(None) => {}
-            Err(_) => {
-                let begun = client.conn.buf.bytes().starts_with(b"PROXY ");
-                return Err(if begun { fault::PROXY_BAD } else { fault::PROXY_NONE });
+            Err(Invalid::None) => return Err(fault::PROXY_NONE),
+            Err(Invalid::Endless) => return Err(fault::PROXY_TRUNCATED),
+            Err(Invalid::Unhandled) => return Err(fault::PROXY_UNHANDLED),
+            Err(Invalid::Bad(told)) => {
+                if let Some((src, dst)) = told {
+                    (client.session.src, client.session.dst) = (Peer::Inet(src), Peer::Inet(dst));
+                }
+                return Err(fault::PROXY_BAD);
             }
         }
         let (conn, deadline) = (&mut client.conn, &client.deadline);
@@ -42,7 +47,11 @@ pub async fn proxy(client: &mut Client) -> Result<(), u8> {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(fault::PROXY_TRUNCATED)),
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(_)) => Poll::Ready(Err(fault::PROXY_ABORT)),
-            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(fault::PROXY_TIMEOUT)),
+            Poll::Pending if deadline.poll_passed(cx) => {
+                // The original says at once that the rest is missing; here the client had time for it.
+                let begun = !conn.buf.is_empty();
+                Poll::Ready(Err(if begun { fault::PROXY_TRUNCATED } else { fault::PROXY_TIMEOUT }))
+            }
             Poll::Pending => Poll::Pending,
         });
         got.await?;

@@ -13,6 +13,7 @@ pub mod connect;
 pub mod ending;
 pub mod handshake;
 pub mod hang;
+pub mod heading;
 pub mod http;
 pub mod multiplexed;
 pub mod park;

@@ -72,6 +72,8 @@ pub struct Bind {
     pub accept_proxy: bool,
     /// `accept-netscaler-cip MAGIC`.
     pub accept_netscaler_cip: Option<u32>,
+    /// `shards`: how many sockets share the address, at most as many as there are threads.
+    pub shards: usize,
     /// `nice`.
     pub nice: i32,
     /// `mode`, `user`, `group`.

@@ -87,10 +87,8 @@ pub struct Server {
     pub redir: Option<String>,
     /// `source`.
     pub source: Option<Source>,
-    /// `send-proxy`, `send-proxy-v2`, `send-proxy-v2-ssl(-cn)`.
-    pub send_proxy: Option<SendProxy>,
-    /// `proxy-v2-options`.
-    pub proxy_v2_options: Vec<String>,
+    /// `send-proxy`, `send-proxy-v2`, `send-proxy-v2-ssl(-cn)`, `proxy-v2-options`.
+    pub send_proxy: SendProxy,
     /// `init-addr`, in order; `None` is `last,libc`.
     pub init_addr: Option<Vec<InitAddr>>,
     /// `resolvers`.
@@ -198,8 +196,7 @@ impl Default for Server {
             track: None,
             redir: None,
             source: None,
-            send_proxy: None,
-            proxy_v2_options: Vec::new(),
+            send_proxy: SendProxy::default(),
             init_addr: None,
             resolvers: None,
             resolve: ResolveOptions::default(),
@@ -349,17 +346,53 @@ pub enum Observe {
     Layer7,
 }
 
-/// `send-proxy*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SendProxy {
+/// The PROXY header that a server is sent, as a set: each word of the line adds to it or takes from it. Empty is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SendProxy(u16);
+
+impl SendProxy {
     /// Version 1.
-    V1,
-    /// Version 2.
-    V2,
-    /// Version 2 with the TLS TLV.
-    V2Ssl,
-    /// Version 2 with the TLS TLV and the common name.
-    V2SslCn,
+    pub const V1: Self = Self(1);
+    /// Version 2, which goes before version 1. A set without either is sent as version 1.
+    pub const V2: Self = Self(1 << 1);
+    /// TLS; without it the next four say nothing.
+    pub const TLS: Self = Self(1 << 2);
+    /// The common name of the client's certificate.
+    pub const CERT_CN: Self = Self(1 << 3);
+    /// Kind and size of the key of the proxy's certificate.
+    pub const CERT_KEY: Self = Self(1 << 4);
+    /// How the proxy's certificate is signed.
+    pub const CERT_SIG: Self = Self(1 << 5);
+    /// The cipher suite.
+    pub const CIPHER: Self = Self(1 << 6);
+    /// The name that the client asked for.
+    pub const AUTHORITY: Self = Self(1 << 7);
+    /// A checksum.
+    pub const CRC32C: Self = Self(1 << 8);
+    /// The unique id.
+    pub const UNIQUE_ID: Self = Self(1 << 9);
+
+    /// Both sets.
+    #[must_use]
+    pub const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    /// This set without the other.
+    #[must_use]
+    pub const fn without(self, less: Self) -> Self {
+        Self(self.0 & !less.0)
+    }
+
+    /// Whether it has anything of the other.
+    pub const fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    /// Whether no header is sent.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// One method of `init-addr`.
