@@ -167,14 +167,9 @@ pub fn set_status(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     };
     Ok(act("set-status", Status { code, reason }, |s, view| {
         if let Some(response) = view.response.as_deref_mut() {
-            let reason = s.reason.as_deref().unwrap_or_else(|| reason_of(s.code));
+            let reason = s.reason.as_deref().unwrap_or_else(|| crate::http::errors::reason(s.code));
             response.set_status(s.code, reason.as_bytes());
         }
         Flow::Continue
     }))
-}
-
-/// The usual reason of a status, in haproxy's words.
-pub fn reason_of(code: u16) -> &'static str {
-    http::StatusCode::from_u16(code).ok().and_then(|c| c.canonical_reason()).unwrap_or("Other")
 }

@@ -1,5 +1,6 @@
 //! `server`, `default-server` and `server-template`, and SERVER_OPTIONS.
 
+mod template;
 mod value;
 
 use super::keyword::Cx;
@@ -11,12 +12,13 @@ use conf_parsers::Word;
 use conf_parsers::args::{Args, Fault, time_fault_quoted, time_fault_text};
 use conf_parsers::haproxy::address::{self, Host, Ports};
 use conf_parsers::table::{Named as Keyword, Table, did_you_mean};
-use conf_parsers::value::{NumberFault, TimeUnit, duration, strict_int, wrapping_int};
+use conf_parsers::value::{NumberFault, TimeUnit, duration, wrapping_int};
 use diag::{Diagnostic, Lead, Severity, Span};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+pub(super) use template::template;
 use value::{init_addr, protocol, sni};
 
 /// Where a server was defined, for later checks.
@@ -28,8 +30,6 @@ pub(super) struct Origin {
 
 /// Weights are 0 to this.
 const WEIGHT_MAX: i64 = 256;
-/// Servers of one template.
-const TEMPLATE_MAX: i64 = 65_535;
 
 /// `server NAME ADDR …`.
 pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -138,35 +138,6 @@ pub(super) fn default_server(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result
     server.name = name;
     cx.draft.tracks.retain(|(i, _)| *i != usize::MAX);
     cx.draft.default_server = server;
-    Ok(())
-}
-
-/// `server-template PREFIX NUM[-NUM] FQDN[:PORT] …`.
-pub(super) fn template(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let (Some(prefix), Some(count), Some(address)) = (args.next(), args.next(), args.next()) else {
-        let text = "'server-template' expects <prefix> <nb | range> <addr>[:<port>] as arguments.";
-        bracket(cx, cx.line.span, text);
-        return Ok(());
-    };
-    let (low, high) = count.text.split_once('-').unwrap_or(("1", count.text.as_str()));
-    let range =
-        strict_int(low).zip(strict_int(high)).filter(|(a, b)| *a >= 0 && a <= b && b - a < TEMPLATE_MAX);
-    let Some((low, high)) = range else {
-        bracket(cx, count.span, &format!("Wrong server-template number or range arg '{}'.", count.text));
-        return Ok(());
-    };
-    // The servers have no name yet, which the original's complaints show.
-    const NAMELESS: &str = "(null)";
-    let place = format!("'server {}/{NAMELESS}' : ", cx.draft.proxy.name);
-    let mut server = Server { name: NAMELESS.into(), ..cx.draft.default_server.clone() };
-    if let Err(text) = set_address(cx, &mut server, address) {
-        bracket(cx, address.span, &format!("{place}{text}"));
-    }
-    options(cx, args, &mut server, &Who::Line(place));
-    for number in low..=high {
-        let one = Server { name: format!("{}{number}", prefix.text), ..server.clone() };
-        add(cx, one, address.span);
-    }
     Ok(())
 }
 

@@ -165,6 +165,28 @@ fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Texts about as long as one may be.
+fn lengths() -> Vec<Case> {
+    let mut out = Vec::new();
+    for len in [105, 106, 107, 108, 109, 150] {
+        let mut line = b"PROXY UNKNOWN ".to_vec();
+        line.resize(len - 2, b'x');
+        line.extend_from_slice(b"\r\n");
+        out.push((format!("text of {len} bytes"), 0, with(&line)));
+        if len < 107 {
+            continue;
+        }
+        let mut endless = b"PROXY TCP6 ".to_vec();
+        endless.resize(len, b':');
+        out.push((
+            format!("{len} bytes without an end"),
+            0,
+            vec![Step::Send(endless), Step::Pause(LIMIT_MS), Step::Read],
+        ));
+    }
+    out
+}
+
 /// Every case.
 pub(crate) fn cases() -> Vec<Case> {
     let mut out: Vec<Case> = Vec::new();
@@ -205,22 +227,7 @@ pub(crate) fn cases() -> Vec<Case> {
             vec![Step::Send(b"PROXY T".to_vec()), Step::HalfClose, Step::Read],
         ));
     }
-    for len in [105, 106, 107, 108, 109, 150] {
-        let mut line = b"PROXY UNKNOWN ".to_vec();
-        line.resize(len - 2, b'x');
-        line.extend_from_slice(b"\r\n");
-        out.push((format!("text of {len} bytes"), 0, with(&line)));
-        if len < 107 {
-            continue;
-        }
-        let mut endless = b"PROXY TCP6 ".to_vec();
-        endless.resize(len, b':');
-        out.push((
-            format!("{len} bytes without an end"),
-            0,
-            vec![Step::Send(endless), Step::Pause(LIMIT_MS), Step::Read],
-        ));
-    }
+    out.extend(lengths());
     for (name, header) in [
         ("text", &good),
         ("binary", &good2),
