@@ -24,7 +24,7 @@ impl<'h> Running<'h> {
         let dir = host.dir().display().to_string();
         let file = host.file("haproxy.cfg", &config.replace("@DIR@", &dir));
         let node = Node::start(host, program, &["-db", "-f", &file.display().to_string()]);
-        let running = Self { host, node: node };
+        let running = Self { host, node };
         let up = wait_for(PATIENCE, || running.ask("show info").filter(|i| i.contains("Uptime")));
         assert!(up.is_some(), "{}: {}", program.path.display(), running.node.output());
         running
