@@ -16,9 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn proxyd_goes_to_the_background_and_into_an_empty_chroot() {
     let Some(net) = Net::new("takeover") else { return };
     let host = net.host("lb");
+    // A name that nobody knows: whoever looks it up is gone before the process goes to the background.
     let text = "global\n chroot /run/empty\n daemon\n stats socket /run/proxyd.sock\ndefaults\n mode http\n timeout \
                 connect 1s\n timeout client 1s\n timeout server 1s\nlisten f\n bind 127.0.0.1:8080\n stats enable\n \
-                stats uri /\n";
+                stats uri /\n server s nowhere.invalid:80 init-addr libc,none\n";
     let file = host.file("haproxy.cfg", text);
     host.sh("ip link set lo up; mkdir /run/empty");
     let proxyd = Program::ours("proxyd", "proxyd");
