@@ -2,6 +2,7 @@
 
 use nix::unistd::{ForkResult, Pid};
 use std::io;
+use std::time::{Duration, Instant};
 
 /// Which of the two processes the caller is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,11 +13,19 @@ pub enum Fork {
     Child,
 }
 
-/// Forks. Refuses with `Unsupported` when this process has more than one thread: the child would inherit locks
-/// whose holders do not exist in it. Call it before any runtime is built.
+/// How long a thread that was joined may be listed by the kernel still, on a busy machine.
+const GONE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Forks. Refuses with `Unsupported` when this process has more than one thread, and keeps it: the child would inherit
+/// locks whose holders do not exist in it. Call it before any runtime is built.
 pub fn fork() -> io::Result<Fork> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "cannot fork with threads running"));
+    let until = Instant::now() + GONE;
+    while std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        if Instant::now() >= until {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "cannot fork with threads running"));
+        }
+        std::thread::sleep(LOOK);
     }
     // SAFETY: the only hazard of fork is other threads' locks and state; the check above saw that there is one
     // thread, and that is the one that is here.
