@@ -184,7 +184,8 @@ impl Table {
 
     fn named(mut self, expressions: &[String], scratch: &Path) -> Seen {
         let scratch = scratch.display().to_string();
-        let name = |e: &String| e.replace(&format!("{scratch}/"), "");
+        let name =
+            |e: &String| if scratch.is_empty() { e.clone() } else { e.replace(&format!("{scratch}/"), "") };
         expressions
             .iter()
             .enumerate()
@@ -217,8 +218,8 @@ fn maps(scratch: &Path) {
     }
 }
 
-fn requests() -> Vec<String> {
-    let all = std::fs::read_to_string(workspace().join("tests/tests/proxy_samples/requests.txt"));
+fn requests(list: &str) -> Vec<String> {
+    let all = std::fs::read_to_string(workspace().join("tests/tests/proxy_samples").join(list));
     let one = |text: &str| {
         let text = text.replace('\n', "\r\n");
         // The line end behind a body is the list's.
@@ -235,7 +236,7 @@ fn fetches_of_requests_are_haproxys() {
     let config = FRONT.replace("@REQUEST@", &answering(&list, scratch.path())).replace("@RESPONSE@", "");
     let Some(sides) = both(&config, &Origin::start()) else { return };
     let mut table = Table::default();
-    for request in requests() {
+    for request in requests("requests.txt") {
         for (n, side) in sides.iter().enumerate() {
             let line = request.lines().next().unwrap_or_default();
             table.add(n, line, values(&ask(side, request.as_bytes()), list.len(), in_body));
@@ -390,4 +391,29 @@ fn fetches_of_first_bytes_are_haproxys() {
         }
         judge(suite, "stream", &table.named(&list, scratch.path()));
     });
+}
+
+#[test]
+fn rewritten_messages_are_haproxys() {
+    let list = expressions("rules.txt", Path::new(""));
+    let mut config = "frontend f\n    bind 127.0.0.1:@PORT0@\n    http-request set-var(txn.case) \
+                      req.hdr(x-case)\n    http-request del-header x-case\n"
+        .to_owned();
+    for (i, rule) in list.iter().enumerate() {
+        let _ = writeln!(config, "    {rule} if {{ var(txn.case) -m str {i} }}");
+    }
+    config += "    default_backend b\nbackend b\n    server o @ORIGIN@\n";
+    let config = format!("global\n    expose-experimental-directives\n{config}");
+    let Some(sides) = both(&config, &Origin::start()) else { return };
+    let mut table = Table::default();
+    for request in requests("rewritten.txt") {
+        let (line, rest) = request.split_once("\r\n").expect("a request has lines");
+        for (n, side) in sides.iter().enumerate() {
+            let answer = |i| ask(side, format!("{line}\r\nX-Case: {i}\r\n{rest}").as_bytes());
+            table.add(n, line, (0..list.len()).map(answer).collect());
+        }
+    }
+    let mut suite = Suite::new("rewritten messages");
+    judge(&mut suite, "rule", &table.named(&list, Path::new("")));
+    suite.finish();
 }

@@ -78,6 +78,7 @@ fn side(view: &View<'_>) -> Side {
 /// The bytes of a side and whether more may come. In HTTP there are no raw bytes to look at.
 fn bytes<'v>(view: &'v View<'_>, side: Side) -> (&'v [u8], bool) {
     match side {
+        _ if view.proxy.mode == Mode::Http => (&[], false),
         Side::Request => (view.request_bytes, view.may_wait && !view.request_ended),
         Side::Response => (view.response_bytes, view.may_wait && !view.response_ended),
     }
@@ -97,9 +98,6 @@ fn length<'v>(view: &'v View<'_>, cursor: &mut Cursor, side: Side) -> Option<Val
 }
 
 fn payload<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
-    if view.proxy.mode == Mode::Http {
-        return None;
-    }
     let (data, more) = bytes(view, side);
     let (offset, len) = (at(args, 0).int_or(0).max(0) as usize, at(args, 1).int_or(0).max(0) as usize);
     let end = if len == 0 { data.len() } else { offset.saturating_add(len) };
@@ -125,9 +123,6 @@ fn lv_args(args: &mut Vec<Arg>, _: &mut Scope<'_>) -> Result<(), String> {
 }
 
 fn payload_lv<'v>(view: &'v View<'_>, args: &'v [Arg], cursor: &mut Cursor, side: Side) -> Option<Value<'v>> {
-    if view.proxy.mode == Mode::Http {
-        return None;
-    }
     let (data, more) = bytes(view, side);
     let (offset, size) = (at(args, 0).int_or(0).max(0) as usize, at(args, 1).int_or(0).max(0) as usize);
     cursor.pending = more && offset + size > data.len();

@@ -184,6 +184,11 @@ impl Exchange<'_> {
         let limit = self.frontend().timeouts.client;
         self.client.deadline.set(clock::now(), limit);
         let sent = write_all(&mut self.client.conn, &self.client.deadline, &out).await;
+        self.sent(sent, out)
+    }
+
+    /// What comes behind an answer that was sent, or not; the memory it was made in stays for the next.
+    pub(super) fn sent(&mut self, sent: io::Result<()>, mut out: Vec<u8>) -> After {
         out.clear();
         self.parts.down.out = out;
         match sent {

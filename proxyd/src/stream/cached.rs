@@ -123,13 +123,7 @@ impl Exchange<'_> {
         if sent.is_ok() && !whole.is_empty() {
             sent = answer::write_all(conn, deadline, whole).await;
         }
-        out.clear();
-        self.parts.down.out = out;
-        match sent {
-            Ok(()) if self.keep => After::Keep,
-            Ok(()) => After::Close,
-            Err(_) => After::Abort,
-        }
+        self.sent(sent, out)
     }
 
     /// Has the content copied that rules want to keep.
