@@ -2,6 +2,7 @@
 //!
 //! Invariant: nobody waits longer than [`PATIENCE`] for an answer.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -29,4 +30,29 @@ pub fn ask(socket: &Path, command: &str) -> io::Result<String> {
 pub fn pid(socket: &Path) -> Option<String> {
     let info = ask(socket, "show info").ok()?;
     info.lines().find_map(|l| l.strip_prefix("Pid: ").map(str::to_owned))
+}
+
+/// A line of `show stat`, by the names of its columns.
+pub type Row = BTreeMap<String, String>;
+
+/// The lines of an answer to `show stat`.
+pub fn rows(table: &str) -> Vec<Row> {
+    let mut lines = table.lines();
+    let names: Vec<&str> = lines.next().unwrap_or("").trim_start_matches("# ").split(',').collect();
+    let row = |line| names.iter().map(|n| (*n).to_owned()).zip(cells(line)).collect();
+    lines.filter(|l| !l.is_empty()).map(row).collect()
+}
+
+/// Cells of a line, quotes undone.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(std::mem::take(&mut cell)),
+            c => cell.push(c),
+        }
+    }
+    cells.push(cell);
+    cells
 }

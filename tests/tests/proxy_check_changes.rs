@@ -8,6 +8,7 @@
 //! `heard K` shows what the last of them said; `get PATH` sends a request to the backend, `open PATH` without waiting for the answer that
 //! `end` shows; `note` shows what the external check was told; `show` keeps what `show stat` says.
 
+use holdfast_tests::cli::Row;
 use holdfast_tests::node::Program;
 use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
@@ -219,8 +220,6 @@ impl Lines {
     }
 }
 
-type Row = BTreeMap<String, String>;
-
 /// What `show stat` last said of each server and backend.
 #[derive(Default)]
 struct Board {
@@ -234,11 +233,9 @@ impl Board {
             let text = cli::ask(socket, "show stat").unwrap_or_default();
             let mut state = lock(&self.rows);
             state.0 += 1;
-            let mut lines = text.lines();
-            let names: Vec<&str> = lines.next().unwrap_or("").trim_start_matches("# ").split(',').collect();
-            for cells in lines.map(split).filter(|c| c.len() > 2) {
-                let row: Row = names.iter().zip(&cells).map(|(n, c)| ((*n).to_owned(), c.clone())).collect();
-                let name = format!("{}/{}", cells[0], cells[1]);
+            for row in cli::rows(&text) {
+                let (Some(proxy), Some(server)) = (row.get("pxname"), row.get("svname")) else { continue };
+                let name = format!("{proxy}/{server}");
                 // While a check runs its last details are not shown: the last quiet look counts.
                 let runs = |c: &str| row.get(c).is_some_and(|v| v.starts_with("* "));
                 if runs("check_status") || runs("agent_status") {
@@ -285,20 +282,6 @@ impl Board {
         }
         out
     }
-}
-
-/// Cells of a line, quotes undone.
-fn split(line: &str) -> Vec<String> {
-    let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
-    for c in line.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(std::mem::take(&mut cell)),
-            c => cell.push(c),
-        }
-    }
-    cells.push(cell);
-    cells
 }
 
 fn wait(mut done: impl FnMut() -> bool) -> bool {

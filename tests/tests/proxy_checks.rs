@@ -4,6 +4,7 @@
 //! A case is a backend and what its server does with each connection: `refuse`, or words out of `recv N`,
 //! `send TEXT`, `hex BYTES`, `wait MS`, `reset`, `close`, `hold`, in order.
 
+use holdfast_tests::cli::{self, Row};
 use holdfast_tests::node::Program;
 use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
@@ -146,33 +147,10 @@ impl Lines {
     }
 }
 
-fn stat(side: &Side) -> BTreeMap<String, BTreeMap<String, String>> {
-    let text = holdfast_tests::cli::ask(&side.directory().join("sock"), "show stat").expect("an answer");
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap_or("").trim_start_matches("# ").split(',').collect();
-    let mut rows = BTreeMap::new();
-    for line in lines {
-        let cells = split(line);
-        if cells.get(1).is_some_and(|c| c == "s") {
-            let row = names.iter().zip(&cells).map(|(n, c)| ((*n).to_owned(), c.clone())).collect();
-            rows.insert(cells[0].clone(), row);
-        }
-    }
-    rows
-}
-
-/// Cells of a line, quotes undone.
-fn split(line: &str) -> Vec<String> {
-    let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
-    for c in line.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(std::mem::take(&mut cell)),
-            c => cell.push(c),
-        }
-    }
-    cells.push(cell);
-    cells
+fn stat(side: &Side) -> BTreeMap<String, Row> {
+    let text = cli::ask(&side.directory().join("sock"), "show stat").expect("an answer");
+    let servers = cli::rows(&text).into_iter().filter(|r| r.get("svname").is_some_and(|n| n == "s"));
+    servers.filter_map(|r| Some((r.get("pxname")?.clone(), r))).collect()
 }
 
 /// Waits until every check has run as often as it takes to be judged, and gives what is shown then.
