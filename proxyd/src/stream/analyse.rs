@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-impl<'c> Exchange<'c> {
+impl<'c> Exchange<'c, '_> {
     /// Runs what stands before a server; `Err` says that the answer was given.
     pub async fn analyse(&mut self) -> Result<(), After> {
         let front = self.frontend();

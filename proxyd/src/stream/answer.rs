@@ -72,7 +72,7 @@ pub async fn close(conn: &mut Conn, deadline: &Deadline, owes: bool) {
     .await;
 }
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Answers with the page of a status, as the configuration has it.
     pub async fn reply_error(&mut self, status: u16) -> After {
         self.reply_page(status, &[]).await

@@ -90,10 +90,10 @@ pub enum Retry {
     Elsewhere,
 }
 
-impl<'c> Exchange<'c> {
+impl<'g> Exchange<'_, 'g> {
     /// A session of the server that persistence or the algorithm says; waits in the queue where all are full.
     /// `previous` is the server that an earlier try failed on.
-    pub async fn assign(&mut self, mut previous: Option<ServerId>) -> Result<Slot<'c>, After> {
+    pub async fn assign(&mut self, mut previous: Option<ServerId>) -> Result<Slot<'g>, After> {
         let generation = self.generation;
         let field = Field::of(generation, self.backend);
         let balancer = &generation.balancers[self.backend.0];

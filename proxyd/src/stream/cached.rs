@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Content up to this length is written together with its head.
 const JOIN_MAX: usize = 16 * 1024;
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Answers what a rule found in a cache.
     pub async fn cached(&mut self) -> Result<(), After> {
         let Some(visit) = self.parts.txn.cache.as_deref_mut().filter(|v| v.hit.is_some()) else {

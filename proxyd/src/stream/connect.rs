@@ -78,9 +78,9 @@ pub enum Refused {
     ClientGone,
 }
 
-impl<'c> Exchange<'c> {
+impl<'g> Exchange<'_, 'g> {
     /// A connection to a server of the backend; on failure the client was told.
-    pub async fn attach(&mut self) -> Result<Server<'c>, After> {
+    pub async fn attach(&mut self) -> Result<Server<'g>, After> {
         if let Wire::H2(stream) = &self.client.conn.wire
             && stream.is_gone()
         {
@@ -139,7 +139,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// The session of a first try, or of one more after a server gave no answer.
-    async fn first_or_again(&mut self) -> Result<Slot<'c>, After> {
+    async fn first_or_again(&mut self) -> Result<Slot<'g>, After> {
         match self.again_on.take() {
             Some(id) if self.retry((self.backend, id)) == Retry::Same => {
                 Ok(Slot::new(self.generation, (self.backend, id)))

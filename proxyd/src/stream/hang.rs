@@ -47,7 +47,7 @@ pub fn poll_left(conn: &mut Conn, raw: bool, abort: bool, cx: &mut Context<'_>) 
     if conn.eof && (abort || conn.buf.is_empty()) { Poll::Ready(Left::Closed) } else { Poll::Pending }
 }
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Waits on for a connection that takes unusually long: its server is checked now, and left when it goes down.
     pub async fn hang(
         &mut self,

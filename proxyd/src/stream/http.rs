@@ -63,11 +63,11 @@ pub struct Persistence {
 
 /// One exchange.
 #[derive(Debug)]
-pub struct Exchange<'c> {
+pub struct Exchange<'c, 'g> {
     /// The client's connection.
     pub client: &'c mut Client,
     /// The configuration it runs under.
-    pub generation: &'c Arc<Generation>,
+    pub generation: &'g Arc<Generation>,
     /// Its memory.
     pub parts: Box<Parts>,
     /// Where it is routed to; the frontend until then.
@@ -94,11 +94,11 @@ pub struct Exchange<'c> {
     pub to_store: Vec<crate::stick::Pending>,
 }
 
-impl<'c> Exchange<'c> {
+impl<'c, 'g> Exchange<'c, 'g> {
     /// Begins a record.
     pub fn begin(
         client: &'c mut Client,
-        generation: &'c Arc<Generation>,
+        generation: &'g Arc<Generation>,
         start: Instant,
         wall: SystemTime,
     ) -> Self {
@@ -127,12 +127,12 @@ impl<'c> Exchange<'c> {
     }
 
     /// The frontend's settings.
-    pub fn frontend(&self) -> &'c Proxy {
+    pub fn frontend(&self) -> &'g Proxy {
         self.generation.proxy(self.client.session.frontend)
     }
 
     /// The backend's settings; the frontend's before there is one.
-    pub fn back(&self) -> &'c Proxy {
+    pub fn back(&self) -> &'g Proxy {
         self.generation.proxy(self.backend)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`accept`] makes a session of a connection, [`requests`] reads one request after the other, [`multiplexed`] many
 //! at once, [`http`] is one exchange, [`tcp`] a stream without messages; both use [`analyse`], [`assign`],
-//! [`connect`] ([`hang`] while that takes long) and [`transfer`]. A connection that only waits is put away by [`park`].
+//! [`connect`] ([`hang`] while that takes long) and [`transfer`]. A stream whose bytes only pass keeps what
+//! [`passing`] needs; a connection that only waits is put away by [`park`].
 
 pub mod accept;
 pub mod analyse;
@@ -18,6 +19,7 @@ pub mod http;
 pub mod multiplexed;
 pub mod park;
 pub mod parts;
+pub mod passing;
 pub mod requests;
 pub mod rules;
 pub mod service;

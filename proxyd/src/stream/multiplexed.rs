@@ -347,7 +347,7 @@ async fn one(
 }
 
 /// Answers a request that is none.
-async fn malformed(x: &mut Exchange<'_>) -> After {
+async fn malformed(x: &mut Exchange<'_, '_>) -> After {
     let front = &x.generation.proxies[x.client.session.frontend.0].front;
     front.failed_req.fetch_add(1, Relaxed);
     front.http_req.fetch_add(1, Relaxed);

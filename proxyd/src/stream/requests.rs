@@ -195,7 +195,7 @@ fn head_limit(timeouts: &Timeouts) -> Option<Duration> {
 }
 
 /// Reads the request's head into the message.
-pub(super) async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
+pub(super) async fn read_head(x: &mut Exchange<'_, '_>) -> Result<(), After> {
     let proxy = x.frontend();
     let options = options(x.generation, proxy.options.accept_invalid_http_request);
     let tune = &x.generation.config.global.tune;
@@ -261,7 +261,7 @@ pub(super) async fn read_head(x: &mut Exchange<'_>) -> Result<(), After> {
 }
 
 /// Reads more of the head.
-async fn more(x: &mut Exchange<'_>) -> Result<(), After> {
+async fn more(x: &mut Exchange<'_, '_>) -> Result<(), After> {
     let (conn, deadline) = (&mut x.client.conn, &x.client.deadline);
     let cause = poll_fn(|cx| match conn.poll_fill(cx, false) {
         Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Some(Cause::ClientClosed)),

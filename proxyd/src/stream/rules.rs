@@ -141,7 +141,7 @@ pub fn touch_socket(client: &mut Client) {
     }
 }
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Rules on the request's bytes.
     pub async fn content_rules(&mut self, sets: &[RuleSet], delay: Option<Duration>) -> Result<(), After> {
         self.http_rules(sets, Phase::RequestContent, delay, None).await

@@ -23,7 +23,7 @@ const NO_CACHE: (&str, &[u8]) = ("cache-control", b"no-cache");
 /// How long the body of a form is waited for.
 const FORM_WAIT: Duration = Duration::from_secs(10);
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Answers by a service that a rule asked for.
     pub async fn service(&mut self, name: &'static str) -> After {
         self.set_end((EndedBy::Local, EndedIn::Request));

@@ -6,9 +6,11 @@ use super::accept::Client;
 use super::connect::Server;
 use super::ending::{self, Cause};
 use super::http::{After, Exchange, Switch};
-use super::transfer::{Event, Kind, Limits, Side};
+use super::passing::Passing;
+use super::transfer::{Event, Limits, Side};
 use super::txn::{EndedBy, EndedIn};
 use crate::mux::flow::Broken;
+use crate::runtime::Generation;
 use crate::runtime::clock;
 use crate::runtime::streams::Phase;
 use h1::Framing;
@@ -16,42 +18,69 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+/// What became of a stream before bytes could pass.
+enum Begun<'g> {
+    /// It is over, or went on with messages: what [`serve`] gives back.
+    Over(Option<Instant>),
+    /// It has a server.
+    Passing(Box<Passing>, Server<'g>),
+    /// It has one, and ended while rules waited for the server's first bytes.
+    Ended(Box<Passing>, Server<'g>, Option<Event>),
+}
+
 /// Serves one TCP stream. Where it became one with messages, what is given back says that it only waits for more of them
 /// now, and since when.
 pub async fn serve(client: &mut Client) -> Option<Instant> {
     let generation = Arc::clone(&client.generation);
+    // Boxed: what is needed to get there should not be held as long as the stream lasts.
+    let (passing, mut server, event) = match Box::pin(begin(client, &generation)).await {
+        Begun::Over(waits) => return waits,
+        Begun::Ended(passing, server, event) => (passing, server, event),
+        Begun::Passing(mut passing, mut server) => {
+            let event = passing.run(client, &mut server).await;
+            (passing, server, Some(event))
+        }
+    };
+    let mut x = passing.resume(client, &generation);
+    if let Some(event) = event {
+        x.account(event, &mut server);
+    }
+    x.finish_raw();
+    None
+}
+
+/// Goes as far as to a server.
+async fn begin<'g>(client: &mut Client, generation: &'g Arc<Generation>) -> Begun<'g> {
     let (start, wall) = (client.session.accepted, clock::wall());
-    let mut x = Exchange::begin(client, &generation, start, wall);
+    let mut x = Exchange::begin(client, generation, start, wall);
     x.client.live.phase.set(Phase::Analyse);
     x.keep = false;
     x.raw = true;
     x.parts.txn.times.request = Some(Duration::ZERO);
-    // Boxed each: what is needed to get there should not be held as long as the stream lasts.
-    let mut begun = false;
-    if Box::pin(x.analyse()).await.is_ok() {
+    if x.analyse().await.is_ok() {
         if let Some(switch) = x.switch.take() {
-            return Box::pin(messages(x, switch)).await;
+            return Begun::Over(Box::pin(messages(x, switch)).await);
         }
-        let mut server = Box::pin(x.attach()).await.ok();
-        if let Some(server) = &mut server {
-            begun = true;
-            x.copy(server).await;
+        if let Ok(mut server) = x.attach().await {
+            let begun = x.begin_to_pass(&mut server).await;
+            let limits = x.limits_of_bytes();
+            let passing = Passing::of(x, limits);
+            return match begun {
+                Ok(()) => Begun::Passing(passing, server),
+                Err(event) => Begun::Ended(passing, server, event),
+            };
         }
     }
-    if !begun {
-        x.parts.txn.bytes_in += x.client.conn.buf.len() as u64;
-        // What nobody read would turn the end of the connection into a reset.
-        x.client.conn.discard();
-    }
-    let said_nothing = x.parts.txn.bytes_in + x.parts.up.counted == 0;
-    let null = said_nothing && x.frontend().options.dontlognull;
-    x.finish(null);
-    None
+    x.parts.txn.bytes_in += x.client.conn.buf.len() as u64;
+    // What nobody read would turn the end of the connection into a reset.
+    x.client.conn.discard();
+    x.finish_raw();
+    Begun::Over(None)
 }
 
 /// A stream that turned out to be HTTP: its first request is served under the record that was begun, what follows as on
 /// any connection of HTTP. HTTP/2 begins anew, and the stream that led to it is none.
-async fn messages(mut x: Exchange<'_>, switch: Switch) -> Option<Instant> {
+async fn messages(mut x: Exchange<'_, '_>, switch: Switch) -> Option<Instant> {
     let generation = x.generation;
     if x.frontend().binds[x.client.session.bind].proto.as_deref() == Some("none") {
         // Nothing but bytes is spoken here.
@@ -75,7 +104,7 @@ async fn messages(mut x: Exchange<'_>, switch: Switch) -> Option<Instant> {
 }
 
 /// The request that a stream began with.
-async fn first_request(x: &mut Exchange<'_>, switch: Switch) -> After {
+async fn first_request(x: &mut Exchange<'_, '_>, switch: Switch) -> After {
     x.raw = false;
     x.keep = true;
     x.parts.looks_http = false;
@@ -96,33 +125,7 @@ async fn first_request(x: &mut Exchange<'_>, switch: Switch) -> After {
     }
 }
 
-impl Exchange<'_> {
-    /// Copies until both sides are done. A side that is silent for too long counts as one that closed: the other may
-    /// still end by itself, within what is left of its own time.
-    async fn copy_within(&mut self, server: &mut Server<'_>, limits: &mut Limits) -> Event {
-        loop {
-            let event = self.transfer_within(server, false, Kind::Raw, limits).await;
-            let rest = |other: Option<Duration>, own: Option<Duration>| {
-                other.zip(own).map(|(other, own)| other.saturating_sub(own))
-            };
-            match event {
-                // Somebody wants this stream to end.
-                Event::Timeout(_) if self.client.deadline.rung().is_some() => return event,
-                Event::Timeout(Side::Client) if !self.client.conn.eof => {
-                    self.set_end(ending::data(Cause::ClientTimeout));
-                    self.client.conn.eof = true;
-                    limits.server = rest(limits.server, limits.client).or(limits.server);
-                }
-                Event::Timeout(Side::Server) if !server.link.conn.eof => {
-                    self.set_end(ending::data(Cause::ServerTimeout));
-                    server.link.conn.eof = true;
-                    limits.client = rest(limits.client, limits.server).or(limits.client);
-                }
-                other => return other,
-            }
-        }
-    }
-
+impl Exchange<'_, '_> {
     /// What looks at the server's first bytes: `tcp-response content`, then `stick store-response`.
     async fn response_begins(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
         self.responding();
@@ -135,26 +138,30 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    async fn copy(&mut self, server: &mut Server<'_>) {
+    /// Makes both ways ready; rules may wait for the server's first bytes.
+    async fn begin_to_pass(&mut self, server: &mut Server<'_>) -> Result<(), Option<Event>> {
         let parts = &mut *self.parts;
         parts.up.out.extend_from_slice(&server.prefix);
         parts.up.begin(Framing::UntilClose);
-        (parts.up.may_splice, parts.down.may_splice) = (true, true);
-        parts.up.shut_after = true;
-        parts.down.shut_after = true;
-        let mut limits = self.limits();
-        let tunnel = self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel);
-        if let Some(tunnel) = tunnel {
-            (limits.client, limits.server, limits.tunnel) = (Some(tunnel), Some(tunnel), true);
+        for flow in [&mut parts.up, &mut parts.down] {
+            (flow.may_splice, flow.shut_after) = (true, true);
         }
         self.log_early(0);
         let begun = self.response_begins(server).await;
         self.parts.down.begin(Framing::UntilClose);
-        let event = match begun {
-            Ok(()) => self.copy_within(server, &mut limits).await,
-            Err(Some(event)) => event,
-            Err(None) => return,
-        };
+        begun
+    }
+
+    fn limits_of_bytes(&self) -> Limits {
+        let limits = self.limits();
+        match self.parts.txn.timeout_tunnel.or(self.back().timeouts.tunnel) {
+            None => limits,
+            tunnel => Limits { client: tunnel, server: tunnel, tunnel: true, ..limits },
+        }
+    }
+
+    /// Counts how the passing of bytes ended, and notes who ended it.
+    fn account(&mut self, event: Event, server: &mut Server<'_>) {
         if !matches!(event, Event::Up(Broken::Read(_)) | Event::Down(Broken::Write(_))) {
             server.link.conn.take_leave();
         }
@@ -182,5 +189,12 @@ impl Exchange<'_> {
         if self.parts.txn.ended_by == EndedBy::Nobody {
             self.set_end(ending::data(cause));
         }
+    }
+
+    /// The end of a stream without messages.
+    fn finish_raw(self) {
+        let said_nothing = self.parts.txn.bytes_in + self.parts.up.counted == 0;
+        let null = said_nothing && self.frontend().options.dontlognull;
+        self.finish(null);
     }
 }

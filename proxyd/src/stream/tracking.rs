@@ -16,7 +16,7 @@ pub fn session(client: &Client) {
     client.session.tracked.iter().flatten().for_each(|t| t.session(clock::now()));
 }
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     fn tracked(&self, count: impl Fn(&Tracked, Instant)) {
         let (of_stream, of_client) = (&self.parts.txn.tracked, &self.client.session.tracked);
         if of_stream.is_empty() && of_client.is_empty() {

@@ -92,7 +92,8 @@ impl Transfer<'_> {
         poll_fn(|cx| self.poll(cx, head, &mut armed)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, head: bool, armed: &mut Option<Side>) -> Poll<Event> {
+    /// [`Self::run`] for callers that hold what it works on; `armed` is the side that the deadline was set for.
+    pub fn poll(&mut self, cx: &mut Context<'_>, head: bool, armed: &mut Option<Side>) -> Poll<Event> {
         let mut progress = false;
         let mut up = match self.up.poll(cx, self.client, self.server, &mut progress) {
             Ok(blocked) => blocked,

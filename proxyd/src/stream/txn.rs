@@ -229,7 +229,7 @@ pub enum EndedIn {
 }
 
 /// Points in time of a transaction, all relative to [`Txn::start`]; `None` where not reached (logged `-1`).
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Times {
     /// First byte of the request (`%Ti` ends).
     pub first_byte: Option<Duration>,
