@@ -64,7 +64,7 @@ pub static TCP_CONNECTION: &[Row] = &[
     row("accept", flow::accept),
     row("reject", reply::reject),
     row("expect-proxy", conn::expect_proxy),
-    row("expect-netscaler-cip", flow::refused),
+    row("expect-netscaler-cip", conn::expect_netscaler),
     row("track-sc*", track::track),
     row("sc-inc-gpc(*", track::increment),
     row("sc-inc-gpc0*", track::increment),
