@@ -167,7 +167,7 @@ pub static HTTP: &[Row] = &[
     row("del-map(*", map::edit),
     row("deny", reply::deny),
     request("disable-l7-retry", flow::disable_retry),
-    request("early-hint", flow::refused),
+    request("early-hint", header::early_hint),
     request("normalize-uri", normalize::parse),
     row("redirect", redirect::parse),
     request("reject", reply::reject),

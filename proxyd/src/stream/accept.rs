@@ -360,7 +360,7 @@ fn judge(view: &mut View<'_>, sets: &[RuleSet]) -> Result<(), Verdict> {
                 continue;
             }
             match rule.action.run(view) {
-                Next::Continue | Next::Wait(_) => {}
+                Next::Continue | Next::Wait(_) | Next::Inform(_) => {}
                 Next::Stop => return Ok(()),
                 Next::Finish(verdict) => return Err(verdict),
             }
