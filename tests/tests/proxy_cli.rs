@@ -200,3 +200,76 @@ fn the_exporter_has_the_names_of_the_original() {
     assert!(theirs.lines().count() > 500, "{theirs}");
     assert_eq!(theirs, ours);
 }
+
+/// A ring that the frontend's requests are logged to.
+const RING: &str = "global\n stats socket @DIR@/admin level admin\nring r\n size 32768\n maxlen 500\nlisten f\n mode \
+    http\n log ring@r local0\n option httplog\n timeout client 20s\n timeout server 20s\n timeout connect 20s\n bind \
+    127.0.0.1:@PORT0@\n http-request return status 200\n";
+
+/// Reads until the end of a line with these words; whatever comes before it is left away.
+fn line_with(stream: &mut std::os::unix::net::UnixStream, words: &str) -> String {
+    let mut got = Vec::new();
+    let mut byte = [0];
+    loop {
+        let read = stream.read(&mut byte).expect("a line comes in time");
+        assert_eq!(read, 1, "it ended behind {:?}", String::from_utf8_lossy(&got));
+        got.push(byte[0]);
+        if byte == *b"\n" {
+            let line = String::from_utf8_lossy(&got).into_owned();
+            if line.contains(words) {
+                return line;
+            }
+            got.clear();
+        }
+    }
+}
+
+#[test]
+fn events_are_followed_until_a_key() {
+    // The original tells of some events late or never, so that there is nothing to compare with.
+    let origin = Origin::start();
+    let side = Side::start(&Program::ours("proxyd", "haproxy").path, RING, 1, &origin);
+    request(&side, "/before");
+    let follow = |words: &str| {
+        let mut stream =
+            std::os::unix::net::UnixStream::connect(side.directory().join("admin")).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.write_all(words.as_bytes()).expect("the socket takes bytes");
+        stream
+    };
+    let mut all = follow("show events r -w\n");
+    line_with(&mut all, "/before");
+    let mut new = follow("prompt\nshow events r -w -n\n");
+    // The prompt is there: the next line is what the command says, which begins behind what was there.
+    new.read_exact(&mut [0; 3]).expect("a prompt");
+    for path in ["/one", "/two"] {
+        // Until the command was read an event may pass it by.
+        for stream in [&mut all, &mut new] {
+            stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout can be set");
+        }
+        let mut seen = Vec::new();
+        let until = std::time::Instant::now() + 3 * PATIENCE;
+        while !String::from_utf8_lossy(&seen).contains(path) {
+            assert!(std::time::Instant::now() < until, "{path} was never told of");
+            request(&side, path);
+            let mut chunk = [0; 4096];
+            let read = new.read(&mut chunk).unwrap_or(0);
+            seen.extend_from_slice(&chunk[..read]);
+        }
+        assert!(!String::from_utf8_lossy(&seen).contains("/before"), "only what is new");
+        all.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        line_with(&mut all, path);
+    }
+    // An empty line is a key; with a prompt more can be asked then, without one the connection ends.
+    new.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    new.write_all(b"\nshow version\n").expect("the socket takes bytes");
+    line_with(&mut new, "> 2.6.");
+    all.write_all(b"\n").expect("the socket takes bytes");
+    let mut rest = String::new();
+    all.read_to_string(&mut rest).expect("it ends");
+    assert_eq!(rest, "\n", "only the end of the answer is left");
+    let mut ended = follow("show events r -w\n");
+    ended.shutdown(std::net::Shutdown::Write).expect("it can be shut");
+    ended.read_to_string(&mut rest).expect("a client that says it is done is let go");
+    assert!(rest.contains("/two") && rest.ends_with("\n\n"), "{rest:?}");
+}

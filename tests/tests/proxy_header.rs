@@ -1,4 +1,4 @@
-//! The PROXY protocol of proxyd and Debian's haproxy side by side, both ways: what a server is sent, byte by byte, for
+//! The PROXY protocol and the headers of NetScalers, of proxyd and Debian's haproxy side by side, both ways: what a server is sent, byte by byte, for
 //! the same connection and the same options, and what comes of headers whole, in pieces, cut and wrong: answers, ends
 //! and log lines.
 //!
@@ -26,7 +26,7 @@ mod incoming;
 /// Frontends that want headers.
 const IN: &str = include_str!("proxy_header/in.cfg");
 /// How many they are.
-const IN_FRONTENDS: usize = 9;
+const IN_FRONTENDS: usize = 12;
 /// Connections under way at once.
 const THREADS: usize = 8;
 const OUT: &str = include_str!("proxy_header/out.cfg");

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const CONFIG: &str = include_str!("proxy_settings/haproxy.cfg");
 const CASES: &str = include_str!("proxy_settings/cases.txt");
 /// Frontends of the configuration, by index.
-const FRONTENDS: [&str; 10] =
-    ["rewrite", "insert", "prefix", "preserve", "passive", "pages", "choice", "body", "late", "page"];
+const FRONTENDS: [&str; 11] = [
+    "rewrite", "insert", "prefix", "preserve", "passive", "pages", "choice", "body", "late", "page", "hints",
+];
 
 const BODY: usize = 7;
 const LATE: usize = 8;

@@ -121,6 +121,17 @@ pub fn set_priority(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Par
     }))
 }
 
+/// `expect-netscaler-cip layer4`: likewise.
+pub fn expect_netscaler(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
+    if !args.take("layer4") {
+        return Err("only supports 'layer4'".into());
+    }
+    Ok(act("expect-netscaler-cip", (), |(), view| {
+        view.session.expect_netscaler = true;
+        Flow::Continue
+    }))
+}
+
 /// `expect-proxy layer4`: the engine reads the header when a rule asks for it.
 pub fn expect_proxy(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     if !args.take("layer4") {

@@ -3,7 +3,7 @@
 //! Invariant: a field that is not touched keeps its bytes, its case and its place.
 
 use super::sets::Set;
-use super::{Action, Flow, Verdict, act};
+use super::{Action, Flow, Hint, Verdict, act};
 use crate::acl::matcher::Method;
 use crate::conv::text::expand;
 use crate::http::message::Message;
@@ -100,6 +100,28 @@ fn edit(e: &Edit, view: &mut View<'_>) -> Flow {
 /// `add-header NAME FORMAT`.
 pub fn add(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     Ok(act("add-header", name_and_format(args, scope, set, true)?, edit))
+}
+
+/// `early-hint NAME FORMAT`.
+pub fn early_hint(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
+    /// What haproxy counts for the head but its field: the start line as it keeps it, and the end.
+    const COUNTED: usize = 20 + "HTTP/1.1".len() + "103".len() + "Early Hints".len() + 1;
+    Ok(act("early-hint", name_and_format(args, scope, set, true)?, |e, view| {
+        let value = e.format.to_bytes(view);
+        if !clean(&value) {
+            return failed(view);
+        }
+        // Clients of HTTP/1.0 know no heads before the answer (RFC 9110, 15.2).
+        if view.request.as_deref().is_none_or(|r| r.version < (1, 1)) {
+            return Flow::Continue;
+        }
+        let name = e.name.to_ascii_lowercase();
+        let mut head = format!("HTTP/1.1 103 Early Hints\r\n{name}: ").into_bytes();
+        head.extend_from_slice(&value);
+        head.extend_from_slice(b"\r\n\r\n");
+        let counted = (COUNTED + name.len() + value.len()) as u64;
+        Flow::Inform(Hint { head, counted })
+    }))
 }
 
 /// `set-header NAME FORMAT`.

@@ -38,6 +38,8 @@ pub enum Flow {
     Finish(Verdict),
     /// Calls again later: more bytes, a time, a result.
     Wait(Wait),
+    /// Sends a head of its own to the client before its answer (1xx), then the next rule.
+    Inform(Hint),
 }
 
 /// How a rule ends a transaction.
@@ -86,6 +88,15 @@ pub enum Wait {
         /// Bytes that are enough.
         at_least: usize,
     },
+}
+
+/// A head that goes before the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Hint {
+    /// The head.
+    pub head: Vec<u8>,
+    /// What logs count for it, bytes.
+    pub counted: u64,
 }
 
 /// An answer made by the proxy.

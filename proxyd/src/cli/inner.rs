@@ -7,6 +7,7 @@ use crate::config::model::Level::{Admin, Operator, User};
 use crate::runtime::streams::{Live, Seen};
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
@@ -405,7 +406,7 @@ fn set_profiling(call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// `show events [SINK] [-n]`: the sinks, or what one of them holds.
+/// `show events [SINK] [-w] [-n]`: the sinks, or what one of them holds, and with `-w` what comes.
 fn events(call: &mut Call<'_>) -> Answer {
     let rings = &call.generation.outlets.rings;
     let name = call.word(2);
@@ -432,16 +433,13 @@ fn events(call: &mut Call<'_>) -> Answer {
     if !options.iter().all(|o| matches!(*o, "-n" | "-w" | "-nw" | "-wn")) {
         return Answer::error("unknown option");
     }
-    if given('w') {
-        return Answer::error("Waiting for events is not supported here; ask again for new ones.\n");
+    let (held, next) = ring.text(0);
+    let text = if given('n') { String::new() } else { held };
+    if !given('w') {
+        return Answer::Dump(text);
     }
-    let (lines, _) = if given('n') { (Vec::new(), 0) } else { ring.since(0) };
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(String::from_utf8_lossy(&line).trim_end_matches('\n'));
-        text.push('\n');
-    }
-    Answer::Dump(text)
+    call.session.following = Some((Arc::clone(ring), next));
+    Answer::Begun(text)
 }
 
 /// `show startup-logs`.

@@ -25,6 +25,7 @@ pub mod table;
 pub mod var;
 
 use crate::config::model::{Level, SeverityOutput};
+use crate::log::ring::Ring;
 use crate::runtime::Generation;
 use crate::runtime::transitions::Notice;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub enum Answer {
     Dump(String),
     /// A message: one line, with its severity where asked for.
     Message(Severity, String),
+    /// What is there of something that goes on; what comes follows until [`Session::stop_following`].
+    Begun(String),
     /// Nothing to say.
     Done,
     /// The connection ends behind this answer.
@@ -326,6 +329,8 @@ pub struct Session {
     pub experimental: bool,
     /// `set timeout cli`.
     pub timeout: Option<std::time::Duration>,
+    /// The ring whose new lines are to be sent on, and the number of the next one.
+    pub following: Option<(Arc<Ring>, u64)>,
     payload: Option<Pending>,
 }
 
@@ -360,6 +365,7 @@ impl Session {
             expert: false,
             experimental: false,
             timeout: None,
+            following: None,
             payload: None,
         }
     }
@@ -387,10 +393,21 @@ impl Session {
             }
             let (answer, quit) = self.one(generation, &command, None, notices);
             text.push_str(&answer);
+            // What stands behind it on the line is a key that was pressed, and is dropped like one.
+            if self.following.is_some() {
+                return Output { text, close: false, quit: false };
+            }
             if quit {
                 return Output { text, close: true, quit: true };
             }
         }
+        Output { text, close: !self.interactive, quit: false }
+    }
+
+    /// Ends what follows a ring: what to send, and whether the connection ends behind it.
+    pub fn stop_following(&mut self) -> Output {
+        self.following = None;
+        let text = format!("\n{}", if self.interactive { "> " } else { "" });
         Output { text, close: !self.interactive, quit: false }
     }
 
@@ -428,6 +445,7 @@ impl Session {
                 // As it is: some of haproxy's texts have no line end of their own.
                 (format!("{}{text}\n{prompt}", severity.prefix(self.severity)), false)
             }
+            Answer::Begun(text) => (text, false),
             Answer::Done => (format!("\n{prompt}"), false),
             Answer::Quit => (String::new(), true),
         }

@@ -309,7 +309,12 @@ const UNIX_ONLY: &str = "it has no counterpart here yet";
 /// All options of `bind`, in haproxy's order where it shows.
 static BIND_OPTIONS: Table<(&str, Run)> = Table::new(&[
     ("accept-netscaler-cip", |o, a| {
-        o.bind.accept_netscaler_cip = Some(o.number(a, "value")? as u32);
+        let magic = o.number(a, "value")?;
+        if magic <= 0 {
+            let text = format!("'accept-netscaler-cip' : invalid value {magic}, must be >= 0");
+            return Err(Fault::new(o.option.span, text));
+        }
+        o.bind.accept_netscaler_cip = Some(magic as u32);
         Ok(())
     }),
     ("accept-proxy", |o, _| {

@@ -127,7 +127,6 @@ pub static INERT: &[Inert] = &[
     // bind
     bind("nice", "bind :80 nice 5", NICE),
     bind("allow-0rtt", "bind :80 ssl crt x.pem allow-0rtt", "early data is not taken"),
-    bind("accept-netscaler-cip", "bind :80 accept-netscaler-cip 5", "the header is not read"),
     bind("ca-sign-file", of_tls!("ca-sign-file x"), "certificates are never made on the fly"),
     bind("ca-sign-pass", of_tls!("ca-sign-pass x"), "certificates are never made on the fly"),
     bind("generate-certificates", of_tls!("generate-certificates"), "certificates are never made on the fly"),

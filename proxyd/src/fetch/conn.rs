@@ -153,6 +153,18 @@ pub mod fault {
     pub const PROXY_BAD: u8 = 16;
     /// A PROXY header of another protocol.
     pub const PROXY_UNHANDLED: u8 = 17;
+    /// The peer closed before its NetScaler header.
+    pub const CIP_EMPTY: u8 = 18;
+    /// Reading the NetScaler header failed.
+    pub const CIP_ABORT: u8 = 19;
+    /// The NetScaler header did not come in time.
+    pub const CIP_TIMEOUT: u8 = 20;
+    /// Half a NetScaler header.
+    pub const CIP_TRUNCATED: u8 = 21;
+    /// A NetScaler header with another magic number.
+    pub const CIP_MAGIC: u8 = 22;
+    /// A NetScaler header of another protocol.
+    pub const CIP_UNHANDLED: u8 = 23;
     /// The peer closed within the TLS handshake.
     pub const TLS_EMPTY: u8 = 24;
     /// The connection broke within the TLS handshake.

@@ -9,8 +9,10 @@ use crate::config::model::Ring as Settings;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Pause before a receiver that refused is asked again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -34,6 +36,7 @@ pub struct Ring {
     maxlen: usize,
     kept: Mutex<Kept>,
     news: Condvar,
+    followers: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +59,7 @@ impl Ring {
             maxlen: settings.maxlen,
             kept: Mutex::default(),
             news: Condvar::new(),
+            followers: Notify::new(),
         })
     }
 
@@ -87,6 +91,7 @@ impl Ring {
         }
         drop(kept);
         self.news.notify_all();
+        self.followers.notify_waiters();
     }
 
     /// The lines from number `from` on, and the number after the last.
@@ -94,6 +99,36 @@ impl Ring {
         let kept = self.kept();
         let skip = from.saturating_sub(kept.first) as usize;
         (kept.lines.iter().skip(skip).cloned().collect(), kept.first + kept.lines.len() as u64)
+    }
+
+    /// The same as one text, each line with its end.
+    pub fn text(&self, from: u64) -> (String, u64) {
+        let (lines, next) = self.since(from);
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(String::from_utf8_lossy(&line).trim_end_matches('\n'));
+            text.push('\n');
+        }
+        (text, next)
+    }
+
+    /// Whether there is a line with a number of at least `from`.
+    fn has(&self, from: u64) -> bool {
+        let kept = self.kept();
+        kept.first + kept.lines.len() as u64 > from
+    }
+
+    /// Waits for a line with a number of at least `from`.
+    pub async fn reached(&self, from: u64) {
+        loop {
+            let mut told = pin!(self.followers.notified());
+            // From here on a line that comes is told of, even before it is waited for.
+            told.as_mut().enable();
+            if self.has(from) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Waits for a line with a number of at least `from`, a while at most.

@@ -1,8 +1,9 @@
-//! Sockets: listening, connecting, and the PROXY protocol.
+//! Sockets: listening, connecting, and the headers of proxies before.
 
 pub mod arrivals;
 pub mod connect;
 pub mod listener;
+pub mod netscaler;
 pub mod proxy_protocol;
 pub mod tls;
 

@@ -206,6 +206,18 @@ async fn converse(
             if !matches!(sent, Ok(Ok(()))) {
                 return Next::Close;
             }
+            if session.following.is_some() {
+                let Some(output) = follow(&mut session, stream, &mut held, limit).await else {
+                    return Next::Close;
+                };
+                let process = &(context.current)().board.process;
+                process.bytes_out.fetch_add(output.text.len() as u64, Relaxed);
+                let sent = tokio::time::timeout(limit, stream.write_all(output.text.as_bytes())).await;
+                if output.close || !matches!(sent, Ok(Ok(()))) {
+                    return Next::Close;
+                }
+                continue;
+            }
             // Lines that came along are answered, too; `quit` ends at once.
             if output.quit || (output.close && held.is_empty() && !session.expects_payload()) {
                 return Next::Close;
@@ -219,4 +231,36 @@ async fn converse(
             _ => return Next::Close,
         }
     }
+}
+
+/// Sends on what comes to a ring until the client says anything, ends, or nothing comes for `limit`: what closes the
+/// answer; `None` when the client is gone. An empty line is the key that was pressed, anything else the next command.
+async fn follow(
+    session: &mut Session,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    held: &mut Vec<u8>,
+    limit: Duration,
+) -> Option<crate::cli::Output> {
+    while let Some((ring, at)) = &mut session.following {
+        if !held.is_empty() {
+            break;
+        }
+        let news = tokio::select! {
+            () = ring.reached(*at) => true,
+            read = stream.read_buf(held) => {
+                read.ok()?;
+                false
+            }
+            () = tokio::time::sleep(limit) => false,
+        };
+        if !news {
+            break;
+        }
+        let (text, next) = ring.text(*at);
+        *at = next;
+        tokio::time::timeout(limit, stream.write_all(text.as_bytes())).await.ok()?.ok()?;
+    }
+    let key = held.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    held.drain(..key);
+    Some(session.stop_following())
 }

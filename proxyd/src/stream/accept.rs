@@ -2,6 +2,7 @@
 //!
 //! Invariant: each connection counted on entry is counted off once, however it ends.
 
+use super::handshake::Before;
 use super::txn::{Peer, Session};
 use super::view::{Phase as RulePhase, View};
 use crate::action::{Flow as Next, RuleSet, Verdict};
@@ -227,10 +228,10 @@ fn serve(mut client: Client) -> impl Future<Output = ()> {
             generation.proxies[client.session.frontend.0].front.denied_conn.fetch_add(1, Relaxed);
             return;
         }
-        let wants_header = proxy.binds[client.session.bind].accept_proxy || client.session.expect_proxy;
-        if wants_header {
-            let read = Box::pin(super::handshake::proxy(&mut client)).await;
-            if let Err(fault) = read {
+        let headers = headers_of(&client, &proxy.binds[client.session.bind]);
+        let wants_header = headers.iter().any(Option::is_some);
+        for before in headers.into_iter().flatten() {
+            if let Err(fault) = Box::pin(super::handshake::header(&mut client, before)).await {
                 return refuse(&mut client, fault);
             }
         }
@@ -283,6 +284,15 @@ fn serve(mut client: Client) -> impl Future<Output = ()> {
     }
 }
 
+/// Headers that are to come before the client's own bytes, in their order.
+fn headers_of(client: &Client, bind: &crate::config::model::Bind) -> [Option<Before>; 2] {
+    let session = &client.session;
+    let proxy = bind.accept_proxy || session.expect_proxy;
+    // Without a number on the line, what a rule asks for has to begin with 0.
+    let magic = bind.accept_netscaler_cip.or(session.expect_netscaler.then_some(0));
+    [magic.map(Before::NetScaler), proxy.then_some(Before::Proxy)]
+}
+
 /// Whether the line or the TLS handshake says that the client speaks HTTP/2.
 fn speaks_h2(client: &Client, proxy: &crate::config::model::Proxy) -> bool {
     let alpn = client.session.tls.as_deref().and_then(|t| t.alpn.as_deref());
@@ -294,8 +304,10 @@ fn refuse(client: &mut Client, fault: u8) {
     use crate::fetch::conn::{FAULTS, fault as is};
     let generation = Arc::clone(&client.generation);
     let proxy = generation.proxy(client.session.frontend);
-    let silent = fault == is::PROXY_TIMEOUT && client.conn.buf.is_empty();
-    let null = silent || matches!(fault, is::PROXY_EMPTY | is::PROXY_ABORT | is::TLS_EMPTY | is::TLS_ABORT);
+    let silent = matches!(fault, is::PROXY_TIMEOUT | is::CIP_TIMEOUT) && client.conn.buf.is_empty();
+    let null = silent
+        || matches!(fault, is::PROXY_EMPTY | is::PROXY_ABORT | is::TLS_EMPTY | is::TLS_ABORT)
+        || matches!(fault, is::CIP_EMPTY | is::CIP_ABORT);
     if proxy.logs.is_empty() || (null && proxy.options.dontlognull) {
         return;
     }
@@ -348,7 +360,7 @@ fn judge(view: &mut View<'_>, sets: &[RuleSet]) -> Result<(), Verdict> {
                 continue;
             }
             match rule.action.run(view) {
-                Next::Continue | Next::Wait(_) => {}
+                Next::Continue | Next::Wait(_) | Next::Inform(_) => {}
                 Next::Stop => return Ok(()),
                 Next::Finish(verdict) => return Err(verdict),
             }

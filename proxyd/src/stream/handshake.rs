@@ -1,9 +1,10 @@
-//! What comes before the first byte of a session's own: the PROXY header and TLS.
+//! What comes before the first byte of a session's own: headers of proxies and TLS.
 
 use super::accept::Client;
 use super::txn::{Peer, TlsInfo};
 use crate::fetch::conn::fault;
 use crate::mux::wire::Wire;
+use crate::net::netscaler;
 use crate::net::proxy_protocol::{self, Header, Invalid};
 use crate::runtime::clock;
 use std::future::poll_fn;
@@ -13,49 +14,111 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-/// Reads the PROXY header; the error, a number of [`crate::fetch::conn::fault`], says that the connection must go.
-pub async fn proxy(client: &mut Client) -> Result<(), u8> {
+/// A header that is to come before the client's bytes.
+#[derive(Debug, Clone, Copy)]
+pub enum Before {
+    /// The PROXY protocol's.
+    Proxy,
+    /// NetScaler's, with this magic number.
+    NetScaler(u32),
+}
+
+/// What is wrong when a header does not come.
+struct Missing {
+    empty: u8,
+    abort: u8,
+    timeout: u8,
+    truncated: u8,
+}
+
+impl Before {
+    const fn missing(self) -> Missing {
+        match self {
+            Self::Proxy => Missing {
+                empty: fault::PROXY_EMPTY,
+                abort: fault::PROXY_ABORT,
+                timeout: fault::PROXY_TIMEOUT,
+                truncated: fault::PROXY_TRUNCATED,
+            },
+            Self::NetScaler(_) => Missing {
+                empty: fault::CIP_EMPTY,
+                abort: fault::CIP_ABORT,
+                timeout: fault::CIP_TIMEOUT,
+                truncated: fault::CIP_TRUNCATED,
+            },
+        }
+    }
+
+    /// Takes the header out of what came; false says that more must come.
+    fn take(self, client: &mut Client) -> Result<bool, u8> {
+        match self {
+            Self::Proxy => take_proxy(client),
+            Self::NetScaler(magic) => match netscaler::parse(client.conn.buf.bytes(), magic) {
+                Ok(Some((header, used))) => {
+                    client.conn.buf.consume(used);
+                    client.session.src = Peer::Inet(header.src);
+                    client.session.dst = Peer::Inet(header.dst);
+                    Ok(true)
+                }
+                Ok(None) => Ok(false),
+                Err(netscaler::Invalid::Magic) => Err(fault::CIP_MAGIC),
+                Err(netscaler::Invalid::Unhandled) => Err(fault::CIP_UNHANDLED),
+            },
+        }
+    }
+}
+
+fn take_proxy(client: &mut Client) -> Result<bool, u8> {
+    match proxy_protocol::parse(client.conn.buf.bytes()) {
+        Ok(Some((header, used))) => {
+            client.conn.buf.consume(used);
+            client.session.proxied = true;
+            if let Header::Proxied { src, dst, tlvs } = header {
+                client.session.src = Peer::Inet(src);
+                client.session.dst = Peer::Inet(dst);
+                client.session.proxy_tlvs = tlvs;
+            }
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        Err(Invalid::None) => Err(fault::PROXY_NONE),
+        Err(Invalid::Endless) => Err(fault::PROXY_TRUNCATED),
+        Err(Invalid::Unhandled) => Err(fault::PROXY_UNHANDLED),
+        Err(Invalid::Bad(told)) => {
+            if let Some((src, dst)) = told {
+                (client.session.src, client.session.dst) = (Peer::Inet(src), Peer::Inet(dst));
+            }
+            Err(fault::PROXY_BAD)
+        }
+    }
+}
+
+/// Reads a header; the error, a number of [`crate::fetch::conn::fault`], says that the connection must go.
+pub async fn header(client: &mut Client, before: Before) -> Result<(), u8> {
     let generation = Arc::clone(&client.generation);
     let timeouts = &generation.proxy(client.session.frontend).timeouts;
     client.deadline.set(clock::now(), timeouts.client_hs.or(timeouts.client));
-    loop {
-        match proxy_protocol::parse(client.conn.buf.bytes()) {
-            Ok(Some((header, used))) => {
-                client.conn.buf.consume(used);
-                client.session.proxied = true;
-                if let Header::Proxied { src, dst, tlvs } = header {
-                    client.session.src = Peer::Inet(src);
-                    client.session.dst = Peer::Inet(dst);
-                    client.session.proxy_tlvs = tlvs;
-                }
-                return Ok(());
-            }
-            Ok(None) => {}
-            Err(Invalid::None) => return Err(fault::PROXY_NONE),
-            Err(Invalid::Endless) => return Err(fault::PROXY_TRUNCATED),
-            Err(Invalid::Unhandled) => return Err(fault::PROXY_UNHANDLED),
-            Err(Invalid::Bad(told)) => {
-                if let Some((src, dst)) = told {
-                    (client.session.src, client.session.dst) = (Peer::Inet(src), Peer::Inet(dst));
-                }
-                return Err(fault::PROXY_BAD);
-            }
-        }
+    let missing = before.missing();
+    while !before.take(client)? {
         let (conn, deadline) = (&mut client.conn, &client.deadline);
+        if conn.buf.is_full() {
+            return Err(missing.truncated);
+        }
         let got = poll_fn(|cx| match conn.poll_fill(cx, false) {
-            Poll::Ready(Ok(0)) if conn.buf.is_empty() => Poll::Ready(Err(fault::PROXY_EMPTY)),
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(fault::PROXY_TRUNCATED)),
+            Poll::Ready(Ok(0)) if conn.buf.is_empty() => Poll::Ready(Err(missing.empty)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(missing.truncated)),
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(fault::PROXY_ABORT)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(missing.abort)),
             Poll::Pending if deadline.poll_passed(cx) => {
                 // The original says at once that the rest is missing; here the client had time for it.
                 let begun = !conn.buf.is_empty();
-                Poll::Ready(Err(if begun { fault::PROXY_TRUNCATED } else { fault::PROXY_TIMEOUT }))
+                Poll::Ready(Err(if begun { missing.truncated } else { missing.timeout }))
             }
             Poll::Pending => Poll::Pending,
         });
         got.await?;
     }
+    Ok(())
 }
 
 /// Runs the TLS handshake; the error, a number of [`crate::fetch::conn::fault`], says that the connection must go.

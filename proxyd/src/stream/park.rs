@@ -120,11 +120,13 @@ impl Lean {
             thread: _,
             fault,
             expect_proxy,
+            expect_netscaler,
             log_level,
         } = session;
         let usual = (src, dst) == (real_src, real_dst)
             && !proxied
             && !expect_proxy
+            && !expect_netscaler
             && proxy_tlvs.is_empty()
             && vars.is_empty()
             && tracked.is_empty()

@@ -13,7 +13,7 @@ use super::transfer::{Event, Kind};
 use super::txn::{EndedBy, EndedIn, Resolving};
 use super::view::Phase;
 use crate::acl::Answer;
-use crate::action::{Flow as Next, Rule, RuleSet, Verdict, Wait};
+use crate::action::{Flow as Next, Hint, Rule, RuleSet, Verdict, Wait};
 use crate::config::model::Proxy;
 use crate::mux::wire::Conn;
 use crate::runtime::clock;
@@ -21,6 +21,9 @@ use h1::{Body, Framing, Part, Progress, RequestInfo};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+
+/// What logs count for a `100 Continue` of our own, bytes: the start line as haproxy keeps it, and the end.
+const CONTINUE_COUNTED: u64 = 40;
 
 /// Where bytes of the response come from, and how they are framed.
 pub type From<'s, 'g> = Option<(&'s mut Server<'g>, Framing)>;
@@ -193,6 +196,10 @@ impl Exchange<'_, '_> {
                         }
                         at += 1;
                     }
+                    Next::Inform(hint) => {
+                        Box::pin(self.inform(hint)).await;
+                        at += 1;
+                    }
                     Next::Wait(Wait::Address) => Box::pin(self.resolved()).await,
                     Next::Wait(_) if !may_wait => at += 1,
                     Next::Wait(wait) => {
@@ -209,6 +216,13 @@ impl Exchange<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Sends a head before the answer. A client that is gone is noticed by whoever reads from it next.
+    async fn inform(&mut self, hint: Hint) {
+        self.parts.txn.bytes_out += hint.counted;
+        self.client.deadline.set(clock::now(), self.frontend().timeouts.client);
+        let _ = answer::write_all(&mut self.client.conn, &self.client.deadline, &hint.head).await;
     }
 
     /// Waits for the address that a rule asked for. The resolver always answers, if only by going away.
@@ -369,6 +383,7 @@ impl Exchange<'_, '_> {
             request.remove(b"expect");
             self.client.deadline.set(clock::now(), self.frontend().timeouts.client);
             let text = b"HTTP/1.1 100 Continue\r\n\r\n";
+            self.parts.txn.bytes_out += CONTINUE_COUNTED;
             // A client that is gone is noticed by the read that follows.
             let _ = answer::write_all(&mut self.client.conn, &self.client.deadline, text).await;
         }
@@ -426,7 +441,7 @@ impl Exchange<'_, '_> {
                 let mut from = Some((&mut *server, Framing::UntilClose));
                 final_say |= clock::now() >= until;
                 match self.judge(rule, back, Phase::ResponseContent, !final_say, &mut from) {
-                    Next::Continue => at += 1,
+                    Next::Continue | Next::Inform(_) => at += 1,
                     Next::Stop => return Ok(()),
                     Next::Finish(verdict) => {
                         self.parts.txn.bytes_out += server.link.conn.buf.len() as u64;

@@ -61,7 +61,7 @@ impl Exchange<'_, '_> {
                 Next::Continue => {}
                 Next::Stop => break,
                 Next::Finish(verdict) => return Err(self.refuse_stats(proxy, verdict).await),
-                Next::Wait(_) => {}
+                Next::Wait(_) | Next::Inform(_) => {}
             }
         }
         self.count_intercepted(proxy);

@@ -74,6 +74,8 @@ pub struct Session {
     pub fault: u8,
     /// `expect-proxy layer4` asks for a PROXY header on this connection.
     pub expect_proxy: bool,
+    /// `expect-netscaler-cip layer4` asks for a NetScaler header on this connection.
+    pub expect_netscaler: bool,
     /// `set-nice`, `set-mark` … ask for it: log level forced by a rule.
     pub log_level: Option<u8>,
 }
@@ -104,6 +106,7 @@ impl Session {
             thread: 0,
             fault: 0,
             expect_proxy: false,
+            expect_netscaler: false,
             log_level: None,
         }
     }

@@ -187,6 +187,83 @@ fn lengths() -> Vec<Case> {
     out
 }
 
+/// The magic number of the configuration.
+const MAGIC: u32 = 1234;
+
+/// An IPv4 and a TCP header: the first byte's low half, the protocol, bytes of options of both.
+fn ip4(first: u8, protocol: u8, ip_options: usize, tcp_options: usize) -> Vec<u8> {
+    let mut out = vec![first, 0, 0, 40, 0, 0, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 200];
+    out.resize(20 + ip_options, 0);
+    out.extend_from_slice(&[4, 87, 8, 174]);
+    out.resize(40 + ip_options + tcp_options, 0);
+    out
+}
+
+fn ip6(protocol: u8) -> Vec<u8> {
+    let addresses = v6();
+    let mut out = [&[0x60, 0, 0, 0, 0, 20, protocol, 64], &addresses[..32], &[4, 87, 8, 174]].concat();
+    out.resize(60, 0);
+    out
+}
+
+fn legacy(magic: u32, len: usize, packet: &[u8]) -> Vec<u8> {
+    [&magic.to_be_bytes(), &(len as u32).to_be_bytes(), packet].concat()
+}
+
+fn standard(kind: u16, len: usize, packet: &[u8]) -> Vec<u8> {
+    let total = (packet.len() + 12) as u32;
+    let kind = [kind.to_be_bytes(), (len as u16).to_be_bytes()].concat();
+    [&MAGIC.to_be_bytes(), &total.to_be_bytes(), &kind[..], packet].concat()
+}
+
+/// Headers of a NetScaler.
+fn netscaler() -> Vec<Case> {
+    let (v4, v6) = (ip4(0x45, 6, 0, 0), ip6(6));
+    let whole = [
+        ("old v4", legacy(MAGIC, 40, &v4)),
+        ("old v6", legacy(MAGIC, 60, &v6)),
+        ("v4", standard(1, 40, &v4)),
+        ("v6", standard(1, 60, &v6)),
+        ("another type", standard(2, 40, &v4)),
+        ("type 0", standard(0, 40, &v4)),
+        ("length 0", standard(1, 0, &v4)),
+        ("short length", standard(1, 20, &v4)),
+        ("old length 0", legacy(MAGIC, 0, &v4)),
+        ("old short length", legacy(MAGIC, 39, &v4)),
+        ("old longer", legacy(MAGIC, 42, &[&v4[..], b"GE"].concat())),
+        ("old, another number", legacy(5, 40, &v4)),
+        ("number 0", legacy(0, 40, &v4)),
+        ("old UDP", legacy(MAGIC, 40, &ip4(0x45, 17, 0, 0))),
+        ("UDP v6", standard(1, 60, &ip6(17))),
+        ("version 5", legacy(MAGIC, 40, &ip4(0x55, 6, 0, 0))),
+        ("version 0", legacy(MAGIC, 40, &ip4(0x05, 6, 0, 0))),
+        ("options of IP", standard(1, 48, &ip4(0x47, 6, 8, 0))),
+        ("old, options of TCP", legacy(MAGIC, 52, &ip4(0x45, 6, 0, 12))),
+        ("old, length of IP 0", legacy(MAGIC, 40, &ip4(0x40, 6, 0, 0))),
+        ("no header", Vec::new()),
+        ("of PROXY", b"PROXY TCP4 10.1.2.3 10.4.5.6 7 8\r\n".to_vec()),
+    ];
+    let mut out: Vec<Case> = Vec::new();
+    for (name, header) in &whole {
+        for frontend in [9, 10] {
+            out.push((format!("NetScaler, {name}, {frontend}"), frontend, with(header)));
+        }
+    }
+    let first = standard(1, 40, &v4);
+    for cut in [0, 3, 8, 11, 20, 30] {
+        let steps = vec![Step::Send(first[..cut].to_vec()), Step::HalfClose, Step::Read];
+        out.push((format!("NetScaler, cut off, {cut}"), 9, steps));
+    }
+    for begun in [0, 20] {
+        let steps = vec![Step::Send(first[..begun].to_vec()), Step::Pause(LIMIT_MS), Step::Read];
+        out.push((format!("NetScaler, silence behind {begun}"), 9, steps));
+    }
+    let text = b"PROXY TCP4 10.1.2.3 10.4.5.6 7 8\r\n";
+    out.push(("NetScaler, behind PROXY".to_owned(), 11, with(&[&text[..], &first].concat())));
+    out.push(("NetScaler, before PROXY".to_owned(), 11, with(&[&first[..], text].concat())));
+    out
+}
+
 /// Every case.
 pub(crate) fn cases() -> Vec<Case> {
     let mut out: Vec<Case> = Vec::new();
@@ -228,6 +305,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ));
     }
     out.extend(lengths());
+    out.extend(netscaler());
     for (name, header) in [
         ("text", &good),
         ("binary", &good2),
