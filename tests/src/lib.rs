@@ -11,6 +11,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+pub mod check_lines;
 pub mod cli;
 pub mod frames;
 pub mod names;

@@ -8,16 +8,16 @@
 //! `heard K` shows what the last of them said; `get PATH` sends a request to the backend, `open PATH` without waiting for the answer that
 //! `end` shows; `note` shows what the external check was told; `show` keeps what `show stat` says.
 
+use holdfast_tests::check_lines::CheckLines;
 use holdfast_tests::cli::Row;
 use holdfast_tests::node::Program;
 use holdfast_tests::oracle::Suite;
 use holdfast_tests::pair::{Origin, Side};
 use holdfast_tests::{cli, workspace};
-use regex::Regex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -187,39 +187,6 @@ impl Server {
     }
 }
 
-/// Log lines by case, in order, without what differs from run to run.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<BTreeMap<String, Vec<String>>>>);
-
-impl Lines {
-    fn start(&self) -> u16 {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let port = socket.local_addr().expect("a bound socket has an address").port();
-        let lines = Arc::clone(&self.0);
-        thread::spawn(move || {
-            let backend = Regex::new(r"\b(b\d+)\b").expect("a valid pattern");
-            let time = Regex::new(r"duration: \d+ms").expect("a valid pattern");
-            // What observed traffic does to a server happens before or after its session ends.
-            let active = Regex::new(r"\d+ sessions active").expect("a valid pattern");
-            let mut datagram = vec![0; 65536];
-            while let Ok(n) = socket.recv(&mut datagram) {
-                let text = String::from_utf8_lossy(&datagram[..n]).into_owned();
-                let Some((head, line)) = text.split_once("]: ") else { continue };
-                let Some(of) = backend.captures(line).map(|c| c[1].to_owned()) else { continue };
-                let level = head.split('>').next().unwrap_or_default().trim_start_matches('<');
-                let line = time.replace_all(line.trim_end(), "duration: Nms");
-                let line = active.replace(&line, "N sessions active");
-                lock(&lines).entry(of).or_default().push(format!("{level} {line}"));
-            }
-        });
-        port
-    }
-
-    fn of(&self, backend: &str) -> Vec<String> {
-        lock(&self.0).get(backend).cloned().unwrap_or_default()
-    }
-}
-
 /// What `show stat` last said of each server and backend.
 #[derive(Default)]
 struct Board {
@@ -321,7 +288,7 @@ frontend f
 /// One program with all cases.
 struct Stage {
     side: Side,
-    logs: Lines,
+    logs: CheckLines,
     servers: Vec<[Arc<Server>; 3]>,
     board: Board,
     /// What external checks wrote.
@@ -336,7 +303,7 @@ mv @NOTES@/.$$ @NOTES@/$HAPROXY_PROXY_NAME
 
 impl Stage {
     fn start(program: &Program, cases: &[Case]) -> Self {
-        let (logs, mut config) = (Lines::default(), HEAD.to_owned());
+        let (logs, mut config) = (CheckLines::default(), HEAD.to_owned());
         let notes = tempfile::tempdir().expect("a directory");
         let script = notes.path().join("external.sh");
         let path = notes.path().display().to_string();
@@ -397,7 +364,8 @@ impl Stage {
         thread::sleep(LOG_LAG);
         out.push_str(&self.board.show(&name));
         out.push_str(&self.states(&name));
-        out.push_str(&self.logs.of(&name).join("\n"));
+        let lines = self.logs.of(&name).into_iter().map(|line| format!("{} {}", line.level, line.text));
+        out.push_str(&lines.collect::<Vec<_>>().join("\n"));
         // Ports differ from side to side.
         for (n, server) in self.servers[i].iter().enumerate() {
             out = out.replace(&server.port.to_string(), &format!("@P{}@", n + 1));
@@ -528,7 +496,7 @@ const PACES: [(&str, u64); 3] = [("fastinter", 1500), ("downinter", 4500), ("int
 fn paces(program: &Program, agent: bool) -> String {
     let server = Server::start();
     "http 200".clone_into(&mut lock(&server.does));
-    let (port, logs) = (server.port, Lines::default().start());
+    let (port, logs) = (server.port, CheckLines::default().start());
     let config = HEAD.replace("@LINES@", &logs.to_string());
     let check = if agent {
         "agent-check agent-inter 3s agent-port"

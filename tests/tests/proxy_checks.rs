@@ -4,6 +4,7 @@
 //! A case is a backend and what its server does with each connection: `refuse`, or words out of `recv N`,
 //! `send TEXT`, `hex BYTES`, `wait MS`, `reset`, `close`, `hold`, in order.
 
+use holdfast_tests::check_lines::CheckLines;
 use holdfast_tests::cli::{self, Row};
 use holdfast_tests::node::Program;
 use holdfast_tests::oracle::Suite;
@@ -12,8 +13,7 @@ use regex::Regex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::sync::{Arc, Mutex};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -114,37 +114,10 @@ fn play(mut stream: TcpStream, steps: &[String]) -> Option<()> {
     Some(())
 }
 
-/// Log lines by backend, in order, without what differs from run to run.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<BTreeMap<String, Vec<String>>>>);
-
-impl Lines {
-    fn start(&self) -> u16 {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let port = socket.local_addr().expect("a bound socket has an address").port();
-        let lines = Arc::clone(&self.0);
-        thread::spawn(move || {
-            let backend = Regex::new(r"\b(b\d+)\b").expect("a valid pattern");
-            let time = Regex::new(r"duration: \d+ms").expect("a valid pattern");
-            let mut datagram = vec![0; 65536];
-            while let Ok(n) = socket.recv(&mut datagram) {
-                let text = String::from_utf8_lossy(&datagram[..n]).into_owned();
-                let Some((_, line)) = text.split_once("]: ") else { continue };
-                let Some(of) = backend.captures(line).map(|c| c[1].to_owned()) else { continue };
-                let line = time.replace_all(line.trim_end(), "duration: Nms").into_owned();
-                if let Ok(mut lines) = lines.lock() {
-                    lines.entry(of).or_default().push(line);
-                }
-            }
-        });
-        port
-    }
-
-    /// The first lines of a backend; later ones depend on when they are looked at.
-    fn of(&self, backend: &str) -> String {
-        let all = self.0.lock().expect("nobody panicked");
-        all.get(backend).map(|l| l.iter().take(2).cloned().collect::<Vec<_>>().join("\n")).unwrap_or_default()
-    }
+/// The first lines of a backend; later ones depend on when they are looked at.
+fn first_lines(lines: &CheckLines, backend: &str) -> String {
+    let first: Vec<_> = lines.of(backend).into_iter().take(2).map(|line| line.text).collect();
+    first.join("\n")
 }
 
 fn stat(side: &Side) -> BTreeMap<String, Row> {
@@ -225,8 +198,8 @@ fn look(suite: &mut Suite, programs: &[Program; 2], cases: &[Case]) {
         let _ = write!(config, "backend b{i}\n{lines}\n");
     }
     let origin = Origin::start();
-    let logs = [Lines::default(), Lines::default()];
-    let start = |program: &Program, lines: &Lines| {
+    let logs = [CheckLines::default(), CheckLines::default()];
+    let start = |program: &Program, lines: &CheckLines| {
         let config = config.replace("@LINES@", &lines.start().to_string());
         Side::start(&program.path, &config, 1, &origin)
     };
@@ -237,7 +210,7 @@ fn look(suite: &mut Suite, programs: &[Program; 2], cases: &[Case]) {
         let backend = format!("b{i}");
         let seen = |n: usize| {
             let row = shown[n].get(&backend).map_or("", String::as_str);
-            stale.replace_all(&format!("{row}{}", logs[n].of(&backend)), "$1").into_owned()
+            stale.replace_all(&format!("{row}{}", first_lines(&logs[n], &backend)), "$1").into_owned()
         };
         suite.case(&case.name, &seen(0), &seen(1));
     }
