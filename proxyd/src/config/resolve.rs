@@ -131,7 +131,11 @@ fn names_in_rules(loader: &mut Loader<'_>, draft: &mut Draft, complaints: &[(Own
         loader.report.push(bare(Severity::Alert, draft.header, text));
     }
     texts.extend(own().filter_map(|c| if let Complaint::Rule(t) = c { Some(t.clone()) } else { None }));
-    late::contents(loader, draft, &texts);
+    let faults = texts.clone();
+    for text in texts.drain(..) {
+        loader.report.push(bare(Severity::Alert, draft.header, text));
+    }
+    late::contents(loader, draft, &faults);
     texts.append(&mut draft.rule_faults);
     let arguments: Vec<&str> =
         own().filter_map(|c| if let Complaint::Argument(t) = c { Some(t.as_str()) } else { None }).collect();
