@@ -11,7 +11,7 @@ pub mod matcher;
 mod tests;
 
 use crate::fetch;
-use crate::sample::expr::{Cursor, Expr, Scope, gather};
+use crate::sample::expr::{Cursor, Expr, IN_ACL, Scope, gather};
 use crate::sample::source::Points;
 use crate::sample::{Type, Value};
 use crate::stream::view::View;
@@ -197,6 +197,13 @@ pub fn define(
     Ok(())
 }
 
+/// What the warning about an ACL without patterns begins with; no place leads it.
+pub const NO_PATTERN_LEAD: &str = "parsing acl keyword ";
+
+const NO_PATTERN: &str = "\n  no pattern to match against were provided, so this ACL will never match.\n  If this is \
+    what you intended, please add '--' to get rid of this warning.\n  If you intended to match only for existence, \
+    please use '-m found'.\n  If you wanted to force an int to match as a bool, please use '-m bool'.\n";
+
 impl Test {
     fn compile(words: &[Word], scope: &mut Scope<'_>, acl: &str) -> Result<Self, String> {
         let Some(first) = words.first() else {
@@ -217,7 +224,10 @@ impl Test {
         let Some(fetch) = fetch else {
             return Err(format!("unknown fetch method '{}' in ACL expression '{text}'", tree.fetch.name));
         };
-        let expr = Expr::with_fetch(fetch, &tree, scope).map_err(|e| match (alias, &tree.fetch.name) {
+        let outer = std::mem::replace(&mut scope.within, IN_ACL);
+        let expr = Expr::with_fetch(fetch, &tree, scope);
+        scope.within = outer;
+        let expr = expr.map_err(|e| match (alias, &tree.fetch.name) {
             (None, _) => format!("{e} in ACL expression '{text}'"),
             (Some(_), name) => match e.strip_prefix("fetch method '") {
                 Some(fault) => format!("ACL keyword '{fault}"),
@@ -227,6 +237,9 @@ impl Test {
         let mut options = Options::read(&words[1..], expr.fetch_name())?;
         let preset = alias.filter(|_| tree.converters.is_empty()).map(|(_, _, m)| *m);
         let method = options.method.or(preset).or_else(|| Method::default_for(expr.output));
+        if words.len() == 1 && method.is_some_and(|m| !matches!(m, Method::Found | Method::Bool)) {
+            scope.warnings.push(format!("{NO_PATTERN_LEAD}'{text}' :{NO_PATTERN}"));
+        }
         let Some(method) = method else {
             return Err(format!(
                 "matching method must be specified first (using '-m') when using a sample fetch of this type ('{}')",
@@ -449,6 +462,11 @@ impl Condition {
             }
         }
         out
+    }
+
+    /// Whether any of its expressions reads the request.
+    pub fn of_request(&self) -> bool {
+        self.any.iter().flatten().flat_map(|t| &t.acl.tests).any(|t| t.expr.source().of_request())
     }
 
     /// Whether any of its expressions needs an HTTP message.

@@ -43,7 +43,9 @@ pub fn sample_word(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Resu
     for _ in 0..taken {
         args.next();
     }
-    sample(&text, scope, set)
+    let expr = sample(&text, scope, set)?;
+    scope.formats.of_request = expr.source().of_request();
+    Ok(expr)
 }
 
 /// The head a rule of the set changes.

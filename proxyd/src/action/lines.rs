@@ -9,7 +9,7 @@ use super::sets::{Set, rule};
 use super::{Rule, RuleSets};
 use crate::acl::{Acl, define};
 use crate::config::model::{ErrorReply, Kind, Mode};
-use crate::sample::expr::{Captures, Refs, Scope};
+use crate::sample::expr::{Captures, FormatsSeen, Refs, Scope};
 use crate::stick::{StickRules, TableSpec, parse as stick};
 use conf_parsers::{Line, Word};
 use std::collections::{BTreeMap, HashMap};
@@ -58,6 +58,8 @@ pub struct Compiled {
     pub warnings: Vec<String>,
     /// Faults that are told once the whole file was read.
     pub late: Vec<String>,
+    /// What formats asked for.
+    pub formats: FormatsSeen,
 }
 
 impl Compiled {
@@ -74,12 +76,14 @@ impl Compiled {
             kind: place.kind,
             mode: place.mode,
             origin,
+            within: "",
             files: place.files,
             acls: &self.acls,
             refs: &mut self.refs,
             late: &mut self.late,
             warnings: &mut self.warnings,
             stick_counters: place.stick_counters,
+            formats: &mut self.formats,
             captures: &mut self.captures,
             http_errors: place.http_errors,
         };

@@ -44,7 +44,7 @@ pub fn parse(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Result<Box
     let expr = sample_word(args, scope, set)?;
     let missing =
         format!("Proxy '{}': Can't find resolvers section '{section}' for do-resolve action.", scope.proxy);
-    scope.refs.resolvers.push(((*section).to_owned(), missing));
+    scope.refs.resolvers.push(((*section).to_owned(), scope.owner(), missing));
     let resolve = Resolve { var, section: (*section).to_owned(), prefer_ipv4, expr };
     Ok(act("do-resolve", resolve, run))
 }

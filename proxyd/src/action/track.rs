@@ -4,7 +4,7 @@ use super::header::sample_word;
 use super::sets::Set;
 use super::{Action, Flow, act};
 use crate::config::model::Mode;
-use crate::sample::expr::{Cursor, Expr, Scope, TableSlot};
+use crate::sample::expr::{Cursor, Expr, Referrer, Scope, TableSlot};
 use crate::stick::table::Data;
 use crate::stick::{Tracked, clock_ms};
 use crate::stream::view::{Phase, View};
@@ -36,8 +36,8 @@ pub fn track(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     } else {
         scope.proxy.to_owned()
     };
-    let place = format!("'{word}' of {} '{}'", set.name(), scope.proxy);
-    let table = scope.refs.table(&table, &place);
+    let owner = scope.owner();
+    let table = scope.refs.table(&table, owner, Referrer::Track(slot, expr.output));
     Ok(act("track-sc", Track { slot, expr, table }, begin))
 }
 

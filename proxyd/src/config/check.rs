@@ -73,7 +73,10 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         cx.no_effect(&format!("{family} … -lf"), "the text is sent as it stands, without expressions");
     }
     cx.draft.begin_own_checks(http);
-    cx.draft.proxy.check.steps.push(CheckStep { keyword: word.to_owned(), words });
+    let check = &mut cx.draft.proxy.check;
+    check.http_rules |= http;
+    check.tcp_rules |= !http;
+    check.steps.push(CheckStep { keyword: word.to_owned(), words });
     Ok(())
 }
 

@@ -11,7 +11,8 @@ use crate::action::sets::{self, Set};
 use crate::action::var::Preset;
 use crate::action::{Rule, redirect, reply};
 use crate::log::format::{self, Format, Use};
-use crate::sample::expr::{Captures, Expr, Scope};
+use crate::sample::Type;
+use crate::sample::expr::{Captures, Expr, FormatsSeen, Owner, Referrer, Scope};
 use crate::sample::source::Points;
 use crate::stick::rules::StickRule;
 use crate::stick::table::{DATA, DataArg, KeyType, Stored};
@@ -60,13 +61,17 @@ struct Compiler<'c, 'l> {
     kind: Kind,
     mode: super::model::Mode,
     late: Vec<String>,
+    formats: FormatsSeen,
+    /// What expressions of the line at hand are part of.
+    within: &'static str,
 }
 
 impl<'c, 'l> Compiler<'c, 'l> {
     fn of(loader: &'c mut Loader<'l>, draft: &Draft) -> Self {
         let captures = Captures::default();
         let (name, kind, mode) = (draft.proxy.name.clone(), draft.proxy.kind, draft.proxy.mode);
-        Self { loader, acls: HashMap::new(), captures, name, kind, mode, late: Vec::new() }
+        let (acls, late, formats) = (HashMap::new(), Vec::new(), FormatsSeen::default());
+        Self { loader, acls, captures, name, kind, mode, late, formats, within: "" }
     }
 }
 
@@ -91,6 +96,7 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
         c.ordered(draft, rule, &mut sets);
     }
     store(draft, sets);
+    draft.http_format = c.http_format(draft);
     c.switching(draft);
     c.formats(draft);
     c.pages(draft);
@@ -108,9 +114,7 @@ pub(super) fn draft(loader: &mut Loader<'_>, draft: &mut Draft) {
             ));
         }
     }
-    for text in c.late {
-        c.loader.late.push(Diagnostic::at(Severity::Alert, draft.header, text).lead(Lead::Bare));
-    }
+    draft.rule_faults = c.late;
 }
 
 /// `sni` of a server that a command adds; gives what is wrong with it.
@@ -137,6 +141,8 @@ pub(super) fn process_variables(loader: &mut Loader<'_>) {
         kind: Kind::Listen,
         mode: super::model::Mode::Http,
         late: Vec::new(),
+        formats: FormatsSeen::default(),
+        within: "",
     };
     for line in lines {
         let done = c.scoped(line.span, |s| Preset::parse(&mut line.args(), s));
@@ -171,18 +177,21 @@ impl Compiler<'_, '_> {
             kind: self.kind,
             mode: self.mode,
             origin: (&file, self.loader.sources.line(span)),
+            within: self.within,
             files: &files,
             acls: &self.acls,
             refs: &mut self.loader.refs,
             late: &mut self.late,
             warnings: &mut warnings,
             stick_counters: self.loader.config.global.tune.stick_counters,
+            formats: &mut self.formats,
             captures: &mut self.captures,
             http_errors: &self.loader.config.http_errors,
         };
         let done = f(&mut scope);
         for text in warnings {
-            self.loader.report.warning(span, text);
+            let lead = if text.starts_with(acl::NO_PATTERN_LEAD) { Lead::Bare } else { Lead::Parsing };
+            self.loader.report.push(Diagnostic::at(Severity::Warning, span, text).lead(lead));
         }
         match done {
             Ok(value) => Some(value),
@@ -201,7 +210,9 @@ impl Compiler<'_, '_> {
         let (set, skip) = match (line.keyword(), second) {
             ("acl", name) => return self.acl(name, &words[1..], line.span),
             ("redirect", _) => {
+                self.within = REDIRECT;
                 let done = self.scoped(line.span, |s| redirect::line(&words[1..], &words[0], s));
+                draft.redirects = true;
                 sets.request.extend(done);
                 return;
             }
@@ -239,12 +250,30 @@ impl Compiler<'_, '_> {
             return self.loader.report.alert(line.span, text);
         }
         let words = words.get(skip..).unwrap_or_default();
+        self.within = within(set, words);
         if words.is_empty() {
             let text = format!("'{}' expects an action.", set.name());
             return self.loader.report.alert(line.span, text);
         }
         let done = self.scoped(line.span, |s| sets::rule(set, words, s));
+        draft.http_rules |= set == Set::Request;
+        if let Some(rule) = done.as_ref().filter(|_| set == Set::RequestContent) {
+            self.content_rule(draft, rule, &words[0].text);
+        }
         sets.of(set).extend(done);
+    }
+
+    /// Notes a rule on contents for what is told once the delay to wait for them is known.
+    fn content_rule(&self, draft: &mut Draft, rule: &Rule, action: &str) {
+        if action.starts_with("track-sc") || action == "capture" {
+            let needs = self.formats.of_request;
+            let needs_if = rule.condition.as_ref().is_some_and(Condition::of_request);
+            draft.content_rules.push(super::proxy::ContentRule {
+                action: action.to_owned(),
+                needs,
+                needs_if,
+            });
+        }
     }
 
     fn misplaced(&self, set: Set) -> Option<String> {
@@ -321,6 +350,7 @@ impl Compiler<'_, '_> {
             };
             let target = line.words[1].clone();
             let dynamic = target.text.contains("%[") || target.text.contains('%');
+            self.within = "use_backend expression";
             let format =
                 if dynamic { self.format(&target.text, target.span, Points::FE_SET_BACKEND) } else { None };
             draft.switches.push(super::proxy::Switch { target, format, condition });
@@ -332,6 +362,7 @@ impl Compiler<'_, '_> {
             {
                 let target = line.words[1].clone();
                 let dynamic = target.text.contains('%');
+                self.within = OF_BACKEND;
                 let format = if dynamic {
                     self.format(&target.text, target.span, Points::BE_SET_SERVER)
                 } else {
@@ -374,6 +405,16 @@ impl Compiler<'_, '_> {
         stats.http_request.extend(done.map(Arc::new));
     }
 
+    /// The line of the last format, where formats of rules look at HTTP messages.
+    fn http_format(&self, draft: &Draft) -> Option<(String, usize)> {
+        let (file, line) = match draft.formats.get("log-format") {
+            Some(own) => (own.span, self.loader.sources.line(own.span)),
+            None => (draft.header, self.formats.line),
+        };
+        let name = || self.loader.sources.name(file).to_owned();
+        self.formats.http.then(|| (name(), line.max(self.formats.line)))
+    }
+
     fn format(&mut self, text: &str, span: Span, at: Points) -> Option<Arc<Format>> {
         self.scoped(span, |s| Format::compile(text, Use::Http, at, s).map(Arc::new))
     }
@@ -395,8 +436,14 @@ impl Compiler<'_, '_> {
         let own = |name: &str| draft.formats.get(name).map(|n| (n.name.clone(), n.span));
         let [log, sd, error, unique] =
             [own("log-format"), own("log-format-sd"), own("error-log-format"), own("unique-id-format")];
+        let faults = &mut draft.format_faults;
         let mut compiled = |found: Option<(String, Span)>, keyword: &str, usage: Use, at: Points| {
             let (text, span) = found?;
+            self.within = match keyword {
+                "log-format-sd" => "log-format-sd string",
+                "unique-id" => "unique-id-format string",
+                _ => "log-format string",
+            };
             let compiled = self.scoped(span, |s| Ok(Format::compile(&text, usage, at, s)))?;
             match compiled {
                 Ok(format) => Some(Arc::new(format)),
@@ -404,16 +451,16 @@ impl Compiler<'_, '_> {
                     let place =
                         format!("{}:{}", self.loader.sources.name(span), self.loader.sources.line(span));
                     let text = format!("Parsing [{place}]: failed to parse {keyword} : {fault}.");
-                    self.loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(Lead::Bare));
+                    faults.push(Diagnostic::at(Severity::Alert, span, text).lead(Lead::Bare));
                     None
                 }
             }
         };
         draft.proxy.log_format = compiled(log.or(preset), "log-format", Use::Log, Points::LOG);
         draft.proxy.log_format_sd = compiled(sd, "log-format-sd", Use::Log, Points::LOG);
-        draft.proxy.error_log_format = compiled(error, "error-log-format", Use::Log, Points::LOG);
         let at = Points::FE_REQUEST | Points::FE_CONTENT;
         draft.proxy.unique_id_format = compiled(unique, "unique-id", Use::Id, at);
+        draft.proxy.error_log_format = compiled(error, "error-log-format", Use::Log, Points::LOG);
     }
 
     /// `http-error` lines.
@@ -429,12 +476,14 @@ impl Compiler<'_, '_> {
 
     /// `balance hash` and `sni`.
     fn expressions(&mut self, draft: &mut Draft) {
+        self.within = OF_BACKEND;
         if let Some((text, span)) = draft.balance_hash.take() {
             let done = self.expression(&text, span);
             if let Some(expr) = done {
                 draft.proxy.balance.algorithm = Algorithm::Hash(Arc::new(expr));
             }
         }
+        self.within = "server directive";
         for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
             let sni = server.tls.as_mut().and_then(|t: &mut ServerTls| t.other.remove("sni"));
             if let (Some(text), Some(tls)) = (sni, server.tls.as_mut()) {
@@ -496,28 +545,52 @@ impl Compiler<'_, '_> {
             return self.loader.report.alert(word.span, format!("'stick': unknown keyword '{}'.", word.text));
         }
         let response = verb == "store-response";
+        self.within = "stick rule";
         let at = if response { Points::BE_RESPONSE } else { Points::BE_CONTENT | Points::BE_REQUEST };
-        let make = |c: &mut Self| {
+        let make = |c: &mut Self, by: fn(Type) -> Referrer| {
             let blame = |e: String| format!("'stick': {e}");
             let expr = c.scoped(line.span, |s| {
                 Expr::compile(&expr::expression(&pattern).map_err(blame)?, s).map_err(blame)
             })?;
             let condition = c.condition(rest, line.span, "sticking condition", at)?;
-            let slot = c.loader.refs.table(&table, &format!("stick rule of backend '{}'", c.name));
+            let owner = Owner { name: c.name.clone(), kind: c.kind };
+            let slot = c.loader.refs.table(&table, owner, by(expr.output));
             Some(StickRule { expr, table: slot, condition })
         };
         match verb {
             "on" => {
                 // What is wrong was said the first time.
-                if let Some(rule) = make(self) {
+                if let Some(rule) = make(self, Referrer::Stick) {
                     rules.matches.push(rule);
-                    rules.store_request.extend(make(self));
+                    rules.store_request.extend(make(self, |_| Referrer::Silent));
                 }
             }
-            "match" => rules.matches.extend(make(self)),
-            "store-request" => rules.store_request.extend(make(self)),
-            _ => rules.store_response.extend(make(self)),
+            "match" => rules.matches.extend(make(self, Referrer::Stick)),
+            "store-request" => rules.store_request.extend(make(self, Referrer::Stick)),
+            _ => rules.store_response.extend(make(self, Referrer::Store)),
         }
+    }
+}
+
+/// What formats of redirects are called.
+const REDIRECT: &str = "redirect format string";
+
+/// What expressions that choose a server are called.
+const OF_BACKEND: &str = "use-server or balance expression";
+
+/// What expressions of a rule of a set are called.
+fn within(set: Set, words: &[Word]) -> &'static str {
+    let action = words.first().map_or("", |w| w.text.as_str());
+    match set {
+        Set::Request | Set::Response if action == "redirect" => REDIRECT,
+        Set::Request => "http-request expression",
+        Set::Response | Set::AfterResponse => "http-response response",
+        _ if action.starts_with("track-sc") => "tracking rule",
+        _ if action == "capture" => "capture rule",
+        Set::Connection => "tcp-request connection expression",
+        Set::Session => "tcp-request session expression",
+        Set::RequestContent => "tcp-request content expression",
+        Set::ResponseContent => "tcp-response content expression",
     }
 }
 

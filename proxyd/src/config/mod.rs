@@ -18,6 +18,7 @@ pub mod inert;
 mod kept;
 mod keyword;
 mod late;
+mod mode;
 pub mod model;
 mod option;
 mod other;
@@ -226,7 +227,7 @@ pub fn load(settings: &Settings) -> Loaded {
     config.refs = refs;
     config.proxies = drafts.into_iter().map(|d| d.proxy).collect();
     if !report.refuses() {
-        resolve::names_in_rules(&config, &mut report);
+        resolve::names_of_caches(&config, &mut report);
     }
     let config = Some(config).filter(|_| !report.refuses());
     Loaded { config, report, sources, idle, zero_warning, files_at_fault, all_read }
@@ -242,7 +243,9 @@ fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {
 fn in_file_order(syntax: Report, keywords: Report) -> Report {
     let mut report = syntax;
     report.extend(keywords);
-    report.items.sort_by_key(|d| d.span.map_or((u32::MAX, u32::MAX), |s| (s.file.0, s.start)));
+    // What is told of an ACL comes before what is told of its rule as a whole.
+    let whole = |d: &Diagnostic| !d.text.starts_with(crate::acl::NO_PATTERN_LEAD);
+    report.items.sort_by_key(|d| (d.span.map_or((u32::MAX, u32::MAX), |s| (s.file.0, s.start)), whole(d)));
     report
 }
 

@@ -132,6 +132,21 @@ pub(super) fn shapes() -> Vec<String> {
     all
 }
 
+/// Names of the options that are on and mean something in mode http only, in the order they are told.
+pub(super) fn of_http(proxy: &super::model::Proxy) -> Vec<&'static str> {
+    let mut options = proxy.options.clone();
+    let fits = |s: &&Switch| match s.side {
+        Side::Any => true,
+        Side::Front => proxy.kind.is_front(),
+        Side::Back => proxy.kind.is_back(),
+    };
+    let forwarding = [("forwardfor", proxy.forwardfor.is_some()), ("originalto", proxy.originalto.is_some())];
+    let mut on: Vec<&str> = forwarding.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
+    let switches = SWITCHES.rows().iter().filter(|s| s.http).filter(fits);
+    on.extend(switches.filter(|s| *(s.field)(&mut options)).map(|s| s.name));
+    on
+}
+
 /// The options' names, for tests.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SWITCHES.names().chain(OPTIONS.names())
@@ -266,7 +281,6 @@ fn log_preset(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
         let text =
             format!("backend '{}' : 'option {name}' directive is ignored in backends.", cx.draft.proxy.name);
         cx.warn(text);
-        return Ok(());
     }
     let clf = name == "httplog" && args.take("clf");
     args.unexpected(|w| match name.as_str() {
@@ -398,16 +412,12 @@ fn forward(args: &mut Args<'_>, option: &str, header: &str) -> Result<ForwardHea
 }
 
 fn forwardfor(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let span = args.span();
     cx.draft.proxy.forwardfor = Some(forward(args, "forwardfor", "X-Forwarded-For")?);
-    cx.draft.http_only.push(Named { name: "option forwardfor".into(), span });
     Ok(())
 }
 
 fn originalto(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
-    let span = args.span();
     cx.draft.proxy.originalto = Some(forward(args, "originalto", "X-Original-To")?);
-    cx.draft.http_only.push(Named { name: "option originalto".into(), span });
     Ok(())
 }
 

@@ -67,6 +67,17 @@ pub(super) struct RuleLine {
     pub(super) line: Line,
 }
 
+/// A `tcp-request content` rule that tracks or captures, unless it tracks what is known before there are contents.
+#[derive(Debug)]
+pub(super) struct ContentRule {
+    /// Its action.
+    pub(super) action: String,
+    /// Its expression reads the request.
+    pub(super) needs: bool,
+    /// Its condition reads the request.
+    pub(super) needs_if: bool,
+}
+
 /// A `use_backend` or `use-server` line, compiled but for its target.
 #[derive(Debug)]
 pub(super) struct Switch {
@@ -112,8 +123,20 @@ pub(super) struct Draft {
     /// `log-format` and its siblings: keyword and text.
     pub(super) formats: BTreeMap<&'static str, Named>,
     pub(super) log_global: bool,
-    /// `option forwardfor` and other HTTP-only words and where, for the mode check.
-    pub(super) http_only: Vec<Named>,
+    /// Where the last format stands, if formats of rules look at HTTP messages.
+    pub(super) http_format: Option<(String, usize)>,
+    /// `tcp-request content` rules that may come too early.
+    pub(super) content_rules: Vec<ContentRule>,
+    /// It has `redirect` lines.
+    pub(super) redirects: bool,
+    /// It has `http-request` lines.
+    pub(super) http_rules: bool,
+    /// It has a `balance` line or a server.
+    pub(super) balanced: bool,
+    /// Faults of log formats, told when all sections were read.
+    pub(super) format_faults: Vec<Diagnostic>,
+    /// Names in rules that name nothing.
+    pub(super) rule_faults: Vec<String>,
     pub(super) set_timeouts: Vec<&'static str>,
     pub(super) mode_set: bool,
     /// The section has check rules of its own, so those of its defaults are dropped.
@@ -219,7 +242,13 @@ impl Draft {
             log_preset: None,
             formats: BTreeMap::new(),
             log_global: false,
-            http_only: Vec::new(),
+            http_format: None,
+            content_rules: Vec::new(),
+            redirects: false,
+            http_rules: false,
+            balanced: false,
+            format_faults: Vec::new(),
+            rule_faults: Vec::new(),
             set_timeouts: Vec::new(),
             mode_set: false,
             balance_hash: None,
@@ -244,6 +273,7 @@ impl Draft {
         }
         let check = &mut self.proxy.check;
         check.steps.clear();
+        (check.http_rules, check.tcp_rules) = (false, false);
         if let (true, CheckKind::Http { method, uri, version, headers }) = (request, &mut check.kind) {
             for word in [method, uri, version, headers] {
                 word.clear();
@@ -289,9 +319,17 @@ impl Draft {
             own.max_keep_alive_queue = base.max_keep_alive_queue;
             own.send_name_header = base.send_name_header.clone();
         }
+        if !self.scope.is_back() {
+            // Checks of a frontend mean nothing, but what is told of them does.
+            let (own, base) = (&mut own.check, &base.check);
+            (own.disable_on_404, own.send_state) = (base.disable_on_404, base.send_state);
+            if !matches!(base.kind, CheckKind::Tcp | CheckKind::External) {
+                own.kind = CheckKind::TcpCheck;
+            }
+        }
         self.default_backend = from.default_backend.clone().filter(|_| self.scope.is_front());
         self.default_server = from.default_server.clone();
-        self.log_preset = from.log_preset.clone();
+        self.log_preset = from.log_preset.clone().filter(|_| self.scope.is_front());
         self.formats = from.formats.clone();
         self.log_global = from.log_global;
         self.set_timeouts = Vec::new();
@@ -299,6 +337,7 @@ impl Draft {
         self.inherited = from.rules.len();
         self.mode_set = from.mode_set;
         self.balance_hash.clone_from(&from.balance_hash);
+        self.balanced = from.balanced;
         self.stats_rules.clone_from(&from.stats_rules);
         self.errorfiles.clone_from(&from.errorfiles);
         if let Scope::Proxy(kind) = self.scope {

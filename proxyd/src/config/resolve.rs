@@ -2,12 +2,13 @@
 //!
 //! Order of the checks is the order in which haproxy tells their faults: proxy by proxy, in file order.
 
-use super::Loader;
 use super::model::{
     BackendTarget, Config, InitAddr, Kind, Mode, Proxy, ProxyId, Server, ServerAddress, ServerId, UseBackend,
     UseServer, Verify,
 };
 use super::proxy::{Draft, ErrorPage, noun};
+use super::{Loader, late, mode};
+use crate::sample::expr::{Complaint, Owner};
 use diag::{Diagnostic, Lead, Report, Severity, Span};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -33,6 +34,14 @@ pub(super) fn host_of_family(name: &str, family: Option<u8>) -> Option<IpAddr> {
 /// What the texts of checks lack: a place. The span serves the excerpt only.
 fn bare(severity: Severity, span: Span, text: String) -> Diagnostic {
     Diagnostic::at(severity, span, text).lead(Lead::Bare)
+}
+
+/// What a section needs to know of another one.
+pub(super) struct Kin {
+    pub(super) name: String,
+    mode: Mode,
+    kind: Kind,
+    header: Span,
 }
 
 /// Proxies by name, once for each side.
@@ -62,25 +71,44 @@ pub(super) fn all(loader: &mut Loader<'_>) {
     let mut drafts = std::mem::take(&mut loader.drafts);
     let names = Names::of(&drafts);
     resolve_hosts(loader, &mut drafts);
-    let kinds: Vec<(String, Mode, Kind, bool)> =
-        drafts.iter().map(|d| (d.proxy.name.clone(), d.proxy.mode, d.proxy.kind, d.proxy.disabled)).collect();
+    let kin = |d: &Draft| {
+        let (name, mode, kind) = (d.proxy.name.clone(), d.proxy.mode, d.proxy.kind);
+        Kin { name, mode, kind, header: d.header }
+    };
+    let kinds: Vec<Kin> = drafts.iter().map(kin).collect();
     let tracks: Vec<_> = drafts.iter().map(|d| server_names(&d.proxy)).collect();
     let mut uuids = used_ids(loader, &drafts);
+    let proxies: Vec<&Proxy> = drafts.iter().map(|d| &d.proxy).collect();
+    let complaints = loader.refs.complaints(&proxies, &loader.config);
     for draft in &mut drafts {
         if draft.proxy.uuid == 0 {
             draft.proxy.uuid = next_id(&mut uuids);
         }
         number_servers(loader, draft);
         dynamic_cookies(&mut draft.proxy);
+        let told = loader.report.items.len();
+        mode::settings(loader, draft);
+        late::openings(loader, draft);
+        late::checks(loader, draft);
+        late::loops(loader, draft, &kinds, &names.back);
         backends(loader, draft, &names, &kinds);
         server_switches(loader, draft);
+        names_in_rules(loader, draft, &complaints);
+        sync_peers(loader, draft);
+        late::two_passwords(loader, draft);
+        loader.report.items.append(&mut draft.format_faults);
+        timeouts(loader, draft);
+        late::tcp_checks(loader, draft);
+        late::captures(loader, draft);
         errors(loader, draft);
         servers(loader, draft, &names, &tracks);
-        sync_peers(loader, draft);
-        modes(loader, draft);
-        timeouts(loader, draft);
+        late::unheard(loader, draft);
+        mode::rules(loader, draft);
+        if draft.proxy.disabled {
+            loader.report.items.truncate(told);
+        }
     }
-    super::late::all(loader, &mut drafts, &names.back);
+    late::ports(loader, &drafts);
     for draft in &mut drafts {
         if draft.log_global {
             let mut logs = loader.config.global.logs.clone();
@@ -92,9 +120,40 @@ pub(super) fn all(loader: &mut Loader<'_>) {
     loader.drafts = drafts;
 }
 
-/// Names in rules that name nothing.
-pub(super) fn names_in_rules(config: &Config, report: &mut Report) {
-    for text in config.refs.check(config) {
+/// Names in rules and expressions of a section that name nothing.
+fn names_in_rules(loader: &mut Loader<'_>, draft: &mut Draft, complaints: &[(Owner, Complaint)]) {
+    let own =
+        |(owner, _): &&(Owner, Complaint)| owner.name == draft.proxy.name && owner.kind == draft.proxy.kind;
+    let own = || complaints.iter().filter(own).map(|(_, c)| c);
+    let mut texts: Vec<String> = Vec::new();
+    texts.extend(own().filter_map(|c| if let Complaint::Stick(t) = c { Some(t.clone()) } else { None }));
+    for text in texts.drain(..) {
+        loader.report.push(bare(Severity::Alert, draft.header, text));
+    }
+    texts.extend(own().filter_map(|c| if let Complaint::Rule(t) = c { Some(t.clone()) } else { None }));
+    let faults = texts.clone();
+    for text in texts.drain(..) {
+        loader.report.push(bare(Severity::Alert, draft.header, text));
+    }
+    late::contents(loader, draft, &faults);
+    texts.append(&mut draft.rule_faults);
+    let arguments: Vec<&str> =
+        own().filter_map(|c| if let Complaint::Argument(t) = c { Some(t.as_str()) } else { None }).collect();
+    match arguments.as_slice() {
+        [] => {}
+        [one] => texts.push((*one).to_owned()),
+        all => {
+            texts.push(format!("multiple argument resolution errors:\n        {}", all.join("\n        ")));
+        }
+    }
+    for text in texts {
+        loader.report.push(bare(Severity::Alert, draft.header, text));
+    }
+}
+
+/// Caches that rules and filters name, and nothing has the name.
+pub(super) fn names_of_caches(config: &Config, report: &mut Report) {
+    for text in config.refs.lost_caches(config) {
         report.push(Diagnostic::global(Severity::Alert, text));
     }
 }
@@ -193,9 +252,8 @@ pub(super) fn dynamic_cookie(key: &str, server: &Server) -> Option<String> {
     Some(format!("{:016x}", xxhash_rust::xxh64::xxh64(&bytes, 0)))
 }
 
-fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[(String, Mode, Kind, bool)]) {
+fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[Kin]) {
     let name = draft.proxy.name.clone();
-    let noun = noun(draft.proxy.kind);
     if draft.proxy.disabled || !draft.proxy.kind.is_front() {
         return;
     }
@@ -211,13 +269,16 @@ fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[
                 );
             }
             Err(Some(i)) => {
-                let text = format!(
-                    "{noun} '{name}' : backend '{}' has another mode than this frontend; both must be 'http' or both 'tcp'.",
-                    kinds[i].0
-                );
+                let text = incompatible(loader, draft, &kinds[i], "as its default backend");
                 loader.report.push(bare(Severity::Alert, target.span, text));
             }
         }
+    }
+    if draft.proxy.default_backend.is_some() && !draft.proxy.servers.is_empty() {
+        let text = format!(
+            "In proxy '{name}', the 'default_backend' rule always has precedence over the servers, which will never be used."
+        );
+        loader.report.push(bare(Severity::Warning, draft.header, text));
     }
     for switch in std::mem::take(&mut draft.switches) {
         let condition = switch.condition;
@@ -236,14 +297,28 @@ fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[
                 loader.report.push(bare(Severity::Alert, word.span, text));
             }
             Err(Some(i)) => {
-                let text = format!(
-                    "{noun} '{name}' : backend '{}' has another mode than this frontend; both must be 'http' or both 'tcp'.",
-                    kinds[i].0
-                );
+                let text = incompatible(loader, draft, &kinds[i], "in a 'use_backend' rule");
                 loader.report.push(bare(Severity::Alert, word.span, text));
             }
         }
     }
+}
+
+/// What is told of a backend whose mode is another one.
+fn incompatible(loader: &Loader<'_>, draft: &Draft, backend: &Kin, how: &str) -> String {
+    let place = |span| format!("{}:{}", loader.sources.name(span), loader.sources.line(span));
+    let mode = |mode| if mode == Mode::Http { "http" } else { "tcp" };
+    format!(
+        "{} {} '{}' ({}) tries to use incompatible {} {} '{}' ({}) {how} (see 'mode').",
+        mode(draft.proxy.mode),
+        noun(draft.proxy.kind),
+        draft.proxy.name,
+        place(draft.header),
+        mode(backend.mode),
+        noun(backend.kind),
+        backend.name,
+        place(backend.header)
+    )
 }
 
 /// `use-server` targets.
@@ -253,7 +328,8 @@ fn server_switches(loader: &mut Loader<'_>, draft: &mut Draft) {
         let server = draft.proxy.servers.iter().position(|s| s.name == *name).map(ServerId);
         if server.is_none() && switch.format.is_none() {
             let text = format!(
-                "backend '{}' : unable to find server '{name}' referenced in a 'use-server' rule.",
+                "{} '{}' : unable to find server '{name}' referenced in a 'use-server' rule.",
+                noun(draft.proxy.kind),
                 draft.proxy.name
             );
             loader.report.push(bare(Severity::Alert, switch.target.span, text));
@@ -268,14 +344,9 @@ fn server_switches(loader: &mut Loader<'_>, draft: &mut Draft) {
 }
 
 /// A TCP frontend may use an HTTP backend (the connection is upgraded), not the other way round.
-fn find_backend(
-    names: &Names,
-    kinds: &[(String, Mode, Kind, bool)],
-    name: &str,
-    mode: Mode,
-) -> Result<usize, Option<usize>> {
+fn find_backend(names: &Names, kinds: &[Kin], name: &str, mode: Mode) -> Result<usize, Option<usize>> {
     let found = *names.back.get(name).ok_or(None)?;
-    if mode == Mode::Http && kinds[found].1 != Mode::Http {
+    if mode == Mode::Http && kinds[found].mode != Mode::Http {
         return Err(Some(found));
     }
     Ok(found)
@@ -309,6 +380,20 @@ pub(super) const VERIFY_NEEDS_CA: &str = "verify is enabled by default but no CA
 
 fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[HashMap<String, usize>]) {
     let mut seen: HashMap<String, Span> = HashMap::new();
+    for (server, origin) in draft.proxy.servers.iter().zip(&draft.server_lines) {
+        if let Some(first) = seen.insert(server.name.clone(), origin.line) {
+            let text = format!(
+                "parsing [{}:{}] : {} '{}', another server named '{}' was already defined at line {}, please use distinct names.",
+                loader.sources.name(origin.line),
+                loader.sources.line(origin.line),
+                noun_of_backend(draft.proxy.kind),
+                draft.proxy.name,
+                server.name,
+                loader.sources.line(first)
+            );
+            loader.report.push(bare(Severity::Alert, origin.line, text));
+        }
+    }
     let global = loader.config.global.ssl_defaults.get("ssl-server-verify");
     let unverified = global.is_some_and(|w| w.first().is_some_and(|w| w == "none"));
     for (server, origin) in draft.proxy.servers.iter_mut().zip(&draft.server_lines) {
@@ -333,29 +418,6 @@ fn servers(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, tracks: &[
                 server.name
             );
             loader.report.push(Diagnostic::at(Severity::Alert, origin.line, text).lead(Lead::Bracket));
-        }
-        if let Some(first) = seen.insert(server.name.clone(), origin.line) {
-            let text = format!(
-                "parsing [{}:{}] : {} '{}', another server named '{}' was already defined at line {}, please use distinct names.",
-                loader.sources.name(origin.line),
-                loader.sources.line(origin.line),
-                noun_of_backend(draft.proxy.kind),
-                draft.proxy.name,
-                server.name,
-                loader.sources.line(first)
-            );
-            loader.report.push(bare(Severity::Alert, origin.line, text));
-        }
-        if let Some(name) =
-            server.resolvers.as_ref().filter(|n| !loader.config.resolvers.iter().any(|r| r.name == **n))
-        {
-            let text = format!(
-                "{} '{}', server '{}': unable to find required resolvers '{name}'",
-                noun_of_backend(draft.proxy.kind),
-                draft.proxy.name,
-                server.name
-            );
-            loader.report.push(bare(Severity::Alert, origin.line, text));
         }
     }
     tracked(loader, draft, names, tracks);
@@ -414,38 +476,6 @@ fn noun_of_backend(kind: Kind) -> &'static str {
     if kind == Kind::Backend { "backend" } else { "proxy" }
 }
 
-/// HTTP-only settings in TCP proxies.
-fn modes(loader: &mut Loader<'_>, draft: &mut Draft) {
-    let proxy = &mut draft.proxy;
-    if proxy.mode == Mode::Http {
-        return;
-    }
-    let noun = noun(proxy.kind);
-    if let Some(preset) = draft.log_preset.take_if(|p| p.name.starts_with("http") && proxy.kind.is_front()) {
-        let text = format!(
-            "parsing [{}:{}] : 'option {}' not usable with {noun} '{}' (needs 'mode http'). Falling back to 'option tcplog'.",
-            loader.sources.name(preset.span),
-            loader.sources.line(preset.span),
-            preset.name.split(' ').next().unwrap_or_default(),
-            proxy.name
-        );
-        loader.report.push(bare(Severity::Warning, preset.span, text));
-        draft.log_preset = Some(super::proxy::Named { name: "tcplog".into(), span: preset.span });
-    }
-    for word in std::mem::take(&mut draft.http_only) {
-        let name = word.name.trim_start_matches("option ");
-        let text = format!("'option {name}' ignored for {noun} '{}' as it requires HTTP mode.", proxy.name);
-        loader.report.push(bare(Severity::Warning, word.span, text));
-    }
-    proxy.forwardfor = None;
-    proxy.originalto = None;
-    if proxy.cookie.take().is_some() && proxy.kind.is_back() {
-        let text =
-            format!("'cookie' statement ignored for {noun} '{}' as it requires HTTP mode.", proxy.name);
-        loader.report.push(bare(Severity::Warning, draft.header, text));
-    }
-}
-
 const TIMEOUTS_TEXT: &str = "While not properly invalid, you will certainly encounter various problems\n   | with such a \
     configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', \
     'connect', 'server'.";
@@ -459,14 +489,6 @@ fn timeouts(loader: &mut Loader<'_>, draft: &Draft) {
     if missing && !proxy.disabled {
         let text =
             format!("missing timeouts for {} '{}'.\n   | {TIMEOUTS_TEXT}", noun(proxy.kind), proxy.name);
-        loader.report.push(bare(Severity::Warning, draft.header, text));
-    }
-    if proxy.kind.is_front() && proxy.binds.is_empty() && !proxy.disabled && proxy.kind == Kind::Frontend {
-        let text = format!(
-            "{} '{}' has no 'bind' directive. Please declare it as a backend if this was intended.",
-            noun(proxy.kind),
-            proxy.name
-        );
         loader.report.push(bare(Severity::Warning, draft.header, text));
     }
 }

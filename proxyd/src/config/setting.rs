@@ -50,6 +50,7 @@ const BALANCE_TEXT: &str = "balance only supports 'roundrobin', 'static-rr', 'le
 
 /// `balance`.
 pub(super) fn balance(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
+    cx.draft.balanced = true;
     let Some(word) = args.next() else {
         cx.draft.proxy.balance.algorithm = Algorithm::RoundRobin;
         return Ok(());

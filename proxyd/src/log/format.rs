@@ -106,6 +106,7 @@ impl Format {
         let mut global = Flags::default();
         // Whether options were set before anything else.
         let mut bare = false;
+        scope.formats.line = scope.origin.1;
         for item in log_format::parse(text)? {
             match item {
                 FormatItem::Text(t) => {
@@ -134,12 +135,14 @@ impl Format {
                     if row.needs_http && usage != Use::Http && scope.mode != Mode::Http {
                         return Err(format!("format variable '{tag}' is reserved for HTTP mode"));
                     }
+                    scope.formats.http |= row.needs_http;
                     out.items.push(Item::Tag(row, global.apply(&flags)));
                 }
                 FormatItem::Expr { expr, flags, .. } => {
                     let shown = log_format_text(text, &expr);
                     let expr = Expr::compile(&expr, scope)
                         .map_err(|e| format!("failed to parse sample expression <{shown}> : {e}"))?;
+                    scope.formats.http |= expr.source().needs_http();
                     if !expr.points().covers_any(at) {
                         return Err(format!(
                             "sample fetch <{shown}> may not be reliably used here because it needs '{}' which is \

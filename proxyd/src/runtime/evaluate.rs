@@ -6,7 +6,7 @@ use super::Generation;
 use crate::config::model::{Config, Kind, Mode, Proxy};
 use crate::log::format::{Format, Use};
 use crate::sample::Value;
-use crate::sample::expr::{Captures, Expr, Refs, Scope};
+use crate::sample::expr::{Captures, Expr, FormatsSeen, Refs, Scope};
 use crate::sample::source::Points;
 use crate::stream::txn::Session;
 use crate::stream::view::{Phase, View};
@@ -35,12 +35,14 @@ fn with_scope<T>(
         kind: Kind::Frontend,
         mode: Mode::Http,
         origin: ("CLI", 0),
+        within: "",
         files: &config.patterns,
         acls: &acls,
         refs: &mut refs,
         late: &mut late,
         warnings: &mut warnings,
         stick_counters: config.global.tune.stick_counters,
+        formats: &mut FormatsSeen::default(),
         captures: &mut captures,
         http_errors: &config.http_errors,
     })

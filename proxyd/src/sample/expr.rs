@@ -10,7 +10,7 @@ use super::source::{Points, Source};
 use super::{Type, Value};
 use crate::acl::Acl;
 use crate::acl::file::PatRefs;
-use crate::config::model::{Config, ErrorReply, Kind, Mode, ProxyId, ServerId, Userlist};
+use crate::config::model::{Config, ErrorReply, Kind, Mode, Proxy, ProxyId, ServerId, Userlist};
 use crate::http::cache::{Cache, Caches};
 use crate::stick::{SharedTable, Tables};
 use crate::stream::view::View;
@@ -78,6 +78,66 @@ enum Late {
     Userlist(Arc<UserlistSlot>),
 }
 
+/// What names something: decides what is told where nothing has the name, and when.
+#[derive(Debug, Clone)]
+pub enum Referrer {
+    /// `stick on|match|store-request`, with the type of its expression.
+    Stick(Type),
+    /// `stick store-response`.
+    Store(Type),
+    /// `track-scN`, with N.
+    Track(usize, Type),
+    /// The second rule of a line whose first one tells.
+    Silent,
+}
+
+impl Referrer {
+    /// What is told of a rule whose expression can't be a key of the table.
+    fn unusable(&self, proxy: &str, table: &str, key: Type) -> Option<Complaint> {
+        match self {
+            Self::Stick(from) | Self::Store(from) if !from.casts_to(key) => {
+                let text =
+                    format!("Proxy '{proxy}': type of fetch not usable with type of stick-table '{table}'.");
+                Some(Complaint::Stick(text))
+            }
+            Self::Track(n, from) if !from.casts_to(key) => {
+                let text = format!(
+                    "Proxy '{proxy}': stick-table '{table}' uses a type incompatible with the 'track-sc{n}' rule."
+                );
+                Some(Complaint::Rule(text))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whose line names something, as complaints are told section by section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The section's name.
+    pub name: String,
+    /// The section's kind.
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Told {
+    Rule(Referrer),
+    /// Where the expression stands, and what its argument is of.
+    Argument(String, String),
+}
+
+/// A name that nothing has.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// Of a stick rule: the whole text.
+    Stick(String),
+    /// Of a rule: the whole text.
+    Rule(String),
+    /// Of an argument of a fetch or converter: the whole text; those of a section are told together.
+    Argument(String),
+}
+
 /// A cache named by a rule or a filter.
 #[derive(Debug, Default)]
 pub struct CacheSlot {
@@ -90,28 +150,22 @@ pub struct CacheSlot {
 /// Everything named in expressions that may be defined later than it is used.
 #[derive(Debug, Default)]
 pub struct Refs {
-    list: Vec<(Late, String)>,
-    /// `resolvers` sections that rules ask, with what is told where there is no such section.
-    pub resolvers: Vec<(String, String)>,
+    list: Vec<(Late, Owner, Told)>,
+    /// `resolvers` sections that rules ask, whose the rule is, and what is told where there is no such section.
+    pub resolvers: Vec<(String, Owner, String)>,
     caches: Vec<(Arc<CacheSlot>, String)>,
 }
 
 impl Refs {
-    fn push(&mut self, late: Late, place: String) {
-        self.list.push((late, place));
+    fn argument(&mut self, late: Late, place: Place<'_>) {
+        let told = Told::Argument(place.at.to_owned(), place.of.to_owned());
+        self.list.push((late, place.owner, told));
     }
 
     /// Adds a table named by a rule (`track-sc0 … table`, `stick on`).
-    pub fn table(&mut self, name: &str, place: &str) -> Arc<TableSlot> {
+    pub fn table(&mut self, name: &str, owner: Owner, by: Referrer) -> Arc<TableSlot> {
         let slot = Arc::new(TableSlot { name: name.to_owned(), table: OnceLock::new() });
-        self.push(Late::Table(Arc::clone(&slot)), place.to_owned());
-        slot
-    }
-
-    /// Adds a userlist named by a rule.
-    pub fn userlist(&mut self, name: &str, place: &str) -> Arc<UserlistSlot> {
-        let slot = Arc::new(UserlistSlot { name: name.to_owned(), list: OnceLock::new() });
-        self.push(Late::Userlist(Arc::clone(&slot)), place.to_owned());
+        self.list.push((Late::Table(Arc::clone(&slot)), owner, Told::Rule(by)));
         slot
     }
 
@@ -131,22 +185,46 @@ impl Refs {
 
     /// Whether an expression names this server.
     pub fn names_server(&self, at: (ProxyId, ServerId)) -> bool {
-        self.list.iter().any(|(late, _)| matches!(late, Late::Server(s) if s.id.get() == Some(&at)))
+        self.list.iter().any(|(late, ..)| matches!(late, Late::Server(s) if s.id.get() == Some(&at)))
     }
 
-    /// What can't be resolved in a whole configuration, in haproxy's texts; nothing is bound.
-    pub fn check(&self, config: &Config) -> Vec<String> {
-        let finder = Finder::new(config);
+    /// What can't be resolved among these sections, with whose it is, in the order of the lines; nothing is bound.
+    pub fn complaints(&self, proxies: &[&Proxy], config: &Config) -> Vec<(Owner, Complaint)> {
+        let finder = Finder::new(proxies.iter().copied(), config);
+        let told = |(late, owner, told): &(Late, Owner, Told)| {
+            let name = &owner.name;
+            if let (Told::Rule(by), Late::Table(slot)) = (told, late)
+                && let Some(key) = finder.key_of(&slot.name)
+            {
+                return by.unusable(name, &slot.name, key).map(|c| (owner.clone(), c));
+            }
+            let (fault, comma) = finder.complaint(late)?;
+            let complaint = match (told, late) {
+                (Told::Rule(Referrer::Silent), _) => return None,
+                (Told::Rule(Referrer::Stick(_)), Late::Table(s)) => {
+                    Complaint::Stick(format!("Proxy '{name}': unable to find stick-table '{}'.", s.name))
+                }
+                (Told::Rule(Referrer::Store(_)), Late::Table(s)) => {
+                    Complaint::Stick(format!("Proxy '{name}': unable to find store table '{}'.", s.name))
+                }
+                (Told::Rule(Referrer::Track(n, _)), _) => {
+                    Complaint::Rule(format!("Proxy '{name}': {fault} referenced by track-sc{n}."))
+                }
+                (Told::Argument(at, of), _) => Complaint::Argument(format!(
+                    "parsing [{at}]: {fault}{comma} referenced in {of} in proxy '{name}'."
+                )),
+                (Told::Rule(_), _) => return None,
+            };
+            Some((owner.clone(), complaint))
+        };
         let known = |name: &str| config.resolvers.iter().any(|r| r.name == *name);
-        self.list
-            .iter()
-            .filter_map(|(late, place)| finder.complaint(late).map(|e| format!("{e} referenced in {place}.")))
-            .chain(self.resolvers.iter().filter(|(name, _)| !known(name)).map(|(_, text)| text.clone()))
-            .chain(self.lost_caches(config))
-            .collect()
+        let unknown = self.resolvers.iter().filter(|(name, ..)| !known(name));
+        let resolvers = unknown.map(|(_, owner, text)| (owner.clone(), Complaint::Rule(text.clone())));
+        self.list.iter().filter_map(told).chain(resolvers).collect()
     }
 
-    fn lost_caches(&self, config: &Config) -> Vec<String> {
+    /// Caches that are named and are no section, in haproxy's texts.
+    pub fn lost_caches(&self, config: &Config) -> Vec<String> {
         let mut told: Vec<(&str, &str)> = Vec::new();
         for (slot, proxy) in &self.caches {
             let lost = (proxy.as_str(), slot.name.as_str());
@@ -173,8 +251,8 @@ impl Refs {
     /// Binds every name to what it means in a configuration and to the live tables. Names that [`Self::check`]
     /// would complain of stay unbound, and expressions with them have no value.
     pub fn bind(&self, config: &Config, tables: &Tables) {
-        let finder = Finder::new(config);
-        for (late, _) in &self.list {
+        let finder = Finder::new(config.proxies.iter(), config);
+        for (late, ..) in &self.list {
             finder.bind(late, tables);
         }
     }
@@ -183,58 +261,67 @@ impl Refs {
 /// Look-up of names in a whole configuration.
 struct Finder<'c> {
     config: &'c Config,
+    all: Vec<&'c Proxy>,
     proxies: HashMap<&'c str, Vec<usize>>,
 }
 
 impl<'c> Finder<'c> {
-    fn new(config: &'c Config) -> Self {
+    fn new(all: impl Iterator<Item = &'c Proxy>, config: &'c Config) -> Self {
+        let all: Vec<&Proxy> = all.collect();
         let mut proxies: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (i, p) in config.proxies.iter().enumerate() {
+        for (i, p) in all.iter().enumerate() {
             proxies.entry(p.name.as_str()).or_default().push(i);
         }
-        Self { config, proxies }
+        Self { config, all, proxies }
     }
 
     fn proxy(&self, name: &str, front: bool) -> Option<ProxyId> {
         let side = |k: Kind| if front { k.is_front() } else { k.is_back() };
-        self.proxies.get(name)?.iter().copied().find(|i| side(self.config.proxies[*i].kind)).map(ProxyId)
+        self.proxies.get(name)?.iter().copied().find(|i| side(self.all[*i].kind)).map(ProxyId)
     }
 
     fn server(&self, slot: &ServerSlot) -> Option<(ProxyId, ServerId)> {
         let id = self.proxy(&slot.backend, false)?;
-        let at = self.config.proxies[id.0].servers.iter().position(|s| s.name == slot.server)?;
+        let at = self.all[id.0].servers.iter().position(|s| s.name == slot.server)?;
         Some((id, ServerId(at)))
     }
 
-    fn has_table(&self, name: &str) -> bool {
-        let of_proxy = |i: &usize| self.config.proxies[*i].stick_table.is_some();
-        let of_peers = || self.config.peers.iter().flat_map(|p| &p.tables).any(|t| t.name == name);
-        self.proxies.get(name).is_some_and(|l| l.iter().any(of_proxy)) || of_peers()
+    /// The type of a table's keys.
+    fn key_of(&self, name: &str) -> Option<Type> {
+        let of_proxy = |i: &usize| self.all[*i].stick_table.as_ref();
+        let of_peers = || self.config.peers.iter().flat_map(|p| &p.tables).find(|t| t.name == name);
+        let table = self.proxies.get(name).and_then(|l| l.iter().find_map(of_proxy)).or_else(of_peers);
+        table.map(|t| t.kind.sample())
     }
 
-    fn complaint(&self, late: &Late) -> Option<String> {
-        let missing = |front: bool, name: &str| -> String {
-            let (side, capability) = if front { ("frontend", "frontend") } else { ("backend", "backend") };
-            if self.proxies.contains_key(name) {
-                format!("proxy '{name}' has no {capability} capability")
-            } else {
-                format!("unable to find {side} '{name}'")
-            }
-        };
-        match late {
+    fn has_table(&self, name: &str) -> bool {
+        self.key_of(name).is_some()
+    }
+
+    /// What is told of a name that nothing has, and what follows it.
+    fn complaint(&self, late: &Late) -> Option<(String, &'static str)> {
+        let text = match late {
             Late::Table(s) => {
                 (!self.has_table(&s.name)).then(|| format!("unable to find table '{}'", s.name))
             }
-            Late::Frontend(s) => self.proxy(&s.name, true).is_none().then(|| missing(true, &s.name)),
-            Late::Backend(s) => self.proxy(&s.name, false).is_none().then(|| missing(false, &s.name)),
+            Late::Frontend(s) => {
+                self.proxy(&s.name, true).is_none().then(|| format!("unable to find frontend '{}'", s.name))
+            }
+            Late::Backend(s) => {
+                self.proxy(&s.name, false).is_none().then(|| format!("unable to find backend '{}'", s.name))
+            }
             Late::Server(s) => match (self.proxy(&s.backend, false), self.server(s)) {
                 (None, _) => Some(format!("unable to find proxy '{}'", s.backend)),
-                (_, None) => Some(format!("unable to find server '{}' in proxy '{}'", s.server, s.backend)),
+                (_, None) => {
+                    let text = format!("unable to find server '{}' in proxy '{}'", s.server, s.backend);
+                    return Some((text, ","));
+                }
                 _ => None,
             },
             Late::Userlist(s) => (!self.config.userlists.contains_key(&s.name))
                 .then(|| format!("unable to find userlist '{}'", s.name)),
-        }
+        };
+        text.map(|t| (t, ""))
     }
 
     fn bind(&self, late: &Late, tables: &Tables) {
@@ -280,6 +367,44 @@ impl Captures {
     }
 }
 
+/// What [`Scope::within`] holds while an ACL's own expression is compiled.
+pub const IN_ACL: &str = "ACL";
+
+/// Where an argument stands that names something.
+#[derive(Debug, Clone)]
+struct Place<'p> {
+    owner: Owner,
+    at: &'p str,
+    of: &'p str,
+}
+
+impl Scope<'_> {
+    /// Whose line it is.
+    pub fn owner(&self) -> Owner {
+        Owner { name: self.proxy.to_owned(), kind: self.kind }
+    }
+
+    /// What an argument of the fetch `fetch`, or of a converter behind it, is told to be of.
+    fn argument_of(&self, at: usize, converter: Option<&str>, fetch: &str) -> String {
+        let acl = self.within == IN_ACL;
+        let keyword = if acl { "ACL keyword" } else { "sample fetch keyword" };
+        let conv = converter.map(|c| format!("conversion keyword '{c}' for ")).unwrap_or_default();
+        let within = if acl { String::new() } else { format!(" in {}", self.within) };
+        format!("arg {at} of {conv}{keyword} '{fetch}'{within}")
+    }
+}
+
+/// What formats of a section's rules ask for.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct FormatsSeen {
+    /// One of them looks at an HTTP message.
+    pub http: bool,
+    /// Line of the last one.
+    pub line: usize,
+    /// The last expression that stands in a rule as a word reads the request.
+    pub of_request: bool,
+}
+
 /// What is known around an expression while it is compiled.
 #[derive(Debug)]
 pub struct Scope<'a> {
@@ -291,6 +416,8 @@ pub struct Scope<'a> {
     pub mode: Mode,
     /// File and line, for texts that name them.
     pub origin: (&'a str, usize),
+    /// What an expression is part of, for texts that name it; [`IN_ACL`] in ACLs.
+    pub within: &'static str,
     /// Pattern and map files of the process.
     pub files: &'a PatRefs,
     /// Named ACLs of the proxy so far.
@@ -303,6 +430,8 @@ pub struct Scope<'a> {
     pub warnings: &'a mut Vec<String>,
     /// `tune.stick-counters`: how many counters a stream can track.
     pub stick_counters: usize,
+    /// What formats asked for so far.
+    pub formats: &'a mut FormatsSeen,
     /// Capture slots of the proxy, declared by lines and by rules.
     pub captures: &'a mut Captures,
     /// `http-errors` sections read so far, by name.
@@ -361,8 +490,8 @@ impl Expr {
     ) -> Result<Self, String> {
         let name = tree.fetch.name.as_str();
         let place = format!("fetch method '{name}'");
-        let mut args =
-            parse_args(row.args, &tree.fetch, scope, &place).map_err(|(_, e)| format!("{place} : {e}"))?;
+        let mut args = parse_args(row.args, &tree.fetch, scope, (None, name))
+            .map_err(|(_, e)| format!("{place} : {e}"))?;
         if let Some(check) = row.check {
             check(&mut args, scope).map_err(|e| format!("invalid args in fetch method '{name}' : {e}"))?;
         }
@@ -375,19 +504,18 @@ impl Expr {
             {
                 continue;
             }
-            expr.append(call, scope)?;
+            expr.append(call, name, scope)?;
         }
         Ok(expr)
     }
 
-    fn append(&mut self, call: &Call, scope: &mut Scope<'_>) -> Result<(), String> {
+    fn append(&mut self, call: &Call, fetch: &str, scope: &mut Scope<'_>) -> Result<(), String> {
         let name = call.name.as_str();
         let row = conv::find(name).ok_or_else(|| format!("unknown converter '{name}'"))?;
-        let place = format!("converter '{name}'");
         if !self.output.casts_to(row.input) {
             return Err(format!("converter '{name}' cannot be applied"));
         }
-        let mut args = parse_args(row.args, call, scope, &place)
+        let mut args = parse_args(row.args, call, scope, (Some(name), fetch))
             .map_err(|(at, e)| format!("invalid arg {at} in converter '{name}' : {e}"))?;
         if let Some(check) = row.check {
             check(&mut args, scope).map_err(|e| format!("invalid args in converter '{name}' : {e}"))?;
@@ -449,12 +577,13 @@ fn render(tree: &SampleExpr) -> String {
     std::iter::once(&tree.fetch).chain(&tree.converters).map(call).collect::<Vec<_>>().join(",")
 }
 
-/// Parses arguments against a row's types. The error tells the position, from 1.
+/// Parses arguments against a row's types; `of` is the converter they belong to, if any, and the fetch. The error tells
+/// the position, from 1.
 fn parse_args(
     spec: &'static str,
     call: &Call,
     scope: &mut Scope<'_>,
-    place: &str,
+    of: (Option<&str>, &str),
 ) -> Result<Vec<Arg>, (usize, String)> {
     let (types, required) = types(spec);
     let given: Vec<&str> = call.args.iter().flatten().map(|a| a.text.as_str()).collect();
@@ -473,8 +602,8 @@ fn parse_args(
     }
     let mut args = Vec::with_capacity(given.len());
     for (i, text) in given.iter().enumerate() {
-        let place = format!("arg {} of {place} in proxy '{}'", i + 1, scope.proxy);
-        args.push(parse_arg(types[i], text, i + 1, scope, place).map_err(|e| (i + 1, e))?);
+        let of = scope.argument_of(i + 1, of.0, of.1);
+        args.push(parse_arg(types[i], text, i + 1, scope, &of).map_err(|e| (i + 1, e))?);
     }
     if args.len() < required {
         let (got, want) = (args.len(), types[args.len()]);
@@ -483,7 +612,9 @@ fn parse_args(
     Ok(args)
 }
 
-fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, place: String) -> Result<Arg, String> {
+fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, of: &str) -> Result<Arg, String> {
+    let line = format!("{}:{}", scope.origin.0, scope.origin.1);
+    let place = Place { owner: scope.owner(), at: &line, of };
     let late = |name: &str| if name.is_empty() { scope.proxy.to_owned() } else { name.to_owned() };
     let typed = |arg: Option<Arg>| match arg {
         Some(arg) => Ok(arg),
@@ -501,12 +632,16 @@ fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, place: St
             let path: Option<Vec<u64>> = text.split('.').map(|n| n.parse().ok()).collect();
             typed(path.filter(|p| p.iter().all(|n| *n > 0)).map(|p| Arg::Path(p.into())))
         }
-        "table" => Ok(Arg::Table(scope.refs.table(&late(text), &place))),
+        "table" => {
+            let slot = Arc::new(TableSlot { name: late(text), table: OnceLock::new() });
+            scope.refs.argument(Late::Table(Arc::clone(&slot)), place);
+            Ok(Arg::Table(slot))
+        }
         "frontend" | "backend" => {
             let slot = Arc::new(ProxySlot { name: late(text), id: OnceLock::new() });
             let entry = Arc::clone(&slot);
             let entry = if kind == "frontend" { Late::Frontend(entry) } else { Late::Backend(entry) };
-            scope.refs.push(entry, place);
+            scope.refs.argument(entry, place);
             Ok(Arg::Proxy(slot))
         }
         "server" => {
@@ -519,14 +654,16 @@ fn parse_arg(kind: &str, text: &str, at: usize, scope: &mut Scope<'_>, place: St
                 server: server.to_owned(),
                 id: OnceLock::new(),
             });
-            scope.refs.push(Late::Server(Arc::clone(&slot)), place);
+            scope.refs.argument(Late::Server(Arc::clone(&slot)), place);
             Ok(Arg::Server(slot))
         }
         "user list" => {
             if text.is_empty() {
                 return typed(None);
             }
-            Ok(Arg::Userlist(scope.refs.userlist(text, &place)))
+            let slot = Arc::new(UserlistSlot { name: text.to_owned(), list: OnceLock::new() });
+            scope.refs.argument(Late::Userlist(Arc::clone(&slot)), place);
+            Ok(Arg::Userlist(slot))
         }
         _ => Ok(Arg::Str(text.as_bytes().into())),
     }

@@ -140,6 +140,19 @@ const fn mask(from: u32, to: u32) -> u32 {
 }
 
 impl Source {
+    /// Whether it reads what a client sends as its request.
+    pub const fn of_request(self) -> bool {
+        matches!(
+            self,
+            Self::L6Request
+                | Self::RequestHeaders
+                | Self::Request
+                | Self::RequestBody
+                | Self::Headers
+                | Self::Buffer
+        )
+    }
+
     /// The points at which this source holds something.
     pub const fn points(self) -> Points {
         Points(match self {

@@ -8,7 +8,7 @@ use crate::action::flow::duration;
 use crate::action::header::{sample, sample_word};
 use crate::action::sets::Set;
 use crate::config::model::Config;
-use crate::sample::expr::Scope;
+use crate::sample::expr::{Referrer, Scope};
 use conf_parsers::Word;
 use conf_parsers::args::Args;
 use conf_parsers::haproxy::condition;
@@ -212,7 +212,8 @@ pub fn rule(
     if let Some(extra) = args.peek() {
         return Err(format!("'stick': unknown keyword '{}'.", extra.as_str()));
     }
-    let table = scope.refs.table(&table, &format!("stick rule of proxy '{}'", scope.proxy));
+    let owner = scope.owner();
+    let table = scope.refs.table(&table, owner, Referrer::Stick(expr.output));
     let when = |scope: &mut Scope<'_>| -> Result<Option<Condition>, String> {
         if cut == words.len() {
             return Ok(None);

@@ -11,6 +11,10 @@ pub struct Check {
     pub disable_on_404: bool,
     /// `http-check send-state`.
     pub send_state: bool,
+    /// There are `http-check` rules.
+    pub http_rules: bool,
+    /// There are `tcp-check` rules.
+    pub tcp_rules: bool,
 }
 
 /// `option *chk*`.
