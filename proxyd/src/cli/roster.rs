@@ -1,4 +1,4 @@
-//! `add server` and `del server` (management manual, 9.3).
+//! `add server` and `del server`, and cookies made of servers' addresses (management manual, 9.3).
 
 use super::{Answer, Call, CommandRow, row};
 use crate::config::dynamic::{self, Around};
@@ -16,7 +16,66 @@ pub const COMMANDS: &[CommandRow] = &[
         Level::Admin,
         delete,
     ),
+    row(
+        &["disable", "dynamic-cookie", "backend"],
+        "disable dynamic-cookie backend <bk>",
+        "disable dynamic cookies on a specific backend",
+        Level::Admin,
+        |call| cookies(call, false),
+    ),
+    row(
+        &["enable", "dynamic-cookie", "backend"],
+        "enable dynamic-cookie backend <bk>",
+        "enable dynamic cookies on a specific backend",
+        Level::Admin,
+        |call| cookies(call, true),
+    ),
+    row(
+        &["set", "dynamic-cookie-key", "backend"],
+        "set dynamic-cookie-key backend <bk> <k>",
+        "change a backend secret key for dynamic cookies",
+        Level::Admin,
+        cookie_key,
+    ),
 ];
+
+/// The backend that a command names.
+fn backend(call: &Call<'_>) -> Result<ProxyId, Answer> {
+    let name = call.word(3);
+    if name.is_empty() {
+        return Err(Answer::error("A backend name is expected.\n"));
+    }
+    let proxies = &call.generation.config.proxies;
+    let meant = |p: &Proxy| match name.strip_prefix('#') {
+        Some(id) => p.uuid.to_string() == id,
+        None => p.name == name,
+    };
+    let found = proxies.iter().position(|p| p.kind.is_back() && meant(p));
+    found.map(ProxyId).ok_or_else(|| Answer::error("No such backend.\n"))
+}
+
+/// `enable|disable dynamic-cookie backend NAME`.
+fn cookies(call: &Call<'_>, on: bool) -> Answer {
+    match backend(call) {
+        Ok(id) => call.generation.proxies[id.0].cookies.set_on(on),
+        Err(answer) => return answer,
+    }
+    Answer::Done
+}
+
+/// `set dynamic-cookie-key backend NAME KEY`.
+fn cookie_key(call: &mut Call<'_>) -> Answer {
+    let id = match backend(call) {
+        Ok(id) => id,
+        Err(answer) => return answer,
+    };
+    let key = call.word(4);
+    if key.is_empty() {
+        return Answer::error("String value expected.\n");
+    }
+    call.generation.proxies[id.0].cookies.set_key(key);
+    Answer::Done
+}
 
 /// The backend and the name behind it. These texts end without a line end, as in haproxy.
 fn parts<'a>(call: &Call<'a>) -> Result<(ProxyId, &'a str), Answer> {

@@ -101,11 +101,8 @@ fn finish(around: &Around<'_>, one: &mut Server, track: Option<&str>) -> Result<
     if late::lacks_port(proxy, one) {
         return Err(late::no_port(proxy, one, true));
     }
-    if proxy.cookie.as_ref().is_some_and(|c| c.dynamic)
-        && let (None, Some(key)) = (&one.cookie, &proxy.dynamic_cookie_key)
-    {
-        one.cookie = resolve::dynamic_cookie(key, one);
-    }
+    let dynamic = proxy.cookie.as_ref().is_some_and(|c| c.dynamic);
+    resolve::made_cookie(proxy.dynamic_cookie_key.as_ref().filter(|_| dynamic), one);
     Ok(())
 }
 

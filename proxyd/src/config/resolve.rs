@@ -230,26 +230,19 @@ fn number_servers(loader: &mut Loader<'_>, draft: &mut Draft) {
 
 /// `cookie … dynamic`: servers without a cookie get the hash of the key, their address and port.
 fn dynamic_cookies(proxy: &mut Proxy) {
-    let Some(key) =
-        proxy.dynamic_cookie_key.as_ref().filter(|_| proxy.cookie.as_ref().is_some_and(|c| c.dynamic))
-    else {
-        return;
-    };
-    for server in proxy.servers.iter_mut().filter(|s| s.cookie.is_none()) {
-        server.cookie = dynamic_cookie(key, server);
+    let dynamic = proxy.cookie.as_ref().is_some_and(|c| c.dynamic);
+    let key = proxy.dynamic_cookie_key.as_ref().filter(|_| dynamic);
+    for server in &mut proxy.servers {
+        made_cookie(key, server);
     }
 }
 
-/// The hash of the key with the server's address and port.
-pub(super) fn dynamic_cookie(key: &str, server: &Server) -> Option<String> {
-    let ServerAddress::Inet(address) = &server.address else { return None };
-    let mut bytes = key.as_bytes().to_vec();
-    match address.ip() {
-        IpAddr::V4(ip) => bytes.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => bytes.extend_from_slice(&ip.octets()),
+/// Notes that a server's line names no cookie, and makes one where there is a key for it.
+pub(super) fn made_cookie(key: Option<&String>, server: &mut Server) {
+    server.cookie_is_made = server.cookie.is_none();
+    if let (true, Some(key), ServerAddress::Inet(address)) = (server.cookie_is_made, key, &server.address) {
+        server.cookie = Some(crate::runtime::cookies::made_of(key, *address));
     }
-    bytes.extend_from_slice(&u32::from(address.port()).to_be_bytes());
-    Some(format!("{:016x}", xxhash_rust::xxh64::xxh64(&bytes, 0)))
 }
 
 fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[Kin]) {

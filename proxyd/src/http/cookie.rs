@@ -7,6 +7,7 @@
 use crate::config::model::{Capture, Cookie, Proxy, Roster, ServerId};
 use crate::http::message::Message;
 use crate::runtime::board::ServerState;
+use crate::runtime::cookies::Dynamic;
 use crate::stream::txn::{RequestCookie, ResponseCookie};
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,8 +34,10 @@ pub struct Dates {
 }
 
 /// What else decides over a request's cookie.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Terms {
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Which cookies servers have.
+    pub cookies: &'a Dynamic,
     /// A rule has named the server, or says that cookies don't count.
     pub unused: bool,
     /// A server that is down may be used (`option persist`, `force-persist`).
@@ -116,7 +119,7 @@ pub fn request(
     rule: &Cookie,
     proxy: &Proxy,
     states: &Roster<Arc<ServerState>>,
-    terms: Terms,
+    terms: Terms<'_>,
     message: &mut Message,
 ) -> Found {
     let mut found = Found::default();
@@ -160,7 +163,7 @@ fn judge(
     rule: &Cookie,
     proxy: &Proxy,
     states: &Roster<Arc<ServerState>>,
-    terms: Terms,
+    terms: Terms<'_>,
     value: &[u8],
     found: &mut Found,
 ) {
@@ -177,24 +180,24 @@ fn judge(
         found.state = RequestCookie::Unused;
         return;
     }
-    look_up(&value[..delimiter.unwrap_or(value.len())], proxy, states, terms.forced, found);
+    look_up(&value[..delimiter.unwrap_or(value.len())], proxy, states, terms, found);
     if found.state == RequestCookie::None {
         found.state = RequestCookie::Invalid;
     }
 }
 
 /// The first server with this value that may be used.
-fn look_up(id: &[u8], proxy: &Proxy, states: &Roster<Arc<ServerState>>, forced: bool, found: &mut Found) {
+fn look_up(id: &[u8], proxy: &Proxy, states: &Roster<Arc<ServerState>>, terms: Terms<'_>, found: &mut Found) {
     for (n, server) in proxy.servers.iter().enumerate() {
         if server.life.is_gone()
             || id.is_empty()
-            || server.cookie.as_deref().is_none_or(|c| c.as_bytes() != id)
+            || terms.cookies.of(proxy, server, &states[n]).is_none_or(|c| c.as_bytes() != id)
         {
             continue;
         }
         let up = states[n].is_up();
         found.state = if up { RequestCookie::Valid } else { RequestCookie::Down };
-        if up || forced {
+        if up || terms.forced {
             found.server = Some(ServerId(n));
             return;
         }

@@ -185,6 +185,8 @@ pub struct ProxyState {
     pub shut: AtomicBool,
     /// `set maxconn frontend`; 0 where the configuration's limit holds.
     pub maxconn: AtomicU64,
+    /// Cookies made of servers' addresses.
+    pub cookies: super::cookies::Dynamic,
     /// The last messages that could not be read.
     pub captured: super::captured::Last,
     /// Last change of the backend's state, seconds since the epoch.

@@ -6,6 +6,7 @@ pub mod captured;
 pub mod check_spec;
 pub mod checks;
 pub mod clock;
+pub mod cookies;
 pub mod engine;
 pub mod evaluate;
 pub mod observe;

@@ -364,6 +364,8 @@ pub fn server(generation: &Generation, id: ProxyId, index: usize, clock: Clock) 
     let cfg = &proxy.servers[index];
     let state = &generation.servers[id.0][index];
     let judged = judged(generation, (id, ServerId(index)));
+    // Asked for before the detail is locked, which it may look at.
+    let cookie = generation.proxies[id.0].cookies.of(proxy, cfg, state);
     let detail = state.detail.lock().unwrap_or_else(PoisonError::into_inner);
     let mut row = start(generation, RowKind::Server, id, index, u64::from(cfg.uuid), &cfg.name);
     back_base(&mut row, &state.counters, proxy.mode, clock);
@@ -386,6 +388,9 @@ pub fn server(generation: &Generation, id: ProxyId, index: usize, clock: Clock) 
         "need_conn_est" = &state.need,
         "addr" = address_text(cfg, &detail)
     );
+    if let Some(cookie) = cookie {
+        set!(row, "cookie" = &*cookie);
+    }
     server_limits(&mut row, cfg, state, &detail, clock);
     let down_now = if down { since } else { 0 };
     check_columns(&mut row, &detail, cfg, state.in_maintenance(), down_now);
@@ -415,9 +420,6 @@ fn server_limits(row: &mut Row, cfg: &Server, state: &ServerState, detail: &Serv
     }
     if cfg.pool_max_conn >= 0 {
         set!(row, "src_ilim" = cfg.pool_max_conn as u64);
-    }
-    if let Some(cookie) = &cfg.cookie {
-        set!(row, "cookie" = cookie.as_str());
     }
     if let Some(tracked) = &detail.tracked {
         set!(row, "tracked" = tracked.as_str());

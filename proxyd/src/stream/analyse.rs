@@ -229,7 +229,11 @@ impl<'c> Exchange<'c, '_> {
         let Some(rule) = &back.cookie else { return };
         let states = &self.generation.servers[self.backend.0];
         let unused = self.persistence.ignored || self.stick_to.is_some();
-        let terms = cookie::Terms { unused, forced: self.persistence.forced || back.options.persist };
+        let terms = cookie::Terms {
+            cookies: &self.generation.proxies[self.backend.0].cookies,
+            unused,
+            forced: self.persistence.forced || back.options.persist,
+        };
         let found = cookie::request(rule, back, states, terms, &mut self.parts.request);
         self.parts.txn.cookie_state = found.state;
         self.persistence.dates = found.dates;
@@ -474,10 +478,12 @@ impl<'c> Exchange<'c, '_> {
         let parts = &*self.parts;
         let leaks = back.options.checkcache && cookie::leaks(&parts.response, &parts.txn.method);
         if let Some(rule) = &back.cookie {
-            let id = back.servers[server.at.1.0].cookie.as_deref();
+            let (chosen, state) =
+                (&back.servers[server.at.1.0], &self.generation.servers[server.at.0.0][server.at.1.0]);
+            let id = self.generation.proxies[server.at.0.0].cookies.of(back, chosen, state);
             let parts = &mut *self.parts;
             let given = cookie::Given {
-                id,
+                id: id.as_deref(),
                 direct: self.stick_to == Some(server.at.1),
                 post: parts.txn.method == b"POST",
                 ignored: self.persistence.ignored,

@@ -59,6 +59,8 @@ pub struct Server {
     pub disabled: bool,
     /// `cookie`.
     pub cookie: Option<String>,
+    /// Its line names no cookie: if it has one, it is made of its address.
+    pub cookie_is_made: bool,
     /// `maxconn`; 0 is none.
     pub maxconn: u32,
     /// `minconn`; 0 is none.
@@ -182,6 +184,7 @@ impl Default for Server {
             backup: false,
             disabled: false,
             cookie: None,
+            cookie_is_made: false,
             maxconn: 0,
             minconn: 0,
             maxqueue: 0,
