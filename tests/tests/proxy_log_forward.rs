@@ -124,3 +124,129 @@ fn messages_are_passed_on_as_haproxy_does() {
         }
     });
 }
+
+/// What takes datagrams passes them over TLS to what takes streams: here to the other program, and to itself.
+const SENDER: &str = "global
+ stats socket @DIR@/s.sock level admin
+ring r
+ format rfc5424
+ size 65536
+ timeout connect 5s
+ timeout server 10s
+ server s 127.0.0.1:RECEIVER ssl verify required ca-file @DIR@/../ring.pem sni str(logs.example) FRAMING
+log-forward l
+ dgram-bind 127.0.0.1:@PORT0@
+ bind 127.0.0.1:@PORT0@
+ log ring@r local3
+";
+const RECEIVER: &str = "global
+ stats socket @DIR@/s.sock level admin
+log-forward l
+ bind 127.0.0.1:@PORT0@ ssl crt CERT
+ timeout client 1m
+ log 127.0.0.1:TARGET format raw local3
+ log 127.0.0.1:OTHER format rfc5424 local3
+";
+
+/// What is told elsewhere to differ, and what is no message in streams.
+const OTHERWISE: [&str; 2] = ["modern without a zone", "no priority"];
+
+/// Sends until it arrives: of the two sockets of the sender one may be there before the other. Gives what was told
+/// before, of the connection that found out that the receiver listens: it says nothing.
+fn begun(socket: &UdpSocket, targets: &[UdpSocket]) -> String {
+    let mut told = String::new();
+    let mut sent = 0;
+    for target in targets {
+        let until = std::time::Instant::now() + ARRIVAL * 6;
+        target.set_read_timeout(Some(ARRIVAL / 50)).expect("a timeout");
+        loop {
+            assert!(std::time::Instant::now() < until, "nothing comes");
+            let mut bytes = [0; 2048];
+            match target.recv(&mut bytes) {
+                Ok(n) => {
+                    let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                    if sent > 0 && text.contains(&format!("probe {sent}.")) {
+                        break;
+                    }
+                    if text.contains("handshake") {
+                        told.push_str(&text);
+                        told.push('\n');
+                    }
+                }
+                Err(_) => {
+                    sent += 1;
+                    // The socket that is not there yet may have refused the one before.
+                    let _ = socket.send(format!("<13>Oct 11 22:14:15 h t: probe {sent}.").as_bytes());
+                }
+            }
+        }
+        target.set_read_timeout(Some(ARRIVAL)).expect("a timeout");
+    }
+    let differs =
+        Regex::new(r"127\.0\.0\.1:\d+|\[[^]]+\]|\S+T\S+ -|(?:haproxy|proxyd) \d+").expect("a pattern");
+    differs.replace_all(&told, "*").into_owned()
+}
+
+#[test]
+fn messages_go_over_tls_from_one_to_the_other() {
+    let Some(original) = Program::original("proxy_log_forward", "haproxy") else { return };
+    let ours = Program::ours("proxyd", "haproxy");
+    let made = rcgen::generate_simple_self_signed(["logs.example".to_owned()]).expect("a certificate");
+    let dir = tempfile::tempdir().expect("a directory");
+    let pem = dir.path().join("ring.pem");
+    std::fs::write(&pem, made.cert.pem() + &made.signing_key.serialize_pem()).expect("written");
+    let pem = pem.display().to_string();
+    let seen = |sender: &Program, receiver: &Program, framing: &str| {
+        let origin = Origin::start();
+        let targets: Vec<UdpSocket> = targets().into_iter().take(2).collect();
+        let port = |n: usize| targets[n].local_addr().expect("it is bound").port().to_string();
+        let config = RECEIVER.replace("CERT", &pem).replace("TARGET", &port(0)).replace("OTHER", &port(1));
+        let to = Side::start(&receiver.path, &config, 1, &origin);
+        let config = SENDER.replace("@DIR@/../ring.pem", &pem).replace("FRAMING", framing);
+        let config = config.replace("RECEIVER", &to.port(0).to_string());
+        let from = Side::start(&sender.path, &config, 1, &origin);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.connect(("127.0.0.1", from.port(0))).expect("an address");
+        let mut text = begun(&socket, &targets);
+        let year = Regex::new(r"20\d\d-\d\d-\d\dT\S+").expect("a pattern");
+        for (name, message) in MESSAGES.iter().filter(|(name, _)| !OTHERWISE.contains(name)) {
+            socket.send(message.as_bytes()).expect("it is sent");
+            let got = targets.iter().map(|target| {
+                let mut bytes = [0; 2048];
+                target.recv(&mut bytes).map(|n| String::from_utf8_lossy(&bytes[..n]).into_owned())
+            });
+            // Messages that do not say when they were said are told the time.
+            for got in got {
+                let got = got.unwrap_or_else(|_| "nothing came".into());
+                let _ = writeln!(text, "{name}: {}", year.replace_all(&got, "TIME"));
+            }
+        }
+        let info = |side: &Side| {
+            let socket = side.directory().join("s.sock");
+            holdfast_tests::cli::ask(&socket, "show info").expect("it answers")
+        };
+        // Whose side is told beside which counter; one connection carries all.
+        for (info, name) in [
+            (info(&to), "CumSslConns"),
+            (info(&to), "CurrSslConns"),
+            (info(&to), "SslFrontendMaxKeyRate"),
+            (info(&from), "SslBackendMaxKeyRate"),
+        ] {
+            let line = info.lines().find(|l| l.starts_with(&format!("{name}:"))).unwrap_or(name);
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    };
+    Suite::live("proxy_log_forward_tls", |suite| {
+        for framing in ["log-proto octet-count", ""] {
+            let theirs = seen(&original, &original, framing);
+            for (name, sender, receiver) in [
+                ("ours to haproxy", &ours, &original),
+                ("haproxy to ours", &original, &ours),
+                ("ours to ours", &ours, &ours),
+            ] {
+                suite.case(&format!("tls {framing} {name}"), &theirs, &seen(sender, receiver, framing));
+            }
+        }
+    });
+}

@@ -23,8 +23,7 @@ defaults
  timeout client 9s
  timeout server 9s
 peers p
- peer a 127.0.0.1:7701
- peer b 127.0.0.1:7702
+@PEERS@
  table inner type string len 20 size 10 store gpc0
 frontend f
  bind 127.0.0.1:@PORT@
@@ -53,6 +52,23 @@ listen origin
  http-request return status 200
 ";
 
+/// Peers who talk in clear.
+const CLEAR: &str = " peer a 127.0.0.1:7701
+ peer b 127.0.0.1:7702";
+
+/// Peers who talk over TLS, and show each other certificates. Where one listens is its own line's to say.
+fn secure(dir: &str, name: &str) -> String {
+    let of = |who: &str, port: u16| {
+        if who == name {
+            format!(" bind 127.0.0.1:{port}\n server {who}\n")
+        } else {
+            format!(" server {who} 127.0.0.1:{port}\n")
+        }
+    };
+    let pem = format!("ssl crt {dir}/peer.pem verify required ca-file {dir}/peer.pem");
+    format!(" default-bind {pem}\n default-server {pem}\n{}{}", of("a", 7701), of("b", 7702))
+}
+
 const TABLES: [&str; 7] = ["t", "s", "i", "v6", "bin", "k", "p/inner"];
 
 /// One peer.
@@ -65,11 +81,13 @@ struct Side<'h> {
 }
 
 impl<'h> Side<'h> {
-    fn new(host: &'h Host, name: &'static str, port: u16) -> Self {
+    fn new(host: &'h Host, name: &'static str, port: u16, tls: bool) -> Self {
         let dir = host.dir().display().to_string();
         // One of the two is the origin of both.
         let origin = if name == "a" { "7799" } else { "7798" };
+        let peers = if tls { secure(&dir, name) } else { CLEAR.to_owned() };
         let text = CONFIG
+            .replace("@PEERS@", &peers)
             .replace("@DIR@", &dir)
             .replace("@NAME@", name)
             .replace("@PORT@", &port.to_string())
@@ -169,18 +187,24 @@ fn on_host(test: &str, body: impl FnOnce(&Host, &Path, &Path)) {
     let Some(original) = Program::original(test, "haproxy") else { return };
     let host = net.host("lb");
     host.sh("ip link set lo up");
+    let key = rcgen::generate_simple_self_signed(["peer.example".to_owned()]).expect("a certificate");
+    host.file("peer.pem", &(key.cert.pem() + &key.signing_key.serialize_pem()));
     let ours = Program::ours("proxyd", "proxyd");
     body(&host, &ours.path, &original.path);
 }
 
 /// Everything that comes and goes between two peers.
-fn exchange(host: &Host, first: &Path, second: &Path) {
-    let (a, b) = (Side::new(host, "a", 7781), Side::new(host, "b", 7782));
+fn exchange(host: &Host, first: &Path, second: &Path, tls: bool) {
+    let (a, b) = (Side::new(host, "a", 7781, tls), Side::new(host, "b", 7782, tls));
     a.start(first, "");
     wait_for(PATIENCE, || a.pid()).expect("a answers");
     fill(&a);
     b.start(second, "");
     agree(&a, &b, &FILLED, "what was there before");
+    let transport = if tls { "xprt=SSL" } else { "xprt=RAW" };
+    // Told by the one to whom the session came.
+    let told = [&a, &b].map(|side| side.ask("show peers").unwrap_or_default());
+    assert!(told.iter().any(|t| t.contains(transport)), "{}\n{}", told[0], told[1]);
     b.request("/three");
     b.ask("set table i key 78 data.gpc0 8");
     agree(&a, &b, &["key=/three", "key=78 gpc0=8"], "a change of the second");
@@ -199,25 +223,32 @@ fn exchange(host: &Host, first: &Path, second: &Path) {
 
 #[test]
 fn ours_teaches_haproxy_and_learns_from_it() {
-    on_host("peers-oh", exchange);
+    on_host("peers-oh", |host, ours, original| exchange(host, ours, original, false));
 }
 
 #[test]
 fn haproxy_teaches_ours_and_learns_from_it() {
-    on_host("peers-ho", |host, ours, original| exchange(host, original, ours));
+    on_host("peers-ho", |host, ours, original| exchange(host, original, ours, false));
 }
 
 #[test]
 fn ours_teaches_ours() {
-    on_host("peers-oo", |host, ours, _| exchange(host, ours, ours));
+    on_host("peers-oo", |host, ours, _| exchange(host, ours, ours, false));
+}
+
+#[test]
+fn over_tls_they_teach_each_other_too() {
+    on_host("peers-tls-oh", |host, ours, original| exchange(host, ours, original, true));
+    on_host("peers-tls-ho", |host, ours, original| exchange(host, original, ours, true));
 }
 
 /// From one process to the next with the local peer's address alone, each way.
 #[test]
 fn the_next_process_learns_from_the_one_before_it() {
     on_host("peers-next", |host, ours, original| {
-        for (before, after) in [(original, ours), (ours, original)] {
-            let a = Side::new(host, "a", 7781);
+        for (before, after, tls) in [(original, ours, false), (ours, original, false), (ours, original, true)]
+        {
+            let a = Side::new(host, "a", 7781, tls);
             a.start(before, "");
             let pid = wait_for(PATIENCE, || a.pid()).expect("a answers");
             fill(&a);

@@ -60,7 +60,8 @@ fn one(out: &mut String, generation: &Generation, n: usize, section: &Section, d
     for (p, peer) in section.peers.iter().enumerate() {
         head(out, p, peer, now);
         if let Some((ours, theirs)) = peer.ends {
-            let _ = writeln!(out, "        xprt=RAW src={ours} addr={theirs}");
+            let transport = if peer.secure { "SSL" } else { "RAW" };
+            let _ = writeln!(out, "        xprt={transport} src={ours} addr={theirs}");
         }
         out.push_str("        shared tables:\n");
         for (t, name) in section.tables.iter().enumerate().rev() {

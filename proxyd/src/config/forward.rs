@@ -2,12 +2,13 @@
 
 use super::Loader;
 use super::global::log_target;
+use super::model::{Bind, BindAddress, Verify};
 use crate::log::forward::LogForward;
 use conf_parsers::Line;
 use conf_parsers::args::{Args, Fault, time_fault_text};
-use conf_parsers::haproxy::{Section, address};
+use conf_parsers::haproxy::Section;
 use conf_parsers::value::{TimeUnit, duration, lenient_int};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use diag::{Diagnostic, Severity};
 
 /// Connections of a section that does not say how many.
 const MAXCONN: usize = 10;
@@ -38,8 +39,14 @@ pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
 fn one(loader: &mut Loader<'_>, forward: &mut LogForward, line: &Line) -> Result<(), Fault> {
     let mut args = line.args();
     match line.keyword() {
-        "dgram-bind" => forward.datagrams.extend(addresses(loader, &mut args)?),
-        "bind" => forward.streams.extend(addresses(loader, &mut args)?),
+        "dgram-bind" => {
+            let binds = binds(loader, forward, line, &mut args)?;
+            forward.datagrams.extend(binds);
+        }
+        "bind" => {
+            let binds = binds(loader, forward, line, &mut args)?;
+            forward.streams.extend(binds);
+        }
         "log" => {
             if args.take("global") {
                 forward.logs.extend(loader.config.global.logs.iter().cloned());
@@ -54,7 +61,7 @@ fn one(loader: &mut Loader<'_>, forward: &mut LogForward, line: &Line) -> Result
         }
         "backlog" => {
             let word = args.expect(|| "'backlog' expects an integer argument.".into())?;
-            forward.backlog = i32::try_from(lenient_int(&word.text)).ok().filter(|n| *n > 0);
+            forward.backlog = u32::try_from(lenient_int(&word.text)).ok().filter(|n| *n > 0);
         }
         "timeout" => {
             if !args.take("client") {
@@ -74,49 +81,90 @@ fn one(loader: &mut Loader<'_>, forward: &mut LogForward, line: &Line) -> Result
     args.unexpected(|w| format!("'{}' : unexpected argument '{w}'.", line.keyword()))
 }
 
-/// Options that change nothing here, and why.
-const IDLE: &[(&str, &str)] = &[
-    ("name", "statistics have no rows of these listeners"),
-    ("id", "statistics have no rows of these listeners"),
-    ("process", "one thread hears each address"),
-    ("thread", "one thread hears each address"),
-    ("shards", "one thread hears each address"),
-    ("nbconn", "no connections are opened ahead"),
-];
+/// Addresses of a line and what stands behind them: read as those of proxies are.
+fn binds(
+    loader: &mut Loader<'_>,
+    forward: &LogForward,
+    line: &Line,
+    args: &mut Args<'_>,
+) -> Result<Vec<Bind>, Fault> {
+    let datagrams = line.keyword() == "dgram-bind";
+    // Who names no address gets no listener, as in the original.
+    let Some(word) = args.next() else { return Ok(Vec::new()) };
+    let mut word = word.clone();
+    let place = format!("'bind {}' in section 'log-forward'", word.text);
+    let who = format!("'bind {}'", word.text);
+    if datagrams {
+        for (of_datagrams, same) in [("udp@", ""), ("udp4@", "ipv4@"), ("udp6@", "ipv6@")] {
+            if let Some(rest) = word.text.strip_prefix(of_datagrams) {
+                word.text = format!("{same}{rest}");
+            }
+        }
+    }
+    let mut binds =
+        super::bind::read(loader, args, &word, line.span, &place, &who).map_err(|mut fault| {
+            if let (true, Some(rest)) =
+                (datagrams, fault.text.strip_prefix(&format!("{place}: unknown keyword ")))
+            {
+                let at = rest.bytes().skip(1).position(|b| b == b'\'').map_or(rest.len(), |n| n + 2);
+                fault.text =
+                    format!("unknown keyword {} in 'log-forward' section{}", &rest[..at], &rest[at..]);
+            }
+            fault
+        })?;
+    for bind in &mut binds {
+        heed(loader, forward, line, bind, datagrams)?;
+    }
+    Ok(binds)
+}
 
-/// Addresses with ports; what stands behind them is told to change nothing here, or refused.
-fn addresses(loader: &mut Loader<'_>, args: &mut Args<'_>) -> Result<Vec<SocketAddr>, Fault> {
-    let keyword = args.keyword().text.clone();
-    let word = args.expect(|| {
-        format!("'{keyword}' expects {{<path>|addr1[:port1[-end1]]}}{{,[addr[:port]]}}* as arguments.")
-    })?;
-    let text = address::expand(&word.text, &|n| loader.variable(n));
-    let mut found = Vec::new();
-    for part in text.split(',') {
-        let blame = |e: String| Fault::new(word.span, format!("'{keyword}' : {e}"));
-        let parsed = address::parse(part).map_err(blame)?;
-        let ip = match parsed.host {
-            address::Host::Ip(ip) => Some(ip),
-            address::Host::Any => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            address::Host::Name(name) => super::resolve::host(&name),
-            _ => None,
-        };
-        let (Some(ip), address::Ports::Fixed(first, last)) = (ip, parsed.ports) else {
-            return Err(blame(format!("'{part}' needs an address and a port.")));
-        };
-        found.extend((first..=last.max(first)).map(|port| SocketAddr::from((ip, port))));
+/// What of the words of a bind line counts here.
+fn heed(
+    loader: &mut Loader<'_>,
+    forward: &LogForward,
+    line: &Line,
+    bind: &mut Bind,
+    datagrams: bool,
+) -> Result<(), Fault> {
+    let keyword = line.keyword();
+    let place = format!("'bind {}' in section 'log-forward'", line.words[1].text);
+    if bind.accept_proxy || bind.accept_netscaler_cip.is_some() {
+        let text = format!("{place} : headers of other proxies are not read in log-forward sections yet.");
+        return Err(Fault::new(line.span, text));
     }
-    while let Some(option) = args.next() {
-        let (name, span) = (&option.text, option.span);
-        let Some((_, reason)) = IDLE.iter().find(|(idle, _)| idle == name) else {
-            let text = format!("'{keyword}' : option '{name}' is not supported in log-forward sections yet.");
-            return Err(Fault::new(span, text));
-        };
-        let missing = if name == "name" { "name" } else { "argument" };
-        args.expect(|| format!("'{name}' : missing {missing}"))?;
-        loader.tell_idle(&format!("{keyword} … {name}"), reason, span);
+    if let (BindAddress::Sockpair(_), _) | (BindAddress::Fd(_) | BindAddress::Abstract(_), true) =
+        (&bind.address, datagrams)
+    {
+        let text = format!("{place} : such an address is not supported here yet.");
+        return Err(Fault::new(line.span, text));
     }
-    Ok(found)
+    let Some(settings) = bind.tls.take_if(|tls| datagrams || !tls.enabled) else {
+        let Some(settings) = &bind.tls else { return Ok(()) };
+        super::certificate::of_bind(settings, &loader.config.global)
+            .map_err(|e| Fault::new(line.span, format!("{place} : {e}")))?;
+        let mut late = |what: String| {
+            let text = format!("Proxy '{}': {what}", forward.name);
+            loader.late.push(Diagnostic::global(Severity::Alert, text));
+        };
+        if settings.crt.is_empty() && settings.crt_list.is_empty() {
+            late(format!("no SSL certificate specified for bind '(null)' at [{}] (use 'crt').", bind.origin));
+        } else if settings.verify != Verify::None
+            && settings.verify != Verify::Unset
+            && settings.ca_file.is_none()
+        {
+            late(format!(
+                "verify is enabled but no CA file specified for bind '(null)' at [{}].",
+                bind.origin
+            ));
+        }
+        return Ok(());
+    };
+    super::certificate::of_bind(&settings, &loader.config.global)
+        .map_err(|e| Fault::new(line.span, format!("{place} : {e}")))?;
+    if datagrams && settings.enabled {
+        loader.no_effect(line.span, &format!("{keyword} … ssl"), "datagrams are not encrypted");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -134,14 +182,13 @@ mod tests {
             let report = load(&Settings { paths, check: true, ..Settings::default() }).report;
             report.items.iter().map(|d| d.text.clone()).collect()
         };
-        let told = said("name a thread 1");
-        assert!(
-            told.iter().any(|t| t.contains("'dgram-bind … name' is accepted, but has no effect")),
-            "{told:?}"
-        );
-        assert!(told.iter().any(|t| t.contains("'dgram-bind … thread'")), "{told:?}");
         assert!(said("name").iter().any(|t| t.ends_with("'name' : missing name")));
-        assert!(said("ssl").iter().any(|t| t.contains("option 'ssl' is not supported")));
+        assert!(said("thread 1").iter().any(|t| t.contains("bind … thread is accepted")), "thread");
+        let told = said("foo");
+        let unknown = "unknown keyword 'foo' in 'log-forward' section; did you mean 'tfo' maybe ?";
+        assert!(told.iter().any(|t| t == unknown), "{told:?}");
+        assert!(said("ssl").iter().any(|t| t.contains("dgram-bind … ssl is accepted")), "ssl");
+        assert!(said("accept-proxy").iter().any(|t| t.contains("not read in log-forward")), "proxied");
         assert!(said("").iter().all(|t| !t.contains("no effect")));
     }
 }

@@ -12,6 +12,7 @@ mod certificate;
 mod check;
 mod compile;
 pub mod dynamic;
+mod elsewhere;
 mod forward;
 mod global;
 pub mod inert;

@@ -2,6 +2,7 @@
 //! pages of proxies.
 
 use super::Loader;
+use super::elsewhere::Servers;
 use super::keyword::Cx;
 use super::model::{ErrorReply, Ring, User, Userlist};
 use super::proxy::ErrorPage;
@@ -201,7 +202,13 @@ fn user(list: &mut Userlist, line: &Line) -> Result<(), Fault> {
 pub(super) fn ring(loader: &mut Loader<'_>, section: &Section) {
     let Some(name) = name_of(loader, section) else { return };
     let mut ring = Ring { format: "raw".into(), maxlen: 1024, size: 1 << 20, ..Ring::default() };
+    let mut servers = Servers::new("ring", &name, section.header.span);
     for line in &section.lines {
+        if line.keyword() == "server" {
+            let (octets, rest) = log_proto(line);
+            ring.servers.extend(servers.one(loader, &rest).map(|server| (server, octets)));
+            continue;
+        }
         let words: Vec<&str> = line.words.iter().map(|w| w.text.as_str()).collect();
         if matches!(words[..], ["backing-file", ..] | ["timeout", "server", ..]) {
             let why = "messages are kept in memory, and a connection is given up where it breaks";
@@ -212,6 +219,26 @@ pub(super) fn ring(loader: &mut Loader<'_>, section: &Section) {
         }
     }
     loader.config.rings.insert(name, ring);
+}
+
+/// Whether messages go with their length before them (`log-proto octet-count`), and the line without these words,
+/// which no other server heeds.
+fn log_proto(line: &Line) -> (bool, Line) {
+    let (mut octets, mut words, mut at) = (false, Vec::new(), 0);
+    while let Some(word) = line.words.get(at) {
+        let value = line.words.get(at + 1).map(|w| w.text.as_str());
+        match (word.text.as_str(), value) {
+            ("log-proto", Some(value @ ("legacy" | "octet-count"))) if at > 2 => {
+                octets = value == "octet-count";
+                at += 2;
+            }
+            _ => {
+                words.push(word.clone());
+                at += 1;
+            }
+        }
+    }
+    (octets, Line { words, span: line.span })
 }
 
 fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
@@ -239,22 +266,6 @@ fn ring_line(ring: &mut Ring, line: &Line) -> Result<(), Fault> {
                 "server" => ring.timeout_server = Some(time_value),
                 other => return Err(Fault::new(what.span, format!("unknown timeout '{other}' in ring"))),
             }
-        }
-        "server" => {
-            let (_, target) = (value()?, value()?);
-            let parsed = address::parse(&target.text).map_err(|e| Fault::new(target.span, e))?;
-            let octets =
-                line.words.windows(2).any(|w| w[0].text == "log-proto" && w[1].text == "octet-count");
-            let ip = match parsed.host {
-                address::Host::Ip(ip) => Some(ip),
-                address::Host::Name(name) => super::resolve::host(&name),
-                _ => None,
-            };
-            let (Some(ip), address::Ports::Fixed(port, _)) = (ip, parsed.ports) else {
-                let text = format!("ring server '{}' needs an address and a port.", target.text);
-                return Err(Fault::new(target.span, text));
-            };
-            ring.servers.push(((ip, port).into(), octets));
         }
         "backing-file" => {}
         other => {

@@ -3,15 +3,12 @@
 //! Invariant: a section without the local peer is gone when all is read; tables that name it stay local.
 
 use super::Loader;
-use super::model::{Bind, Peer, Peers};
-use super::resolve;
+use super::elsewhere::Servers;
+use super::model::{Peer, Peers, Remote, ServerAddress, Verify};
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::Section;
-use conf_parsers::haproxy::address::{self, Host, Ports};
-use conf_parsers::table::did_you_mean;
 use conf_parsers::{Line, Word};
 use diag::{Diagnostic, Lead, Severity, Span};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where sections were declared.
 #[derive(Debug, Default)]
@@ -32,8 +29,11 @@ struct Reading<'l, 's> {
     local: Option<Span>,
     /// Where a listener was defined, and whether by a `bind` line.
     listener: Option<(Span, bool)>,
-    /// Whether something asked for TLS.
-    tls: bool,
+    /// Its address, and the words behind it.
+    bind: Option<(Word, Vec<Word>)>,
+    /// Words of `default-bind`.
+    bind_defaults: Vec<Word>,
+    servers: Servers,
 }
 
 /// `peers NAME`.
@@ -57,7 +57,9 @@ pub(super) fn section(loader: &mut Loader<'_>, section: &Section) {
     }
     loader.peers.0.push((name.text.clone(), header.span));
     let made = Peers { name: name.text.clone(), local_name: loader.local_peer(), ..Peers::default() };
-    let mut reading = Reading { loader, made, local: None, listener: None, tls: false };
+    let servers = Servers::new("peers", &made.local_name, header.span);
+    let mut reading =
+        Reading { loader, made, local: None, listener: None, bind: None, bind_defaults: Vec::new(), servers };
     for line in &section.lines {
         if let Err(fault) = reading.line(line, section) {
             reading.loader.report.push(fault.into_alert());
@@ -77,7 +79,8 @@ impl Reading<'_, '_> {
             keyword @ ("peer" | "server") => return self.peer(line, keyword == "peer", &mut args),
             "bind" => return self.bind(line, &mut args),
             "table" => return self.table(line, &mut args),
-            "default-bind" | "default-server" => self.options(line, 1)?,
+            "default-bind" => self.bind_defaults.extend_from_slice(&line.words[1..]),
+            "default-server" => self.servers.defaults(self.loader, line),
             "disabled" => self.made.disabled = true,
             "enabled" => self.made.disabled = false,
             "log" => {
@@ -94,45 +97,17 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// Words of TLS and transport behind the place `from`: known ones are told, others refused.
-    fn options(&mut self, line: &Line, from: usize) -> Result<(), Fault> {
-        if line.words.len() <= from {
-            return Ok(());
+    /// Says which words of a line change nothing for peers.
+    fn tell_idle(&mut self, line: &Line) {
+        const IDLE: [&str; 4] = ["check", "agent-check", "init-addr", "resolvers"];
+        let who = line.words.get(1).map_or("", |w| w.text.as_str());
+        for _ in line.words.iter().skip(2).filter(|w| IDLE.contains(&w.text.as_str())) {
+            let text = format!(
+                "'{} {who}' : init_addr, resolvers, check and agent are ignored for peers.",
+                line.keyword()
+            );
+            self.loader.report.push(Diagnostic::at(Severity::Warning, line.span, text));
         }
-        let is_bind = line.keyword().ends_with("bind");
-        let known: Vec<(&'static str, usize)> = if is_bind {
-            super::bind::shapes().into_iter().map(|(name, _, args)| (name, args)).collect()
-        } else {
-            super::server::shapes()
-        };
-        let mut words = line.words.iter().skip(from);
-        while let Some(word) = words.next() {
-            let Some((_, more)) = known.iter().find(|(name, _)| *name == word.text.as_str()) else {
-                let who = line.words.get(1).map_or("", |w| w.text.as_str());
-                let hint = did_you_mean(&word.text, known.iter().map(|(name, _)| *name));
-                let end = if hint.is_empty() { "." } else { "" };
-                let local = &self.made.local_name;
-                let text = format!("'server {local}/{who}' : unknown keyword '{}'{hint}{end}", word.text);
-                let mut fault = Fault::new(word.span, text);
-                fault.lead = Lead::Bracket;
-                return Err(fault);
-            };
-            words.by_ref().take(*more).for_each(drop);
-            if word.text == "ssl" {
-                self.tls = true;
-            } else if matches!(word.text.as_str(), "check" | "agent-check" | "init-addr" | "resolvers") {
-                let who = line.words.get(1).map_or("", |w| w.text.as_str());
-                let text = format!(
-                    "'{} {who}' : init_addr, resolvers, check and agent are ignored for peers.",
-                    line.keyword()
-                );
-                self.loader.report.push(Diagnostic::at(Severity::Warning, line.span, text));
-            } else {
-                let what = format!("peers … {}", word.text);
-                self.loader.no_effect(word.span, &what, "peers talk over plain connections");
-            }
-        }
-        Ok(())
     }
 
     fn mixes(&self, line: &Line) -> Result<(), Fault> {
@@ -168,44 +143,97 @@ impl Reading<'_, '_> {
             );
             return Err(Fault::new(line.span, text));
         }
+        if is_local && !old {
+            return self.local_without_address(line);
+        }
         // The listener may be on a line of its own.
         let Some(word) = args.next() else { return Ok(()) };
-        if is_local && (!old || self.listener.is_some()) {
+        if is_local && self.listener.is_some() {
+            return self.local_without_address(line);
+        }
+        if is_local {
+            self.listener = Some((line.span, false));
+            self.bind = Some((word.clone(), Vec::new()));
+        }
+        self.tell_idle(line);
+        let Some(Remote { name, address, tls }) = self.servers.one(self.loader, line) else { return Ok(()) };
+        if is_local {
+            self.made.own_tls = tls;
+            return Ok(());
+        }
+        let ServerAddress::Inet(address) = address else {
             let text = format!(
-                "'server {}/{}' : unknown keyword '{}'. Hint: no address was expected for this server.",
-                self.made.local_name, name.text, word.text
+                "'server {}/{name}' : '{}' is no address with a port",
+                self.made.local_name, word.text
             );
             let mut fault = Fault::new(word.span, text);
             fault.lead = Lead::Bracket;
             return Err(fault);
-        }
-        let address = address(word).map_err(|e| {
-            let mut fault =
-                Fault::new(word.span, format!("'server {}/{}' : {e}", self.made.local_name, name.text));
-            fault.lead = Lead::Bracket;
-            fault
-        })?;
-        if is_local {
-            self.listener = Some((line.span, false));
-            let mut args = Args::new(word, &[]);
-            self.made.local = self.read(line, word, &mut args)?;
-        } else {
-            self.made.remote.push(Peer { name: name.text.clone(), address });
-        }
-        self.options(line, 3)
+        };
+        self.made.remote.push(Peer { name, address, tls });
+        Ok(())
     }
 
-    fn read(&mut self, line: &Line, word: &Word, args: &mut Args<'_>) -> Result<Option<Bind>, Fault> {
-        let who = format!("'bind {}' in section 'peers'", word.text);
-        Ok(super::bind::read(self.loader, args, word, line.span, &who, &who)?.into_iter().next())
+    /// `server NAME OPTIONS…` of the local peer, whose address the `bind` line tells.
+    fn local_without_address(&mut self, line: &Line) -> Result<(), Fault> {
+        self.tell_idle(line);
+        let mut words = line.words.clone();
+        words.insert(2.min(words.len()), Word::new("0.0.0.0:0", line.span));
+        let told = self.loader.report.items.len();
+        let server = self.servers.one(self.loader, &Line { words, span: line.span });
+        for complaint in &mut self.loader.report.items[told..] {
+            if complaint.text.contains(" : unknown keyword '") {
+                complaint.text.push_str(" Hint: no address was expected for this server.");
+            }
+        }
+        self.made.own_tls = server.and_then(|s| s.tls);
+        Ok(())
     }
 
     fn bind(&mut self, line: &Line, args: &mut Args<'_>) -> Result<(), Fault> {
         self.mixes(line)?;
         let Some(word) = args.next() else { return Ok(()) };
         self.listener = Some((line.span, true));
-        self.made.local = self.read(line, word, args)?;
-        self.tls |= self.made.local.as_ref().is_some_and(|b| b.tls.as_ref().is_some_and(|t| t.enabled));
+        self.bind = Some((word.clone(), line.words[2..].to_vec()));
+        Ok(())
+    }
+
+    /// The listener, behind what `default-bind` says of it.
+    fn listener(&mut self) -> Result<(), Fault> {
+        let (Some((word, own)), Some((line, _))) = (self.bind.take(), self.listener) else { return Ok(()) };
+        let words: Vec<Word> = self.bind_defaults.iter().chain(&own).cloned().collect();
+        let who = format!("'bind {}' in section 'peers'", word.text);
+        let mut args = Args::new(&word, &words);
+        let binds = super::bind::read(self.loader, &mut args, &word, line, &who, &who)?;
+        self.made.local = binds.into_iter().next();
+        let Some(local) = &mut self.made.local else { return Ok(()) };
+        let section = &self.made.local_name;
+        local.tls.take_if(|tls| !tls.enabled);
+        if let Some(settings) = &local.tls {
+            super::certificate::of_bind(settings, &self.loader.config.global)
+                .map_err(|e| Fault::new(line, format!("{who} : {e}")))?;
+            let lacks = if settings.crt.is_empty() && settings.crt_list.is_empty() {
+                Some("no SSL certificate specified for bind '(null)' at [PLACE] (use 'crt').")
+            } else if !matches!(settings.verify, Verify::None | Verify::Unset) && settings.ca_file.is_none() {
+                Some("verify is enabled but no CA file specified for bind '(null)' at [PLACE].")
+            } else {
+                None
+            };
+            if let Some(lacks) = lacks {
+                let text = format!("Proxy '{section}': {}", lacks.replace("PLACE", &local.origin));
+                self.loader.late.push(Diagnostic::global(Severity::Alert, text));
+            }
+        }
+        if let Some(named) = self.local
+            && local.tls.is_some() != self.made.own_tls.is_some()
+        {
+            let [listens, asks] = if local.tls.is_some() { ["SSL", "non-SSL"] } else { ["non-SSL", "SSL"] };
+            let text = format!(
+                "Peers section '{section}': local peer have a {listens} listener and a {asks} server configured at line {}.",
+                place(self.loader, named)
+            );
+            self.loader.late.push(Diagnostic::at(Severity::Warning, named, text).lead(Lead::Bare));
+        }
         Ok(())
     }
 
@@ -221,6 +249,9 @@ impl Reading<'_, '_> {
     }
 
     fn finish(mut self, header: Span) {
+        if let Err(fault) = self.listener() {
+            self.loader.report.push(fault.into_alert());
+        }
         if self.local.is_none() {
             let text = format!(
                 "Removing incomplete section 'peers {}' (no peer named '{}').",
@@ -229,31 +260,6 @@ impl Reading<'_, '_> {
             self.loader.late.push(Diagnostic::at(Severity::Warning, header, text).lead(Lead::Bare));
             self.made.disabled = true;
         }
-        if self.tls {
-            let why = "TLS between peers is not spoken; tables are kept, but not shared";
-            self.loader.no_effect(header, &format!("peers {}", self.made.name), why);
-            self.made.disabled = true;
-        }
         self.loader.config.peers.push(self.made);
-    }
-}
-
-/// An address with one port.
-fn address(word: &Word) -> Result<SocketAddr, String> {
-    let text = &word.text;
-    let parsed = address::parse(text)?;
-    let ip = match parsed.host {
-        Host::Ip(ip) => ip,
-        Host::Any if parsed.prefix.family == Some(6) => Ipv6Addr::UNSPECIFIED.into(),
-        Host::Any => Ipv4Addr::UNSPECIFIED.into(),
-        Host::Name(name) => resolve::host_of_family(&name, parsed.prefix.family)
-            .ok_or_else(|| format!("could not resolve address '{name}'."))?,
-        _ => return Err(format!("'{text}' is no address with a port")),
-    };
-    match parsed.ports {
-        Ports::Fixed(port, last) if port == last => Ok((ip, port).into()),
-        Ports::Fixed(..) => Err(format!("port range not permitted here in '{text}'")),
-        // haproxy takes the line; nobody is ever reached there.
-        _ => Ok((ip, 0).into()),
     }
 }

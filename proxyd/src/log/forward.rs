@@ -3,22 +3,17 @@
 //!
 //! Invariant: a message keeps its priority, and its form where a target names none.
 //!
-//! Absent on purpose: TLS, and where targets lead (`send.rs`).
+//! Absent on purpose: sockets (`ears.rs`), and where targets lead (`send.rs`).
 
 use super::Target;
-use crate::runtime::Generation;
+use crate::config::model::Bind;
 use logging::syslog::{Format, Severity};
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 use sys::clock::{LocalTime, local};
 
-/// How often a listener looks whether it is still wanted.
-const LOOK: Duration = Duration::from_millis(500);
 /// Longest message; a sender of longer ones is not heard.
-const MESSAGE_MAX: usize = 65_535;
+pub(super) const MESSAGE_MAX: usize = 65_535;
 
 /// A section.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +21,9 @@ pub struct LogForward {
     /// The name.
     pub name: String,
     /// `dgram-bind`.
-    pub datagrams: Vec<SocketAddr>,
+    pub datagrams: Vec<Bind>,
     /// `bind`.
-    pub streams: Vec<SocketAddr>,
+    pub streams: Vec<Bind>,
     /// `log`.
     pub logs: Vec<Target>,
     /// `timeout client`.
@@ -36,162 +31,12 @@ pub struct LogForward {
     /// `maxconn`.
     pub maxconn: usize,
     /// `backlog`.
-    pub backlog: Option<i32>,
-}
-
-/// Sockets of all sections, with their section's index.
-#[derive(Debug, Default)]
-pub struct Ears {
-    datagrams: Vec<(usize, UdpSocket)>,
-    streams: Vec<(usize, TcpListener)>,
-}
-
-impl Ears {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.datagrams.is_empty() && self.streams.is_empty()
-    }
-
-    /// Binds the sockets of all sections; faults are told by section and address.
-    pub fn open(sections: &[LogForward]) -> (Self, Vec<String>) {
-        let (mut ears, mut faults) = (Self::default(), Vec::new());
-        for (index, section) in sections.iter().enumerate() {
-            let mut fault = |address: &SocketAddr, e: &io::Error| {
-                let why = e.raw_os_error().map_or_else(
-                    || e.to_string(),
-                    |code| nix::errno::Errno::from_raw(code).desc().to_owned(),
-                );
-                let text = format!("cannot bind socket ({why}) for [{}:{}]", address.ip(), address.port());
-                faults.push(format!("Starting proxy {}: {text}", section.name));
-            };
-            for address in &section.datagrams {
-                match datagram(*address) {
-                    Ok(socket) => ears.datagrams.push((index, socket)),
-                    Err(e) => fault(address, &e),
-                }
-            }
-            for address in &section.streams {
-                match stream(*address, section.backlog.unwrap_or(BACKLOG)) {
-                    Ok(socket) => ears.streams.push((index, socket)),
-                    Err(e) => fault(address, &e),
-                }
-            }
-        }
-        (ears, faults)
-    }
-
-    /// Listens, each socket on a thread of its own, for as long as the generation is there.
-    pub fn listen(self, generation: &Arc<Generation>) {
-        let weak = Arc::downgrade(generation);
-        for (index, socket) in self.datagrams {
-            let weak = Weak::clone(&weak);
-            spawn(move || hear(&weak, index, &socket));
-        }
-        for (index, socket) in self.streams {
-            let weak = Weak::clone(&weak);
-            spawn(move || accept(&weak, index, &socket));
-        }
-    }
-}
-
-/// Length of accept queues where the section does not say.
-const BACKLOG: i32 = 1024;
-
-/// Without a thread messages are lost, as they would be without a listener.
-fn spawn(run: impl FnOnce() + Send + 'static) {
-    let _ = std::thread::Builder::new().name("log-forward".into()).spawn(run);
-}
-
-fn datagram(address: SocketAddr) -> io::Result<UdpSocket> {
-    use socket2::{Domain, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    socket.set_reuse_address(true)?;
-    let _ = socket.set_reuse_port(true);
-    socket.bind(&address.into())?;
-    let socket: UdpSocket = socket.into();
-    socket.set_read_timeout(Some(LOOK))?;
-    Ok(socket)
-}
-
-fn stream(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    use socket2::{Domain, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    let _ = socket.set_reuse_port(true);
-    socket.bind(&address.into())?;
-    socket.listen(backlog)?;
-    // Accepting times out, too.
-    socket.set_read_timeout(Some(LOOK))?;
-    Ok(socket.into())
-}
-
-fn hear(generation: &Weak<Generation>, index: usize, socket: &UdpSocket) {
-    let mut buffer = vec![0; MESSAGE_MAX];
-    while generation.strong_count() > 0 {
-        if let Ok(n) = socket.recv(&mut buffer)
-            && let Some(generation) = generation.upgrade()
-        {
-            super::send::relay(&generation, index, &buffer[..n]);
-        }
-    }
-}
-
-fn accept(generation: &Weak<Generation>, index: usize, listener: &TcpListener) {
-    let open = Arc::new(AtomicUsize::new(0));
-    while let Some(strong) = generation.upgrade() {
-        let section = &strong.config.log_forwards[index];
-        let (most, timeout) = (section.maxconn, section.timeout_client);
-        drop(strong);
-        if open.load(Relaxed) >= most {
-            // The kernel keeps who is too many until another is gone.
-            std::thread::sleep(LOOK / 10);
-            continue;
-        }
-        let Ok((client, _)) = listener.accept() else { continue };
-        open.fetch_add(1, Relaxed);
-        let (generation, open) = (Weak::clone(generation), Arc::clone(&open));
-        spawn(move || {
-            // A connection that breaks has nobody to be told.
-            let _ = serve(&generation, index, client, timeout);
-            open.fetch_sub(1, Relaxed);
-        });
-    }
-}
-
-fn serve(
-    generation: &Weak<Generation>,
-    index: usize,
-    mut client: TcpStream,
-    timeout: Option<Duration>,
-) -> io::Result<()> {
-    client.set_read_timeout(timeout.filter(|t| !t.is_zero()))?;
-    let mut kept = Vec::new();
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let n = client.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(());
-        }
-        kept.extend_from_slice(&buffer[..n]);
-        let Some(generation) = generation.upgrade() else { return Ok(()) };
-        let mut at = 0;
-        loop {
-            match frame(&kept[at..]) {
-                Frame::Whole { message, len } => {
-                    super::send::relay(&generation, index, message);
-                    at += len;
-                }
-                Frame::Part => break,
-                Frame::Bad => return Ok(()),
-            }
-        }
-        kept.drain(..at);
-    }
+    pub backlog: Option<u32>,
 }
 
 /// The next message of a stream (RFC 6587).
 #[derive(Debug, PartialEq, Eq)]
-enum Frame<'b> {
+pub(super) enum Frame<'b> {
     /// A message and the bytes that it took.
     Whole { message: &'b [u8], len: usize },
     /// More bytes are needed.
@@ -200,7 +45,8 @@ enum Frame<'b> {
     Bad,
 }
 
-fn frame(bytes: &[u8]) -> Frame<'_> {
+/// What stands at the start.
+pub(super) fn frame(bytes: &[u8]) -> Frame<'_> {
     match bytes.first() {
         None => Frame::Part,
         // Up to the end of the line.

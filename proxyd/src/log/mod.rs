@@ -1,5 +1,6 @@
 //! Access logs: targets and formats.
 
+pub mod ears;
 pub mod format;
 pub mod forward;
 pub mod ring;

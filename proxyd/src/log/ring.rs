@@ -5,10 +5,12 @@
 //!
 //! Absent on purpose: who reads (the CLI), and what a line says.
 
-use crate::config::model::Ring as Settings;
+use crate::config::model::{Ring as Settings, ServerAddress};
+use crate::runtime::board::Board;
 use std::collections::VecDeque;
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -64,13 +66,13 @@ impl Ring {
     }
 
     /// Sends what it gets to a server, for as long as the ring is there.
-    pub fn forward(self: &Arc<Self>, to: SocketAddr, octets: bool, settings: &Settings) {
+    pub fn forward(self: &Arc<Self>, to: Receiver, settings: &Settings) {
         let ring = Arc::downgrade(self);
         let connect = settings.timeout_connect.unwrap_or(CONNECT);
         // Without a thread nothing is sent on; the lines stay readable.
         let _ = std::thread::Builder::new()
             .name(format!("ring-{}", self.name))
-            .spawn(move || forward(&ring, to, octets, connect));
+            .spawn(move || forward(&ring, &to, connect));
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -140,11 +142,62 @@ impl Ring {
     }
 }
 
-fn forward(ring: &Weak<Ring>, to: SocketAddr, octets: bool, connect: Duration) {
+/// Where lines of a ring are sent.
+#[derive(Debug)]
+pub struct Receiver {
+    address: ServerAddress,
+    tls: Option<Arc<tls::client::Slot>>,
+    octets: bool,
+    board: Arc<Board>,
+}
+
+impl Receiver {
+    /// A receiver: with TLS where there are settings of it, and with lengths before lines where `octets` says so.
+    pub fn new(
+        address: ServerAddress,
+        tls: Option<Arc<tls::client::Slot>>,
+        octets: bool,
+        board: &Arc<Board>,
+    ) -> Self {
+        Self { address, tls, octets, board: Arc::clone(board) }
+    }
+
+    /// A connection, its handshake done within `patience` for each of its steps.
+    fn connect(&self, patience: Duration) -> io::Result<Box<dyn Write>> {
+        use std::os::linux::net::SocketAddrExt;
+        let stream = match &self.address {
+            ServerAddress::Inet(to) => TcpStream::connect_timeout(to, patience)?,
+            ServerAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path)?)),
+            ServerAddress::Abstract(name) => {
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                return Ok(Box::new(UnixStream::connect_addr(&address)?));
+            }
+            ServerAddress::Name(..) | ServerAddress::Destination(_) => {
+                return Err(io::ErrorKind::AddrNotAvailable.into());
+            }
+        };
+        let Some(slot) = &self.tls else { return Ok(Box::new(stream)) };
+        let client = slot.current();
+        let connection =
+            rustls::ClientConnection::new(client.config, client.name).map_err(io::Error::other)?;
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        stream.sock.set_read_timeout(Some(patience))?;
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        stream.sock.set_read_timeout(None)?;
+        if stream.conn.handshake_kind() != Some(rustls::HandshakeKind::Resumed) {
+            self.board.process.ssl_back_keys.add(self.board.clock().mono_ms, 1);
+        }
+        Ok(Box::new(stream))
+    }
+}
+
+fn forward(ring: &Weak<Ring>, to: &Receiver, connect: Duration) {
     let mut at = 0;
     let mut out = Vec::new();
     while ring.strong_count() > 0 {
-        let Ok(mut stream) = TcpStream::connect_timeout(&to, connect) else {
+        let Ok(mut stream) = to.connect(connect) else {
             std::thread::sleep(RETRY);
             continue;
         };
@@ -154,7 +207,7 @@ fn forward(ring: &Weak<Ring>, to: SocketAddr, octets: bool, connect: Duration) {
             drop(ring);
             out.clear();
             for line in &lines {
-                if octets {
+                if to.octets {
                     out.extend_from_slice(format!("{} ", line.len()).as_bytes());
                     out.extend_from_slice(line);
                 } else {
@@ -204,7 +257,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let settings = Settings { size: 1000, maxlen: 100, ..Settings::default() };
         let ring = Ring::new("r", &settings);
-        ring.forward(listener.local_addr().expect("bound"), true, &settings);
+        let to = ServerAddress::Inet(listener.local_addr().expect("bound"));
+        ring.forward(Receiver::new(to, None, true, &Arc::default()), &settings);
         ring.push(b"one");
         ring.push(b"two!");
         let (mut stream, _) = listener.accept().expect("the ring connects");

@@ -4,9 +4,11 @@
 //!
 //! Absent on purpose: what a ring does with a line (`ring.rs`).
 
+use super::ring::Receiver;
 use super::{Ring, Target};
 use crate::config::model::{Config, Mode, Proxy, ProxyId, Ring as Settings};
 use crate::runtime::Generation;
+use crate::runtime::board::Board;
 use crate::runtime::transitions::{Level, Notice};
 use crate::stream::txn::{EndedBy, Peer};
 use crate::stream::view::View;
@@ -63,7 +65,7 @@ const RING_SIZE: usize = 1 << 20;
 
 impl Outlets {
     /// Opens the targets of all proxies; one socket for each address. A target that can't be opened is left out.
-    pub fn open(config: &Config) -> Self {
+    pub fn open(config: &Config, library: &tls::store::Library, board: &Arc<Board>) -> Self {
         let description = Some("in-memory ring buffer".to_owned());
         let plain = Settings {
             description,
@@ -75,8 +77,12 @@ impl Outlets {
         let mut rings = BTreeMap::from([(BUILT_IN.to_owned(), Ring::new(BUILT_IN, &plain))]);
         for (name, settings) in &config.rings {
             let ring = Ring::new(name, settings);
-            for (to, octets) in &settings.servers {
-                ring.forward(*to, *octets, settings);
+            for (server, octets) in &settings.servers {
+                let secure = server.tls.clone().map(|options| tls::client::Slot::new(options, library));
+                // Nothing is sent in clear where TLS was asked for.
+                let Ok(secure) = secure.transpose() else { continue };
+                let to = Receiver::new(server.address.clone(), secure, *octets, board);
+                ring.forward(to, settings);
             }
             rings.insert(name.clone(), ring);
         }
@@ -88,7 +94,8 @@ impl Outlets {
                     let to = to.to_socket_addrs().ok()?.next()?;
                     let settings = Settings { format: target.format.clone(), ..plain.clone() };
                     let ring = Ring::new(&target.address, &settings);
-                    ring.forward(to, false, &settings);
+                    let to = crate::config::model::ServerAddress::Inet(to);
+                    ring.forward(Receiver::new(to, None, false, board), &settings);
                     Some(Way::Ring(ring))
                 }
                 _ => {
@@ -236,8 +243,9 @@ fn send(
             }
             let severity =
                 if (severity as u8) < target.minlevel { self::severity(target.minlevel) } else { severity };
-            let head =
-                heads.entry((index, n)).or_insert_with(|| header(generation, proxy, target, &outlet.way));
+            let head = heads
+                .entry((index, n))
+                .or_insert_with(|| header(generation, proxy.log_tag.as_ref(), target, &outlet.way));
             head.structured.clear();
             head.structured.extend_from_slice(structured);
             let mut whole = Vec::with_capacity(line.len() + 64);
@@ -289,9 +297,25 @@ pub fn relay(generation: &Generation, section: usize, bytes: &[u8]) {
     }
 }
 
-fn header(generation: &Generation, proxy: &Proxy, target: &Target, way: &Way) -> Header {
+/// Tells the targets of a `log-forward` section what became of a connection to it.
+pub fn told(generation: &Generation, section: usize, line: &[u8]) {
+    let at = SystemTime::now();
+    let targets = &generation.config.log_forwards[section].logs;
+    for (target, outlet) in targets.iter().zip(&generation.outlets.by_forward[section]) {
+        let Some(outlet) = outlet.as_ref().filter(|_| Severity::Info as u8 <= target.level) else { continue };
+        if target.sample.as_ref().is_none_or(|s| s.takes(outlet.seen.fetch_add(1, Relaxed))) {
+            let mut whole = Vec::with_capacity(line.len() + 64);
+            let severity = severity((Severity::Info as u8).max(target.minlevel));
+            header(generation, None, target, &outlet.way).render(at, severity, &mut whole);
+            whole.extend_from_slice(line);
+            deliver(generation, target, outlet, whole);
+        }
+    }
+}
+
+fn header(generation: &Generation, own_tag: Option<&String>, target: &Target, way: &Way) -> Header {
     let global = &generation.config.global;
-    let tag = proxy.log_tag.as_ref().or(global.log_tag.as_ref());
+    let tag = own_tag.or(global.log_tag.as_ref());
     let tag = tag.cloned().unwrap_or_else(|| {
         let name = std::env::args().next().unwrap_or_default();
         name.rsplit('/').next().unwrap_or("haproxy").to_owned()

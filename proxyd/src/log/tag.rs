@@ -422,12 +422,16 @@ fn ending_code(view: &View<'_>, w: &mut Writer<'_>, letters: usize) {
 
 /// `ADDRESS:PORT [DATE] `, which opens the line of a connection without a stream.
 pub fn session_head(view: &View<'_>, out: &mut Vec<u8>) {
+    head_of(&view.session.src, view.session.accepted_at, out);
+}
+
+/// The same for a connection that never becomes a session.
+pub fn head_of(src: &Peer, at: SystemTime, out: &mut Vec<u8>) {
     let mut w = Writer { out, flags: Flags::default(), usage: Use::Log, empty: false };
-    ip(&mut w, Some(&view.session.src));
+    ip(&mut w, Some(src));
     w.raw(b":");
-    port(&mut w, Some(&view.session.src));
+    port(&mut w, Some(src));
     w.raw(b" [");
-    let at = view.session.accepted_at;
     date(&mut w, &local(at), Style::Millis(millis(at)));
     w.raw(b"] ");
 }

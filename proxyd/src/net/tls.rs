@@ -2,7 +2,7 @@
 //!
 //! Invariant: configurations are built with the generation; a connection only picks one.
 
-use crate::config::model::{BindTls, Config, Global, Roster, Server, Verify};
+use crate::config::model::{Bind, BindTls, Config, Global, Peers, Roster, Server, Verify};
 use crate::mux::wire::Early;
 use crate::stream::txn::TlsInfo;
 use rustls::HandshakeKind;
@@ -18,6 +18,10 @@ use tls::verdict::{Ignored, Verdict};
 pub struct Configurations {
     /// Of bind lines; `None` where there is no TLS, or where it could not be built.
     pub binds: Vec<Vec<Option<tls::server::Server>>>,
+    /// Of bind lines of `log-forward` sections.
+    pub forwards: Vec<Vec<Option<tls::server::Server>>>,
+    /// Of listeners of `peers` sections.
+    pub peers: Vec<Option<tls::server::Server>>,
     /// Of servers.
     pub servers: Vec<Roster<Option<Arc<tls::client::Slot>>>>,
     /// All certificates, which can be replaced.
@@ -34,12 +38,11 @@ impl Configurations {
         let (library, global) = (library(&config.global), &config.global);
         let counts = Arc::<tls::sessions::Counts>::default();
         let mut ticket_keys = Vec::new();
-        let mut binds = Vec::new();
-        for proxy in &config.proxies {
+        let mut of_section = |binds: &[Bind]| {
             let mut built: Vec<Option<tls::server::Server>> = Vec::new();
-            for (at, bind) in proxy.binds.iter().enumerate() {
+            for (at, bind) in binds.iter().enumerate() {
                 // Addresses of one line share what the line says.
-                let twin = at.checked_sub(1).filter(|before| proxy.binds[*before].origin == bind.origin);
+                let twin = at.checked_sub(1).filter(|before| binds[*before].origin == bind.origin);
                 if let Some(before) = twin.and_then(|before| built[before].clone()) {
                     built.push(Some(before));
                     continue;
@@ -49,11 +52,15 @@ impl Configurations {
                     served(settings, global, &bind.origin, &library, &mut held).ok()
                 }));
             }
-            binds.push(built);
-        }
+            built
+        };
+        let binds = config.proxies.iter().map(|p| of_section(&p.binds)).collect();
+        let forwards = config.log_forwards.iter().map(|f| of_section(&f.streams)).collect();
+        let local = |p: &Peers| p.local.as_ref().and_then(|b| of_section(std::slice::from_ref(b)).pop()?);
+        let peers = config.peers.iter().map(local).collect();
         let client = |s: &Server| of_server(s, global, &library);
         let servers = config.proxies.iter().map(|p| p.servers.iter().map(client).collect()).collect();
-        Self { binds, servers, library, counts, ticket_keys }
+        Self { binds, forwards, peers, servers, library, counts, ticket_keys }
     }
 }
 

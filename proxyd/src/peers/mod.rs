@@ -2,12 +2,13 @@
 //!
 //! Invariant: a table is told under its own name, or behind a `/` when the section itself defines it.
 //!
-//! Absent on purpose: TLS between peers, and shards.
+//! Absent on purpose: shards.
 
 pub mod resync;
 pub mod session;
 pub mod status;
 pub mod task;
+pub mod transport;
 pub mod wire;
 
 pub use task::{Old, start};

@@ -43,6 +43,8 @@ pub struct Peer {
     pub again: Option<Instant>,
     /// Our end and theirs.
     pub ends: Option<(SocketAddr, SocketAddr)>,
+    /// Whether the session is encrypted.
+    pub secure: bool,
     /// Greetings of either side.
     pub sessions: u32,
     /// Messages that were none.
@@ -68,6 +70,7 @@ impl Peer {
             greeted: None,
             again: None,
             ends: None,
+            secure: false,
             sessions: 0,
             faults: 0,
             collisions: 0,

@@ -8,8 +8,10 @@
 use super::resync::Resync;
 use super::session::{Fault, Progress, Session, Shared, Told};
 use super::status::{Peer, Section, State, look};
+use super::transport::{Secrets, Transport};
 use super::wire::{self, class, control};
 use crate::config::model::{BindAddress, Peers};
+use crate::runtime::board::Board;
 use crate::runtime::engine::Engine;
 use crate::stick::clock_ms;
 use std::cell::{Cell, RefCell};
@@ -22,7 +24,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -58,6 +60,7 @@ pub fn start(engine: &Arc<Engine>, listeners: Vec<(usize, OwnedFd)>, old: Old) -
     for (n, section) in generation.config.peers.iter().enumerate().filter(|(_, s)| !s.disabled) {
         let fd = listeners.iter_mut().find(|(of, _)| *of == n).and_then(|(_, fd)| fd.take());
         let tables = super::tables(&generation.config, section, &generation.board);
+        let secrets = Secrets::of(&generation, n, section);
         let local_address = match section.local.as_ref().map(|b| &b.address) {
             Some(BindAddress::Inet(address)) => Some(*address),
             _ => None,
@@ -68,7 +71,7 @@ pub fn start(engine: &Arc<Engine>, listeners: Vec<(usize, OwnedFd)>, old: Old) -
         let names = tables.iter().map(|t| t.table.spec.name.clone()).collect();
         let shown = Section { name: section.name.clone(), tables: names, until: None, peers };
         let shown = generation.board.peers.add(shown);
-        hubs.push((section.clone(), tables, local_address, shown, fd));
+        hubs.push((section.clone(), tables, local_address, shown, secrets, fd));
     }
     if hubs.is_empty() {
         return Ok(());
@@ -79,11 +82,13 @@ pub fn start(engine: &Arc<Engine>, listeners: Vec<(usize, OwnedFd)>, old: Old) -
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
             let mut sections = JoinSet::new();
-            for (section, tables, address, shown, fd) in hubs {
+            for (section, tables, address, shown, secrets, fd) in hubs {
                 let complete = engine.generation.load().board.peers.kept.load(Relaxed);
                 let resync = Resync::new(Instant::now(), old.replaced, complete);
                 let links = section.remote.iter().map(|_| Link::default()).collect();
-                let hub = Hub { section, tables, address, links, resync: resync.into(), shown };
+                let board = Arc::clone(&engine.generation.load().board);
+                let resync = resync.into();
+                let hub = Hub { section, tables, address, links, resync, shown, secrets, board };
                 sections.spawn_local(hub.run(Arc::clone(&engine), fd));
             }
             while sections.join_next().await.is_some() {}
@@ -110,6 +115,8 @@ struct Hub {
     links: Vec<Link>,
     resync: RefCell<Resync>,
     shown: Arc<Mutex<Section>>,
+    secrets: Secrets,
+    board: Arc<Board>,
 }
 
 /// A greeting was answered with this.
@@ -171,15 +178,17 @@ impl Hub {
     }
 
     /// Answers a greeting.
-    async fn welcome(self: Rc<Self>, mut stream: TcpStream) {
+    async fn welcome(self: Rc<Self>, stream: TcpStream) {
+        let shaken = timeout(PATIENCE, self.secrets.accept(stream, &self.board)).await;
+        let Ok(Ok(mut stream)) = shaken else { return };
         let Ok(Ok(lines)) = timeout(PATIENCE, read_lines::<3>(&mut stream)).await else { return };
         let answer = self.who(&lines);
         let status = answer.err().unwrap_or(wire::status::OK);
-        if stream.write_all(format!("{status}\n").as_bytes()).await.is_err() {
+        if stream.say(&format!("{status}\n")).await.is_err() {
             return;
         }
         if let Ok(who) = answer {
-            self.talk(who, stream).await;
+            self.talk(who, stream, true).await;
         }
     }
 
@@ -209,10 +218,10 @@ impl Hub {
                 link.changed.notified().await;
             }
             self.shown(n, |p| (p.state, p.again) = (State::Connecting, None));
-            let pause = match self.greet(peer.address, &peer.name).await {
+            let pause = match self.greet(peer.address, &peer.name, Some(n)).await {
                 Ok(_) if link.active.get() => Duration::ZERO,
                 Ok(stream) => {
-                    self.talk(Some(n), stream).await;
+                    self.talk(Some(n), stream, false).await;
                     Duration::from_millis(rand::random_range(APART_MS.0..=APART_MS.1))
                 }
                 Err(_) if link.active.get() => Duration::ZERO,
@@ -230,12 +239,19 @@ impl Hub {
         }
     }
 
-    async fn greet(&self, address: SocketAddr, name: &str) -> Result<TcpStream, Unwelcome> {
+    /// Connects and greets: the peer with this number, or the process after this one.
+    async fn greet(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        who: Option<usize>,
+    ) -> Result<Transport, Unwelcome> {
         let elapsed = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let mut stream = timeout(PATIENCE, TcpStream::connect(address)).await.map_err(elapsed)??;
+        let stream = timeout(PATIENCE, TcpStream::connect(address)).await.map_err(elapsed)??;
+        let shaken = timeout(PATIENCE, self.secrets.connect(stream, who, &self.board)).await;
+        let mut stream = shaken.map_err(elapsed)??;
         let (me, pid) = (&self.section.local_name, std::process::id());
-        let greeting = format!("{} {}\n{name}\n{me} {pid} 1\n", wire::NAME, wire::VERSION);
-        stream.write_all(greeting.as_bytes()).await?;
+        stream.say(&format!("{} {}\n{name}\n{me} {pid} 1\n", wire::NAME, wire::VERSION)).await?;
         let [status] = timeout(PATIENCE, read_lines::<1>(&mut stream)).await.map_err(elapsed)??;
         match status.trim().parse() {
             Ok(wire::status::OK) => Ok(stream),
@@ -245,12 +261,12 @@ impl Hub {
     }
 
     /// A session with a peer, or with the process before this one, to its end.
-    async fn talk(&self, who: Option<usize>, stream: TcpStream) {
+    async fn talk(&self, who: Option<usize>, mut stream: Transport, accepted: bool) {
         // Small messages are not to wait for each other.
-        let _ = stream.set_nodelay(true);
+        let _ = stream.socket().set_nodelay(true);
         let Some(n) = who else {
             let session = Session::new(self.tables.clone(), &[], false);
-            return self.converse(None, session, &stream, 0).await;
+            return self.converse(None, session, &mut stream, 0).await;
         };
         let link = &self.links[n];
         let epoch = link.epoch.get() + 1;
@@ -261,10 +277,13 @@ impl Hub {
             (p.state, p.greeted) = (State::Established, Some(Instant::now()));
             p.sessions += 1;
             p.collisions += u32::from(collides);
-            p.ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+            // The original tells ends of sessions that came alone.
+            let ends = || Some((stream.socket().local_addr().ok()?, stream.socket().peer_addr().ok()?));
+            p.ends = accepted.then(ends).flatten();
+            p.secure = stream.is_secure();
         });
         let session = Session::new(self.tables.clone(), &link.progress.borrow(), true);
-        self.converse(Some(n), session, &stream, epoch).await;
+        self.converse(Some(n), session, &mut stream, epoch).await;
         if link.epoch.get() == epoch {
             link.active.set(false);
             self.resync.borrow_mut().lost(n, Instant::now());
@@ -277,7 +296,7 @@ impl Hub {
         who.is_none_or(|n| self.links[n].epoch.get() == epoch)
     }
 
-    async fn converse(&self, who: Option<usize>, mut session: Session, stream: &TcpStream, epoch: u64) {
+    async fn converse(&self, who: Option<usize>, mut session: Session, stream: &mut Transport, epoch: u64) {
         let mut talk = Talk::new(stream);
         let mut tick = tokio::time::interval(LOOK_EVERY);
         while self.is_current(who, epoch) {
@@ -341,10 +360,10 @@ impl Hub {
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        let stream = self.greet(address, &self.section.local_name).await?;
+        let mut stream = self.greet(address, &self.section.local_name, None).await?;
         let mut session = Session::new(self.tables.clone(), &[], false);
         session.teach(self.resync.borrow().is_complete());
-        let mut talk = Talk::new(&stream);
+        let mut talk = Talk::new(&mut stream);
         loop {
             // It goes on for as long as something moves.
             let step = timeout(PATIENCE, talk.step(&mut session, false)).await;
@@ -359,7 +378,7 @@ impl Hub {
 
 /// Bytes of one session, on their way in and out.
 struct Talk<'s> {
-    stream: &'s TcpStream,
+    stream: &'s mut Transport,
     out: Vec<u8>,
     sent: usize,
     buffer: Vec<u8>,
@@ -369,7 +388,7 @@ struct Talk<'s> {
 }
 
 impl<'s> Talk<'s> {
-    fn new(stream: &'s TcpStream) -> Self {
+    fn new(stream: &'s mut Transport) -> Self {
         let now = Instant::now();
         Self {
             stream,
@@ -388,23 +407,30 @@ impl<'s> Talk<'s> {
             (self.sent, self.out) = (0, Vec::new());
             session.write(&mut self.out, clock_ms(Instant::now()));
         }
-        let has_more = !self.out.is_empty();
-        let ready = poll_fn(|cx| if session.ready(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
-        tokio::select! {
-            read = self.stream.readable() => read.map_err(|_| None)?,
-            write = self.stream.writable(), if has_more => write.map_err(|_| None)?,
-            () = ready, if !has_more => return Ok(Vec::new()),
-        }
-        if has_more {
-            match self.stream.try_write(&self.out[self.sent..]) {
-                Ok(n) => (self.sent, self.said) = (self.sent + n, Instant::now()),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Err(None),
+        let (stream, out, buffer) = (&mut *self.stream, &self.out[self.sent..], &mut self.buffer);
+        let moved = poll_fn(|cx| {
+            let wrote = match (out.is_empty(), stream.poll_say(cx, out)) {
+                (false, Poll::Ready(done)) => Some(done?),
+                (true, Poll::Ready(Err(e))) => return Poll::Ready(Err(e)),
+                _ => None,
+            };
+            let read = match stream.poll_hear(cx, buffer) {
+                Poll::Ready(n) => Some(n?),
+                Poll::Pending => None,
+            };
+            let idle = wrote.is_none() && read.is_none();
+            if idle && !(out.is_empty() && session.ready(cx.waker())) {
+                return Poll::Pending;
             }
+            Poll::Ready(io::Result::Ok((wrote, read)))
+        });
+        let (wrote, read) = moved.await.map_err(|_| None)?;
+        if let Some(n) = wrote {
+            (self.sent, self.said) = (self.sent + n, Instant::now());
         }
-        match self.stream.try_read(&mut self.buffer) {
-            Ok(0) => Err(None),
-            Ok(n) => {
+        match read {
+            Some(0) => Err(None),
+            Some(n) => {
                 self.heard = Instant::now();
                 let told = session.read(&self.buffer[..n], sure, clock_ms(self.heard));
                 if self.buffer[..n] == [class::CONTROL, control::HEARTBEAT] {
@@ -414,13 +440,13 @@ impl<'s> Talk<'s> {
                     Ok(told) => Ok(told),
                     Err(fault) => {
                         let kind = u8::from(fault == Fault::Size);
-                        let _ = self.stream.try_write(&[class::ERROR, kind]);
+                        // A peer that does not take it at once is not waited for.
+                        let _ = timeout(LOOK_EVERY, self.stream.tell(&[class::ERROR, kind])).await;
                         Err(Some(fault))
                     }
                 }
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
-            Err(_) => Err(None),
+            None => Ok(Vec::new()),
         }
     }
 
@@ -445,12 +471,12 @@ fn listen(fd: OwnedFd) -> io::Result<TcpListener> {
 }
 
 /// So many lines, byte by byte: what follows belongs to the session.
-async fn read_lines<const N: usize>(stream: &mut TcpStream) -> io::Result<[String; N]> {
+async fn read_lines<const N: usize>(stream: &mut Transport) -> io::Result<[String; N]> {
     let mut lines = [const { String::new() }; N];
     for line in &mut lines {
         let mut bytes = Vec::new();
         loop {
-            match stream.read_u8().await? {
+            match stream.bytes().read_u8().await? {
                 b'\n' => break,
                 byte if bytes.len() < GREETING_MAX => bytes.push(byte),
                 _ => return Err(io::ErrorKind::InvalidData.into()),

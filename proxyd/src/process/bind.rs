@@ -6,7 +6,7 @@ use super::control::Rights;
 use super::handoff::{self, Exposed};
 use crate::config::model::{Bind, BindAddress, Config, ProxyId};
 use crate::config::noun;
-use crate::log::forward::Ears;
+use crate::log::ears::{self, Ears};
 use crate::net::{Buffers, listener};
 use crate::runtime::engine::Listening;
 use service::Signal;
@@ -115,19 +115,12 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
             Err(fault) => faults.push(text(bind, "frontend", "GLOBAL", &fault)),
         }
     }
-    for (index, section) in config.peers.iter().enumerate().filter(|(_, s)| !s.disabled) {
-        let Some(bind) = &section.local else { continue };
-        match binder.one(bind, None) {
-            Ok((fd, _)) => {
-                bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
-                bound.peers.push((index, fd));
-            }
-            Err(fault) => faults.push(text(bind, "peers", &section.name, &fault)),
-        }
-    }
+    binder.sections(config, &mut bound, &mut faults);
     if faults.is_empty() {
         let own = config.proxies.iter().filter(|p| !p.disabled).flat_map(|p| &p.binds);
-        close_inherited(own.chain(&config.global.stats_sockets));
+        let of_peers = config.peers.iter().filter(|p| !p.disabled).filter_map(|p| p.local.as_ref());
+        let of_logs = config.log_forwards.iter().flat_map(|f| &f.streams);
+        close_inherited(own.chain(&config.global.stats_sockets).chain(of_peers).chain(of_logs));
         return Ok(bound);
     }
     if binder.asked_to_pause {
@@ -155,6 +148,31 @@ fn close_inherited<'b>(binds: impl Iterator<Item = &'b Bind>) {
 type Fault = (&'static str, io::Error);
 
 impl Binder<'_> {
+    /// Sockets of sections that are no proxies.
+    fn sections(&mut self, config: &Config, bound: &mut Bound, faults: &mut Vec<String>) {
+        for (index, section) in config.log_forwards.iter().enumerate() {
+            for (number, bind) in section.streams.iter().enumerate() {
+                match self.one(bind, section.backlog.or(Some(ears::BACKLOG))) {
+                    Ok((fd, _)) => {
+                        bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
+                        bound.ears.add(index, number, fd);
+                    }
+                    Err(fault) => faults.push(text(bind, "proxy", &section.name, &fault)),
+                }
+            }
+        }
+        for (index, section) in config.peers.iter().enumerate().filter(|(_, s)| !s.disabled) {
+            let Some(bind) = &section.local else { continue };
+            match self.one(bind, None) {
+                Ok((fd, _)) => {
+                    bound.exposed.extend(Exposed::of(fd.as_fd(), bind));
+                    bound.peers.push((index, fd));
+                }
+                Err(fault) => faults.push(text(bind, "peers", &section.name, &fault)),
+            }
+        }
+    }
+
     /// The socket of one bind line, and whether it was bound ahead of its address.
     fn one(&mut self, bind: &Bind, backlog: Option<u32>) -> Result<(OwnedFd, bool), Fault> {
         if let Some(fd) = handoff::claim(self.sources.taken, bind) {

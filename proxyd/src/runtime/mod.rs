@@ -69,8 +69,8 @@ impl Generation {
             balancers.push(Balancer::new(field));
             servers.push(states);
         }
-        let outlets = crate::log::Outlets::open(&config);
         let tls = crate::net::tls::Configurations::build(&config);
+        let outlets = crate::log::Outlets::open(&config, &tls.library, &board);
         let generation = Self { number, config, proxies, servers, balancers, tls, outlets, board };
         generation.preset_variables();
         for (p, proxy) in generation.config.proxies.iter().enumerate() {

@@ -144,12 +144,7 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
         Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(accepted)),
         Poll::Ready(Err(failed)) => {
             let e = &failed.error;
-            let number = match e.kind() {
-                io::ErrorKind::UnexpectedEof => fault::TLS_EMPTY,
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault::TLS_ABORT,
-                _ if is_about_certificate(e) => fault::TLS_CERTIFICATE,
-                _ => fault::TLS,
-            };
+            let number = fault_of(e);
             let reason = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
             let error = reason.and_then(tls::errors::of);
             Poll::Ready(Err((number, TlsInfo { error, verdict: failed.verdict, ..TlsInfo::default() })))
@@ -181,6 +176,17 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     client.session.tls = Some(Arc::new(info));
     client.conn.wire = Wire::TlsServer(Box::new(accepted.stream));
     Ok(())
+}
+
+/// What a handshake with a client failed for, a number of [`crate::fetch::conn::fault`].
+pub fn fault_of(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => fault::TLS_EMPTY,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault::TLS_ABORT,
+        io::ErrorKind::TimedOut => fault::TLS_TIMEOUT,
+        _ if is_about_certificate(error) => fault::TLS_CERTIFICATE,
+        _ => fault::TLS,
+    }
 }
 
 /// Whether the client's certificate was found wanting.

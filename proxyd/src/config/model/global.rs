@@ -3,7 +3,6 @@
 use super::{Bind, UnixPermissions};
 use crate::log;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -197,7 +196,7 @@ pub struct Ring {
     /// `size`, bytes.
     pub size: usize,
     /// `server` lines: where messages are sent, and whether each has its length before it (`log-proto octet-count`).
-    pub servers: Vec<(SocketAddr, bool)>,
+    pub servers: Vec<(super::Remote, bool)>,
     /// `timeout connect`.
     pub timeout_connect: Option<Duration>,
     /// `timeout server`.

@@ -15,6 +15,9 @@ pub struct Peers {
     pub local_name: String,
     /// Where this process listens; `None` where the section names it without an address.
     pub local: Option<Bind>,
+    /// How the process after this one is reached there: with TLS, where the local peer's line or `default-server` asks
+    /// for it.
+    pub own_tls: Option<tls::client::Options>,
     /// The others.
     pub remote: Vec<Peer>,
     /// `table`, with names behind the section's and a `/`.
@@ -22,10 +25,12 @@ pub struct Peers {
 }
 
 /// Another process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// The name.
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// `ssl` and what belongs to it.
+    pub tls: Option<tls::client::Options>,
 }

@@ -251,6 +251,17 @@ pub struct ServerTls {
     pub other: BTreeMap<String, String>,
 }
 
+/// A server of a section that is no proxy (`ring`, `peers`).
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// The name.
+    pub name: String,
+    /// Where it listens; no name that is still to resolve.
+    pub address: ServerAddress,
+    /// `ssl` and what belongs to it.
+    pub tls: Option<tls::client::Options>,
+}
+
 /// `check` of a server.
 #[derive(Debug, Clone)]
 pub struct ServerCheck {
