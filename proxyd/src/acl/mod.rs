@@ -366,7 +366,8 @@ impl<'w> Options<'w> {
             if let Some(operator) = operator {
                 set.insert_parsed(word, comparison(operator, word, self.flags.dotted)?);
             } else {
-                if numeric && self.rest.len() > 1 && word.starts_with(char::is_alphabetic) {
+                let first = self.rest.first().is_some_and(|w| w.as_str() == word);
+                if numeric && first && self.rest.len() > 1 && word.starts_with(char::is_alphabetic) {
                     return Err(format!("'{word}' is neither a number nor a supported operator"));
                 }
                 parse(method, self.flags, word)?;

@@ -101,7 +101,7 @@ pub fn strict_mode(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     let on = match args.next().map_or("", |w| w.as_str()) {
         "on" => true,
         "off" => false,
-        "" => return Err("missing value. Must be 'on' or 'off'".into()),
+        "" => return Err("expects exactly 1 arguments".into()),
         other => return Err(format!("Unexpected value '{other}'. Only 'on' and 'off' are supported")),
     };
     Ok(act("strict-mode", on, |on, view| {
@@ -188,6 +188,6 @@ pub fn wait_for_body(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
                 as usize;
         }
     }
-    let time = time.ok_or("missing time argument")?;
+    let time = time.ok_or("expects time <time> [ at-least <bytes> ]")?;
     Ok(act("wait-for-body", Wait::Body { time, at_least }, |wait, _| Flow::Wait(*wait)))
 }

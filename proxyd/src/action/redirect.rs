@@ -144,12 +144,14 @@ pub fn parse(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Result<Box
 
 /// The `redirect` line: a rule of the request set. The error is haproxy's text behind `parsing [file:line] : `.
 pub fn line(words: &[Word], keyword: &Word, scope: &mut Scope<'_>) -> Result<Rule, String> {
-    let side = if scope.kind.is_front() { "frontend" } else { "backend" };
+    let side = scope.kind.side();
     let cut = words.iter().position(condition::opens).unwrap_or(words.len());
     let mut args = Args::new(keyword, &words[..cut]);
     let action = parse(&mut args, scope, Set::Request).map_err(|e| {
         format!("error detected in {side} '{}' while parsing redirect rule : {e}.", scope.proxy)
     })?;
-    let condition = compile_condition(Set::Request, "redirect", &words[cut..], scope)?;
+    let shown = "'http-request redirect' rule :";
+    let condition = compile_condition(Set::Request, "redirect", &words[cut..], scope)
+        .map_err(|e| e.replacen(shown, "redirect rule :", 1))?;
     Ok(Rule { condition, action, origin: format!("{}:{}", scope.origin.0, scope.origin.1) })
 }

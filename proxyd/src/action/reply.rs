@@ -103,8 +103,7 @@ impl Template {
             match key {
                 "status" | "deny_status" => {
                     args.next();
-                    let text =
-                        args.next().ok_or_else(|| format!("'{key}' expects <status_code> as argument"))?;
+                    let text = args.next().ok_or("'status' expects <status_code> as argument")?;
                     let (n, _) = crate::sample::leading_int(text.as_str().as_bytes());
                     if !(200..=599).contains(&n) {
                         return Err(format!("Unexpected status code '{n}'"));

@@ -389,8 +389,22 @@ pub fn compile_condition(
     if words.is_empty() {
         return Ok(None);
     }
-    let blame =
-        |e: String| format!("error detected while parsing an '{} {name}' condition : {e}.", set.name());
+    let side = scope.kind.side();
+    let owner = scope.proxy.to_owned();
+    let word = words[0].as_str();
+    let blame = |e: String| match (set, name) {
+        (Set::Request | Set::Response, "redirect") => format!(
+            "error detected in {side} '{owner}' while parsing '{} redirect' rule : error in condition: {e}.",
+            set.name()
+        ),
+        _ if set.is_http() => {
+            format!("error detected while parsing an '{} {name}' condition : {e}.", set.name())
+        }
+        _ => format!(
+            "'{} {name}' : error detected in {side} '{owner}' while parsing '{word}' condition : {e}",
+            set.name()
+        ),
+    };
     let tree = condition::parse(words).map_err(|f| blame(f.text))?;
     let condition = Condition::compile(&tree, scope).map_err(blame)?;
     let place = set.place(scope.kind);

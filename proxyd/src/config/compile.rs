@@ -311,6 +311,18 @@ impl Compiler<'_, '_> {
     fn inspect_delay(&mut self, draft: &mut Draft, rule: &RuleLine) {
         let line = &rule.line;
         let text = line.words.get(2).map_or("", |w| w.text.as_str());
+        let rules = &mut draft.proxy.rules;
+        let request = line.keyword() == "tcp-request";
+        let slot = if request { &rules.req_inspect_delay } else { &rules.res_inspect_delay };
+        if slot.is_some() && value::duration(text, TimeUnit::Ms).is_ok() {
+            let text = format!(
+                "ignoring {} inspect-delay (was already defined) in {} '{}'",
+                line.keyword(),
+                self.kind.side(),
+                self.name
+            );
+            return self.loader.report.warning(line.span, text);
+        }
         match value::duration(text, TimeUnit::Ms) {
             Ok(delay) if line.keyword() == "tcp-request" => draft.proxy.rules.req_inspect_delay = Some(delay),
             Ok(delay) => draft.proxy.rules.res_inspect_delay = Some(delay),

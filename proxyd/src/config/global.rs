@@ -702,7 +702,6 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str)
     let word = args.next().filter(|_| args.peek().is_some());
     let word = word.ok_or_else(|| Fault::new(args.keyword().span, usage.as_str()))?;
     let address = conf_parsers::haproxy::address::expand(&word.text, &|n| loader.variable(n));
-    check_log_address(&address, word.span)?;
     let mut target = Target { address, len: LOG_LEN, ..Target::default() };
     loop {
         if args.take("len") {
@@ -730,6 +729,7 @@ pub(super) fn log_target(loader: &mut Loader<'_>, args: &mut Args<'_>, or: &str)
     let number = FACILITIES.iter().position(|f| *f == facility);
     target.facility =
         number.ok_or_else(|| args.fault(format!("log : unknown log facility '{facility}'")))? as u8;
+    check_log_address(&target.address, word.span)?;
     let mut level = |default: u8, what: &str| match args.next() {
         None => Ok(default),
         Some(w) => LEVELS

@@ -5,10 +5,10 @@
 
 use super::proxy::{Draft, Scope};
 use super::{Loader, bind, check, option, other, proxy, resolvers, rule, server, setting, stats};
-use conf_parsers::Line;
 use conf_parsers::args::{Args, Fault};
 use conf_parsers::haproxy::Section;
 use conf_parsers::table::{Named, Table, did_you_mean};
+use conf_parsers::{Line, Word};
 use diag::{Diagnostic, Severity, Span};
 
 /// What a keyword's function sees: the process-wide state and the section being read.
@@ -230,9 +230,14 @@ pub(super) static SECTIONS: Table<(&str, ReadSection)> = Table::new(&[
 
 /// Reads one line of a proxy section.
 pub(super) fn line(loader: &mut Loader<'_>, draft: &mut Draft, line: &Line) {
-    let negative = matches!(line.keyword(), "no" | "default") && line.words.len() > 1;
-    let word = if negative { &line.words[1] } else { &line.words[0] };
+    let negative = matches!(line.keyword(), "no" | "default");
+    let nothing = Word::new("", line.words[0].span);
+    let word = if negative { line.words.get(1).unwrap_or(&nothing) } else { &line.words[0] };
     let Some(row) = PROXY_KEYWORDS.find(&word.text) else {
+        if negative {
+            let text = super::global::NOT_NEGATABLE;
+            loader.report.push(Fault::new(word.span, text).tight().into_alert());
+        }
         let kind = draft.scope.word();
         let text = format!("unknown keyword '{}' in '{kind}' section", word.text);
         return unknown(loader, word.span, text, &word.text);
@@ -289,7 +294,14 @@ fn placed(loader: &mut Loader<'_>, draft: &Draft, row: &Row, span: Span) -> bool
     if row.place == Place::BackOnly {
         let text =
             format!("'{name}' not allowed because {kind} '{id}' has no {missing} capability.{}", row.hint);
-        loader.report.alert(span, text);
+        if matches!(name, "server" | "default-server" | "server-template") {
+            // The original leads into these twice.
+            let place = format!("{}:{}", loader.sources.name(span), loader.sources.line(span));
+            let text = format!("parsing [{place}] : {text}");
+            loader.report.push(Diagnostic::at(Severity::Alert, span, text).lead(diag::Lead::Bracket));
+        } else {
+            loader.report.alert(span, text);
+        }
         return false;
     }
     let text = format!("'{name}' ignored because {kind} '{id}' has no {missing} capability.{}", row.hint);

@@ -321,7 +321,7 @@ fn httpchk(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
         Some(rest) => rest.split_once("\r\n").unwrap_or((rest.as_str(), "")),
     };
     if !headers.is_empty() {
-        cx.warn("'option httpchk' : hiding headers or body at the end of the version string is the syntax of old versions. Please, consider to use 'http-check send' directive instead.");
+        cx.warn("'option httpchk' : hiding headers or body at the end of the version string is deprecated. Please, consider to use 'http-check send' directive instead.");
     }
     kind(
         cx,
@@ -506,8 +506,8 @@ fn set(cx: &mut Cx<'_, '_>, args: &mut Args<'_>, name: &'static str, shown: &str
         Side::Back if !draft.scope.is_back() => Some("backend"),
         _ => None,
     };
-    let again = draft.set_timeouts.contains(&name);
-    draft.set_timeouts.push(name);
+    let current = *slot(&mut draft.proxy.timeouts);
+    let again = draft.base_timeouts.as_mut().is_some_and(|base| *slot(base) != current);
     // Zero is no timeout at all.
     *slot(&mut draft.proxy.timeouts) = Some(value).filter(|v| !v.is_zero());
     let (kind, id) = (draft.scope.word(), draft.proxy.name.clone());

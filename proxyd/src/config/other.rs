@@ -129,6 +129,12 @@ pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
     for line in &section.lines {
         let done = match line.keyword() {
             "group" => group(line).map(|g| groups.push(g)),
+            "user" if line.words.get(1).is_some_and(|w| list.users.contains_key(&w.text)) => {
+                let text = format!("ignoring duplicated user '{}' in userlist '{name}'.", line.words[1].text);
+                let warning = diag::Diagnostic::at(diag::Severity::Warning, line.span, text);
+                loader.report.push(warning.lead(diag::Lead::Tight));
+                continue;
+            }
             "user" => user(&mut list, line),
             other => {
                 let text = format!("unknown keyword '{other}' in 'users' section");
@@ -162,12 +168,15 @@ pub(super) fn userlist(loader: &mut Loader<'_>, section: &Section) {
 
 fn group(line: &Line) -> Result<(String, Vec<String>), Fault> {
     let mut args = line.args();
-    let name = args.expect(|| "'group' expects <name> as argument.".into())?.text.clone();
+    let name = args.expect(|| "'group' expects <name> as arguments.".into())?.text.clone();
+    if let Some(bad) = super::server::bad_char(&name) {
+        let text = format!("character '{bad}' is not permitted in 'group' name '{name}'.");
+        return Err(Fault::new(line.words[1].span, text));
+    }
     let mut users = Vec::new();
     while let Some(word) = args.next() {
         if word.text != "users" {
-            let text = format!("'group' only supports 'users' option (got '{}').", word.text);
-            return Err(Fault::new(word.span, text));
+            return Err(Fault::new(word.span, "'group' only supports 'users' option."));
         }
         let list = args.expect(|| "'users' expects a list.".into())?;
         users.extend(list.text.split(',').filter(|u| !u.is_empty()).map(str::to_owned));
@@ -177,9 +186,13 @@ fn group(line: &Line) -> Result<(String, Vec<String>), Fault> {
 
 fn user(list: &mut Userlist, line: &Line) -> Result<(), Fault> {
     let mut args = line.args();
-    let name = args.expect(|| "'user' expects <name> as argument.".into())?.text.clone();
+    let name = args.expect(|| "'user' expects <name> as arguments.".into())?.text.clone();
     let mut user = User { password: String::new(), insecure: false, groups: Vec::new() };
     while let Some(word) = args.next() {
+        if !matches!(word.text.as_str(), "password" | "insecure-password" | "groups") {
+            let text = "'user' only supports 'password', 'insecure-password' and 'groups' options.";
+            return Err(Fault::new(word.span, text));
+        }
         let value = args.expect(|| format!("'{}' expects an argument.", word.text))?.text.clone();
         match word.text.as_str() {
             "password" => user.password = value,
@@ -187,11 +200,7 @@ fn user(list: &mut Userlist, line: &Line) -> Result<(), Fault> {
                 user.password = value;
                 user.insecure = true;
             }
-            "groups" => user.groups.extend(value.split(',').filter(|g| !g.is_empty()).map(str::to_owned)),
-            _ => {
-                let text = "'user' only supports 'password', 'insecure-password' and 'groups' options.";
-                return Err(Fault::new(word.span, text));
-            }
+            _ => user.groups.extend(value.split(',').filter(|g| !g.is_empty()).map(str::to_owned)),
         }
     }
     list.users.insert(name, user);
@@ -298,7 +307,8 @@ fn status_of(word: Option<&Word>, args: &Args<'_>, keyword: &str) -> Result<u16,
     let text = word.map_or("", |w| w.text.as_str());
     // What stands behind the digits is not looked at.
     let status = u16::try_from(lenient_int(text)).ok().filter(|s| STATUSES.contains(s));
-    status.ok_or_else(|| args.fault(format!("{keyword} : status code '{text}' not handled.")))
+    let number = lenient_int(text);
+    status.ok_or_else(|| args.fault(format!("{keyword} : status code '{number}' not handled.")))
 }
 
 fn page(loader: &Loader<'_>, args: &mut Args<'_>) -> Result<(u16, ErrorReply), Fault> {

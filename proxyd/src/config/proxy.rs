@@ -137,7 +137,8 @@ pub(super) struct Draft {
     pub(super) format_faults: Vec<Diagnostic>,
     /// Names in rules that name nothing.
     pub(super) rule_faults: Vec<String>,
-    pub(super) set_timeouts: Vec<&'static str>,
+    /// Timeouts of the defaults, where there are some.
+    pub(super) base_timeouts: Option<Timeouts>,
     pub(super) mode_set: bool,
     /// The section has check rules of its own, so those of its defaults are dropped.
     pub(super) own_checks: bool,
@@ -249,7 +250,7 @@ impl Draft {
             balanced: false,
             format_faults: Vec::new(),
             rule_faults: Vec::new(),
-            set_timeouts: Vec::new(),
+            base_timeouts: None,
             mode_set: false,
             balance_hash: None,
             own_checks: false,
@@ -332,7 +333,7 @@ impl Draft {
         self.log_preset = from.log_preset.clone().filter(|_| self.scope.is_front());
         self.formats = from.formats.clone();
         self.log_global = from.log_global;
-        self.set_timeouts = Vec::new();
+        self.base_timeouts = Some(base.timeouts.clone());
         self.rules = from.rules.clone();
         self.inherited = from.rules.len();
         self.mode_set = from.mode_set;
@@ -481,15 +482,17 @@ fn duplicate(loader: &mut Loader<'_>, draft: &Draft) {
     });
     let Some(twin) = twin else { return };
     let text = format!(
-        "{} '{}' has the same name as {} '{}' declared at {}:{}.",
-        draft.scope.word(),
+        "Parsing [{}:{}]: {} '{}' has the same name as {} '{}' declared at {}:{}.",
+        loader.sources.name(draft.header),
+        loader.sources.line(draft.header),
+        noun(draft.proxy.kind),
         draft.proxy.name,
-        twin.scope.word(),
+        noun(twin.proxy.kind),
         twin.proxy.name,
         loader.sources.name(twin.header),
         loader.sources.line(twin.header)
     );
-    loader.report.alert(draft.header, text);
+    loader.report.push(Diagnostic::at(Severity::Alert, draft.header, text).lead(Lead::Bare));
 }
 
 /// `listen NAME ADDR:PORT`, as before 1.9.

@@ -247,7 +247,19 @@ pub(super) fn made_cookie(key: Option<&String>, server: &mut Server) {
 
 fn backends(loader: &mut Loader<'_>, draft: &mut Draft, names: &Names, kinds: &[Kin]) {
     let name = draft.proxy.name.clone();
-    if draft.proxy.disabled || !draft.proxy.kind.is_front() {
+    if draft.proxy.disabled {
+        return;
+    }
+    if !draft.proxy.kind.is_front() {
+        // What a backend says of backends has no effect, but must name some.
+        let lost = |name: &&str| !names.back.contains_key(*name);
+        let default = draft.default_backend.as_ref().map(|t| t.name.as_str()).filter(lost);
+        let used = draft.switches.iter().filter(|s| s.format.is_none()).map(|s| s.target.text.as_str());
+        let lines = default.into_iter().map(|t| ("default_backend", t));
+        for (word, target) in lines.chain(used.filter(lost).map(|t| ("use_backend", t))) {
+            let text = format!("Proxy '{name}': unable to find required {word}: '{target}'.");
+            loader.report.push(bare(Severity::Alert, draft.header, text));
+        }
         return;
     }
     if let Some(target) = &draft.default_backend {

@@ -28,6 +28,7 @@ fn number(args: &mut Args<'_>, keyword: &str) -> Result<u32, Fault> {
 /// `mode`.
 pub(super) fn mode(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.next().map_or("", |w| w.text.as_str());
+    no_more(args, "mode")?;
     cx.draft.mode_set = true;
     cx.draft.proxy.mode = match word {
         "http" => Mode::Http,
@@ -42,7 +43,7 @@ pub(super) fn mode(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         }
         _ => return Err(args.fault(format!("unknown proxy mode '{word}'."))),
     };
-    no_more(args, "mode")
+    Ok(())
 }
 
 const BALANCE_TEXT: &str = "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', \
@@ -532,7 +533,7 @@ pub(super) fn log(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault>
     if cx.draft.negation.is_some() {
         cx.draft.proxy.logs.clear();
         cx.draft.log_global = false;
-        return Ok(());
+        return args.unexpected(|_| "log : 'no log' does not expect arguments".to_owned());
     }
     if args.peek().is_some_and(|w| w.text == "global") {
         cx.draft.log_global = true;
@@ -549,17 +550,18 @@ pub(super) fn log_format(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(),
     const NAMES: [&str; 4] = ["log-format", "log-format-sd", "error-log-format", "unique-id-format"];
     let keyword = args.keyword().text.clone();
     let name = NAMES.into_iter().find(|n| *n == keyword).unwrap_or(NAMES[0]);
+    let word = one_word(args, &format!("{name} expects an argument."))?;
+    args.unexpected(|_| format!("{name} expects only one argument, don't forget to escape spaces!"))?;
     if name != "unique-id-format" && cx.draft.scope == Scope::Proxy(Kind::Backend) {
         let text = format!("backend '{}' : '{name}' directive is ignored in backends.", cx.draft.proxy.name);
         cx.warn(text);
         return Ok(());
     }
-    let word = one_word(args, &format!("{name} expects an argument."))?;
     cx.draft.formats.insert(name, Named { name: word.text.clone(), span: word.span });
     if name == "log-format" {
         cx.draft.log_preset = None;
     }
-    args.unexpected(|_| format!("{name} expects only one argument, don't forget to escape spaces!"))
+    Ok(())
 }
 
 /// `unique-id-header`.
@@ -580,7 +582,7 @@ pub(super) fn log_tag(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fa
 pub(super) fn description(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault> {
     let words: Vec<&str> = args.take_rest().iter().map(|w| w.text.as_str()).collect();
     if words.is_empty() {
-        return Err(Fault::new(args.keyword().span, "'description' expects a string argument."));
+        return Err(Fault::new(args.keyword().span, "'description' expects a string argument.").tight());
     }
     cx.draft.proxy.description = Some(words.join(" "));
     Ok(())

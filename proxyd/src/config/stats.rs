@@ -41,9 +41,8 @@ pub(super) fn line(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
         return Err(Fault::new(word.span, text).tight());
     }
     let stats = cx.draft.proxy.stats.get_or_insert_with(defaults);
-    let need = |args: &mut Args<'_>, text: &str| {
-        args.next().map(|w| w.text.clone()).ok_or_else(|| args.fault(text).tight())
-    };
+    let need =
+        |args: &mut Args<'_>, text: &str| args.next().map(|w| w.text.clone()).ok_or_else(|| args.fault(text));
     match name {
         "enable" => {}
         "uri" => stats.uri = need(args, "'uri' needs an URI prefix.")?,
