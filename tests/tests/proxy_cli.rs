@@ -201,6 +201,65 @@ fn the_exporter_has_the_names_of_the_original() {
     assert_eq!(theirs, ours);
 }
 
+/// Rules that refuse or answer by themselves, in the frontend and in the backend, each for a path of its own.
+const REFUSING: &str = "global\n stats socket @DIR@/admin level admin\ndefaults\n mode http\n timeout client \
+    20s\n timeout server 20s\n timeout connect 20s\n timeout tarpit 50ms\nfrontend f\n bind 127.0.0.1:@PORT0@\n \
+    stick-table type string len 64 size 100 store http_req_cnt\n http-request track-sc0 url\n http-request deny \
+    if { path /fd }\n http-request return status 200 if { path /fr }\n http-request set-var(txn.p) path\n \
+    http-response deny if { var(txn.p) -m str /fx }\n http-after-response set-header x-status %ST:%[status]\n \
+    default_backend b\nbackend b\n http-request deny if { path /bd }\n http-request tarpit if { path /bt }\n \
+    http-request reject if { path /bj }\n http-request return status 200 if { path /br }\n http-request redirect \
+    location /l if { path /bl }\n http-response deny if { var(txn.p) -m str /bx }\n http-response return status 200 if { \
+    var(txn.p) -m str /by }\n http-response set-header x-early %ST\n server s @ORIGIN@\n";
+
+/// What is counted of each rule, and what the answers say of their status.
+fn refused(program: &Program, origin: &Origin) -> Vec<String> {
+    const COUNTED: [&str; 8] =
+        ["dreq", "dresp", "ereq", "eresp", "intercepted", "req_tot", "hrsp_2xx", "hrsp_4xx"];
+    let side = Side::start(&program.path, REFUSING, 1, origin);
+    let mut seen = Vec::new();
+    for (n, path) in
+        ["/", "/fd", "/fr", "/fx", "/bd", "/bt", "/bj", "/br", "/bl", "/bx", "/by"].iter().enumerate()
+    {
+        let mut stream = side.connect(0);
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        let text = format!("GET {path}?a=b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).expect("the connection takes bytes");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the answer ends");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let told = answer.lines().filter(|l| l.starts_with("x-") || l.starts_with("HTTP/"));
+        seen.push(format!("{path} {:?}", told.collect::<Vec<_>>()));
+        // The stream is done with when its frontend has no session left.
+        let done = |text: &str| text.lines().any(|l| l.starts_with("f,FRONTEND,,,0,"));
+        await_answer(&side, "show stat", done);
+        let text = ask(&side, "admin", "show stat");
+        let names: Vec<&str> = text.lines().next().unwrap_or_default()[2..].split(',').collect();
+        for line in text.lines().skip(1).filter(|l| !l.is_empty()) {
+            let cells = names.iter().zip(line.split(',')).filter(|(name, _)| COUNTED.contains(name));
+            let cells: Vec<_> = cells.map(|(name, cell)| format!("{name}={cell}")).collect();
+            let row: Vec<_> = line.splitn(3, ',').take(2).collect();
+            seen.push(format!("{n} {} {}", row.join("/"), cells.join(" ")));
+        }
+    }
+    let table = ask(&side, "admin", "show table f");
+    let keys = table.lines().filter_map(|l| l.split_once(" key=")?.1.split_once(" use="));
+    let mut keys: Vec<_> = keys.map(|(key, _)| key.to_owned()).collect();
+    keys.sort();
+    seen.extend(keys);
+    seen
+}
+
+#[test]
+fn what_rules_refuse_is_counted_as_the_original_counts_it() {
+    let Some(original) = Program::original("proxy_refused", "haproxy") else { return };
+    let origin = Origin::start();
+    let [theirs, ours] = [original, Program::ours("proxyd", "haproxy")].map(|p| refused(&p, &origin));
+    assert!(theirs.len() > 40, "{theirs:?}");
+    let differ: Vec<_> = theirs.iter().zip(&ours).filter(|(a, b)| a != b).collect();
+    assert!(differ.is_empty() && theirs.len() == ours.len(), "{differ:#?}");
+}
+
 /// A ring that the frontend's requests are logged to.
 const RING: &str = "global\n stats socket @DIR@/admin level admin\nring r\n size 32768\n maxlen 500\nlisten f\n mode \
     http\n log ring@r local0\n option httplog\n timeout client 20s\n timeout server 20s\n timeout connect 20s\n bind \

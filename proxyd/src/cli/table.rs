@@ -187,7 +187,9 @@ fn show(call: &mut Call<'_>) -> Answer {
 
 fn entry(out: &mut String, number: usize, table: &Table, key: &Key, now_ms: u64) {
     let Some(view) = table.view(key, now_ms) else { return };
-    let _ = write!(out, "{:#x}: key={} use={} exp={}", number + 1, view.key, view.users, view.expires_in_ms);
+    // The sign that ends a name is no sign of its own within a key.
+    let shown = view.key.to_string().replace('=', "\\=");
+    let _ = write!(out, "{:#x}: key={shown} use={} exp={}", number + 1, view.users, view.expires_in_ms);
     for (name, element, period, value) in &view.data {
         let value = if value.is_empty() { "-" } else { value };
         let _ = match (element, period) {

@@ -6,7 +6,7 @@ use super::format::{Flags, Use, Writer};
 use crate::config::model::{Cookie, Mode};
 use crate::conv::time::{Civil, MONTHS, civil, zone};
 use crate::stream::txn::{EndedBy, EndedIn, Peer, RequestCookie, ResponseCookie, Txn};
-use crate::stream::view::View;
+use crate::stream::view::{Phase, View};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -74,7 +74,13 @@ pub static LOG_TAGS: &[Tag] = &[
     tag("ST", |v, w| {
         // Where there never was a stream, the status is 0, as in a mode that knows none; where it has none, it is -1.
         let lacks = |t: &Txn| t.status == 0 && t.id != 0 && v.proxy.mode == Mode::Http;
-        w.int(txn(v).map_or(-1, |t| if lacks(t) { -1 } else { i64::from(t.status) }));
+        let now = |t: &Txn| match &v.response {
+            // While rules look at an answer, its status is the transaction's.
+            Some(answer) if t.status == 0 && v.phase != Phase::Log => i64::from(answer.status()),
+            _ if lacks(t) => -1,
+            _ => i64::from(t.status),
+        };
+        w.int(txn(v).map_or(-1, now));
     }),
     tag("T", |v, w| date(w, &civil(epoch(v.session.accepted_at)), Style::Zoned)),
     http("Ta", |v, w| {

@@ -373,19 +373,20 @@ impl<'c> Exchange<'c, '_> {
     /// Carries out the verdict of a rule.
     pub async fn finish_by(&mut self, verdict: Verdict, phase: Phase) -> After {
         let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent);
-        let front = &self.generation.proxies[self.client.session.frontend.0].front;
         match verdict {
             Verdict::Reply(reply) => {
                 if reply.denied {
-                    let denied = if in_response { &front.denied_resp } else { &front.denied_req };
-                    denied.fetch_add(1, Relaxed);
+                    self.count_denied(in_response);
                     if !in_response {
                         self.track_denied();
                     }
                     let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                     self.set_end((EndedBy::Proxy, within));
                 } else {
-                    front.intercepted.fetch_add(1, Relaxed);
+                    let frontend = self.client.session.frontend;
+                    if !in_response && self.backend == frontend {
+                        self.count_intercepted(frontend);
+                    }
                     let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                     self.set_end((EndedBy::Local, within));
                 }
@@ -395,7 +396,7 @@ impl<'c> Exchange<'c, '_> {
                 self.reply(&reply).await
             }
             Verdict::Tarpit(reply) => {
-                front.denied_req.fetch_add(1, Relaxed);
+                self.count_denied(false);
                 self.track_denied();
                 let timeouts = &self.back().timeouts;
                 self.client.deadline.set(clock::now(), timeouts.tarpit.or(timeouts.connect));
@@ -407,7 +408,13 @@ impl<'c> Exchange<'c, '_> {
                 self.reply(&reply).await
             }
             Verdict::Reject | Verdict::Close | Verdict::Http { .. } => {
-                front.denied_req.fetch_add(1, Relaxed);
+                if phase == Phase::RequestContent {
+                    // The original counts what its TCP rules refuse for the frontend alone.
+                    let front = &self.generation.proxies[self.client.session.frontend.0].front;
+                    front.denied_req.fetch_add(1, Relaxed);
+                } else {
+                    self.count_denied(in_response);
+                }
                 let within = match phase {
                     Phase::ResponseContent => EndedIn::Data,
                     _ if in_response => EndedIn::Headers,
@@ -421,6 +428,7 @@ impl<'c> Exchange<'c, '_> {
                 After::Close
             }
             Verdict::SilentDrop(hops) => {
+                self.count_denied(in_response);
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
                 self.unreach(in_response);
                 if in_response {
@@ -438,6 +446,26 @@ impl<'c> Exchange<'c, '_> {
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
                 self.reply_error(500).await
             }
+        }
+    }
+
+    /// Counts what a rule refuses: a request for the frontend, and for the backend whose rule it was; a response for
+    /// all whose it was.
+    fn count_denied(&self, in_response: bool) {
+        let frontend = self.client.session.frontend;
+        let front = &self.generation.proxies[frontend.0].front;
+        let back = &self.generation.proxies[self.backend.0].back;
+        if !in_response {
+            front.denied_req.fetch_add(1, Relaxed);
+            if self.backend != frontend {
+                back.denied_req.fetch_add(1, Relaxed);
+            }
+            return;
+        }
+        front.denied_resp.fetch_add(1, Relaxed);
+        back.denied_resp.fetch_add(1, Relaxed);
+        if let Some(server) = self.parts.txn.server {
+            self.generation.server(self.backend, server).counters.denied_resp.fetch_add(1, Relaxed);
         }
     }
 
@@ -640,7 +668,6 @@ impl<'c> Exchange<'c, '_> {
             if let Some(server) = txn.server {
                 let counters = &generation.server(*backend, server).counters;
                 counters.count_bytes(txn.bytes_in, txn.bytes_out);
-                counters.http_req.plus(1);
                 spent.count(&counters.rates);
             }
         } else if generation.proxy(client.session.frontend).kind.is_back() {

@@ -57,9 +57,11 @@ impl Server<'_> {
         generation.server(self.at.0, self.at.1)
     }
 
-    /// Counts a response of the server.
+    /// Counts a response of the server, interim ones too; its requests are counted by what it answers.
     pub fn count_status(&self, generation: &Generation, status: u16) {
-        self.state(generation).counters.count_status(status);
+        let counters = &self.state(generation).counters;
+        counters.count_status(status);
+        counters.http_req.plus(1);
     }
 }
 

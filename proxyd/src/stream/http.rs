@@ -293,6 +293,7 @@ impl<'c, 'g> Exchange<'c, 'g> {
                     return Ok(info);
                 }
                 self.parts.server_parser.reset();
+                server.count_status(self.generation, self.parts.response.status());
                 self.parts.txn.bytes_out += self.parts.response.counted_len() as u64;
                 if self.parts.request.version >= (1, 1) {
                     self.write_response();
@@ -614,6 +615,10 @@ impl<'c, 'g> Exchange<'c, 'g> {
             Event::Up(Broken::Bad(_)) => Cause::ClientBad,
             // An answer that goes wrong once it has begun is one that the server broke off.
             Event::Down(Broken::Read(_) | Broken::Cut | Broken::Bad(_)) | Event::Up(Broken::Write(_)) => {
+                if matches!(event, Event::Down(_)) {
+                    back.failed_resp.fetch_add(1, Relaxed);
+                    counters.failed_resp.fetch_add(1, Relaxed);
+                }
                 back.srv_aborts.fetch_add(1, Relaxed);
                 counters.srv_aborts.fetch_add(1, Relaxed);
                 Cause::ServerClosed
