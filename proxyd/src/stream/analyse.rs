@@ -375,19 +375,18 @@ impl<'c> Exchange<'c, '_> {
         let in_response = matches!(phase, Phase::ResponseHead | Phase::ResponseContent);
         match verdict {
             Verdict::Reply(reply) => {
+                let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                 if reply.denied {
-                    self.count_denied(in_response);
+                    self.count_denied(phase);
                     if !in_response {
                         self.track_denied();
                     }
-                    let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                     self.set_end((EndedBy::Proxy, within));
                 } else {
                     let frontend = self.client.session.frontend;
                     if !in_response && self.backend == frontend {
                         self.count_intercepted(frontend);
                     }
-                    let within = if in_response { EndedIn::Headers } else { EndedIn::Request };
                     self.set_end((EndedBy::Local, within));
                 }
                 if in_response {
@@ -396,7 +395,7 @@ impl<'c> Exchange<'c, '_> {
                 self.reply(&reply).await
             }
             Verdict::Tarpit(reply) => {
-                self.count_denied(false);
+                self.count_denied(phase);
                 self.track_denied();
                 let timeouts = &self.back().timeouts;
                 self.client.deadline.set(clock::now(), timeouts.tarpit.or(timeouts.connect));
@@ -408,13 +407,7 @@ impl<'c> Exchange<'c, '_> {
                 self.reply(&reply).await
             }
             Verdict::Reject | Verdict::Close | Verdict::Http { .. } => {
-                if phase == Phase::RequestContent {
-                    // The original counts what its TCP rules refuse for the frontend alone.
-                    let front = &self.generation.proxies[self.client.session.frontend.0].front;
-                    front.denied_req.fetch_add(1, Relaxed);
-                } else {
-                    self.count_denied(in_response);
-                }
+                self.count_denied(phase);
                 let within = match phase {
                     Phase::ResponseContent => EndedIn::Data,
                     _ if in_response => EndedIn::Headers,
@@ -428,7 +421,7 @@ impl<'c> Exchange<'c, '_> {
                 After::Close
             }
             Verdict::SilentDrop(hops) => {
-                self.count_denied(in_response);
+                self.count_denied(phase);
                 self.set_end((EndedBy::Proxy, EndedIn::Request));
                 self.unreach(in_response);
                 if in_response {
@@ -449,15 +442,15 @@ impl<'c> Exchange<'c, '_> {
         }
     }
 
-    /// Counts what a rule refuses: a request for the frontend, and for the backend whose rule it was; a response for
-    /// all whose it was.
-    fn count_denied(&self, in_response: bool) {
+    /// Counts what a rule refuses: a request for the frontend, and for the backend whose HTTP rule it was; a response
+    /// for all whose it was.
+    fn count_denied(&self, phase: Phase) {
         let frontend = self.client.session.frontend;
         let front = &self.generation.proxies[frontend.0].front;
         let back = &self.generation.proxies[self.backend.0].back;
-        if !in_response {
+        if !matches!(phase, Phase::ResponseHead | Phase::ResponseContent) {
             front.denied_req.fetch_add(1, Relaxed);
-            if self.backend != frontend {
+            if self.backend != frontend && phase != Phase::RequestContent {
                 back.denied_req.fetch_add(1, Relaxed);
             }
             return;
