@@ -200,6 +200,11 @@ impl Exchange<'_, '_> {
                         Box::pin(self.inform(hint)).await;
                         at += 1;
                     }
+                    Next::Wait(Wait::Pause(time)) => {
+                        self.client.deadline.set(clock::now(), Some(time));
+                        self.client.deadline.passed().await;
+                        at += 1;
+                    }
                     Next::Wait(Wait::Address) => Box::pin(self.resolved()).await,
                     Next::Wait(_) if !may_wait => at += 1,
                     Next::Wait(wait) => {
