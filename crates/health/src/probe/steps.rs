@@ -505,6 +505,10 @@ impl Core {
         self.response(out)?;
         let reader = self.reader.as_ref()?;
         let whole = reader.is_complete();
+        // Where there is no body, nothing can be said of what is in it, not even that it is not there.
+        if reader.body().is_empty() {
+            return Some(if whole { Verdict::Mismatch } else { Verdict::More });
+        }
         let found = match &expect.pattern {
             Pattern::HttpBody(needle) => contains(reader.body(), needle),
             Pattern::HttpBodyRegex(pattern) => matches(pattern, reader.body()),
@@ -541,11 +545,14 @@ impl Core {
             let text = text.render(&bytes, outcome.code);
             outcome = outcome.described(text);
         }
-        if let Some(number) = &expect.status_code {
-            self.code = number.read(&bytes);
-            outcome = outcome.coded(self.code);
-        }
-        outcome
+        self.number(expect, outcome)
+    }
+
+    /// Applies `status-code`.
+    fn number(&mut self, expect: &Expect, outcome: Outcome) -> Outcome {
+        let Some(number) = &expect.status_code else { return outcome };
+        self.code = number.read(&self.payload());
+        outcome.coded(self.code)
     }
 
     fn payload(&self) -> Vec<u8> {
@@ -585,7 +592,8 @@ impl Core {
         if let Some(comment) = comment {
             text.push_str(&format!(" comment: {comment}"));
         }
-        outcome.described(text)
+        let outcome = outcome.described(text);
+        self.number(expect, outcome)
     }
 
     fn mismatch_text(&self, expect: &Expect) -> String {
