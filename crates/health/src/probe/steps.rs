@@ -13,6 +13,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::http::{Reader, Request, Response};
+pub use super::number::Number;
+use super::number::slice;
 use super::preset;
 use super::{Clock, Effect, Fault, Input, Link, Probe, REPLY_MAX, fault_outcome};
 use crate::outcome::{Cause, Outcome, Status};
@@ -248,20 +250,6 @@ pub enum Part {
         cut_line: bool,
         /// `ltrim(' ')`.
         trim: bool,
-    },
-}
-
-/// A number made of a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Number {
-    /// Given.
-    Fixed(i64),
-    /// Decimal digits at a place.
-    Payload {
-        /// First byte.
-        offset: usize,
-        /// How many.
-        length: usize,
     },
 }
 
@@ -760,26 +748,6 @@ impl Text {
         }
         text
     }
-}
-
-impl Number {
-    fn read(&self, payload: &[u8]) -> i64 {
-        match self {
-            Self::Fixed(n) => *n,
-            Self::Payload { offset, length } => {
-                let digits: String = latin1(slice(payload, *offset, *length))
-                    .chars()
-                    .take_while(char::is_ascii_digit)
-                    .collect();
-                digits.parse().unwrap_or(0)
-            }
-        }
-    }
-}
-
-fn slice(payload: &[u8], offset: usize, length: usize) -> &[u8] {
-    let rest = payload.get(offset..).unwrap_or_default();
-    if length == 0 { rest } else { rest.get(..length).unwrap_or(rest) }
 }
 
 /// Bytes as text, one character a byte.
