@@ -2,7 +2,7 @@
 //! thing, half of it, or close early: the same state, status, code and text in `show stat`, and the same log lines.
 //!
 //! A case is a backend and what its server does with each connection: `refuse`, or words out of `recv N`,
-//! `send TEXT`, `hex BYTES`, `wait MS`, `reset`, `close`, `hold`, in order.
+//! `want TEXT`, `send TEXT`, `hex BYTES`, `wait MS`, `reset`, `close`, `hold`, in order.
 
 use holdfast_tests::check_lines::CheckLines;
 use holdfast_tests::cli::{self, Row};
@@ -93,6 +93,13 @@ fn play(mut stream: TcpStream, steps: &[String]) -> Option<()> {
                     let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
                     left = left.saturating_sub(n);
                 }
+            }
+            // What comes has to be this; else the connection ends.
+            "want" => {
+                let wanted = unescape(rest);
+                let mut got = vec![0; wanted.len()];
+                stream.read_exact(&mut got).ok()?;
+                (got == wanted).then_some(())?;
             }
             "send" => stream.write_all(&unescape(rest)).ok()?,
             "hex" => stream.write_all(&unhex(rest)).ok()?,

@@ -80,9 +80,24 @@ pub fn set_port(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed 
 }
 
 /// `set-mark`, `set-tos`, `set-nice`: asked of the engine by the session's record.
-pub fn set_mark(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
+pub fn set_mark(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
     let which = args.keyword().as_str().to_owned();
-    let text = args.next().ok_or("expects exactly 1 argument (integer/hex value)")?.as_str();
+    let text = args.peek().ok_or("expects exactly 1 argument (integer/hex value)")?.as_str();
+    // The names of later versions take expressions, too.
+    if which.starts_with("set-fc-") && !text.starts_with(|c: char| c.is_ascii_digit()) {
+        let (tos, expr) = (which == "set-fc-tos", sample_word(args, scope, set)?);
+        return Ok(act("set-fc-mark", (tos, expr), |(tos, expr), view| {
+            if let Some(Value::Int(value)) = expr.run_as(view, Type::Int) {
+                if *tos {
+                    view.session.tos = Some(value as u8);
+                } else {
+                    view.session.mark = Some(value as u32);
+                }
+            }
+            Flow::Continue
+        }));
+    }
+    args.next();
     let value = if which == "set-nice" {
         crate::sample::leading_int(text.as_bytes()).0.clamp(-1024, 1024)
     } else {
@@ -95,8 +110,8 @@ pub fn set_mark(args: &mut Args<'_>, _: &mut Scope<'_>, _: Set) -> Parsed {
     };
     Ok(act("set-mark", (which, value), |(which, value), view| {
         match which.as_str() {
-            "set-mark" => view.session.mark = Some(*value as u32),
-            "set-tos" => view.session.tos = Some(*value as u8),
+            "set-mark" | "set-fc-mark" => view.session.mark = Some(*value as u32),
+            "set-tos" | "set-fc-tos" => view.session.tos = Some(*value as u8),
             // Niceness orders tasks inside haproxy; our tasks are not ordered, so there is nothing to do.
             _ => {}
         }

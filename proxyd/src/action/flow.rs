@@ -153,6 +153,19 @@ pub fn set_timeout(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Pars
     }))
 }
 
+/// `pause TIME|EXPR`; what is no time makes none.
+pub fn pause(args: &mut Args<'_>, scope: &mut Scope<'_>, set: Set) -> Parsed {
+    let word = args.peek().ok_or("expects a duration or an expression")?.as_str();
+    if let Some(time) = duration(word) {
+        args.next();
+        return Ok(act("pause", time, |time, _| Flow::Wait(Wait::Pause(*time))));
+    }
+    Ok(act("pause", sample_word(args, scope, set)?, |expr, view| {
+        let ms = expr.run(view).and_then(|v| u64::try_from(v.into_int()?).ok()).filter(|ms| *ms > 0);
+        ms.map_or(Flow::Continue, |ms| Flow::Wait(Wait::Pause(Duration::from_millis(ms))))
+    }))
+}
+
 /// A time with its unit, milliseconds without one.
 pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -78,6 +78,8 @@ pub enum Wait {
     ResponseBytes,
     /// A time.
     Delay(Duration),
+    /// A time, and then the next rule.
+    Pause(Duration),
     /// The address that `do-resolve` asked for; it comes, or the news that there is none, whatever time rules have.
     Address,
     /// A body of the message that the rule is about: all of it, or `at_least` bytes when that is not 0. When it takes

@@ -26,18 +26,24 @@ pub struct Row {
     pub parse: Parse,
     /// Of the two HTTP sets, which takes it; both where it is `None`.
     only: Option<Set>,
+    /// Of a later haproxy than the one whose texts are given: no error lists it.
+    later: bool,
 }
 
 const fn row(name: &'static str, parse: Parse) -> Row {
-    Row { name, parse, only: None }
+    Row { name, parse, only: None, later: false }
+}
+
+const fn later(name: &'static str, parse: Parse) -> Row {
+    Row { name, parse, only: None, later: true }
 }
 
 const fn request(name: &'static str, parse: Parse) -> Row {
-    Row { name, parse, only: Some(Set::Request) }
+    Row { name, parse, only: Some(Set::Request), later: false }
 }
 
 const fn response(name: &'static str, parse: Parse) -> Row {
-    Row { name, parse, only: Some(Set::Response) }
+    Row { name, parse, only: Some(Set::Response), later: false }
 }
 
 /// A rule set.
@@ -82,6 +88,8 @@ pub static TCP_CONNECTION: &[Row] = &[
     row("set-src-port", conn::set_port),
     row("set-tos", conn::set_mark),
     row("silent-drop", reply::silent_drop),
+    later("set-fc-mark", conn::set_mark),
+    later("set-fc-tos", conn::set_mark),
 ];
 
 /// Actions of `tcp-request session`: those of a connection, after the handshakes.
@@ -117,6 +125,8 @@ pub static TCP_REQUEST: &[Row] = &[
     row("silent-drop", reply::silent_drop),
     row("set-priority-class", conn::set_priority),
     row("set-priority-offset", conn::set_priority),
+    later("set-fc-mark", conn::set_mark),
+    later("set-fc-tos", conn::set_mark),
 ];
 
 /// Actions of `tcp-response content`.
@@ -139,6 +149,8 @@ pub static TCP_RESPONSE: &[Row] = &[
     row("set-mark", conn::set_mark),
     row("set-tos", conn::set_mark),
     row("silent-drop", reply::silent_drop),
+    later("set-fc-mark", conn::set_mark),
+    later("set-fc-tos", conn::set_mark),
 ];
 
 /// Actions of `http-request` and `http-response`, in the order in which both name them.
@@ -202,6 +214,9 @@ pub static HTTP: &[Row] = &[
     row("silent-drop", reply::silent_drop),
     request("set-priority-class", conn::set_priority),
     request("set-priority-offset", conn::set_priority),
+    later("pause", flow::pause),
+    later("set-fc-mark", conn::set_mark),
+    later("set-fc-tos", conn::set_mark),
 ];
 
 /// Actions of `http-after-response`.
@@ -226,6 +241,8 @@ pub static HTTP_AFTER_RESPONSE: &[Row] = &[
     row("set-var-fmt*", var::set_format),
     row("set-var*", var::set),
     row("unset-var*", var::unset),
+    later("sc-add-gpc(*", track::add),
+    later("sc-set-gpt(*", track::set_tag),
 ];
 
 impl Set {
@@ -324,7 +341,7 @@ impl Set {
             Some(p) => format!("'{}(*)'", p.trim_end_matches('(')),
             None => format!("'{}'", r.name),
         };
-        self.rows().map(shown).collect::<Vec<_>>().join(", ")
+        self.rows().filter(|r| !r.later).map(shown).collect::<Vec<_>>().join(", ")
     }
 }
 

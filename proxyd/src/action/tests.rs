@@ -298,3 +298,42 @@ fn a_condition_that_can_never_hold_gives_a_warning() {
     assert_eq!(fixture.warnings.len(), 1);
     assert!(fixture.warnings[0].contains("'frontend http-request header rule'"), "{:?}", fixture.warnings);
 }
+
+#[test]
+fn actions_of_later_versions_do_what_their_manual_says() {
+    use super::Wait;
+    use std::time::Duration;
+    for (line, time) in [("pause 1500us", 1500), ("pause 20", 20_000), ("pause int(3),mul(2)", 6000)] {
+        let (flow, _) = finish(line);
+        let Flow::Wait(Wait::Pause(wait)) = flow else { panic!("{line}: {flow:?}") };
+        assert_eq!(wait, Duration::from_micros(time), "{line}");
+    }
+    // What is no time makes none.
+    for line in ["pause int(-5)", "pause req.hdr(none)", "pause path"] {
+        assert!(matches!(finish(line).0, Flow::Continue), "{line}");
+    }
+    for (line, mark, tos) in [
+        ("set-fc-mark 0x10", Some(16), None),
+        ("set-fc-mark int(20),add(1)", Some(21), None),
+        ("set-fc-tos 8", None, Some(8)),
+        ("set-fc-tos req.hdr(none)", None, None),
+    ] {
+        let mut fixture = Fixture::new();
+        let rule = compile(&mut fixture, Set::Request, line).unwrap();
+        let got = fixture.view(REQUEST, |v| {
+            run(&[rule], 0, v);
+            (v.session.mark, v.session.tos)
+        });
+        assert_eq!(got, (mark, tos), "{line}");
+    }
+    let mut fixture = Fixture::new();
+    for line in ["sc-add-gpc(0,1) 5", "sc-set-gpt(0,1) 5"] {
+        assert!(compile(&mut fixture, Set::AfterResponse, line).is_ok(), "{line}");
+    }
+    for line in ["pause", "set-fc-mark", "set-fc-mark nothing", "pause 5 6"] {
+        assert!(compile(&mut fixture, Set::Request, line).is_err(), "{line}");
+    }
+    // Lists of what is expected are those of the version whose texts are given.
+    let refused = compile(&mut fixture, Set::Request, "pauze").unwrap_err();
+    assert!(refused.contains("'set-tos'") && !refused.contains("'set-fc-tos'"), "{refused}");
+}

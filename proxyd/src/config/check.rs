@@ -69,9 +69,6 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, args: &mut Args<'_>) -> Result<(), Fault
     if matches!(name, "set-var" | "set-var-fmt" | "unset-var") {
         cx.no_effect(&format!("{family} {name}"), "checks keep no variables");
     }
-    if name.ends_with("-lf") || words.iter().any(|w| w.ends_with("-lf")) {
-        cx.no_effect(&format!("{family} … -lf"), "the text is sent as it stands, without expressions");
-    }
     cx.draft.begin_own_checks(http);
     let check = &mut cx.draft.proxy.check;
     check.http_rules |= http;

@@ -9,6 +9,7 @@ pub mod bytes;
 pub mod crypto;
 pub mod fix;
 pub mod format;
+pub mod forwarded;
 pub mod hash;
 pub mod json;
 pub mod jwt;
@@ -77,6 +78,7 @@ pub static CONVERTERS: &[&[Row]] = &[
     json::ROWS,
     jwt::ROWS,
     format::ROWS,
+    forwarded::ROWS,
     mqtt::ROWS,
     fix::ROWS,
     var::ROWS,

@@ -2,8 +2,13 @@
 //!
 //! Absent on purpose: when it is done and what follows from it (`checks.rs`).
 
-use crate::config::model::{CheckKind, CheckStep, Config, Proxy, SendProxy, Server, ServerAddress};
+use crate::config::model::{
+    CheckKind, CheckStep, Config, Proxy, ProxyId, SendProxy, Server, ServerAddress, ServerId,
+};
+use crate::runtime::Generation;
 use crate::runtime::board::{CheckState, ServerDetail, ServerState};
+use crate::runtime::evaluate::{self, Notation};
+use crate::sample::Value;
 use health::probe::http::Request;
 use health::probe::process::ExternalCheck;
 use health::probe::steps::{
@@ -17,14 +22,19 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The health check of a server; `None` when it has no address yet.
-pub fn health(config: &Config, proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec> {
+pub fn health(generation: &Generation, proxy: &Proxy, server: &Server, state: &ServerState) -> Option<Spec> {
+    let config = &generation.config;
     let (address, own) = told(state, |d| &d.check);
     let (address, own) = (address.or(server.check.addr), own.or(server.check.port));
     let to = endpoint(server, state, address, own)?;
     let check = match &proxy.check.kind {
         CheckKind::External => Check::Process(external(proxy, server, state)),
         kind => {
-            let mut script = script(proxy, kind);
+            let proxies = &generation.config.proxies;
+            let backend = proxies.iter().position(|p| std::ptr::eq(p, proxy)).map_or(ProxyId(0), ProxyId);
+            let own = proxy.servers.iter().position(|s| std::ptr::eq(s, server));
+            let place = Place { generation, at: (backend, own.map_or(ServerId(0), ServerId)) };
+            let mut script = script(&place, proxy, kind);
             // A server that is down does not come up that way.
             let oper = state.oper.load(std::sync::atomic::Ordering::Relaxed);
             script.disable_on_404 &= oper != crate::runtime::board::oper::STOPPED;
@@ -204,16 +214,22 @@ fn external(proxy: &Proxy, server: &Server, state: &ServerState) -> health::prob
     .process()
 }
 
-fn script(proxy: &Proxy, kind: &CheckKind) -> Script {
+/// Whose check it is.
+struct Place<'g> {
+    generation: &'g Generation,
+    at: (ProxyId, ServerId),
+}
+
+fn script(place: &Place<'_>, proxy: &Proxy, kind: &CheckKind) -> Script {
     match kind {
         CheckKind::Tcp | CheckKind::External => Script::connect_only(),
         CheckKind::TcpCheck => {
-            let steps = proxy.check.steps.iter().filter_map(tcp_step).collect();
+            let steps = proxy.check.steps.iter().filter_map(|s| tcp_step(place, s)).collect();
             Script { flavour: Flavour::TcpCheck, steps, disable_on_404: false }
         }
         CheckKind::Http { method, uri, version, headers } => {
             let default = request(method, uri, version, headers);
-            http_script(proxy, default)
+            http_script(place, proxy, default)
         }
         CheckKind::SslHello => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -245,7 +261,7 @@ fn request(method: &str, uri: &str, version: &str, headers: &str) -> Request {
     }
 }
 
-fn http_script(proxy: &Proxy, default: Request) -> Script {
+fn http_script(place: &Place<'_>, proxy: &Proxy, default: Request) -> Script {
     let mut steps: Vec<Step> = Vec::new();
     let mut sends = false;
     for step in &proxy.check.steps {
@@ -266,14 +282,14 @@ fn http_script(proxy: &Proxy, default: Request) -> Script {
                 let first = !sends;
                 sends = true;
                 let base = if first { default.clone() } else { Request::default() };
-                steps.push(Step { action: Action::SendHttp(send(&words, base)), comment });
+                steps.push(Step { action: Action::SendHttp(send(place, &words, base)), comment });
             }
             "expect" => {
                 if !sends {
                     sends = true;
                     steps.push(Action::SendHttp(default.clone()).into());
                 }
-                steps.extend(expect(&words, true));
+                steps.extend(expect(place, &words, true));
             }
             "comment" => steps.push(comment(&words)),
             _ => {}
@@ -290,17 +306,29 @@ fn http_script(proxy: &Proxy, default: Request) -> Script {
     Script { flavour: Flavour::HttpCheck, steps, disable_on_404: proxy.check.disable_on_404 }
 }
 
-fn send(words: &[&str], mut request: Request) -> Request {
+/// A log format's text now, made of what needs no stream.
+fn formatted(place: &Place<'_>, text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let made = evaluate::value_at(place.generation, place.at, text, Notation::Format).ok().flatten();
+    let made = made.and_then(Value::into_text).map(|b| String::from_utf8_lossy(&b).into_owned());
+    made.unwrap_or_default()
+}
+
+fn send(place: &Place<'_>, words: &[&str], mut request: Request) -> Request {
     let mut at = 0;
     let word = |i: usize| words.get(i).map(|w| (*w).to_owned()).unwrap_or_default();
     while at < words.len() {
         match words[at] {
             "meth" => request.method = word(at + 1),
-            "uri" | "uri-lf" => request.uri = word(at + 1),
+            "uri" => request.uri = word(at + 1),
+            "uri-lf" => request.uri = formatted(place, &word(at + 1)),
             "ver" => request.version = word(at + 1),
-            "body" | "body-lf" => request.body = word(at + 1).into_bytes(),
+            "body" => request.body = word(at + 1).into_bytes(),
+            "body-lf" => request.body = formatted(place, &word(at + 1)).into_bytes(),
             "hdr" => {
-                request.headers.push((word(at + 1), word(at + 2)));
+                request.headers.push((word(at + 1), formatted(place, &word(at + 2))));
                 at += 1;
             }
             "comment" => {}
@@ -358,28 +386,35 @@ fn commented(words: &[&str]) -> Option<String> {
     words.get(at + 1).map(|w| (*w).to_owned())
 }
 
-fn tcp_step(step: &CheckStep) -> Option<Step> {
+fn tcp_step(place: &Place<'_>, step: &CheckStep) -> Option<Step> {
     let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
     match step.keyword.as_str() {
         "connect" => Some(connect(&words)),
-        "send" | "send-lf" => {
-            let action = Action::Send(words.first()?.as_bytes().to_vec());
+        word @ ("send" | "send-lf") => {
+            let text = written(place, word, words.first()?);
+            let action = Action::Send(text.into_bytes());
             Some(Step { action, comment: commented(&words[1..]) })
         }
-        "send-binary" | "send-binary-lf" => {
-            Some(Step { action: Action::Send(unhex(words.first()?)?), comment: commented(&words[1..]) })
+        word @ ("send-binary" | "send-binary-lf") => {
+            let digits = written(place, word, words.first()?);
+            Some(Step { action: Action::Send(unhex(&digits)?), comment: commented(&words[1..]) })
         }
-        "expect" => expect(&words, false),
+        "expect" => expect(place, &words, false),
         "comment" => Some(comment(&words)),
         _ => None,
     }
+}
+
+/// What a word's value says: as it stands, or as a log format where the word ends so.
+fn written(place: &Place<'_>, word: &str, value: &str) -> String {
+    if word.ends_with("-lf") { formatted(place, value) } else { value.to_owned() }
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect()
 }
 
-fn expect(words: &[&str], http: bool) -> Option<Step> {
+fn expect(place: &Place<'_>, words: &[&str], http: bool) -> Option<Step> {
     let (mut comment, mut found) = (None, false);
     let mut expect = Expect::new(Pattern::String(Vec::new()));
     let mut at = 0;
@@ -396,11 +431,11 @@ fn expect(words: &[&str], http: bool) -> Option<Step> {
             "error-status" => expect.error_status = Status::by_name(next),
             "tout-status" => expect.timeout_status = Status::by_name(next),
             "comment" => comment = Some(next.to_owned()),
-            "on-success" => expect.on_success = Some(text(next)),
-            "on-error" => expect.on_error = Some(text(next)),
-            "status-code" => expect.status_code = next.parse().ok().map(Number::Fixed),
+            "on-success" => expect.on_success = Some(text(place, next)),
+            "on-error" => expect.on_error = Some(text(place, next)),
+            "status-code" => expect.status_code = number(place, next),
             kind => {
-                expect.pattern = pattern(kind, &words[at + 1..], http)?;
+                expect.pattern = pattern(place, kind, &words[at + 1..], http)?;
                 found = true;
                 if matches!(kind, "hdr" | "fhdr") {
                     at += 1 + header_words(&words[at + 1..]);
@@ -423,7 +458,7 @@ fn header_words(words: &[&str]) -> usize {
 }
 
 /// `on-success` and `on-error`: literal text, and what of the reply it names.
-fn text(format: &str) -> Text {
+fn text(place: &Place<'_>, format: &str) -> Text {
     let mut parts = Vec::new();
     let mut rest = format;
     while let Some((before, behind)) = rest.split_once("%[") {
@@ -432,12 +467,23 @@ fn text(format: &str) -> Text {
         parts.push(match inner.split('(').next().unwrap_or_default() {
             "status" | "res.status" => Part::HttpStatus,
             "check.payload" | "res.payload" => payload(inner),
-            _ => Part::Literal("-".to_owned()),
+            _ => Part::Literal(formatted(place, &format!("%[{inner}]"))),
         });
         rest = after;
     }
     parts.push(Part::Literal(rest.to_owned()));
     Text(parts)
+}
+
+/// `status-code`: an expression over the reply, or one that needs none. `None` leaves the status of the answer.
+fn number(place: &Place<'_>, expression: &str) -> Option<Number> {
+    if expression.starts_with("check.payload") || expression.starts_with("res.payload") {
+        let Part::Payload { offset, length, .. } = payload(expression) else { return None };
+        return Some(Number::Payload { offset, length });
+    }
+    let made =
+        evaluate::value_at(place.generation, place.at, expression, Notation::Expression).ok().flatten();
+    made.and_then(Value::into_int).map(Number::Fixed)
 }
 
 /// `check.payload(offset,length),converters`.
@@ -448,14 +494,15 @@ fn payload(inner: &str) -> Part {
     Part::Payload { offset, length, cut_line: inner.contains("cut_crlf"), trim: inner.contains("ltrim") }
 }
 
-fn pattern(kind: &str, words: &[&str], http: bool) -> Option<Pattern> {
-    let text = words.first().copied().unwrap_or_default();
+fn pattern(place: &Place<'_>, kind: &str, words: &[&str], http: bool) -> Option<Pattern> {
+    let text = written(place, kind, words.first().copied().unwrap_or_default());
+    let text = text.as_str();
     Some(match (kind, http) {
         ("string" | "string-lf", false) => Pattern::String(text.as_bytes().to_vec()),
         ("string" | "string-lf", true) => Pattern::HttpBody(text.as_bytes().to_vec()),
         ("rstring", false) => Pattern::Regex(text.to_owned()),
         ("rstring", true) => Pattern::HttpBodyRegex(text.to_owned()),
-        ("binary", _) => Pattern::Binary(unhex(text)?),
+        ("binary" | "binary-lf", _) => Pattern::Binary(unhex(text)?),
         ("rbinary", _) => Pattern::BinaryRegex(text.to_owned()),
         ("rstatus", _) => Pattern::HttpStatusRegex(text.to_owned()),
         ("status", _) => {
@@ -467,16 +514,17 @@ fn pattern(kind: &str, words: &[&str], http: bool) -> Option<Pattern> {
                 text.split([',', ' ']).filter(|p| !p.is_empty()).map(range).collect::<Option<_>>()?,
             )
         }
-        ("hdr" | "fhdr", _) => Pattern::HttpHeader(header(words, kind == "fhdr")?),
+        ("hdr" | "fhdr", _) => Pattern::HttpHeader(header(place, words, kind == "fhdr")?),
         _ => return None,
     })
 }
 
-fn header(words: &[&str], full: bool) -> Option<HeaderMatch> {
+fn header(place: &Place<'_>, words: &[&str], full: bool) -> Option<HeaderMatch> {
     let (mut name, mut value) = (None, None);
     let mut at = 0;
     while at < words.len() {
-        let slot = match words[at] {
+        let word = words[at];
+        let slot = match word {
             "name" | "name-lf" => &mut name,
             "value" | "value-lf" => &mut value,
             _ => {
@@ -496,7 +544,7 @@ fn header(words: &[&str], full: bool) -> Option<HeaderMatch> {
             };
             at += 2;
         }
-        *slot = Some((how, (*words.get(at)?).to_owned()));
+        *slot = Some((how, written(place, word, words.get(at)?)));
         at += 1;
     }
     Some(HeaderMatch { name: name?, value, full })

@@ -202,7 +202,7 @@ impl Watch {
             let proxy = self.generation.proxy(self.at.0);
             let server = &proxy.servers[self.at.1.0];
             let mut interrupted = false;
-            if let Some(spec) = check_spec::health(&self.generation.config, proxy, server, self.state()) {
+            if let Some(spec) = check_spec::health(&self.generation, proxy, server, self.state()) {
                 let (spec, every) = match self.quick(started) {
                     Some(round) => {
                         (round.probe(&spec, self.state().suspicion.usual()), Round::pace(&self.intervals))

@@ -200,6 +200,10 @@ impl Exchange<'_, '_> {
                         Box::pin(self.inform(hint)).await;
                         at += 1;
                     }
+                    Next::Wait(Wait::Pause(time)) => {
+                        Box::pin(self.pause(time)).await;
+                        at += 1;
+                    }
                     Next::Wait(Wait::Address) => Box::pin(self.resolved()).await,
                     Next::Wait(_) if !may_wait => at += 1,
                     Next::Wait(wait) => {
@@ -216,6 +220,11 @@ impl Exchange<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.client.deadline.set(clock::now(), Some(time));
+        self.client.deadline.passed().await;
     }
 
     /// Sends a head before the answer. A client that is gone is noticed by whoever reads from it next.

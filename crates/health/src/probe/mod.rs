@@ -11,6 +11,7 @@ pub mod dns;
 pub mod file;
 pub mod http;
 pub mod mail;
+pub mod number;
 pub mod preset;
 pub mod process;
 pub mod steps;

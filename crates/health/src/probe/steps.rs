@@ -13,6 +13,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::http::{Reader, Request, Response};
+pub use super::number::Number;
+use super::number::slice;
 use super::preset;
 use super::{Clock, Effect, Fault, Input, Link, Probe, REPLY_MAX, fault_outcome};
 use crate::outcome::{Cause, Outcome, Status};
@@ -248,20 +250,6 @@ pub enum Part {
         cut_line: bool,
         /// `ltrim(' ')`.
         trim: bool,
-    },
-}
-
-/// A number made of a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Number {
-    /// Given.
-    Fixed(i64),
-    /// Decimal digits at a place.
-    Payload {
-        /// First byte.
-        offset: usize,
-        /// How many.
-        length: usize,
     },
 }
 
@@ -505,6 +493,10 @@ impl Core {
         self.response(out)?;
         let reader = self.reader.as_ref()?;
         let whole = reader.is_complete();
+        // Where there is no body, nothing can be said of what is in it, not even that it is not there.
+        if reader.body().is_empty() {
+            return Some(if whole { Verdict::Mismatch } else { Verdict::More });
+        }
         let found = match &expect.pattern {
             Pattern::HttpBody(needle) => contains(reader.body(), needle),
             Pattern::HttpBodyRegex(pattern) => matches(pattern, reader.body()),
@@ -541,11 +533,14 @@ impl Core {
             let text = text.render(&bytes, outcome.code);
             outcome = outcome.described(text);
         }
-        if let Some(number) = &expect.status_code {
-            self.code = number.read(&bytes);
-            outcome = outcome.coded(self.code);
-        }
-        outcome
+        self.number(expect, outcome)
+    }
+
+    /// Applies `status-code`.
+    fn number(&mut self, expect: &Expect, outcome: Outcome) -> Outcome {
+        let Some(number) = &expect.status_code else { return outcome };
+        self.code = number.read(&self.payload());
+        outcome.coded(self.code)
     }
 
     fn payload(&self) -> Vec<u8> {
@@ -585,7 +580,8 @@ impl Core {
         if let Some(comment) = comment {
             text.push_str(&format!(" comment: {comment}"));
         }
-        outcome.described(text)
+        let outcome = outcome.described(text);
+        self.number(expect, outcome)
     }
 
     fn mismatch_text(&self, expect: &Expect) -> String {
@@ -752,26 +748,6 @@ impl Text {
         }
         text
     }
-}
-
-impl Number {
-    fn read(&self, payload: &[u8]) -> i64 {
-        match self {
-            Self::Fixed(n) => *n,
-            Self::Payload { offset, length } => {
-                let digits: String = latin1(slice(payload, *offset, *length))
-                    .chars()
-                    .take_while(char::is_ascii_digit)
-                    .collect();
-                digits.parse().unwrap_or(0)
-            }
-        }
-    }
-}
-
-fn slice(payload: &[u8], offset: usize, length: usize) -> &[u8] {
-    let rest = payload.get(offset..).unwrap_or_default();
-    if length == 0 { rest } else { rest.get(..length).unwrap_or(rest) }
 }
 
 /// Bytes as text, one character a byte.
