@@ -163,9 +163,18 @@ fn addresses(text: &str) -> Result<Vec<BindAddress>, String> {
         return Err(format!("dgram-type address not acceptable in '{text}'"));
     }
     let ip = match parsed.host {
+        Host::Unix(path) if path.len() > PATH_MAX => {
+            return Err(format!("socket path '{path}' too long (max {PATH_MAX})"));
+        }
         Host::Unix(path) => return Ok(vec![BindAddress::Unix(PathBuf::from(path))]),
+        Host::Abstract(name, _) if name.len() > NAME_BYTES => {
+            return Err(format!("socket path '{text}' too long (max {NAME_BYTES})"));
+        }
         Host::Abstract(name, padded) => return Ok(vec![BindAddress::Abstract(abstract_name(name, padded))]),
-        Host::Fd(fd) => return Ok(vec![BindAddress::Fd(fd)]),
+        Host::Fd(fd) => {
+            let why = inherited(fd).err().map(|e| format!("cannot use file descriptor '{fd}' : {e}."));
+            return why.map_or_else(|| Ok(vec![BindAddress::Fd(fd)]), Err);
+        }
         Host::Sockpair(fd) => return Ok(vec![BindAddress::Sockpair(fd)]),
         Host::ReverseHttp(_) => return Err(format!("reverse HTTP is not supported in '{text}'")),
         Host::Any if parsed.prefix.family == Some(6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -193,10 +202,23 @@ fn missing_port(text: &str) -> String {
     format!("missing port specification in '{text}'")
 }
 
+/// Bytes of an abstract name at most: sun_path has 108, the first of them 0.
+const NAME_BYTES: usize = 107;
+/// Bytes of a path at most: as many, less what the original puts behind it for a while.
+const PATH_MAX: usize = 97;
+
+/// Whether a descriptor that the parent left is a socket; why not.
+fn inherited(fd: i32) -> Result<(), String> {
+    let strerror = |e: std::io::Error| crate::process::messages::system_text(&e);
+    let copy = sys::inherit::dup(fd).map_err(strerror)?;
+    match nix::sys::socket::getsockopt(&copy, nix::sys::socket::sockopt::SockType) {
+        Err(nix::errno::Errno::ENOTSOCK) => Err("Socket operation on non-socket".into()),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes of an abstract name as the kernel sees them, without the leading zero byte.
 fn abstract_name(mut name: Vec<u8>, padded: bool) -> Vec<u8> {
-    // sun_path has 108 bytes, the first of them 0.
-    const NAME_BYTES: usize = 107;
     if padded {
         name.resize(NAME_BYTES, 0);
     }
@@ -706,6 +728,52 @@ pub(super) fn user_id(name: &str) -> Option<u32> {
 /// The id of a group by name.
 pub(super) fn group_id(name: &str) -> Option<u32> {
     nix::unistd::Group::from_name(name).ok().flatten().map(|g| g.gid.as_raw())
+}
+
+/// What `-S` says, words between commas: an address and options of `bind`. Without any word there is no socket. The
+/// faults are what the original tells, in its order.
+pub fn master_socket(text: &str) -> Result<Vec<Bind>, Vec<String>> {
+    // Stands before what options say, and is put in words below.
+    const OPTION: &str = "\u{1}";
+    let mut sources = diag::SourceMap::new();
+    let file = sources.add("master-socket", "");
+    let parts = text.split(',').filter(|w| !w.is_empty()).enumerate();
+    let words: Vec<Word> = parts.map(|(i, w)| Word::new(w, Span::new(file, i, i))).collect();
+    let Some((first, _)) = words.split_first() else { return Ok(Vec::new()) };
+    let mut loader = Loader::new(&sources);
+    loader.env = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let mut args = Args::new(first, &words[1..]);
+    let span = Span::new(file, 0, 0);
+    let binds = read(&mut loader, &mut args, first, span, OPTION, "");
+    binds
+        .map(|binds| {
+            let named = |b| Bind { origin: "master-socket:0".into(), level: b_level(&words, &b), ..b };
+            binds.into_iter().map(named).collect()
+        })
+        .map_err(|fault| {
+            let option = words.get(fault.span.start as usize).map_or("", |w| w.text.as_str());
+            if let Some(address) = fault.text.strip_prefix(" : ") {
+                // Some of the texts have a line end of their own.
+                let bare = ["missing port", "invalid port"].iter().any(|t| address.starts_with(t));
+                let end = if bare { "" } else { "\n" };
+                return vec![
+                    "Cannot create the listener of the master CLI".into(),
+                    format!("{address}{end}"),
+                ];
+            }
+            let lead = format!("'{} {option}' : ", first.text);
+            vec![match fault.text.strip_prefix(OPTION).unwrap_or_default() {
+                rest if rest.starts_with(": ") => lead + &rest[2..].replacen("; did you", ". Did you", 1),
+                rest => format!("{lead}'{}'", rest.strip_prefix(" : ").unwrap_or(rest)),
+            }]
+        })
+}
+
+/// The level of the master's socket: the highest, where no word says another.
+fn b_level(words: &[Word], bind: &Bind) -> Level {
+    if words.iter().any(|w| w.text == "level") { bind.level } else { Level::Admin }
 }
 
 /// `stats socket` of `global`: the words behind it.
