@@ -155,7 +155,10 @@ pub(super) fn read(
 }
 
 fn addresses(text: &str) -> Result<Vec<BindAddress>, String> {
-    let parsed = address::parse(text)?;
+    let parsed = address::parse(text).map_err(|fault| {
+        // That there is no port is seen before the name is looked at.
+        if fault.starts_with("invalid address") && !text.contains(':') { missing_port(text) } else { fault }
+    })?;
     if parsed.prefix.quic {
         return Err(format!("QUIC is not supported in '{text}'"));
     }
