@@ -104,8 +104,12 @@ pub async fn run(plan: Plan, ready: impl FnOnce() -> io::Result<()>) -> i32 {
         plan.sockets.iter().filter_map(|bind| master_cli::listen(bind, asks.clone()).err()).collect();
     if !faults.is_empty() {
         let end = messages::in_main("Some protocols failed to start their listeners! Exiting.");
-        messages::introduction().iter().for_each(|line| messages::say(Label::Notice, line));
-        faults.iter().chain([&end]).for_each(|fault| messages::say(Label::Alert, fault));
+        for line in &messages::introduction() {
+            messages::say(Label::Notice, line);
+        }
+        for fault in faults.iter().chain([&end]) {
+            messages::say(Label::Alert, fault);
+        }
         return 1;
     }
     let mut master = Master {
