@@ -130,6 +130,7 @@ fn a_master_is_ready_reloads_without_losing_a_connection_and_ends() {
     let args = ["-Ws", "-f", &path, "-p", pidfile.to_str().unwrap()];
     let mut master = Running(proxyd(dir.path(), &args).spawn().unwrap());
     let ready = format!("READY=1\nMAINPID={}", master.0.id());
+    assert_eq!(told(), "RELOADING=1", "as the original, which begins anew once its worker is there");
     assert_eq!(told(), ready);
     assert_eq!(std::fs::read_to_string(&pidfile).unwrap(), format!("{}\n", master.0.id()));
     for _ in 0..3 {
@@ -138,11 +139,12 @@ fn a_master_is_ready_reloads_without_losing_a_connection_and_ends() {
         for _ in 0..20 {
             assert!(answers(port), "a connection was lost");
         }
+        assert_eq!(told(), "RELOADING=1");
         assert_eq!(told(), ready);
     }
     std::fs::write(&path, "global\n no-such-keyword\n").unwrap();
     master.signal(SIGUSR2);
-    assert_eq!((told(), told()), ("RELOADING=1".into(), ready));
+    assert_eq!([told(), told(), told()], ["RELOADING=1".into(), "RELOADING=1".into(), ready]);
     assert!(answers(port), "the old worker stays when the new configuration is bad");
     master.signal(SIGTERM);
     assert_eq!(told(), "STOPPING=1");

@@ -14,7 +14,7 @@ const GOOD: &str = "defaults\n    mode http\n    timeout client 5s\n    timeout 
     frontend f\n    bind 127.0.0.1:1\n    http-request deny\n";
 
 /// Files of the directory that each command runs in.
-const FILES: [(&str, &str); 8] = [
+const FILES: &[(&str, &str)] = &[
     ("good.cfg", GOOD),
     ("bad.cfg", "frontend f\n    bind :1\n    foo bar\n"),
     ("warned.cfg", "defaults\n    mode http\nfrontend f\n    bind 127.0.0.1:1\n"),
@@ -37,6 +37,67 @@ const FILES: [(&str, &str); 8] = [
          http-response deny if { path_beg / }\n    http-after-response set-header a b if a\n    cookie S insert domain .x\n    \
          server s 127.0.0.1:1\nfrontend f\n    bind 127.0.0.1:2\n    http-response deny if { path_beg / }\n    default_backend l\nbackend o\n",
     ),
+    (
+        "dir/10.cfg",
+        "defaults\n    mode http\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    ("dir/20.cfg", "frontend f\n    bind 127.0.0.1:1\n    http-request deny\n"),
+    ("dir/.hidden.cfg", "foo\n"),
+    ("dir/x.txt", "foo\n"),
+    ("empty.cfg", ""),
+    ("comment.cfg", "# nothing\n"),
+    ("nolf.cfg", "global\n    maxconn 10"),
+    ("crlf.cfg", "global\r\n    maxconn 10\r\nfrontend f\r\n    bind 127.0.0.1:1\r\n"),
+    ("unset.cfg", "frontend f\n    bind \"127.0.0.1:$NOBODY_SET_THIS\"\n"),
+    ("zero.cfg", "global\n    zero-warning\ndefaults\n    mode http\nfrontend f\n    bind 127.0.0.1:1\n"),
+    (
+        "told.cfg",
+        ".notice \"a\"\n.warning \"b\"\n.diag \"c\"\nlisten l\n    bind 127.0.0.1:1\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    (
+        "foreign.cfg",
+        "listen f\n    bind 192.0.2.1:1\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    (
+        "nodir.cfg",
+        "listen f\n    bind /nonexistent/x\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    (
+        "isdir.cfg",
+        "listen f\n    bind /tmp\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    ("fd.cfg", "listen f\n    bind fd@0\n"),
+    ("nofd.cfg", "listen f\n    bind fd@99\n"),
+    ("badfd.cfg", "listen f\n    bind fd@-1\n"),
+    ("nouser.cfg", "global\n    user nosuch\n"),
+    ("nogroup.cfg", "global\n    group nosuch\n"),
+    (
+        "chroot.cfg",
+        "global\n    chroot /nonexistent\nlisten f\n    bind abns@@NAME@\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    (
+        "chrootfile.cfg",
+        "global\n    chroot /etc/passwd\nlisten f\n    bind abns@@NAME@\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    (
+        "busy.cfg",
+        "listen f\n    bind 127.0.0.1:@BUSY@\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    (
+        "statsdir.cfg",
+        "global\n    stats socket /nonexistent/x level admin\nlisten f\n    bind abns@@NAME@\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n",
+    ),
+    ("statsmode.cfg", "global\n    stats socket /x mode x\n"),
+    ("statslevel.cfg", "global\n    stats socket /x level x\n"),
+    ("nofacility.cfg", "global\n    log 127.0.0.1\n"),
+    ("badfacility.cfg", "global\n    log 127.0.0.1 foo\n"),
+    (
+        "unresolved.cfg",
+        "listen f\n    bind 127.0.0.1:1\n    timeout client 5s\n    timeout server 5s\n    timeout connect 1s\n    server s no.such.name.invalid:80\n",
+    ),
+    ("program.cfg", "program p\n    command true\n"),
+    ("badprogram.cfg", "program p\n    command x\n    foo\n    option foo\n    option start-on-reload x\n"),
+    ("nocommand.cfg", "program p\n    no option start-on-reload\n"),
 ];
 
 /// Command lines; words by blanks, `'…'` holds them together.
@@ -110,6 +171,184 @@ const LINES: &[&str] = &[
     "-dKnothing -c -f good.cfg",
     "-x /nonexistent.sock -c -f good.cfg",
     "-x /nonexistent.sock -f good.cfg",
+    // Files: empty, strange, in directories.
+    "-c -f dir",
+    "-c -f dir/",
+    "-c -f dir -f good.cfg",
+    "-c -f good.cfg -f dir",
+    "-c -f empty.cfg",
+    "-f empty.cfg",
+    "-c -f comment.cfg",
+    "-c -f /dev/null",
+    "-c -f nolf.cfg",
+    "-c -f crlf.cfg",
+    "-c -f long.cfg",
+    "-c -f words.cfg",
+    "-c -f unset.cfg",
+    "-c -f ''",
+    "-f ''",
+    "-c -f /etc/passwd/x",
+    "-c -f good.cfg -- good.cfg",
+    "-c --",
+    "--",
+    "-c -- -c",
+    "-c -f good.cfg --",
+    "-c -f -",
+    "-c",
+    "-c -q",
+    // Quiet, verbose, together.
+    "-c -V -q -f good.cfg",
+    "-cV -f good.cfg",
+    "-qc -f good.cfg",
+    "-c -q -f warned.cfg",
+    "-c -V -q -f warned.cfg",
+    "-c -f zero.cfg",
+    "-c -dW -f zero.cfg",
+    "-q -c -dW -f warned.cfg",
+    "-q -f zero.cfg",
+    "-dD -c -f told.cfg",
+    "-c -f told.cfg",
+    "-c -dW -f told.cfg",
+    // Letters.
+    "-v",
+    "-vv",
+    "-v -vv",
+    "-vx",
+    "-vvv",
+    "-v -f missing",
+    "-c -v",
+    "-h",
+    "--help",
+    "-z",
+    "--version",
+    "-dx -c -f good.cfg",
+    "-dfoo -c -f good.cfg",
+    "-dM -c -f good.cfg",
+    "-dM0x41 -c -f good.cfg",
+    "-dMfail -c -f good.cfg",
+    "-dMno-merge,cold-first -c -f good.cfg",
+    "-dMnonsense -c -f good.cfg",
+    "-dM0x41,nonsense -c -f good.cfg",
+    "-dMno-global -c -f good.cfg",
+    "-dt -c -f good.cfg",
+    "-dZ -c -f good.cfg",
+    "-dF -c -f good.cfg",
+    "-dI -c -f good.cfg",
+    "-dk -c -f good.cfg",
+    "-dv -c -f good.cfg",
+    "-C dir -c -f ../good.cfg",
+    "-C good.cfg -c -f good.cfg",
+    "-C '' -c -f good.cfg",
+    "-C dir -C . -c -f good.cfg",
+    "-n -5 -c -f good.cfg",
+    "-n abc -c -f good.cfg",
+    "-N 5 -c -f good.cfg",
+    "-m 1 -c -f good.cfg",
+    "-p x.pid -c -f good.cfg",
+    "-sf",
+    "-st",
+    "-sf '' -c -f good.cfg",
+    "-sf -1 -c -f good.cfg",
+    "-sf12 -c -f good.cfg",
+    "-sf 99999999999999 -c -f good.cfg",
+    "-sf 999999 999998 -st 999997 -c -f good.cfg",
+    "-s -c -f good.cfg",
+    "-x",
+    "-x '' -c -f good.cfg",
+    "-S '' -c -f good.cfg",
+    "-S /x -c -f good.cfg",
+    "-W -Ws -c -f good.cfg",
+    "-D -W -c -f good.cfg",
+    "-db -W -c -f good.cfg",
+    "-q -V -v",
+    // The master's command line.
+    "-W -S /x,mode -c -f good.cfg",
+    "-W -S /x,mode,999 -c -f good.cfg",
+    "-W -S /x,level -c -f good.cfg",
+    "-W -S /x,level,foo -c -f good.cfg",
+    "-W -S /x,foo,1 -c -f good.cfg",
+    "-W -S /x,user,nosuch -c -f good.cfg",
+    "-W -S /x,group,nosuch -c -f good.cfg",
+    "-W -S /x,group,root,uid,0 -c -f good.cfg",
+    "-W -S /x,,mode,600 -c -f good.cfg",
+    "-W -S /x,severity-output,x -c -f good.cfg",
+    "-W -S /x,expose-fd,x -c -f good.cfg",
+    "-W -S /x,/y -c -f good.cfg",
+    "-W -S /x,id,x -c -f good.cfg",
+    "-W -S 127.0.0.1 -c -f good.cfg",
+    "-W -S 127.0.0.1:99999 -c -f good.cfg",
+    "-W -S 127.0.0.1:0 -c -f good.cfg",
+    "-W -S 127.0.0.1:x -c -f good.cfg",
+    "-W -S fd@0 -c -f good.cfg",
+    "-W -S fd@99 -c -f good.cfg",
+    "-W -S udp@127.0.0.1:1 -c -f good.cfg",
+    "-W -S nosuch.invalid:1 -c -f good.cfg",
+    "-W -S /nonexistent/x -f good.cfg",
+    "-W -S 192.0.2.1:1 -f good.cfg",
+    // Conditions.
+    "-cc 0",
+    "-cc 1",
+    "-cc true",
+    "-cc false",
+    "-cc '!1'",
+    "-cc '1 && 0'",
+    "-cc '(1 || 0) && 1'",
+    "-cc feature(OPENSSL)",
+    "-cc feature(NOPE)",
+    "-cc streq(a,a)",
+    "-cc strneq(a,a)",
+    "-cc version_before(2.7)",
+    "-cc version_atleast(2.6.12)",
+    "-cc version_atleast(2.6.13)",
+    "-cc openssl_version_atleast(3.0.0)",
+    "-cc defined(HOME)",
+    "-cc foo(1)",
+    "-cc '1 1'",
+    "-cc ()",
+    "-cc (1",
+    "-cc 1)",
+    "-cc !",
+    "-cc streq(a)",
+    "-cc streq(a,b,c)",
+    "-cc defined()",
+    "-cc 2",
+    "-cc ' 1 '",
+    "-cc 1&1",
+    "-cc version_atleast(a)",
+    "-cc \"x",
+    // Starts that fail.
+    "-f busy.cfg",
+    "-q -f busy.cfg",
+    "-D -p x.pid -f busy.cfg",
+    "-W -f busy.cfg",
+    "-W -D -p x.pid -f busy.cfg",
+    "-Ws -f busy.cfg",
+    "-f foreign.cfg",
+    "-f nodir.cfg",
+    "-f isdir.cfg",
+    "-f longpath.cfg",
+    "-f longname.cfg",
+    "-f fd.cfg",
+    "-f nofd.cfg",
+    "-f badfd.cfg",
+    "-f nouser.cfg",
+    "-f nogroup.cfg",
+    "-f chroot.cfg",
+    "-f chrootfile.cfg",
+    "-p /nonexistent/x -D -f good.cfg",
+    "-p /nonexistent/x -W -f good.cfg",
+    "-p /nonexistent/x -W -D -f good.cfg",
+    "-f statsdir.cfg",
+    "-f statsmode.cfg",
+    "-f statslevel.cfg",
+    "-f nofacility.cfg",
+    "-f badfacility.cfg",
+    "-c -f unresolved.cfg",
+    "-c -dr -f unresolved.cfg",
+    "-c -f program.cfg -f good.cfg",
+    "-W -c -f program.cfg -f good.cfg",
+    "-W -c -f badprogram.cfg -f good.cfg",
+    "-W -c -f nocommand.cfg -f good.cfg",
 ];
 
 fn words(line: &str) -> Vec<String> {
@@ -147,12 +386,25 @@ fn command_lines_say_and_end_alike() {
     let ours = Program::ours("proxyd", "haproxy");
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(directory.path().join("nothing")).expect("a directory");
-    for (name, text) in FILES {
-        std::fs::write(directory.path().join(name), text).expect("written");
-    }
+    std::fs::create_dir(directory.path().join("dir")).expect("a directory");
+    // Somebody else's, without SO_REUSEPORT.
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = busy.local_addr().expect("an address").port().to_string();
+    let name = format!("proxy-command-line-{}", std::process::id());
+    let write = |file: &str, text: &str| {
+        let text = text.replace("@BUSY@", &port).replace("@NAME@", &name);
+        std::fs::write(directory.path().join(file), text).expect("written");
+    };
+    FILES.iter().for_each(|(file, text)| write(file, text));
+    let xs = "x".repeat(120);
+    write("long.cfg", &format!("{GOOD}# {}\n", "x".repeat(5000)));
+    write("words.cfg", &format!("{GOOD}    http-request deny if{}\n", " FALSE".repeat(80)));
+    write("longpath.cfg", &format!("listen f\n    bind /{xs}\n"));
+    write("longname.cfg", &format!("listen f\n    bind abns@{xs}\n"));
     let mut suite = Suite::new(test);
     for line in LINES {
-        let [theirs, ours] = [&original, &ours].map(|p| said(&p.path, directory.path(), line));
+        let [theirs, ours] =
+            [&original, &ours].map(|p| said(&p.path, directory.path(), line).replace(&port, "BUSY"));
         suite.case(line, &theirs, &ours);
     }
     suite.finish();

@@ -162,7 +162,8 @@ const FAMILIES: &[(&str, Option<u8>, bool, bool, bool)] = &[
 ];
 
 fn fd(rest: &str, text: &str) -> Result<i32, String> {
-    rest.parse().map_err(|_| format!("file descriptor '{rest}' is not a valid integer in '{text}'"))
+    let number = rest.parse().ok().filter(|n| *n >= 0);
+    number.ok_or_else(|| format!("file descriptor '{rest}' is not a valid integer in '{text}'"))
 }
 
 /// The last colon parts host and port, unless it belongs to brackets.

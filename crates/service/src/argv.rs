@@ -68,8 +68,8 @@ const HAPROXY: [(&str, bool, &str, Takes); 41] = [
     ("W", false, "master", Takes::Nothing),
     ("q", false, "quiet", Takes::Nothing),
     ("V", false, "verbose", Takes::Nothing),
-    ("sf", true, "finish", Takes::Pids),
-    ("st", true, "terminate", Takes::Pids),
+    ("sf", false, "finish", Takes::Pids),
+    ("st", false, "terminate", Takes::Pids),
     ("x", true, "take-listeners", Takes::WordOrUsage),
     ("C", false, "directory", Takes::Word),
     ("n", false, "maxconn", Takes::Word),
@@ -115,14 +115,16 @@ pub fn haproxy(words: impl IntoIterator<Item = OsString>, own: &[&str]) -> Resul
             Takes::Suffix => out.push(join(name, OsStr::from_bytes(&flag[spelling.len()..]))),
             Takes::Word => out.push(join(name, &words.next().ok_or_else(missing)?)),
             Takes::WordOrUsage => {
-                // An empty condition is a condition.
-                let next = words.next().filter(|w| *spelling == "cc" || !w.is_empty());
-                out.push(join(name, &next.ok_or_else(unknown)?));
+                // An empty one is one.
+                out.push(join(name, &words.next().ok_or_else(unknown)?));
             }
             Takes::Pids => {
                 // A list may be empty: `-sf $(cat PIDFILE)` at the first start.
                 out.push(join(name, OsStr::new("")));
                 while let Some(pid) = words.next_if(|w| !w.as_bytes().starts_with(b"-")) {
+                    if pid.is_empty() {
+                        return Err(unknown());
+                    }
                     out.push(join(name, &pid));
                 }
             }

@@ -24,6 +24,8 @@ pub enum Signal {
     Usr2,
     /// SIGCHLD.
     Chld,
+    /// SIGALRM.
+    Alrm,
     /// SIGTTIN.
     Ttin,
     /// SIGTTOU.
@@ -46,6 +48,7 @@ impl Signal {
             Self::Usr1 => libc::SIGUSR1,
             Self::Usr2 => libc::SIGUSR2,
             Self::Chld => libc::SIGCHLD,
+            Self::Alrm => libc::SIGALRM,
             Self::Ttin => libc::SIGTTIN,
             Self::Ttou => libc::SIGTTOU,
             Self::Real(n) => REAL_MIN + i32::from(n),

@@ -16,6 +16,15 @@ pub fn set_name(name: &str) -> io::Result<()> {
     Ok(prctl::set_name(&name)?)
 }
 
+/// Lets SIGSEGV and SIGBUS end the process at once, whoever sent them. The standard library listens to them to tell
+/// of a full stack, and swallows the first that another process sent.
+pub fn default_faults() {
+    for which in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: SIG_DFL installs no code of ours, so there is no handler that could be unsafe to run.
+        let _ = unsafe { nix::sys::signal::signal(which, nix::sys::signal::SigHandler::SigDfl) };
+    }
+}
+
 /// Asks the kernel to send this process `signal` (a number; 0 = none) when the thread that started it ends.
 /// Lost by exec of a set-uid program. Fails with `InvalidInput` for a number that is no signal.
 pub fn parent_death_signal(signal: i32) -> io::Result<()> {

@@ -15,6 +15,66 @@ pub const UNKNOWN_EMPTY: &str = "Unknown command. Please enter one of the follow
 /// Commands that an unknown one is compared with are shown up to this many.
 const NEAREST: usize = 5;
 
+/// A command as help shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its words.
+    pub words: &'a [&'a str],
+    /// The left column.
+    pub usage: &'a str,
+    /// The right column.
+    pub help: &'a str,
+}
+
+impl Entry<'_> {
+    fn begins(&self, words: &[&str]) -> bool {
+        self.words.len() >= words.len() && self.words.iter().zip(words).all(|(a, b)| a.starts_with(b))
+    }
+}
+
+/// Those of a list that begin with these words, in columns; the nearest where none does.
+pub fn list_of<'a>(
+    entries: impl Iterator<Item = &'a Entry<'a>> + Clone,
+    words: &[&str],
+    title: &str,
+) -> String {
+    let mut out = String::from(title);
+    let begin: Vec<_> = entries.clone().filter(|e| e.begins(words)).collect();
+    let shown = if begin.is_empty() { nearest_of(entries, words) } else { begin };
+    for entry in shown {
+        push_line(&mut out, entry.usage, entry.help);
+    }
+    tail(&mut out);
+    out
+}
+
+/// The answer to words that no command of a list begins with.
+pub fn unknown_of<'a>(entries: impl Iterator<Item = &'a Entry<'a>> + Clone, words: &[&str]) -> String {
+    list_of(entries, words, UNKNOWN)
+}
+
+/// The entries of a list that come nearest to these words: those that share the most words, and of them those whose
+/// next word differs least.
+fn nearest_of<'a>(
+    entries: impl Iterator<Item = &'a Entry<'a>> + Clone,
+    words: &[&str],
+) -> Vec<&'a Entry<'a>> {
+    let known = |n: usize| entries.clone().any(|e| e.begins(&words[..n]));
+    let depth = (1..=words.len()).take_while(|n| known(*n)).count();
+    let Some(word) = words.get(depth) else { return Vec::new() };
+    let mut near: Vec<_> = entries
+        .filter(|e| e.begins(&words[..depth]))
+        .map(|e| (distance(e.words.get(depth).copied().unwrap_or(""), word), e))
+        .collect();
+    near.sort_by_key(|(d, e)| (*d, e.usage));
+    near.truncate(NEAREST);
+    near.sort_by_key(|(_, e)| e.usage);
+    near.into_iter().map(|(_, e)| e).collect()
+}
+
+/// Title of the list that answers an unknown command.
+const UNKNOWN: &str = "Unknown command, but maybe one of the following ones is a better match:\n";
+
 /// Commands that begin with these words, all without any, in columns. As in haproxy, the level does not matter.
 pub fn list(session: &Session, words: &[&str], title: &str) -> String {
     let begins = |c: &&CommandRow| c.words.iter().zip(words).all(|(a, b)| a.starts_with(b));
@@ -46,7 +106,7 @@ fn tail(out: &mut String) {
 
 /// The answer to words that no command begins with: those whose words are nearest.
 pub fn unknown(session: &Session, words: &[&str]) -> String {
-    let title = "Unknown command, but maybe one of the following ones is a better match:\n";
+    let title = UNKNOWN;
     let begins = |n: usize, c: &CommandRow| {
         c.words.len() >= n && c.words.iter().zip(&words[..n]).all(|(a, b)| a.starts_with(b))
     };

@@ -281,8 +281,13 @@ fn threads(call: &mut Call<'_>) -> Answer {
 
 /// `show pools`: memory kept for streams to come.
 fn pools(call: &mut Call<'_>) -> Answer {
-    let measured = call.generation.board.streams.measure();
-    let buffer = call.generation.config.global.tune.bufsize;
+    Answer::Dump(pools_text(call.generation))
+}
+
+/// What `show pools` and SIGQUIT tell.
+pub fn pools_text(generation: &crate::runtime::Generation) -> String {
+    let measured = generation.board.streams.measure();
+    let buffer = generation.config.global.tune.bufsize;
     let rows = [
         ("stream", std::mem::size_of::<Live>(), measured.iter().map(|t| t.streams).sum::<usize>(), true),
         ("buffer", buffer, measured.iter().map(|t| t.buffers).sum(), false),
@@ -305,7 +310,7 @@ fn pools(call: &mut Call<'_>) -> Answer {
         "Total: {} pools, {total} bytes allocated, {total} used (~0 by thread caches).",
         rows.len()
     );
-    Answer::Dump(out)
+    out
 }
 
 fn link(fd: &str) -> String {

@@ -127,5 +127,8 @@ pub fn cli_sockets(call: &mut Call<'_>) -> Answer {
         };
         let _ = writeln!(out, "{address} {level} all");
     }
+    if let Some(fd) = call.generation.board.info.master_channel {
+        let _ = writeln!(out, "sockpair@{fd} admin all");
+    }
     Answer::Dump(out)
 }

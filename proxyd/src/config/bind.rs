@@ -155,7 +155,10 @@ pub(super) fn read(
 }
 
 fn addresses(text: &str) -> Result<Vec<BindAddress>, String> {
-    let parsed = address::parse(text)?;
+    let parsed = address::parse(text).map_err(|fault| {
+        // That there is no port is seen before the name is looked at.
+        if fault.starts_with("invalid address") && !text.contains(':') { missing_port(text) } else { fault }
+    })?;
     if parsed.prefix.quic {
         return Err(format!("QUIC is not supported in '{text}'"));
     }
@@ -163,9 +166,18 @@ fn addresses(text: &str) -> Result<Vec<BindAddress>, String> {
         return Err(format!("dgram-type address not acceptable in '{text}'"));
     }
     let ip = match parsed.host {
+        Host::Unix(path) if path.len() > PATH_MAX => {
+            return Err(format!("socket path '{path}' too long (max {PATH_MAX})"));
+        }
         Host::Unix(path) => return Ok(vec![BindAddress::Unix(PathBuf::from(path))]),
+        Host::Abstract(name, _) if name.len() > NAME_BYTES => {
+            return Err(format!("socket path '{text}' too long (max {NAME_BYTES})"));
+        }
         Host::Abstract(name, padded) => return Ok(vec![BindAddress::Abstract(abstract_name(name, padded))]),
-        Host::Fd(fd) => return Ok(vec![BindAddress::Fd(fd)]),
+        Host::Fd(fd) => {
+            let why = inherited(fd).err().map(|e| format!("cannot use file descriptor '{fd}' : {e}."));
+            return why.map_or_else(|| Ok(vec![BindAddress::Fd(fd)]), Err);
+        }
         Host::Sockpair(fd) => return Ok(vec![BindAddress::Sockpair(fd)]),
         Host::ReverseHttp(_) => return Err(format!("reverse HTTP is not supported in '{text}'")),
         Host::Any if parsed.prefix.family == Some(6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -193,10 +205,23 @@ fn missing_port(text: &str) -> String {
     format!("missing port specification in '{text}'")
 }
 
+/// Bytes of an abstract name at most: sun_path has 108, the first of them 0.
+const NAME_BYTES: usize = 107;
+/// Bytes of a path at most: as many, less what the original puts behind it for a while.
+const PATH_MAX: usize = 97;
+
+/// Whether a descriptor that the parent left is a socket; why not.
+fn inherited(fd: i32) -> Result<(), String> {
+    let strerror = |e: std::io::Error| crate::process::messages::system_text(&e);
+    let copy = sys::inherit::dup(fd).map_err(strerror)?;
+    match nix::sys::socket::getsockopt(&copy, nix::sys::socket::sockopt::SockType) {
+        Err(nix::errno::Errno::ENOTSOCK) => Err("Socket operation on non-socket".into()),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes of an abstract name as the kernel sees them, without the leading zero byte.
 fn abstract_name(mut name: Vec<u8>, padded: bool) -> Vec<u8> {
-    // sun_path has 108 bytes, the first of them 0.
-    const NAME_BYTES: usize = 107;
     if padded {
         name.resize(NAME_BYTES, 0);
     }

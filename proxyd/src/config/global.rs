@@ -102,6 +102,13 @@ static KEYWORDS: Table<Row> = Table::new(&[
         }
         flag(g, |o| &mut o.master_worker)
     }),
+    row("mworker-max-reloads", |g, a| {
+        let word = a.expect(|| "'mworker-max-reloads' expects an integer argument.".into())?;
+        let most = u32::try_from(conf_parsers::value::wrapping_int(&word.text)).unwrap_or(0);
+        a.none_left()?;
+        g.global().max_reloads = Some(most);
+        Ok(())
+    }),
     row("nbthread", nbthread),
     row("nbproc", |g, a| {
         let n = integer(g, a)?;

@@ -313,7 +313,6 @@ pub(super) static SETTINGS: Table<Setting> = Table::new(&[
     row("maxsslconn", Range(0, LARGEST, "'maxsslconn' expects a positive numeric value."), Inert),
     row("maxsslrate", Int, Inert),
     row("maxzlibmem", Int, Inert),
-    row("mworker-max-reloads", Int, Inert),
     row("no-memory-trimming", Flag, Inert),
     row("no-quic", Flag, Inert),
     row("noepoll", Flag, Inert),

@@ -218,7 +218,7 @@ pub(super) static SECTIONS: Table<(&str, ReadSection)> = Table::new(&[
     ("ring", other::ring),
     ("http-errors", other::http_errors),
     ("cache", super::cache::section),
-    ("program", other::inert),
+    ("program", super::program::section),
     ("fcgi-app", other::inert),
     ("log-forward", super::forward::section),
     ("log-profile", other::inert),

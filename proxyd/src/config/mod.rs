@@ -19,11 +19,13 @@ pub mod inert;
 mod kept;
 mod keyword;
 mod late;
+mod master;
 mod mode;
 pub mod model;
 mod option;
 mod other;
 mod peers;
+mod program;
 mod proxy;
 mod resolve;
 mod resolvers;
@@ -45,6 +47,7 @@ use conf_parsers::haproxy::{self, Host, cc};
 use conf_parsers::table::Named;
 use conf_parsers::{Line, load};
 use diag::{Diagnostic, Report, Severity, SourceMap, Span};
+pub use master::master_socket;
 use model::Config;
 pub(crate) use proxy::noun;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +65,8 @@ pub struct Settings {
     pub facts: cc::Facts,
     /// Whether only a check was asked for (`-c`): then notices about settings without effect are told.
     pub check: bool,
+    /// `-dr`: a server whose name says nothing is disabled instead of refused.
+    pub unresolved_stays: bool,
     /// `-dV`: certificates of servers are not verified unless a line asks for it.
     pub unverified: bool,
     /// `-p`: the file's own `pidfile` comes too late.
@@ -91,6 +96,8 @@ pub struct Loaded {
     pub files_at_fault: Vec<String>,
     /// Whether every file of the command line could be read.
     pub all_read: bool,
+    /// Whether a fault ended the start at once, which nothing more is said of.
+    pub aborted: bool,
 }
 
 /// Where a stick table was defined.
@@ -120,6 +127,8 @@ pub(crate) struct Loader<'l> {
     /// What is told only when the files themselves hold no fault.
     late: Vec<Diagnostic>,
     zero_warning: bool,
+    /// `-dr`.
+    unresolved_stays: bool,
     check: bool,
     /// Words without effect so far.
     idle: usize,
@@ -144,6 +153,7 @@ impl<'l> Loader<'l> {
             refs: Refs::default(),
             late: Vec::new(),
             zero_warning: false,
+            unresolved_stays: false,
             check: false,
             idle: 0,
             given: BTreeSet::new(),
@@ -193,6 +203,7 @@ pub fn load(settings: &Settings) -> Loaded {
     let (tree, syntax) = haproxy::parse(&sources, &files, &mut reading);
     let local_peer = settings.local_peer.clone();
     let mut loader = Loader { env: reading.env, check: settings.check, local_peer, ..Loader::new(&sources) };
+    loader.unresolved_stays = settings.unresolved_stays;
     if settings.pidfile {
         loader.given.insert("pidfile");
     }
@@ -218,9 +229,16 @@ pub fn load(settings: &Settings) -> Loaded {
     let read = std::mem::take(&mut loader.report);
     report.extend(in_file_order(syntax, read));
     let files_at_fault = files_at_fault(&sources, &report);
+    let mut aborted = false;
     if !report.refuses() {
         resolve::all(&mut loader);
         report.extend(std::mem::take(&mut loader.report));
+        let mut faults = report.items.iter().filter(|d| d.severity.refuses()).peekable();
+        // Names are looked up last.
+        if faults.peek().is_some() && faults.all(|d| d.text.contains("could not resolve address")) {
+            report.push(Diagnostic::global(Severity::Alert, "Failed to initialize server(s) addr."));
+            aborted = true;
+        }
     }
     loader.config.global.env.clone_from(&loader.env);
     let (idle, zero_warning) = (loader.idle, loader.zero_warning);
@@ -231,7 +249,7 @@ pub fn load(settings: &Settings) -> Loaded {
         resolve::names_of_caches(&config, &mut report);
     }
     let config = Some(config).filter(|_| !report.refuses());
-    Loaded { config, report, sources, idle, zero_warning, files_at_fault, all_read }
+    Loaded { config, report, sources, idle, zero_warning, files_at_fault, all_read, aborted }
 }
 
 fn files_at_fault(sources: &SourceMap, report: &Report) -> Vec<String> {

@@ -24,7 +24,6 @@ fn name_of(loader: &mut Loader<'_>, section: &Section) -> Option<String> {
             let keyword = section.header.keyword();
             let text = match keyword {
                 "userlist" => "'userlist' expects <name> as arguments.".to_owned(),
-                "program" => "'program' expects an <id> argument".to_owned(),
                 "ring" => "missing ring name.".to_owned(),
                 _ => format!("missing name for {keyword} section."),
             };

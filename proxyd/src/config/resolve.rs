@@ -526,7 +526,7 @@ fn resolve_hosts(loader: &mut Loader<'_>, drafts: &mut [Draft]) {
             let fault = match (ip, fixed) {
                 (Some(_), _) => None,
                 (None, Some(_)) => asked.then(|| fallback(server, &name, &place)),
-                (None, None) => unresolved(server, &name, &place, asked),
+                (None, None) => unresolved(server, &name, &place, asked, loader.unresolved_stays),
             };
             if let Some(fault) = fault {
                 loader.report.push(Diagnostic { span: Some(origin.address), ..fault });
@@ -545,7 +545,7 @@ fn fallback(server: &Server, name: &str, proxy: &str) -> Diagnostic {
 }
 
 /// What is told of a server that starts without an address; `asked` says that its name was looked up.
-fn unresolved(server: &Server, name: &str, proxy: &str, asked: bool) -> Option<Diagnostic> {
+fn unresolved(server: &Server, name: &str, proxy: &str, asked: bool, stays: bool) -> Option<Diagnostic> {
     let place = format!("'server {proxy}/{}'", server.name);
     if server.init_addr.iter().flatten().any(|m| *m == InitAddr::None) {
         let text = format!("{place} : could not resolve address '{name}', disabling server.");
@@ -557,6 +557,9 @@ fn unresolved(server: &Server, name: &str, proxy: &str, asked: bool) -> Option<D
             (Severity::Alert, format!("{place} : no method found to resolve address '{name}'."))
         }
         (None, Some(_)) => {
+            (Severity::Warning, format!("{place} : could not resolve address '{name}', disabling server."))
+        }
+        (None, None) if stays => {
             (Severity::Warning, format!("{place} : could not resolve address '{name}', disabling server."))
         }
         (None, None) => (Severity::Alert, format!("{place} : could not resolve address '{name}'.")),

@@ -23,9 +23,15 @@ pub fn open(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'sta
     match &bind.address {
         BindAddress::Inet(_) => inet(bind, default_backlog, false),
         BindAddress::Unix(path) => {
+            if path.is_dir() {
+                let denied = io::Error::from_raw_os_error(libc::EPERM);
+                return Err(("error when trying to preserve previous UNIX socket", denied));
+            }
             let temp = path.with_extension(format!("{}.tmp", std::process::id()));
             let socket = unix(&SockAddr::unix(&temp).map_err(|e| ("cannot bind UNIX socket", e))?)?;
-            let _ = std::fs::set_permissions(&temp, permissions(bind));
+            if let Some(mode) = bind.unix.mode {
+                let _ = std::fs::set_permissions(&temp, permissions(mode));
+            }
             if bind.unix.uid.is_some() || bind.unix.gid.is_some() {
                 std::os::unix::fs::chown(&temp, bind.unix.uid, bind.unix.gid)
                     .map_err(|e| ("cannot change UNIX socket ownership", e))?;
@@ -56,9 +62,9 @@ pub fn open(bind: &Bind, default_backlog: Option<u32>) -> Result<OwnedFd, (&'sta
     }
 }
 
-fn permissions(bind: &Bind) -> std::fs::Permissions {
+fn permissions(mode: u32) -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(bind.unix.mode.unwrap_or(0o777))
+    std::fs::Permissions::from_mode(mode)
 }
 
 fn unix(address: &SockAddr) -> Result<Socket, (&'static str, io::Error)> {

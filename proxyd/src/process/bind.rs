@@ -109,6 +109,7 @@ pub fn all(config: &Config, sources: Sources<'_>) -> Result<Bound, Vec<String>> 
                     level: bind.level,
                     severity: bind.severity_output,
                     expose: bind.expose_fd_listeners,
+                    modes: (false, false),
                 };
                 bound.stats.push((fd, rights));
             }
@@ -215,7 +216,7 @@ impl Binder<'_> {
 }
 
 /// `Binding [FILE:LINE] for frontend NAME: cannot bind socket (Address already in use) for [127.0.0.1:80]`.
-fn text(bind: &Bind, kind: &str, name: &str, (what, error): &Fault) -> String {
+pub(super) fn text(bind: &Bind, kind: &str, name: &str, (what, error): &Fault) -> String {
     let address = match &bind.address {
         BindAddress::Inet(address) => address.to_string(),
         BindAddress::Unix(path) => path.display().to_string(),
@@ -226,5 +227,7 @@ fn text(bind: &Bind, kind: &str, name: &str, (what, error): &Fault) -> String {
         Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
         None => error.to_string(),
     };
-    format!("Binding [{}] for {kind} {name}: {what} ({reason}) for [{address}]", bind.origin)
+    // Paths stand there without a word before them.
+    let to = if matches!(bind.address, BindAddress::Unix(_)) { "" } else { "for " };
+    format!("Binding [{}] for {kind} {name}: {what} ({reason}) {to}[{address}]", bind.origin)
 }

@@ -57,6 +57,8 @@ pub struct Rights {
     pub severity: SeverityOutput,
     /// `expose-fd listeners`.
     pub expose: bool,
+    /// `expert-mode` and `experimental-mode` from the start, as a master's connection may have them.
+    pub modes: (bool, bool),
 }
 
 /// A connection with a pathless duplicate, for what needs the descriptor itself.
@@ -180,6 +182,7 @@ async fn converse(
     rights: Rights,
 ) -> Next {
     let mut session = Session::new(rights.level, rights.severity);
+    (session.expert, session.experimental) = rights.modes;
     let _counted = Counted::new((context.current)(), &mut session);
     let mut held: Vec<u8> = Vec::new();
     let mut notices = Vec::new();

@@ -5,6 +5,10 @@ use crate::runtime::Generation;
 use crate::runtime::transitions::usable;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// The line of the command line's own frontend, which is before all others and counts nothing.
+pub const GLOBAL: &str =
+    "SIGHUP: Proxy GLOBAL has no servers. Conn: act(FE+BE): 0+0, 0 pend (0 unass), tot(FE+BE): 0+0.";
+
 /// One line for each server, then one for its proxy, in haproxy's words.
 pub fn lines(generation: &Generation) -> Vec<String> {
     let mut out = Vec::new();

@@ -80,7 +80,8 @@ fn commands(out: &mut String) {
         let name = c.words.join(" ");
         let both = if masters.contains(&name) { "[MASTER] " } else { "" };
         let expert = if c.expert { "[EXPERT] " } else { "" };
-        let new = if c.experimental { "[EXPERIM] " } else { "" };
+        // The two that switch modes on need none.
+        let new = if c.experimental && !name.ends_with("-mode") { "[EXPERIM] " } else { "" };
         format!("{name} {both}[WORKER] {expert}{new}")
     });
     let of_sessions = cli::OWN_WORDS.iter().map(|name| format!("{name} [MASTER] [WORKER] "));

@@ -20,6 +20,7 @@ pub fn load(options: &Options, program: &str) -> Loaded {
             .collect(),
         facts: facts(),
         check: options.check,
+        unresolved_stays: options.ignore_resolution,
         unverified: options.no_server_verify,
         pidfile: options.pidfile.is_some(),
         log_tag: program.to_owned(),
@@ -40,7 +41,37 @@ pub fn load(options: &Options, program: &str) -> Loaded {
         let text = "a master CLI socket was defined, but master-worker mode (-W) is not enabled.";
         loaded.report.push(Diagnostic::global(Severity::Warning, text));
     }
+    if is_master && !loaded.report.refuses() {
+        master_sockets(&mut loaded, options);
+    }
+    if !is_master
+        && !loaded.report.refuses()
+        && loaded.config.as_ref().is_some_and(|c| !c.global.programs.is_empty())
+    {
+        let text = "Can't use a 'program' section without master worker mode.";
+        loaded.report.push(Diagnostic::global(Severity::Alert, text));
+    }
     loaded
+}
+
+fn master_sockets(loaded: &mut Loaded, options: &Options) {
+    for text in &options.master_cli {
+        match config::master_socket(text) {
+            Ok(binds) => {
+                let global = loaded.config.as_mut().map(|c| &mut c.global);
+                if let Some(global) = global {
+                    global.master_sockets.extend(binds);
+                }
+            }
+            Err(faults) => {
+                let last = "Can't create the master's CLI.".to_owned();
+                let faults = faults.into_iter().chain([last]);
+                faults.for_each(|f| loaded.report.push(Diagnostic::global(Severity::Alert, f)));
+                loaded.aborted = true;
+                return;
+            }
+        }
+    }
 }
 
 impl Loaded {
@@ -89,7 +120,7 @@ impl Loaded {
             Some(config) if !refused => Ok(config),
             _ => {
                 // A file that is not there is told alone.
-                if self.all_read {
+                if self.all_read && !self.aborted {
                     messages::say(Label::Alert, "config : Fatal errors found in configuration.");
                 }
                 Err(1)
@@ -102,10 +133,11 @@ impl Loaded {
             return;
         }
         let shown = |s: Severity| s != Severity::Diag || options.diagnostics;
-        let pid = std::process::id();
+        let pid = messages::speaker();
         let mut introduced = false;
         for diagnostic in self.report.items.iter().filter(|d| shown(d.severity)) {
-            if !introduced {
+            // Mere notices stand without.
+            if !introduced && !matches!(diagnostic.severity, Severity::Notice) {
                 introduced = true;
                 for line in &messages::introduction() {
                     messages::say(Label::Notice, line);
@@ -130,6 +162,10 @@ pub fn condition(text: &str) -> i32 {
         return 1;
     }
     let variable = |name: &str| std::env::var(name).ok();
+    if is_unmatched(text) {
+        super::refuse("config : Syntax Error in condition: Unmatched quote.");
+        return 2;
+    }
     match cc::evaluate(expanded(text).as_bytes(), &facts(), &variable) {
         Ok(true) => 0,
         Ok(false) => 1,
@@ -139,6 +175,16 @@ pub fn condition(text: &str) -> i32 {
             2
         }
     }
+}
+
+/// Whether a quote is open at the end.
+fn is_unmatched(text: &str) -> bool {
+    let step = |open: Option<char>, c| match open {
+        None if matches!(c, '"' | '\'') => Some(c),
+        Some(quote) if quote == c => None,
+        open => open,
+    };
+    text.chars().fold(None, step).is_some()
 }
 
 /// `$NAME` and `${NAME}` between double quotes replaced by the environment's values, as in configuration lines.

@@ -5,13 +5,13 @@
 //! fails to start changes nothing.
 //!
 //! Invariant: the master holds no configuration, no listening socket of traffic and no thread but this one. At
-//! most one worker is current; all others are on their way out.
-//!
-//! Absent on purpose: `program` sections.
+//! most one worker is current; all others are on their way out. What it needs of the configuration its worker tells it.
 
 use super::master_cli::{self, Ask};
 use super::messages::{self, Label};
 use super::options::Options;
+use super::program::{self, Wishes};
+use crate::config::model::Bind;
 use service::{Notify, Signal, Signals};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -20,14 +20,23 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::time::Instant;
-use tokio::io::AsyncReadExt;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// Byte that carries a descriptor over the control channel: a new command line connection.
 pub const CONNECT: u8 = b'c';
+/// Byte with which a worker says that all is bound; its [`Wishes`] follow, behind their length.
+pub const BOUND: u8 = b'b';
+/// Byte with which the master lets it go on.
+pub const GO: u8 = b'g';
 /// Byte with which a worker says that it serves.
 pub const READY: u8 = b'r';
+/// More wishes than this are no wishes, bytes.
+const WISHES_MAX: u32 = 1 << 20;
+/// How long a worker that gave up may take to end by itself, and how often that is looked at.
+const LEAVING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How the master was asked to run.
 #[derive(Debug)]
@@ -40,6 +49,8 @@ pub struct Plan {
     pub options: Options,
     /// Where to write the master's pid.
     pub pidfile: Option<PathBuf>,
+    /// Where to serve the command line.
+    pub sockets: Vec<Bind>,
     /// `-Ws`: tell the service manager.
     pub notify: bool,
     /// `no-exit-on-failure`: the end of a worker ends nobody else.
@@ -61,35 +72,58 @@ struct Master {
     plan: Plan,
     current: Option<Worker>,
     former: Vec<Worker>,
+    programs: Vec<program::Running>,
+    former_programs: Vec<program::Running>,
     reloads: u32,
     failed: u32,
     started: Instant,
     introduced: bool,
     /// Exit code, once the end has begun.
     ending: Option<i32>,
+    /// How the last current worker ended.
+    last: i32,
 }
 
 /// Runs the master to its end; gives its exit code. `ready` is called once the first worker serves.
 pub async fn run(plan: Plan, ready: impl FnOnce() -> io::Result<()>) -> i32 {
-    const HEARD: [Signal; 6] =
-        [Signal::Term, Signal::Int, Signal::Usr1, Signal::Usr2, Signal::Hup, Signal::Chld];
+    const HEARD: [Signal; 10] = [
+        Signal::Term,
+        Signal::Int,
+        Signal::Usr1,
+        Signal::Usr2,
+        Signal::Hup,
+        Signal::Chld,
+        Signal::Ttou,
+        Signal::Ttin,
+        Signal::Quit,
+        Signal::Alrm,
+    ];
     let Ok(mut signals) = Signals::listen(&HEARD) else { return 1 };
     let (asks, mut asked) = mpsc::channel(16);
-    for address in &plan.options.master_cli {
-        if let Err(fault) = master_cli::listen(address, asks.clone()) {
-            messages::say(Label::Alert, &fault);
-            return 1;
+    let faults: Vec<String> =
+        plan.sockets.iter().filter_map(|bind| master_cli::listen(bind, asks.clone()).err()).collect();
+    if !faults.is_empty() {
+        let end = messages::in_main("Some protocols failed to start their listeners! Exiting.");
+        for line in &messages::introduction() {
+            messages::say(Label::Notice, line);
         }
+        for fault in faults.iter().chain([&end]) {
+            messages::say(Label::Alert, fault);
+        }
+        return 1;
     }
     let mut master = Master {
         plan,
         current: None,
         former: Vec::new(),
+        programs: Vec::new(),
+        former_programs: Vec::new(),
         reloads: 0,
         failed: 0,
         started: Instant::now(),
         introduced: false,
         ending: None,
+        last: 0,
     };
     if let Some(code) = master.first_start(ready).await {
         return code;
@@ -107,22 +141,62 @@ pub async fn run(plan: Plan, ready: impl FnOnce() -> io::Result<()>) -> i32 {
 }
 
 impl Master {
+    /// Starts the first worker; `Some` is an exit code. What there is to say comes when it is bound, as does the pid
+    /// file, before anything that a worker does later can fail.
     async fn first_start(&mut self, ready: impl FnOnce() -> io::Result<()>) -> Option<i32> {
-        if let Err(code) = self.start_worker().await {
-            return Some(code);
-        }
+        let (mut worker, wishes) = match self.start_worker().await {
+            Ok(started) => started,
+            Err(code) => return Some(code),
+        };
         if let Some(path) = &self.plan.pidfile
             && service::PidFile::write(path, &[std::process::id()]).is_err()
         {
-            let text = format!("[haproxy.main()] Cannot create pidfile {}", path.display());
+            let text = messages::in_main(&format!("Cannot create pidfile {}", path.display()));
             self.tell(Label::Alert, &text);
-            self.end(Signal::Term, 1);
+            service::signals::send(worker.pid, Signal::Term);
+            let _ = worker.child.wait();
+            return Some(1);
         }
-        self.notify(Notify::Ready { main: std::process::id() });
+        let whole = self.announce(&worker, &wishes);
         if let Err(e) = ready() {
-            self.tell(Label::Alert, &format!("[haproxy.main()] Cannot go to the background: {e}"));
+            let text = messages::in_main(&format!("Cannot go to the background: {e}"));
+            self.tell(Label::Alert, &text);
         }
+        messages_say(&self.plan, Label::Notice, "Loading success.");
+        self.notify(Notify::Reloading);
+        let serves = go_on(&worker).await;
+        self.current = Some(worker);
+        if !whole {
+            self.failed(1);
+        }
+        if serves {
+            self.notify(Notify::Ready { main: std::process::id() });
+        }
+        // A worker that did not make it is reaped in the loop, where its end is told.
         None
+    }
+
+    /// Starts the programs and says who was started; whether all programs were.
+    fn announce(&mut self, worker: &Worker, wishes: &Wishes) -> bool {
+        let mut whole = true;
+        let reloaded = self.current.is_some();
+        for program in wishes.programs.iter().filter(|p| !(reloaded && p.once)) {
+            match program::Running::start(program) {
+                Ok(running) => {
+                    let text = format!("New program '{}' ({}) forked", running.name, running.pid);
+                    messages_say(&self.plan, Label::Notice, &text);
+                    self.programs.push(running);
+                }
+                Err(e) => {
+                    let command = program.command.first().map_or("", String::as_str);
+                    let text = format!("Cannot execute {command}: {}", messages::system_text(&e));
+                    self.tell(Label::Alert, &text);
+                    whole = false;
+                }
+            }
+        }
+        messages_say(&self.plan, Label::Notice, &format!("New worker ({}) forked", worker.pid));
+        whole
     }
 
     async fn signal(&mut self, signal: Signal) {
@@ -131,10 +205,23 @@ impl Master {
                 self.reload().await;
             }
             Signal::Chld => self.reap(),
-            Signal::Term => self.stop(signal, 0),
             Signal::Int => self.stop(signal, service::code_of_signal(signal.number())),
-            _ => self.stop(signal, 0),
+            Signal::Term | Signal::Usr1 => self.stop(signal, 0),
+            Signal::Ttou | Signal::Ttin => self.pass_on(signal),
+            // They mean something to workers alone.
+            _ => {}
         }
+    }
+
+    fn pass_on(&self, signal: Signal) {
+        for pid in self.children() {
+            service::signals::send(pid, signal);
+        }
+    }
+
+    fn children(&self) -> impl Iterator<Item = u32> {
+        let workers = self.current.iter().chain(&self.former).map(|w| w.pid);
+        workers.chain(self.programs.iter().chain(&self.former_programs).map(|p| p.pid))
     }
 
     fn stop(&mut self, signal: Signal, code: i32) {
@@ -144,14 +231,14 @@ impl Master {
     }
 
     fn end(&mut self, signal: Signal, code: i32) {
-        self.ending = Some(code);
-        for worker in self.current.iter().chain(&self.former) {
-            service::signals::send(worker.pid, signal);
-        }
+        // What began the end decides its code.
+        self.ending.get_or_insert(code);
+        self.pass_on(signal);
     }
 
+    /// The exit code, once nobody is left.
     fn ended(&self) -> Option<i32> {
-        self.ending.filter(|_| self.current.is_none() && self.former.is_empty())
+        self.children().next().is_none().then(|| self.ending.unwrap_or(self.last))
     }
 
     /// Replaces the worker; says whether that succeeded.
@@ -161,42 +248,69 @@ impl Master {
         }
         self.notify(Notify::Reloading);
         messages_say(&self.plan, Label::Notice, "Reloading HAProxy");
+        // As after the original began anew.
+        self.introduced = false;
         self.reloads += 1;
         for worker in self.current.iter_mut().chain(&mut self.former) {
             worker.reloads += 1;
         }
-        let done = self.start_worker().await.is_ok();
+        for program in self.programs.iter_mut().chain(&mut self.former_programs) {
+            program.reloads += 1;
+        }
+        let done = self.replace().await;
         if done {
             self.failed = 0;
         } else {
             self.failed += 1;
             messages_say(&self.plan, Label::Warning, "Loading failure!");
         }
+        self.notify(Notify::Reloading);
         self.notify(Notify::Ready { main: std::process::id() });
         done
     }
 
-    /// Starts a worker and waits until it serves; the one before it is told to finish. `Err` is its exit code.
-    async fn start_worker(&mut self) -> Result<(), i32> {
-        let mut worker = match self.spawn() {
-            Ok(worker) => worker,
-            Err(e) => {
-                self.tell(Label::Alert, &format!("[haproxy.main()] Cannot fork: {e}"));
-                return Err(1);
-            }
-        };
-        if !is_ready(&worker).await {
-            // It has told why. When it still lives it is broken: it closed its channel.
-            service::signals::send(worker.pid, Signal::Term);
-            return Err(worker.child.wait().map_or(1, exit_code));
+    /// Starts another worker and, once it serves, tells what was before it to finish.
+    async fn replace(&mut self) -> bool {
+        let Ok((mut worker, wishes)) = self.start_worker().await else { return false };
+        if !go_on(&worker).await {
+            leave(&mut worker).await;
+            return false;
         }
-        messages_say(&self.plan, Label::Notice, &format!("New worker ({}) forked", worker.pid));
+        let programs = std::mem::take(&mut self.programs);
+        let whole = self.announce(&worker, &wishes);
         messages_say(&self.plan, Label::Notice, "Loading success.");
+        for program in programs {
+            service::signals::send(program.pid, Signal::Usr1);
+            self.former_programs.push(program);
+        }
         if let Some(old) = self.current.replace(worker) {
             service::signals::send(old.pid, Signal::Usr1);
             self.former.push(old);
         }
-        Ok(())
+        let most = wishes.max_reloads.unwrap_or(u32::MAX);
+        for old in self.former.iter().filter(|w| w.reloads > most) {
+            service::signals::send(old.pid, Signal::Term);
+        }
+        if !whole {
+            self.failed(1);
+        }
+        true
+    }
+
+    /// Starts a worker and waits until all is bound. `Err` is its exit code; it has told why.
+    async fn start_worker(&mut self) -> Result<(Worker, Wishes), i32> {
+        let mut worker = match self.spawn() {
+            Ok(worker) => worker,
+            Err(e) => {
+                let text = messages::in_main(&format!("Cannot fork: {e}"));
+                self.tell(Label::Alert, &text);
+                return Err(1);
+            }
+        };
+        match bound(&worker).await {
+            Some(wishes) => Ok((worker, wishes)),
+            None => Err(leave(&mut worker).await),
+        }
     }
 
     fn spawn(&self) -> io::Result<Worker> {
@@ -223,28 +337,44 @@ impl Master {
     }
 
     fn reap(&mut self) {
-        let gone = |w: &mut Worker| w.child.try_wait().ok().flatten().map(exit_code);
-        if let Some(code) = self.current.as_mut().and_then(gone) {
+        let code_of = |child: &mut Child| child.try_wait().ok().flatten().map(exit_code);
+        if let Some(code) = self.current.as_mut().and_then(|w| code_of(&mut w.child)) {
             let pid = self.current.take().map_or(0, |w| w.pid);
-            let (label, text) = messages::worker_ended(true, pid, code);
-            self.tell(label, &text);
-            if self.ending.is_none() && !self.plan.survive {
-                self.tell(Label::Alert, "exit-on-failure: killing every processes with SIGTERM");
-                self.notify(Notify::Stopping);
-                self.end(Signal::Term, code);
-            }
+            self.tell_end(true, "worker", pid, code);
+            self.last = if code == service::code_of_signal(Signal::Term.number()) { 0 } else { code };
+            self.failed(code);
         }
         let mut ended = Vec::new();
-        self.former.retain_mut(|w| match gone(w) {
+        let mut keep = |current: bool, what: String, pid: u32, child: &mut Child| match code_of(child) {
             Some(code) => {
-                ended.push((w.pid, code));
+                ended.push((current, what, pid, code));
                 false
             }
             None => true,
-        });
-        for (pid, code) in ended {
-            let (label, text) = messages::worker_ended(false, pid, code);
-            self.tell(label, &text);
+        };
+        self.programs.retain_mut(|p| keep(true, format!("program '{}'", p.name), p.pid, &mut p.child));
+        self.former_programs
+            .retain_mut(|p| keep(false, format!("program '{}'", p.name), p.pid, &mut p.child));
+        self.former.retain_mut(|w| keep(false, "worker".into(), w.pid, &mut w.child));
+        for (current, what, pid, code) in ended {
+            self.tell_end(current, &what, pid, code);
+            if current {
+                self.failed(code);
+            }
+        }
+    }
+
+    fn tell_end(&mut self, current: bool, what: &str, pid: u32, code: i32) {
+        let (label, text) = messages::child_ended(current, what, pid, code);
+        self.tell(label, &text);
+    }
+
+    /// A child that was needed ended with this code: unless it was asked to, all go.
+    fn failed(&mut self, code: i32) {
+        let asked = [Signal::Term, Signal::Int].map(|s| service::code_of_signal(s.number()));
+        if code != 0 && !asked.contains(&code) && self.ending.is_none() && !self.plan.survive {
+            self.tell(Label::Alert, "exit-on-failure: killing every processes with SIGTERM");
+            self.end(Signal::Term, code);
         }
     }
 
@@ -256,19 +386,24 @@ impl Master {
                 // Who asked may have gone.
                 let _ = answer.send(done);
             }
-            Ask::Connect(target, answer) => drop(answer.send(self.connect(target))),
+            Ask::Find(target, answer) => drop(answer.send(self.worker(target).map(|w| w.pid))),
+            Ask::Connect(target, powers, answer) => drop(answer.send(self.connect(target, powers))),
         }
     }
 
-    /// A command line connection to a worker: by relative number (1 is the current one) or by pid.
-    fn connect(&self, target: master_cli::Target) -> Option<UnixStream> {
-        let mut all = self.current.iter().chain(&self.former);
-        let worker = match target {
-            master_cli::Target::Relative(n) => self.current.as_ref().filter(|_| n == 1)?,
-            master_cli::Target::Pid(pid) => all.find(|w| w.pid == pid)?,
-        };
+    /// A worker by relative number (1 is the current one) or by pid.
+    fn worker(&self, target: master_cli::Target) -> Option<&Worker> {
+        match target {
+            master_cli::Target::Relative(n) => self.current.as_ref().filter(|_| n == 1),
+            master_cli::Target::Pid(pid) => self.current.iter().chain(&self.former).find(|w| w.pid == pid),
+        }
+    }
+
+    /// A command line connection to a worker.
+    fn connect(&self, target: master_cli::Target, powers: master_cli::Powers) -> Option<UnixStream> {
+        let worker = self.worker(target)?;
         let (ours, theirs) = UnixStream::pair().ok()?;
-        sys::fdpass::send_fds(&worker.control, &[CONNECT], &[theirs.as_fd()]).ok()?;
+        sys::fdpass::send_fds(&worker.control, &[powers.byte()], &[theirs.as_fd()]).ok()?;
         Some(ours)
     }
 
@@ -292,7 +427,17 @@ impl Master {
                 text += &line(worker.pid, "worker", worker.reloads.to_string(), worker.started);
             }
         }
-        text + "# programs\n\n"
+        text += "# programs\n";
+        let program = |p: &program::Running| {
+            let since = uptime(p.started);
+            row(&[p.pid.to_string(), p.name.clone(), p.reloads.to_string(), since, "-".into()])
+        };
+        text.extend(self.programs.iter().map(program));
+        if !self.former_programs.is_empty() {
+            text += "# old programs\n";
+            text.extend(self.former_programs.iter().map(program));
+        }
+        text + "\n"
     }
 
     fn notify(&self, what: Notify<'_>) {
@@ -319,14 +464,42 @@ fn messages_say(plan: &Plan, label: Label, text: &str) {
     }
 }
 
-async fn is_ready(worker: &Worker) -> bool {
-    let Ok(control) = worker.control.try_clone() else { return false };
-    if control.set_nonblocking(true).is_err() {
-        return false;
+/// What a worker wishes once it is bound; `None` when it will not be.
+async fn bound(worker: &Worker) -> Option<Wishes> {
+    let mut control = tokio_of(&worker.control)?;
+    if control.read_u8().await.ok()? != BOUND {
+        return None;
     }
-    let Ok(mut control) = tokio::net::UnixStream::from_std(control) else { return false };
-    let mut said = [0; 1];
-    control.read_exact(&mut said).await.is_ok() && (said[0] == READY)
+    let length = control.read_u32().await.ok().filter(|n| *n <= WISHES_MAX)?;
+    let mut text = vec![0; length as usize];
+    control.read_exact(&mut text).await.ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Lets a worker that is bound go on; whether it serves then.
+async fn go_on(worker: &Worker) -> bool {
+    let Some(mut control) = tokio_of(&worker.control) else { return false };
+    control.write_u8(GO).await.is_ok() && control.read_u8().await.is_ok_and(|said| said == READY)
+}
+
+fn tokio_of(stream: &UnixStream) -> Option<tokio::net::UnixStream> {
+    let copy = stream.try_clone().ok()?;
+    copy.set_nonblocking(true).ok()?;
+    tokio::net::UnixStream::from_std(copy).ok()
+}
+
+/// Waits for a worker that gave up and gives its exit code; one that stays all the same is broken.
+async fn leave(worker: &mut Worker) -> i32 {
+    let until = Instant::now() + LEAVING;
+    while Instant::now() < until {
+        match worker.child.try_wait() {
+            Ok(None) => tokio::time::sleep(LOOK).await,
+            Ok(Some(status)) => return exit_code(status),
+            Err(_) => return 1,
+        }
+    }
+    service::signals::send(worker.pid, Signal::Term);
+    worker.child.wait().map_or(1, exit_code)
 }
 
 /// The program's file: `argv[0]` as a path or looked for on PATH, so that a reload starts what is there now.

@@ -3,7 +3,7 @@
 //! Invariant: words and exit codes are those of haproxy 2.6; a line on stderr is [`Label`] with the pid.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The version whose contracts we keep, with our name behind it; third word of the first line of `-v`.
@@ -59,11 +59,33 @@ pub fn is_hushed() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
+/// In whose name lines are told; 0 is this process.
+static SPEAKER: AtomicU32 = AtomicU32::new(0);
+
+/// Tells lines in the name of another process, as a worker does until its master's start is over; 0 ends it.
+pub fn speak_for(pid: u32) {
+    SPEAKER.store(pid, Ordering::Relaxed);
+}
+
+/// The process id that lines show.
+pub fn speaker() -> u32 {
+    match SPEAKER.load(Ordering::Relaxed) {
+        0 => std::process::id(),
+        pid => pid,
+    }
+}
+
 /// Says a line on stderr. Losing it (nobody reads) is no reason to stop.
 pub fn say(label: Label, text: &str) {
     if !is_hushed() {
-        print_err(&label.line(std::process::id(), text));
+        print_err(&label.line(speaker(), text));
     }
+}
+
+/// A line of the start, led by the name that the program was started by.
+pub fn in_main(text: &str) -> String {
+    let own = std::env::args_os().next();
+    format!("[{}.main()] {text}", own.as_deref().map_or("haproxy".into(), std::ffi::OsStr::to_string_lossy))
 }
 
 /// What the system says of an error, as C's `strerror` words it.
@@ -183,12 +205,13 @@ pub fn proxy_stopped(name: &str, frontend: u64, backend: u64) -> String {
     format!("Proxy {name} stopped (cumulated conns: FE: {frontend}, BE: {backend}).")
 }
 
-/// How a worker ended, as the master tells it.
-pub fn worker_ended(current: bool, pid: u32, code: i32) -> (Label, String) {
+/// How a child of the master ended, as the master tells it; `what` is `worker` or `program 'NAME'`.
+pub fn child_ended(current: bool, what: &str, pid: u32, code: i32) -> (Label, String) {
     let which = if current { "Current" } else { "Former" };
     let how = if code > 128 { signal_name(code - 128) } else { "Exit" };
-    let label = if current && code != 0 { Label::Alert } else { Label::Warning };
-    (label, format!("{which} worker ({pid}) exited with code {code} ({how})"))
+    let alarming = code > 128 || what != "worker";
+    let label = if current && alarming { Label::Alert } else { Label::Warning };
+    (label, format!("{which} {what} ({pid}) exited with code {code} ({how})"))
 }
 
 /// strsignal()'s words.
@@ -197,13 +220,17 @@ fn signal_name(number: i32) -> &'static str {
         1 => "Hangup",
         2 => "Interrupt",
         3 => "Quit",
+        4 => "Illegal instruction",
+        5 => "Trace/breakpoint trap",
         6 => "Aborted",
         7 => "Bus error",
+        8 => "Floating point exception",
         9 => "Killed",
         10 => "User defined signal 1",
         11 => "Segmentation fault",
         12 => "User defined signal 2",
         13 => "Broken pipe",
+        14 => "Alarm clock",
         15 => "Terminated",
         _ => "Unknown signal",
     }
@@ -220,11 +247,14 @@ mod tests {
         assert_eq!(Label::Alert.line(7, "x"), "[ALERT]    (7) : x\n");
         assert_eq!(proxy_stopped("f", 1, 2), "Proxy f stopped (cumulated conns: FE: 1, BE: 2).");
         assert_eq!(
-            worker_ended(true, 5, 143),
+            child_ended(true, "worker", 5, 143),
             (Label::Alert, "Current worker (5) exited with code 143 (Terminated)".into())
         );
+        let program = child_ended(true, "program 'p'", 5, 0);
+        assert_eq!(program, (Label::Alert, "Current program 'p' (5) exited with code 0 (Exit)".into()));
+        assert_eq!(child_ended(true, "worker", 5, 1).0, Label::Warning);
         assert_eq!(
-            worker_ended(false, 5, 0),
+            child_ended(false, "worker", 5, 0),
             (Label::Warning, "Former worker (5) exited with code 0 (Exit)".into())
         );
     }

@@ -3,7 +3,7 @@
 //! [`options`] what was asked for · [`messages`] what is said · [`load`] the configuration and its report ·
 //! [`bind`] all sockets at once · [`worker`] the process that proxies · [`master`] the one that replaces workers,
 //! with its [`master_cli`] · [`control`] stats sockets · [`handoff`] listening sockets from an old process ·
-//! [`dump`] what SIGHUP tells · [`keywords`] `-dK` · [`measure`] figures of `show info`.
+//! [`dump`] what SIGHUP tells · [`keywords`] `-dK` · [`measure`] figures of `show info` · [`program`] what a master runs beside workers.
 //!
 //! Invariant: nothing here touches traffic; a daemon whose control side is busy still proxies.
 
@@ -19,6 +19,7 @@ pub mod master_cli;
 pub mod measure;
 pub mod messages;
 pub mod options;
+pub mod program;
 pub mod worker;
 
 use messages::Label;
@@ -35,6 +36,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> i32 {
         Path::new(&program).file_name().map_or_else(|| "proxyd".into(), |n| n.to_string_lossy().into_owned());
     // Only how `ps` shows us; the kernel's own choice is fine too.
     let _ = sys::process::set_name(&name);
+    sys::process::default_faults();
     let words: Vec<OsString> = words.collect();
     let options = match Options::parse_words(words.iter().cloned()) {
         Ok(options) => options,
@@ -56,7 +58,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> i32 {
         return usage(&name);
     }
     if service::signals::unblock_all().is_err() {
-        return refuse("[haproxy.main()] Cannot unblock signals.");
+        return refuse(&messages::in_main("Cannot unblock signals."));
     }
     start(program, &name, words, options)
 }
@@ -84,6 +86,10 @@ fn start(program: OsString, name: &str, words: Vec<OsString>, options: Options) 
     if wants_master && master.is_none() && !options.check && !options.debug && !options.foreground {
         return lead(program, words, options, loaded.config);
     }
+    if master.is_some() {
+        // Until all is bound, this is part of the master's start.
+        messages::speak_for(nix::unistd::getppid().as_raw().unsigned_abs());
+    }
     let config = match loaded.verdict(&options) {
         Ok(config) => config,
         Err(code) => return code,
@@ -108,21 +114,22 @@ fn lead(
         && (options.daemon || global.is_some_and(|g| g.daemon));
     let survive = global.is_some_and(|g| g.no_exit_on_failure);
     let pidfile = options.pidfile.clone().or_else(|| global.and_then(|g| g.pidfile.clone()));
+    let sockets = global.map(|g| g.master_sockets.clone()).unwrap_or_default();
     drop(config);
     let ready = if daemon {
         match service::go_to_background() {
             Ok(service::Background::Parent { code }) => return code,
             Ok(service::Background::Child(ready)) => Some(ready),
-            Err(e) => return refuse(&format!("[haproxy.main()] Cannot fork: {e}")),
+            Err(e) => return refuse(&messages::in_main(&format!("Cannot fork: {e}"))),
         }
     } else {
         None
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return refuse(&format!("[haproxy.main()] Cannot start the master: {e}")),
+        Err(e) => return refuse(&messages::in_main(&format!("Cannot start the master: {e}"))),
     };
-    let plan = master::Plan { program, words, options, pidfile, notify, survive };
+    let plan = master::Plan { program, words, options, pidfile, sockets, notify, survive };
     runtime.block_on(master::run(plan, || ready.map_or(Ok(()), |r| r.ready(false))))
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const OWN: [&str; 4] = ["explain", "no-delegate", "no-bus", "worker"];
 
 /// Options that are taken and change nothing: option, reason.
-pub const NO_EFFECT: [(&str, &str); 12] = [
+pub const NO_EFFECT: [(&str, &str); 11] = [
     ("-de", "the runtime's poller is epoll"),
     ("-dp", "poll is not used"),
     ("-dk", "kqueue is not used"),
@@ -22,17 +22,43 @@ pub const NO_EFFECT: [(&str, &str); 12] = [
     ("-dL", "there are no shared objects to list"),
     ("-dG", "names are always resolved by getaddrinfo"),
     ("-dC", "the configuration is not printed"),
-    ("-dr", "a name that can't be resolved is refused as without it"),
     ("-dR", "every thread has a listening socket of its own, which takes SO_REUSEPORT"),
     ("-dS", "bytes are spliced where the connection allows it"),
 ];
+
+/// Words of `-dM`, each with the one that takes it back.
+const MEMORY: [(&str, &str); 9] = [
+    ("fail", "no-fail"),
+    ("no-merge", "merge"),
+    ("cold-first", "hot-first"),
+    ("integrity", "no-integrity"),
+    ("no-global", "global"),
+    ("no-cache", "cache"),
+    ("caller", "no-caller"),
+    ("tag", "no-tag"),
+    ("poison", "no-poison"),
+];
+
+/// A word of `-dM` that the original would not know.
+fn unknown_of_memory(text: &str) -> Option<&str> {
+    let number = |w: &str| w.strip_prefix("0x").unwrap_or(w).bytes().all(|b| b.is_ascii_hexdigit());
+    let known = |w: &str| w == "help" || MEMORY.iter().any(|(set, clear)| w == *set || w == *clear);
+    let mut words = text.split(',').enumerate();
+    words.find(|(i, w)| !(known(w) || w.is_empty() || *i == 0 && number(w))).map(|(_, w)| w)
+}
+
+/// A path that may be empty; what opens it complains.
+fn any_path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::TypedValueParser;
+    clap::builder::OsStringValueParser::new().map(PathBuf::from)
+}
 
 /// What the command line says.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(no_binary_name = true, disable_help_flag = true, disable_version_flag = true)]
 pub struct Options {
     /// `-f`, in order.
-    #[arg(long = "file")]
+    #[arg(long = "file", value_parser = any_path())]
     pub files: Vec<PathBuf>,
     /// `-v`.
     #[arg(long)]
@@ -95,7 +121,7 @@ pub struct Options {
     #[arg(long)]
     pub no_server_verify: bool,
     /// `-C DIRECTORY`.
-    #[arg(long)]
+    #[arg(long, value_parser = any_path())]
     pub directory: Option<PathBuf>,
     /// `-n CONNECTIONS`.
     #[arg(long)]
@@ -118,8 +144,8 @@ pub struct Options {
     /// `-st PID…`.
     #[arg(long)]
     pub terminate: Vec<String>,
-    /// `-x SOCKET`.
-    #[arg(long)]
+    /// `-x SOCKET`; an empty one is none.
+    #[arg(long, value_parser = any_path())]
     pub take_listeners: Option<PathBuf>,
     /// Ours: errors with an excerpt of the file and a remedy.
     #[arg(long)]
@@ -165,6 +191,10 @@ impl Options {
         let long = argv::haproxy(words, &OWN)?;
         // Options that may stand more than once and mean one thing: the last wins, as in haproxy.
         let mut options = Self::command_for(&long)?;
+        options.take_listeners.take_if(|path| path.as_os_str().is_empty());
+        if let Some(word) = options.memory_debug.as_deref().and_then(unknown_of_memory) {
+            return Err(ArgvError::Missing(format!("-dM: unknown pool debugging feature <{word}>")));
+        }
         options.finish.retain(|p| !p.is_empty());
         options.terminate.retain(|p| !p.is_empty());
         for (name, pids) in [("sf", &options.finish), ("st", &options.terminate)] {
@@ -194,7 +224,6 @@ impl Options {
     pub fn without_effect(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         let given = [
             ("-dC", self.dump_config.is_some()),
-            ("-dr", self.ignore_resolution),
             ("-dR", self.no_reuseport),
             ("-dS", self.no_splice),
             ("-L", self.local_peer.is_some()),

@@ -9,8 +9,10 @@
 use super::bind::{self, Bound, Sources};
 use super::control::{self, Context, Rights};
 use super::handoff;
+use super::master_cli::Powers;
 use super::messages::{self, Label};
 use super::options::Options;
+use super::program::Wishes;
 use crate::bus::Bus;
 use crate::config::model::{BindAddress, Config, Level};
 use crate::runtime::Generation;
@@ -21,7 +23,8 @@ use crate::runtime::transitions::{self, Notice};
 use service::identity::MemoryBound;
 use service::{Identity, Signal, Signals};
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,6 +36,8 @@ use tokio::sync::Semaphore;
 const SPARE_DESCRIPTORS: u64 = 38;
 /// How often a soft stop looks whether the last connection has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// How long what a hard stop ends may take to end.
+const RESISTANCE: Duration = Duration::from_secs(1);
 
 /// What the process is to run.
 #[derive(Debug)]
@@ -74,6 +79,10 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     let limits = Limits::apply(&options, &config).map_err(|text| refuse(&text))?;
     let directory = if options.no_bus { None } else { ::bus::directory() };
     let bound = bind_all(&options, &config, old_worker.as_ref(), directory.as_ref())?;
+    if let Some(channel) = &channel {
+        await_go(channel, &config).map_err(|_| 1)?;
+        messages::speak_for(0);
+    }
     let daemon = channel.is_none()
         && (options.daemon || config.global.daemon)
         && !options.foreground
@@ -83,7 +92,7 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
-        runtime.map_err(|e| refuse(&format!("[haproxy.main()] Cannot start the control side: {e}")))?;
+        runtime.map_err(|e| refuse(&messages::in_main(&format!("Cannot start the control side: {e}"))))?;
     // While there are still rights to make the directory and the socket.
     let bus = directory.as_deref().map(|dir| runtime.block_on(async { Bus::open(dir) }));
     let bus = bus.map(|(bus, fault)| {
@@ -93,7 +102,7 @@ fn prepare(start: Start) -> Result<Ready, i32> {
         bus
     });
     crate::delegate::configure(directory.filter(|_| !options.no_delegate));
-    let terminal = |e| refuse(&format!("[haproxy.main()] Cannot leave the terminal: {e}"));
+    let terminal = |e| refuse(&messages::in_main(&format!("Cannot leave the terminal: {e}")));
     // A chroot mostly has no /dev/null.
     // A worker stays with its master, and like it keeps nobody waiting for the end of what it might print.
     let background = options.daemon || config.global.daemon;
@@ -106,7 +115,7 @@ fn prepare(start: Start) -> Result<Ready, i32> {
     faults.iter().filter(|_| !options.quiet).for_each(|f| messages::say(Label::Warning, f));
     let memory = Some(limits.memory).filter(|bytes| *bytes > 0).map(MemoryBound::prepare).transpose();
     let memory = memory.map_err(|e| {
-        refuse(&format!("[haproxy.main()] Cannot fix MEM limit to {} megs: {e}", limits.memory >> 20))
+        refuse(&messages::in_main(&format!("Cannot fix MEM limit to {} megs: {e}", limits.memory >> 20)))
     })?;
     drop_rights(&config).map_err(|text| refuse(&text))?;
     if let Some(null) = null {
@@ -125,6 +134,19 @@ fn prepare(start: Start) -> Result<Ready, i32> {
         former: board,
         control: Control { runtime, bus, channel },
     })
+}
+
+/// Tells the master that all is bound and what the configuration wants of it, and waits for its consent.
+fn await_go(mut channel: &UnixStream, config: &Config) -> std::io::Result<()> {
+    let global = &config.global;
+    let wishes = Wishes { programs: global.programs.clone(), max_reloads: global.max_reloads };
+    let text = serde_json::to_vec(&wishes)?;
+    let length = u32::try_from(text.len()).map_err(std::io::Error::other)?;
+    let message: Vec<u8> = [&[super::master::BOUND][..], &length.to_be_bytes(), &text].concat();
+    channel.write_all(&message)?;
+    let mut said = [0; 1];
+    channel.read_exact(&mut said)?;
+    if said[0] == super::master::GO { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }
 }
 
 /// A way to the process that this one replaces: by the socket it is told to take listeners from, or by a stats socket of
@@ -171,16 +193,13 @@ fn bind_all(
         for f in &faults {
             messages::say(Label::Alert, f);
         }
-        let own = std::env::args().next().unwrap_or_else(|| "haproxy".to_owned());
-        let text = format!("[{own}.main()] Some protocols failed to start their listeners! Exiting.");
+        let text = messages::in_main("Some protocols failed to start their listeners! Exiting.");
         messages::say(Label::Alert, &text);
         1
     })?;
     if bound.listening.is_empty() && bound.stats.is_empty() && bound.ears.is_empty() && bound.peers.is_empty()
     {
-        let own = std::env::args().next().unwrap_or_else(|| "haproxy".to_owned());
-        let text =
-            format!("[{own}.main()] No enabled listener found (check for 'bind' directives) ! Exiting.");
+        let text = messages::in_main("No enabled listener found (check for 'bind' directives) ! Exiting.");
         return Err(refuse(&text));
     }
     Ok(bound)
@@ -195,12 +214,12 @@ fn leave_parent(pidfile: Option<&PathBuf>) -> Result<(), i32> {
             match pidfile.map(|path| (path, service::PidFile::write(path, &[child]))) {
                 Some((path, Err(_))) => {
                     service::signals::send(child, Signal::Term);
-                    Err(refuse(&format!("[haproxy.main()] Cannot create pidfile {}", path.display())))
+                    Err(refuse(&messages::in_main(&format!("Cannot create pidfile {}", path.display()))))
                 }
                 _ => Err(0),
             }
         }
-        Err(e) => Err(refuse(&format!("[haproxy.main()] Cannot fork: {e}"))),
+        Err(e) => Err(refuse(&messages::in_main(&format!("Cannot fork: {e}")))),
     }
 }
 
@@ -225,7 +244,7 @@ struct Control {
 }
 
 /// Signals that a worker minds.
-const HEARD: [Signal; 9] = [
+const HEARD: [Signal; 10] = [
     Signal::Term,
     Signal::Int,
     Signal::Usr1,
@@ -235,6 +254,7 @@ const HEARD: [Signal; 9] = [
     Signal::Ttou,
     Signal::Ttin,
     Signal::Chld,
+    Signal::Alrm,
 ];
 
 /// Starts the engine and stays until it ends.
@@ -243,7 +263,7 @@ fn engage(ready: Ready) -> i32 {
     let Bound { listening, stats, exposed, peers, ears, free } = bound;
     let Control { runtime, bus, channel } = control;
     let old = options.old_pids();
-    let board = board(&config, &limits, listening.len() + stats.len());
+    let board = board(&config, &limits, listening.len() + stats.len(), channel.as_ref());
     // Nobody set it before: the board is new.
     let _ = board.startup_log.set(messages::started());
     let generation = Arc::new(Generation::build(1, config, board));
@@ -263,15 +283,15 @@ fn engage(ready: Ready) -> i32 {
     let Ok(signals) = signals else { return 1 };
     let running = match engine::start(generation, listening, limits.threads, limits.maxconn as usize) {
         Ok(running) => running,
-        Err(e) => return refuse(&format!("[haproxy.main()] Cannot create threads: {e}")),
+        Err(e) => return refuse(&messages::in_main(&format!("Cannot create threads: {e}"))),
     };
     if let Err(e) = crate::peers::start(&running.engine, peers, crate::peers::Old { replaced }) {
-        return refuse(&format!("[haproxy.main()] Cannot create threads: {e}"));
+        return refuse(&messages::in_main(&format!("Cannot create threads: {e}")));
     }
     if let Some(bound) = memory
         && let Err(e) = bound.apply()
     {
-        let text = format!("[haproxy.main()] Cannot fix MEM limit to {} megs: {e}", limits.memory >> 20);
+        let text = messages::in_main(&format!("Cannot fix MEM limit to {} megs: {e}", limits.memory >> 20));
         messages::say(Label::Warning, &text);
     }
     let code = runtime.block_on(async {
@@ -346,7 +366,8 @@ impl Limits {
         let wanted = global.ulimit_n.unwrap_or(maxsock);
         let descriptors = service::identity::raise_descriptors(wanted).unwrap_or(soft);
         if descriptors < wanted {
-            let text = format!("[haproxy.main()] Cannot raise FD limit to {wanted}, limit is {descriptors}.");
+            let text =
+                messages::in_main(&format!("Cannot raise FD limit to {wanted}, limit is {descriptors}."));
             if global.strict_limits != Some(false) {
                 return Err(text);
             }
@@ -359,10 +380,10 @@ impl Limits {
 fn drop_rights(config: &Config) -> Result<(), String> {
     let global = &config.global;
     let identity = Identity { uid: global.uid, gid: global.gid, chroot: global.chroot.clone() };
-    identity.assume().map_err(|e| format!("[haproxy.main()] {e}"))
+    identity.assume().map_err(|e| messages::in_main(&e.to_string()))
 }
 
-fn board(config: &Config, limits: &Limits, listeners: usize) -> Arc<Board> {
+fn board(config: &Config, limits: &Limits, listeners: usize, channel: Option<&UnixStream>) -> Arc<Board> {
     let host =
         nix::unistd::gethostname().map_or_else(|_| String::new(), |h| h.to_string_lossy().into_owned());
     let info = ProcessInfo {
@@ -380,6 +401,7 @@ fn board(config: &Config, limits: &Limits, listeners: usize) -> Arc<Board> {
         node: config.global.node.clone().unwrap_or(host),
         description: config.global.description.clone(),
         listeners: AtomicU64::new(listeners as u64),
+        master_channel: channel.map(AsRawFd::as_raw_fd),
     };
     Arc::new(Board { info, ..Board::default() })
 }
@@ -441,11 +463,17 @@ impl Minder<'_> {
                     Signal::Hup => self.dump(),
                     Signal::Ttou => self.pause(true),
                     Signal::Ttin => self.pause(false),
+                    Signal::Quit => self.dump_pools(),
                     _ => {}
                 },
                 came = channel.next() => match came {
-                    Some(stream) => {
-                        let rights = Rights { level: Level::Admin, severity: crate::config::model::SeverityOutput::default(), expose: true };
+                    Some((stream, powers)) => {
+                        let rights = Rights {
+                            level: powers.level,
+                            severity: crate::config::model::SeverityOutput::default(),
+                            expose: powers.level == Level::Admin,
+                            modes: (powers.expert, powers.experimental),
+                        };
                         tokio::spawn(control::serve_one(Arc::clone(&context), stream, rights));
                     }
                     // The master died: nobody would ever end or replace this process.
@@ -470,8 +498,11 @@ impl Minder<'_> {
         let limit = generation.config.global.hard_stop_after.map(|d| Instant::now() + d);
         loop {
             let told = !generation.board.peers.is_busy();
-            if engine.is_drained() && told || limit.is_some_and(|l| Instant::now() >= l) {
+            if engine.is_drained() && told {
                 return End::Exit(0);
+            }
+            if limit.is_some_and(|l| Instant::now() >= l) {
+                return self.stop_hard(&generation).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_LOOK) => {}
@@ -482,6 +513,29 @@ impl Minder<'_> {
                 }
             }
         }
+    }
+
+    /// `hard-stop-after` is over: ends what there is, and leaves when it does not end soon.
+    async fn stop_hard(&self, generation: &Generation) -> End {
+        let warn = |text: &str| messages::say(Label::Warning, text);
+        warn("soft-stop running for too long, performing a hard-stop.");
+        for (proxy, state) in generation.config.proxies.iter().zip(&generation.proxies) {
+            let remaining = state.front.cur_conn.load(Relaxed);
+            if remaining > 0 {
+                let name = &proxy.name;
+                warn(&format!("Proxy {name} hard-stopped ({remaining} remaining conns will be closed)."));
+            }
+        }
+        generation.board.streams.kill_all();
+        let limit = Instant::now() + RESISTANCE;
+        while !self.running.engine.is_drained() {
+            if Instant::now() >= limit {
+                warn("Some tasks resisted to hard-stop, exiting now.");
+                break;
+            }
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        End::Exit(0)
     }
 
     fn say_stopped(&self, generation: &Generation) {
@@ -508,8 +562,23 @@ impl Minder<'_> {
         let notices = crate::cli::proxies::pause_all(&generation, pause);
         if !self.options.quiet {
             notices.iter().for_each(tell);
+            if self.has_global(&generation) && !notices.is_empty() {
+                let done = if pause { "Paused" } else { "Resumed" };
+                messages::say(Label::Warning, &format!("{done} frontend GLOBAL."));
+            }
         }
         crate::log::notices(&generation, &notices);
+    }
+
+    /// Whether there is the frontend of the command line that messages call GLOBAL.
+    fn has_global(&self, generation: &Generation) -> bool {
+        self.worker || !generation.config.global.stats_sockets.is_empty()
+    }
+
+    /// SIGQUIT: what is kept for streams to come.
+    fn dump_pools(&self) {
+        let generation = self.running.engine.generation.load_full();
+        messages::print_err(&crate::cli::inner::pools_text(&generation));
     }
 
     /// SIGHUP: states of all servers.
@@ -519,8 +588,12 @@ impl Minder<'_> {
         }
         let generation = self.running.engine.generation.load_full();
         messages::say(Label::Warning, "SIGHUP received, dumping servers states.");
-        for line in &super::dump::lines(&generation) {
-            messages::say(Label::Warning, line);
+        let sockets = !generation.config.global.stats_sockets.is_empty();
+        let (first, last) = (sockets, self.worker && !sockets);
+        let global = |there: bool| there.then(|| super::dump::GLOBAL.to_owned());
+        let lines = super::dump::lines(&generation).into_iter();
+        for line in global(first).into_iter().chain(lines).chain(global(last)) {
+            messages::say(Label::Warning, &line);
         }
     }
 }
@@ -550,7 +623,7 @@ impl Channel {
     }
 
     /// The next connection from the master; `None` when the master is gone. Never ends without a master.
-    async fn next(&mut self) -> Option<tokio::net::UnixStream> {
+    async fn next(&mut self) -> Option<(tokio::net::UnixStream, Powers)> {
         let Some(io) = &self.io else { return std::future::pending().await };
         loop {
             io.readable().await.ok()?;
@@ -561,7 +634,7 @@ impl Channel {
                     let stream = fds.into_iter().next().map(UnixStream::from);
                     let stream = stream.filter(|s| s.set_nonblocking(true).is_ok());
                     if let Some(Ok(stream)) = stream.map(tokio::net::UnixStream::from_std) {
-                        return Some(stream);
+                        return Some((stream, Powers::of(byte[0])));
                     }
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}

@@ -102,6 +102,8 @@ pub struct ProcessInfo {
     pub description: Option<String>,
     /// Listening sockets.
     pub listeners: AtomicU64,
+    /// The descriptor by which a master reaches this worker.
+    pub master_channel: Option<i32>,
 }
 
 impl Default for ProcessInfo {
@@ -121,6 +123,7 @@ impl Default for ProcessInfo {
             node: String::new(),
             description: None,
             listeners: AtomicU64::new(0),
+            master_channel: None,
         }
     }
 }

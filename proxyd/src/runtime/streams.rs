@@ -325,6 +325,15 @@ impl Registry {
         found.contains(&true)
     }
 
+    /// Tells all threads to end every stream, as a hard stop does; returns at once.
+    pub fn kill_all(&self) {
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let question = |streams: &Streams| streams.each(|live| live.alarm.ring(Why::Killed));
+            // A thread that is gone has no streams.
+            let _ = thread.send(Box::new(question));
+        }
+    }
+
     /// Tells all threads to end the streams of a server; returns at once.
     pub fn kill_server(&self, (proxy, server): (ProxyId, ServerId), why: Why) {
         // Streams that get the places of those that are ended now are not meant.

@@ -76,6 +76,12 @@ pub struct Global {
     pub ca_base: Option<PathBuf>,
     /// `external-check`.
     pub external_check: bool,
+    /// `mworker-max-reloads`: a worker that outlived more is ended.
+    pub max_reloads: Option<u32>,
+    /// `-S`: sockets of the master's command line.
+    pub master_sockets: Vec<Bind>,
+    /// `program` sections, for the master.
+    pub programs: Vec<Program>,
     /// `insecure-fork-wanted`.
     pub insecure_fork_wanted: bool,
     /// `setenv`, `presetenv` results that external programs see.
@@ -201,4 +207,19 @@ pub struct Ring {
     pub timeout_connect: Option<Duration>,
     /// `timeout server`.
     pub timeout_server: Option<Duration>,
+}
+
+/// A `program` section: what a master runs beside its workers (management manual, chapter on programs).
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// `command`: the program and its arguments.
+    pub command: Vec<String>,
+    /// `user`.
+    pub uid: Option<u32>,
+    /// `group`.
+    pub gid: Option<u32>,
+    /// `no option start-on-reload`: a reload ends it and starts no other.
+    pub once: bool,
 }
