@@ -11,6 +11,7 @@ use rcgen::{
 use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const CONFIG: &str = include_str!("proxy_tls/haproxy.cfg");
 /// Frontends of the configuration.
@@ -266,4 +267,138 @@ fn files_that_can_not_be_used_are_told_alike() {
         suite.case(name, &verdicts[0], &verdicts[1]);
     }
     suite.finish();
+}
+
+/// What `maxsslconn` allows, and names as clients write them.
+const LIMITED: &str = "global
+ stats socket @DIR@/s.sock level admin
+ maxsslconn 3
+ maxsslrate 1000
+ maxconnrate 2000
+ maxsessrate 3000
+defaults
+ mode http
+ timeout client 1m
+ timeout server 1m
+ timeout connect 1m
+frontend f
+ bind 127.0.0.1:@PORT0@ ssl crt CERTIFICATE
+ http-request return status 200 content-type text/plain lf-string \"sni:%[ssl_fc_sni]:%[ssl_fc_has_sni].\"
+";
+
+/// A client that stays connected, and what it got so far.
+struct Client {
+    child: std::process::Child,
+    got: std::sync::mpsc::Receiver<Vec<u8>>,
+    text: String,
+}
+
+impl Client {
+    /// Connects, asks for a name, and sends a request.
+    fn start(port: u16, name: &[&str]) -> Self {
+        use std::io::{Read as _, Write as _};
+        let mut child = Command::new("openssl")
+            .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{port}")])
+            .args(name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl runs");
+        let (told, got) = std::sync::mpsc::channel();
+        let mut out = child.stdout.take().expect("a pipe");
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n) = out.read(&mut bytes) {
+                if n == 0 || told.send(bytes[..n].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let pipe = child.stdin.as_mut().expect("a pipe");
+        // A proxy that refuses it at once has closed the pipe by now, perhaps.
+        let _ = pipe.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        Self { child, got, text: String::new() }
+    }
+
+    /// The answer's last line, where it comes in time.
+    fn answer(&mut self, patience: Duration) -> String {
+        let until = Instant::now() + patience;
+        while !self.text.ends_with("1.") && !self.text.ends_with("0.") {
+            match self.got.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_) => return format!("nothing more than {:?}", self.text),
+            }
+        }
+        self.text.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Names as they came, counters, and who waits when there are as many connections as there may be.
+#[test]
+fn names_counters_and_limits_are_alike() {
+    let test = "proxy_tls_limits";
+    let Some(original) = Program::original(test, "haproxy") else { return };
+    if Program::original(test, "openssl").is_none() {
+        return;
+    }
+    let programs = [original, Program::ours("proxyd", "haproxy")];
+    let dir = tempfile::tempdir().expect("directory");
+    files(dir.path());
+    let certificate = dir.path().join("a.pem").display().to_string();
+    let config = LIMITED.replace("CERTIFICATE", &certificate);
+    Suite::live(test, |suite| {
+        let texts = programs.each_ref().map(|program| limited(program, &config));
+        suite.case("limits", &texts[0], &texts[1]);
+    });
+}
+
+fn limited(program: &Program, config: &str) -> String {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let origin = Origin::start();
+    let side = Side::start(&program.path, config, 1, &origin);
+    let mut text = String::new();
+    let info = |wanted: Option<&str>| {
+        let ask = || {
+            let told = holdfast_tests::cli::ask(&side.directory().join("s.sock"), "show info").ok()?;
+            let of_tls = |l: &&str| {
+                let names =
+                    ["MaxSslConns", "CurrSslConns", "CumSslConns", "ConnRateL", "SessRateL", "SslRateL"];
+                names.iter().any(|n| l.starts_with(n))
+            };
+            let lines: Vec<&str> = told.lines().filter(of_tls).collect();
+            let lines = lines.join("\n");
+            wanted.is_none_or(|w| lines.contains(w)).then_some(lines)
+        };
+        holdfast_tests::netns::wait_for(PATIENCE, ask).unwrap_or_else(|| "never".into()) + "\n"
+    };
+    // The connection that found out that it listens counts, too.
+    text += &info(Some("CurrSslConns: 0\nCumSslConns: 1"));
+    for name in [&["-servername", "A.Example"][..], &["-servername", "a.example"], &["-noservername"]] {
+        text += &Client::start(side.port(0), name).answer(PATIENCE);
+        text.push('\n');
+    }
+    text += &info(Some("CurrSslConns: 0"));
+    let mut three = [(); 3].map(|()| Client::start(side.port(0), &["-noservername"]));
+    for client in &mut three {
+        text += &client.answer(PATIENCE);
+    }
+    text += &info(None);
+    let mut fourth = Client::start(side.port(0), &["-noservername"]);
+    text += &fourth.answer(Duration::from_secs(1));
+    text += &info(None);
+    drop(three);
+    // haproxy 2.6 may not look again until something else happens.
+    let got = if program.path.ends_with("proxyd") { fourth.answer(PATIENCE) } else { String::new() };
+    assert!(got.is_empty() || got == "sni::0.", "{got}");
+    drop(fourth);
+    assert!(info(Some("CurrSslConns: 0")).contains("CurrSslConns: 0"), "connections are counted for ever");
+    text
 }

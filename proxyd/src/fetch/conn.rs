@@ -171,6 +171,8 @@ pub mod fault {
     pub const TLS_ABORT: u8 = 25;
     /// The TLS handshake took too long.
     pub const TLS_TIMEOUT: u8 = 26;
+    /// There are as many TLS connections as there may be.
+    pub const TLS_TOO_MANY: u8 = 27;
     /// The client's certificate is not trusted.
     pub const TLS_CERTIFICATE: u8 = 31;
     /// The TLS handshake failed.

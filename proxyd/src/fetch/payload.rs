@@ -219,13 +219,22 @@ fn hello<'v>(view: &'v View<'_>, cursor: &mut Cursor) -> Option<Hello<'v>> {
 }
 
 fn sni<'v>(view: &'v View<'_>, _: &'v [Arg], cursor: &mut Cursor) -> Option<Value<'v>> {
-    let list = hello(view, cursor)?.extension(0)?;
+    first_name(&hello(view, cursor)?).map(Value::str)
+}
+
+/// The name that a client asks for in its greeting, given as the record that it came in.
+pub fn name_asked_for(record: &[u8]) -> Option<&[u8]> {
+    first_name(&Hello::parse(record.get(5..)?)?)
+}
+
+fn first_name<'d>(hello: &Hello<'d>) -> Option<&'d [u8]> {
+    let list = hello.extension(0)?;
     let mut rest = list.get(2..)?;
     while rest.len() >= 3 {
         let len = usize::from(u16::from_be_bytes([rest[1], rest[2]]));
         let name = rest.get(3..3 + len)?;
         if rest[0] == 0 {
-            return Some(Value::str(name));
+            return Some(name);
         }
         rest = &rest[3 + len..];
     }

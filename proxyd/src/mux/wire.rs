@@ -1,11 +1,14 @@
 //! One connection, its kind, and the bytes read ahead.
 
+use crate::runtime::board::Board;
 use crate::runtime::buffers::Buf;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -34,6 +37,18 @@ pub struct Early {
     /// What is read is kept here as well, up to the capacity.
     tap: Option<Vec<u8>>,
     io: Plain,
+    /// Counts it among the TLS connections of the moment, to its end.
+    counted: Option<Counted>,
+}
+
+/// One of the TLS connections of the moment.
+#[derive(Debug)]
+struct Counted(Arc<Board>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.process.ssl_conns.fetch_sub(1, Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -55,6 +70,18 @@ macro_rules! below {
 const GREETING_MAX: usize = 5 + (1 << 14);
 
 impl Early {
+    /// Counts it among the TLS connections, those of the moment and all.
+    pub fn count(&mut self, board: &Arc<Board>) {
+        board.process.ssl_conns.fetch_add(1, Relaxed);
+        self.seat(board);
+    }
+
+    /// The same for one that was counted among those of the moment when it was accepted.
+    pub fn seat(&mut self, board: &Arc<Board>) {
+        board.process.cum_ssl_conns.fetch_add(1, Relaxed);
+        self.counted = Some(Counted(Arc::clone(board)));
+    }
+
     /// Keeps what is read from now on.
     pub fn keep(&mut self) {
         self.tap = Some(Vec::new());
@@ -356,7 +383,7 @@ impl Conn {
         };
         let before = self.buf.bytes().to_vec();
         self.buf.consume(before.len());
-        Some(Early { before, tap: None, io })
+        Some(Early { before, tap: None, io, counted: None })
     }
 
     /// Reads once into the buffer: how many bytes, 0 at the end or when the buffer is full.

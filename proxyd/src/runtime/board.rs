@@ -1,6 +1,7 @@
 //! Live state that outlives generations, keyed by name: health, weights, admin states, counters.
 
 use super::watched::Watched;
+use crate::config::model::Global;
 use crate::stats::rate::Rate;
 use crate::stats::rows::Clock;
 use crate::stats::{BackCounters, FrontCounters};
@@ -67,8 +68,24 @@ pub struct Limits {
     pub sessions: AtomicU64,
     /// New TLS sessions per second (`maxsslrate`).
     pub tls_sessions: AtomicU64,
+    /// TLS connections at a time (`maxsslconn`).
+    pub tls_connections: AtomicU64,
     /// Kilobytes per second out of the compressor (`maxcomprate`).
     pub compression_kb: AtomicU64,
+}
+
+impl Limits {
+    /// Takes what the configuration says; what the command line said before is past, as with a new process.
+    pub fn begin(&self, global: &Global) {
+        let word = |name: &str| {
+            let word = global.ssl_defaults.get(name).and_then(|words| words.first());
+            word.map_or(0, |w| conf_parsers::value::lenient_int(w).max(0) as u64)
+        };
+        self.connections.store(global.maxconnrate as u64, Relaxed);
+        self.sessions.store(global.maxsessrate as u64, Relaxed);
+        self.tls_sessions.store(word("maxsslrate"), Relaxed);
+        self.tls_connections.store(word("maxsslconn"), Relaxed);
+    }
 }
 
 /// Facts of the whole process, set once at its start.

@@ -325,7 +325,7 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
                 }
                 return;
             }
-            one = next(&worker, &board, &listener, frontend) => one,
+            one = next(&worker, &board, &listener, (frontend, bind)) => one,
         };
         match one {
             Ok(Fresh::Shut) => return listener.stop(),
@@ -357,7 +357,7 @@ fn hand_out(worker: &Rc<Worker>, taken: Taken, frontend: ProxyId, bind: usize) {
     let index = engine.least_loaded(worker.index);
     engine.threads[index].load.fetch_add(1, Relaxed);
     engine.connections.fetch_add(1, Relaxed);
-    crate::stream::accept::enter(&engine.generation.load(), frontend);
+    crate::stream::accept::enter(&engine.generation.load(), frontend, bind);
     if index == worker.index {
         match taken {
             Taken::Tcp(stream, peer) => {
@@ -390,7 +390,12 @@ enum Fresh {
 }
 
 /// Waits for room under the limits, then for a connection: what has no room waits in the kernel's queue.
-async fn next(worker: &Worker, board: &Board, listener: &Listener, frontend: ProxyId) -> io::Result<Fresh> {
+async fn next(
+    worker: &Worker,
+    board: &Board,
+    listener: &Listener,
+    (frontend, bind): (ProxyId, usize),
+) -> io::Result<Fresh> {
     let engine = &worker.engine;
     loop {
         // Before the limits are looked at, so that no change is missed.
@@ -410,12 +415,15 @@ async fn next(worker: &Worker, board: &Board, listener: &Listener, frontend: Pro
         let full = engine.connections.load(Relaxed) >= all
             || limit.is_some_and(|m| state.front.cur_conn.load(Relaxed) >= m)
             || state.stopped.load(Relaxed);
+        let secure = crate::stream::accept::is_secure(&generation, frontend, bind);
+        let most = board.limits.tls_connections.load(Relaxed);
+        let full = full || (secure && most > 0 && board.process.ssl_conns.load(Relaxed) >= most);
         let limited = proxy.rate_limit_sessions > 0
             && state.front.rates.sess.read(engine.ms(Instant::now())) >= u64::from(proxy.rate_limit_sessions);
         if state.shut.load(Relaxed) {
             return Ok(Fresh::Shut);
         }
-        let limited = limited || over_rate(&generation, engine);
+        let limited = limited || over_rate(&generation, engine, secure);
         drop(generation);
         if full || limited {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -436,7 +444,7 @@ async fn next(worker: &Worker, board: &Board, listener: &Listener, frontend: Pro
 }
 
 /// Whether the whole process took as many connections or sessions within a second as it may.
-fn over_rate(generation: &Generation, engine: &Engine) -> bool {
+fn over_rate(generation: &Generation, engine: &Engine, secure: bool) -> bool {
     let (limits, process) = (&generation.board.limits, &generation.board.process);
     let over = |limit: &AtomicU64, rate: &crate::stats::rate::Rate| {
         let limit = limit.load(Relaxed);
@@ -444,25 +452,29 @@ fn over_rate(generation: &Generation, engine: &Engine) -> bool {
     };
     over(&limits.connections, &process.conn_rate)
         || over(&limits.sessions, &process.sess_rate)
-        || over(&limits.tls_sessions, &process.ssl_rate)
+        || (secure && over(&limits.tls_sessions, &process.ssl_rate))
 }
 
 fn begin(worker: &Rc<Worker>, accepted: Accepted, frontend: ProxyId, bind: usize, at: Instant) {
     match accepted {
         Accepted::Tcp(stream, peer) => match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => crate::stream::accept::tcp(worker, stream, peer, frontend, bind, at),
-            Err(_) => lost(worker, frontend),
+            Err(_) => lost(worker, frontend, bind),
         },
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
             Ok(stream) => crate::stream::accept::unix(worker, stream, frontend, bind, at),
-            Err(_) => lost(worker, frontend),
+            Err(_) => lost(worker, frontend, bind),
         },
     }
 }
 
 /// A connection that could not be watched by its thread.
-fn lost(worker: &Worker, frontend: ProxyId) {
-    crate::stream::accept::leave(&worker.engine.generation.load(), frontend);
+fn lost(worker: &Worker, frontend: ProxyId, bind: usize) {
+    let generation = worker.engine.generation.load();
+    if crate::stream::accept::is_secure(&generation, frontend, bind) {
+        generation.board.process.ssl_conns.fetch_sub(1, Relaxed);
+    }
+    crate::stream::accept::leave(&generation, frontend);
     ended(worker);
 }
 

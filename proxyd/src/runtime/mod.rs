@@ -70,6 +70,7 @@ impl Generation {
             servers.push(states);
         }
         let tls = crate::net::tls::Configurations::build(&config);
+        board.limits.begin(&config.global);
         let outlets = crate::log::Outlets::open(&config, &tls.library, &board);
         let generation = Self { number, config, proxies, servers, balancers, tls, outlets, board };
         generation.preset_variables();

@@ -576,7 +576,7 @@ fn value(
     counters: &ProcessCounters,
     clock: Clock,
 ) -> Cell {
-    let num = |n: &AtomicU64| Cell::Num(n.load(Relaxed));
+    let (num, limits) = (|n: &AtomicU64| Cell::Num(n.load(Relaxed)), &generation.board.limits);
     let uptime = clock.wall_s.saturating_sub(clock.started_s);
     match name {
         "Name" => "HAProxy".into(),
@@ -596,25 +596,22 @@ fn value(
         "CurrConns" => num(&counters.cur_conns),
         "CumConns" => num(&counters.cum_conns),
         "CumReq" => num(&counters.cum_req),
+        "MaxSslConns" => num(&limits.tls_connections),
         "CurrSslConns" => num(&counters.ssl_conns),
         "CumSslConns" => num(&counters.cum_ssl_conns),
         "ConnRate" => counters.conn_rate.read(clock.mono_ms).into(),
-        "ConnRateLimit" => num(&generation.board.limits.connections),
+        "ConnRateLimit" => num(&limits.connections),
         "MaxConnRate" => counters.conn_rate.max().into(),
         "SessRate" => counters.sess_rate.read(clock.mono_ms).into(),
-        "SessRateLimit" => num(&generation.board.limits.sessions),
-        "SslRateLimit" => num(&generation.board.limits.tls_sessions),
+        "SessRateLimit" => num(&limits.sessions),
+        "SslRateLimit" => num(&limits.tls_sessions),
         "CompressBpsRateLim" => Cell::Num(generation.board.limits.compression_kb.load(Relaxed) * 1024),
         "MaxSessRate" => counters.sess_rate.max().into(),
         "SslRate" => counters.ssl_rate.read(clock.mono_ms).into(),
         "MaxSslRate" => counters.ssl_rate.max().into(),
         "SslFrontendKeyRate" => counters.ssl_front_keys.read(clock.mono_ms).into(),
         "SslFrontendMaxKeyRate" => counters.ssl_front_keys.max().into(),
-        "SslFrontendSessionReuse_pct" => {
-            let sessions = counters.ssl_rate.read(clock.mono_ms);
-            let keys = counters.ssl_front_keys.read(clock.mono_ms).min(sessions);
-            ((sessions - keys) * 100).checked_div(sessions).unwrap_or(0).into()
-        }
+        "SslFrontendSessionReuse_pct" => resumed_percent(counters, clock).into(),
         "SslBackendKeyRate" => counters.ssl_back_keys.read(clock.mono_ms).into(),
         "SslBackendMaxKeyRate" => counters.ssl_back_keys.max().into(),
         "SslCacheLookups" => num(&generation.tls.counts.lookups),
@@ -638,6 +635,13 @@ fn value(
         // What ours has no limit or no such thing for: memory limits, pools, pipes, peers, busy polling.
         _ => Cell::Num(0),
     }
+}
+
+/// How many of the handshakes of the last second resumed a session.
+fn resumed_percent(counters: &ProcessCounters, clock: Clock) -> u64 {
+    let sessions = counters.ssl_rate.read(clock.mono_ms);
+    let keys = counters.ssl_front_keys.read(clock.mono_ms).min(sessions);
+    ((sessions - keys) * 100).checked_div(sessions).unwrap_or(0)
 }
 
 /// All bytes sent, to clients, to servers and to those who ask.

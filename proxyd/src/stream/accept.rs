@@ -42,6 +42,8 @@ pub struct Client {
     pub uncounted: bool,
     /// It was answered before its request was whole: more of that is to come.
     pub owes: bool,
+    /// It counts among the TLS connections, which its stream takes over with the handshake.
+    pub seated: bool,
     /// Its last server connection, kept for it alone (`http-reuse never`).
     pub private: Option<((ProxyId, crate::config::model::ServerId), Box<crate::runtime::worker::Idle>)>,
 }
@@ -49,6 +51,9 @@ pub struct Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.worker.streams.leave(self.slot);
+        if self.seated {
+            self.generation.board.process.ssl_conns.fetch_sub(1, Relaxed);
+        }
         if !self.uncounted {
             left(&self.worker, &self.generation, self.session.frontend);
         }
@@ -77,6 +82,7 @@ impl Client {
             live,
             uncounted: false,
             owes: false,
+            seated: false,
             private: None,
         }
     }
@@ -90,13 +96,22 @@ pub fn left(worker: &Worker, generation: &Generation, frontend: ProxyId) {
 
 /// Counts a connection among those of the moment. The thread that accepts does it, before it looks at the limits
 /// again: the one that serves may come to it later.
-pub fn enter(generation: &Generation, frontend: ProxyId) {
+pub fn enter(generation: &Generation, frontend: ProxyId, bind: usize) {
+    if is_secure(generation, frontend, bind) {
+        generation.board.process.ssl_conns.fetch_add(1, Relaxed);
+    }
     generation.board.process.cur_conns.fetch_add(1, Relaxed);
     let front = &generation.proxies[frontend.0].front;
     let now = front.cur_conn.fetch_add(1, Relaxed) + 1;
     if now > front.max_conn.load(Relaxed) {
         front.max_conn.fetch_max(now, Relaxed);
     }
+}
+
+/// Whether what comes there begins with TLS.
+pub fn is_secure(generation: &Generation, frontend: ProxyId, bind: usize) -> bool {
+    let proxy = generation.config.proxies.get(frontend.0);
+    proxy.and_then(|p| p.binds.get(bind)).is_some_and(|b| b.tls.is_some())
 }
 
 /// Counts it off again.
@@ -167,7 +182,9 @@ fn begin(
         thread: worker.index,
         ..Session::blank()
     };
-    let client = Client::new(worker, generation, Conn::new(wire), session, at);
+    let seated = is_secure(&generation, frontend, bind);
+    let mut client = Client::new(worker, generation, Conn::new(wire), session, at);
+    client.seated = seated;
     tokio::task::spawn_local(clock::ticking(serve(client)));
 }
 
@@ -209,6 +226,7 @@ impl Client {
             live,
             uncounted: true,
             owes: false,
+            seated: false,
             private: None,
         }
     }

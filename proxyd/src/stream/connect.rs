@@ -30,6 +30,7 @@ use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 /// A server's connection in use.
@@ -356,7 +357,14 @@ impl<'g> Exchange<'_, 'g> {
             let value = expr.run_as(&view, crate::sample::Type::Str)?.into_bytes()?;
             String::from_utf8(value.to_vec()).ok()
         });
-        let stream = conn.take_plain().ok_or(Refused::Error)?;
+        let (most, process) =
+            (generation.board.limits.tls_connections.load(Relaxed), &generation.board.process);
+        if most > 0 && process.ssl_conns.load(Relaxed) >= most {
+            self.parts.txn.server_fault = crate::fetch::conn::fault::TLS_TOO_MANY;
+            return Err(Refused::Error);
+        }
+        let mut stream = conn.take_plain().ok_or(Refused::Error)?;
+        stream.count(&generation.board);
         let deadline = &self.client.deadline;
         let only = self.websocket_h2(at).map(|h2| if h2 { &b"h2"[..] } else { b"http/1.1" });
         let mut shaking = pin!(crate::net::tls::connect(&client, sni.as_deref(), only, stream));

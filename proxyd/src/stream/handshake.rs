@@ -130,11 +130,13 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     };
     let process = &generation.board.process;
     process.ssl_rate.add(client.worker.engine.ms(clock::now()), 1);
-    process.cum_ssl_conns.fetch_add(1, Relaxed);
     // What was read ahead with the PROXY header belongs to the handshake.
     let Some(mut stream) = client.conn.take_plain() else { return Err(fault::TLS) };
-    if crate::net::tls::capture(&generation.config.global) > 0 {
-        stream.keep();
+    stream.keep();
+    if std::mem::take(&mut client.seated) {
+        stream.seat(&generation.board);
+    } else {
+        stream.count(&generation.board);
     }
     let timeouts = &generation.proxy(frontend).timeouts;
     client.deadline.set(clock::now(), timeouts.client_hs.or(timeouts.client));
@@ -172,7 +174,17 @@ pub async fn tls(client: &mut Client) -> Result<(), u8> {
     let front = &generation.proxies[frontend.0].front;
     front.ssl_sess.fetch_add(1, Relaxed);
     front.ssl_reused_sess.fetch_add(u64::from(info.resumed), Relaxed);
-    info.client_hello = accepted.stream.get_mut().0.kept();
+    let hello = accepted.stream.get_mut().0.kept();
+    // The library tells names in lower case, fetches as they came.
+    if let Some(name) =
+        crate::fetch::payload::name_asked_for(&hello).and_then(|n| std::str::from_utf8(n).ok())
+        && info.sni.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name))
+    {
+        info.sni = Some(name.to_owned());
+    }
+    if crate::net::tls::capture(&generation.config.global) > 0 {
+        info.client_hello = hello;
+    }
     client.session.tls = Some(Arc::new(info));
     client.conn.wire = Wire::TlsServer(Box::new(accepted.stream));
     Ok(())
