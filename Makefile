@@ -4,15 +4,21 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR ?= /lib/systemd/system
 DESTDIR ?=
+# Another proxyd to install: that of `make dist`.
+PROXYD ?=
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
 
-.PHONY: all build demo test bench lint fuzz install uninstall
+.PHONY: all build dist demo test bench lint fuzz install uninstall
 
 all: build
 
 build:
 	$(CARGO) build --release --workspace --bins
+
+# proxyd as packages ship it: laid out by what it did under load; the last line says where it is.
+dist:
+	CARGO="$(CARGO)" packaging/dist.sh
 
 # KEEP=1 leaves it running; HAPROXY_CFG= and KEEPALIVED_CONF= take files of yours;
 # HAPROXY= and KEEPALIVED= show other programs than ours.
@@ -37,7 +43,7 @@ fuzz:
 	tests/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 install:
-	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" packaging/install.sh install
+	PROXYD="$(PROXYD)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" packaging/install.sh install
 
 uninstall:
-	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" packaging/install.sh uninstall
+	PROXYD="$(PROXYD)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" packaging/install.sh uninstall

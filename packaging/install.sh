@@ -9,6 +9,8 @@ DESTDIR="${DESTDIR:-}"
 PREFIX="${PREFIX:-/usr}"
 UNITDIR="${UNITDIR:-/lib/systemd/system}"
 BINDIR="${BINDIR:-${CARGO_TARGET_DIR:-target}/release}"
+# PROXYD= takes another proxyd, as that of `make dist`.
+PROXYD="${PROXYD:-$BINDIR/proxyd}"
 
 # put MODE SOURCE TARGET
 put() {
@@ -37,15 +39,16 @@ link() {
 }
 
 if [ "$verb" = install ]; then
-	for program in proxyd vrrpd checkd keepalived holdfast; do
-		[ -x "$BINDIR/$program" ] || {
-			echo "install: $BINDIR/$program is missing: run \`make build\` first, as yourself" >&2
+	for program in "$PROXYD" "$BINDIR"/{vrrpd,checkd,keepalived,holdfast}; do
+		[ -x "$program" ] || {
+			echo "install: $program is missing: run \`make build\` first, as yourself" >&2
 			exit 1
 		}
 	done
 fi
 
-for program in proxyd vrrpd checkd; do put 755 "$BINDIR/$program" "$PREFIX/sbin/$program"; done
+put 755 "$PROXYD" "$PREFIX/sbin/proxyd"
+for program in vrrpd checkd; do put 755 "$BINDIR/$program" "$PREFIX/sbin/$program"; done
 put 755 "$BINDIR/holdfast" "$PREFIX/bin/holdfast"
 put 755 "$BINDIR/keepalived" "$PREFIX/lib/holdfast/keepalived"
 link ../../sbin/proxyd "$PREFIX/lib/holdfast/haproxy"

@@ -6,12 +6,13 @@
 # (user + system, from /proc), since that does not depend on how fast the load can be made. A run in which any
 # answer was wrong ends with an error.
 #
-# NEWER may name a second HAProxy; the ratio is to the better of the two.
+# NEWER may name a second HAProxy; the ratio is to the better of the two. Unless PROXYD says otherwise it is the program that
+# `make dist` makes. TRAIN=1 runs every scenario once with PROXYD alone, for the counters in it.
 #
 # The rows tls (keep-alive over TLS), shake (a full handshake per request), h2 and h2tls (16 connections with 32 streams
 # each) need openssl and h2load as well; without them they are left out.
 #
-#   ROUNDS=3 SECONDS_EACH=3 HAPROXY=/usr/sbin/haproxy NEWER=/opt/haproxy/sbin/haproxy PROXYD=target/dist/proxyd \
+#   ROUNDS=3 SECONDS_EACH=3 HAPROXY=/usr/sbin/haproxy NEWER=/opt/haproxy/sbin/haproxy PROXYD=target/release/proxyd \
 #     SCENARIOS="small small256 64k 1m chunked close upload tcp bulk tls shake h2 h2tls" tests/bench.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,14 +24,12 @@ SCENARIOS=${SCENARIOS:-small small256 64k 1m chunked close upload tcp bulk $secu
 HAPROXY=${HAPROXY:-$(command -v haproxy || true)}
 NEWER=${NEWER:-}
 PROXYD=${PROXYD:-}
+TRAIN=${TRAIN:-}
 for tool in wrk nginx taskset; do
   command -v "$tool" >/dev/null || { echo "make bench needs $tool (Debian: wrk nginx-light util-linux)"; exit 2; }
 done
-[ -n "$HAPROXY" ] || { echo "make bench needs haproxy to compare with"; exit 2; }
-if [ -z "$PROXYD" ]; then
-  "${CARGO:-cargo}" build -q --profile dist -p proxyd
-  PROXYD=target/dist/proxyd
-fi
+[ -n "$HAPROXY$TRAIN" ] || { echo "make bench needs haproxy to compare with"; exit 2; }
+[ -n "$PROXYD" ] || PROXYD=$(packaging/dist.sh | tail -n 1)
 PROXYD=$(readlink -f "$PROXYD")
 work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-bench.XXXXXX")
 chmod 755 "$work"
@@ -145,6 +144,10 @@ run() { # binary scenario
 median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 
 sleep 0.5
+if [ -n "$TRAIN" ]; then
+  for scenario in $SCENARIOS; do run "$PROXYD" "$scenario" >/dev/null; done
+  exit
+fi
 "$HAPROXY" -v | sed -n 1p
 [ -z "$NEWER" ] || "$NEWER" -v | sed -n 1p
 "$PROXYD" -v | sed -n 1p
