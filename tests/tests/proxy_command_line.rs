@@ -395,7 +395,9 @@ fn command_lines_say_and_end_alike() {
         let text = text.replace("@BUSY@", &port).replace("@NAME@", &name);
         std::fs::write(directory.path().join(file), text).expect("written");
     };
-    FILES.iter().for_each(|(file, text)| write(file, text));
+    for (file, text) in FILES {
+        write(file, text);
+    }
     let xs = "x".repeat(120);
     write("long.cfg", &format!("{GOOD}# {}\n", "x".repeat(5000)));
     write("words.cfg", &format!("{GOOD}    http-request deny if{}\n", " FALSE".repeat(80)));
