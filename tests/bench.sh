@@ -25,6 +25,8 @@ HAPROXY=${HAPROXY:-$(command -v haproxy || true)}
 NEWER=${NEWER:-}
 PROXYD=${PROXYD:-}
 TRAIN=${TRAIN:-}
+stop=TERM
+[ -z "$TRAIN" ] || stop=USR1
 for tool in wrk nginx taskset; do
   command -v "$tool" >/dev/null || { echo "make bench needs $tool (Debian: wrk nginx-light util-linux)"; exit 2; }
 done
@@ -135,7 +137,8 @@ run() { # binary scenario
   before=$(ticks "$pid")
   out=$(taskset -c 1 "${load[@]}" "$(seconds "$2" "$EACH")")
   after=$(ticks "$pid")
-  kill "$pid"; wait "$pid" 2>/dev/null || true
+  # Counters are written by a program that ends by itself, not by one that ends by a signal.
+  kill -s "$stop" "$pid"; wait "$pid" 2>/dev/null || true
   if grep -Eq 'Non-2xx|[1-9][0-9]* (failed|errored)' <<<"$out"; then echo "wrong answers from $1 in $2: $out" >&2; exit 1; fi
   answers=$(awk '/requests in/ { print $1 } /^requests:/ { print $8 }' <<<"$out")
   echo $(((after - before) / answers))
