@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make dist: proxyd as packages ship it. It is built twice: first with counters, under the traffic of
-# `make bench`; then laid out by what those counted (profile-guided optimisation), 8 to 10 % less CPU per small request.
+# `make bench`; then laid out by what those counted (profile-guided optimisation); what that gives stands in docs/PERFORMANCE.md.
 #
 # Needs rustup's component llvm-tools and what `make bench` needs but HAProxy; without them proxyd is built once, in
 # target/dist, which is told. The last line printed is the program's path.
@@ -24,8 +24,8 @@ rm -rf "$counts"
 mkdir -p "$counts"
 
 RUSTFLAGS="${RUSTFLAGS:-} -Cprofile-generate=$counts" CARGO_TARGET_DIR=$guided \
-	"$cargo" build -q --release --target "$target" -p proxyd
-LLVM_PROFILE_FILE="$counts/%p-%m.profraw" TRAIN=1 PROXYD=$guided/$target/release/proxyd tests/bench.sh >&2
+	"$cargo" build -q --profile dist --target "$target" -p proxyd
+LLVM_PROFILE_FILE="$counts/%p-%m.profraw" TRAIN=1 PROXYD=$guided/$target/dist/proxyd tests/bench.sh >&2
 "$merge" merge -o "$guided/proxyd.profdata" "$counts"/*.profraw
 RUSTFLAGS="${RUSTFLAGS:-} -Cprofile-use=$guided/proxyd.profdata" CARGO_TARGET_DIR=$guided \
 	"$cargo" build -q --profile dist --target "$target" -p proxyd
