@@ -281,7 +281,10 @@ impl Life {
         let mut bytes = [0; 256];
         while let Ok(n) = self.notify.recv(&mut bytes) {
             let text = String::from_utf8_lossy(&bytes[..n]).replace(&self.child.id().to_string(), "MAIN");
-            self.datagrams.push(text);
+            // haproxy 2.6 tells of a reload before it was ever ready; later ones and ours don't.
+            if text != "RELOADING=1" || !self.datagrams.is_empty() {
+                self.datagrams.push(text);
+            }
         }
         self.datagrams.iter().filter(|d| d.starts_with("READY=1")).count()
     }

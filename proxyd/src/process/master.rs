@@ -163,7 +163,8 @@ impl Master {
             self.tell(Label::Alert, &text);
         }
         messages_say(&self.plan, Label::Notice, "Loading success.");
-        self.notify(Notify::Reloading);
+        // haproxy 2.6 tells of a reload here, since it begins anew once; later ones don't, and there is who takes the
+        // first message for the one of readiness.
         let serves = go_on(&worker).await;
         self.current = Some(worker);
         if !whole {
